@@ -1,0 +1,253 @@
+-- ringonce's database of today: one file, WAL, synchronous=FULL, STRICT tables.
+--
+-- Instants are TEXT in UTC with a fixed width (2026-11-22T17:01:00.123Z), so that text order is
+-- time order. Dates are the customer's local dates. Booleans are 0 or 1. A constraint's name is
+-- the sentence that is shown when it fires. Nothing here cascades: the ledger outlives all else.
+
+-- One row per person we owe calls.
+CREATE TABLE customers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,          -- never reused
+  key TEXT NOT NULL UNIQUE                       -- stable; travels to the provider
+    DEFAULT (lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' ||
+      substr(hex(randomblob(2)), 2) || '-a' || substr(hex(randomblob(2)), 2) || '-' ||
+      hex(randomblob(6)))),
+  external_id TEXT UNIQUE,                       -- the id in the web application
+  name TEXT NOT NULL DEFAULT '',
+  email TEXT,
+  phone TEXT NOT NULL,                           -- E.164
+  phone_validated INTEGER NOT NULL DEFAULT 0
+    CONSTRAINT phone_validated_is_0_or_1 CHECK (phone_validated IN (0, 1)),
+  phone_validation_error TEXT,
+  timezone TEXT NOT NULL,                        -- IANA Area/City
+  call_time TEXT                                 -- HH:MM local; NULL = no daily calls
+    CONSTRAINT call_time_is_hh_mm
+    CHECK (call_time IS NULL OR (call_time GLOB '[0-2][0-9]:[0-5][0-9]' AND call_time < '24:00')),
+  call_schedule TEXT,                            -- five-field cron in local time, instead of call_time
+  payment_status TEXT NOT NULL DEFAULT 'Pending',
+  call_status TEXT NOT NULL DEFAULT 'pending'
+    CONSTRAINT call_status_is_known
+    CHECK (call_status IN ('pending', 'completed', 'failed', 'paused', 'disabled')),
+  welcome_call_completed INTEGER NOT NULL DEFAULT 0
+    CONSTRAINT welcome_call_completed_is_0_or_1 CHECK (welcome_call_completed IN (0, 1)),
+  next_call_scheduled_at TEXT,
+  last_call_date TEXT                            -- local date of the last daily call that was placed
+    CONSTRAINT last_call_date_is_a_date
+    CHECK (last_call_date IS NULL OR last_call_date GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]'),
+  last_call_id TEXT,                             -- the provider's id of the last placed call
+  total_calls_made INTEGER NOT NULL DEFAULT 0,
+  consecutive_failures INTEGER NOT NULL DEFAULT 0,
+  variables TEXT NOT NULL DEFAULT '{}'
+    CONSTRAINT variables_are_a_json_object
+    CHECK (json_valid(variables) AND json_type(variables) = 'object'),
+  shared_phone INTEGER NOT NULL DEFAULT 0        -- several people answer this number, each gets calls
+    CONSTRAINT shared_phone_is_0_or_1 CHECK (shared_phone IN (0, 1)),
+  consent_at TEXT,
+  consent_source TEXT,
+  consent_text TEXT,
+  eligible_from TEXT,                            -- missed dates before this instant are not "too late"
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL
+) STRICT;
+
+-- Due scans touch the due, not the million: each index leads with the eligible status.
+CREATE INDEX customers_daily_due ON customers
+  (payment_status, next_call_scheduled_at, last_call_date, welcome_call_completed)
+  WHERE phone_validated = 1 AND call_status NOT IN ('disabled', 'paused')
+    AND (call_time IS NOT NULL OR call_schedule IS NOT NULL);
+CREATE INDEX customers_welcome_due ON customers (payment_status, created_at)
+  WHERE welcome_call_completed = 0 AND phone_validated = 1
+    AND call_status NOT IN ('disabled', 'paused');
+CREATE INDEX customers_by_email ON customers (lower(email)) WHERE email IS NOT NULL;
+CREATE INDEX customers_by_phone ON customers (phone);
+
+-- What a person was not eligible for is not missed: remember since when a customer is eligible.
+CREATE TRIGGER customers_eligibility_changed
+AFTER UPDATE OF payment_status, call_status, phone_validated ON customers
+WHEN OLD.payment_status IS NOT NEW.payment_status
+  OR (OLD.call_status IN ('paused', 'disabled')) IS NOT (NEW.call_status IN ('paused', 'disabled'))
+  OR OLD.phone_validated IS NOT NEW.phone_validated
+BEGIN
+  UPDATE customers SET eligible_from = max(NEW.updated_at, coalesce(
+    (SELECT value FROM meta WHERE key = 'clock_high_water'), NEW.updated_at))
+  WHERE id = NEW.id;
+END;
+
+-- One row per occasion that fell due. No reference to customers: an erased customer's rows stay.
+CREATE TABLE call_queue (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  customer_id INTEGER NOT NULL,
+  call_type TEXT NOT NULL
+    CONSTRAINT call_type_is_known CHECK (call_type IN ('welcome', 'daily', 'extra')),
+  occasion TEXT NOT NULL
+    CONSTRAINT occasion_fits_its_type CHECK (
+      (call_type = 'welcome' AND occasion = 'welcome')
+      OR (call_type = 'daily' AND occasion GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]')
+      OR (call_type = 'extra' AND occasion GLOB 'extra:?*')),
+  scheduled_for TEXT NOT NULL,                   -- the instant the occasion falls due
+  status TEXT NOT NULL DEFAULT 'pending'
+    CONSTRAINT status_is_known CHECK (status IN
+      ('pending', 'retrying', 'processing', 'completed', 'failed', 'skipped')),
+  attempts INTEGER NOT NULL DEFAULT 0,           -- attempts that count against max_attempts
+  max_attempts INTEGER NOT NULL DEFAULT 3,
+  reason TEXT
+    CONSTRAINT reason_is_of_the_closed_list CHECK (reason IS NULL OR reason IN
+      ('already_called', 'not_eligible', 'invalid_phone', 'do_not_call', 'paused', 'no_consent',
+       'same_phone', 'min_gap', 'cap', 'holiday', 'outside_window', 'too_late', 'customer_gone',
+       'cancelled', 'refused', 'attempts_used', 'in_doubt', 'no_line', 'breaker', 'held')),
+  error_message TEXT,
+  vapi_call_id TEXT,
+  not_before TEXT,                               -- look again then; NULL = at scheduled_for
+  expires_at TEXT,                               -- the last permitted instant; NULL = none
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  processed_at TEXT,
+  CONSTRAINT skipped_has_a_reason CHECK (status <> 'skipped' OR reason IS NOT NULL)
+) STRICT;
+
+-- D1: an occasion is queued once, and a customer has one open item of a type.
+CREATE UNIQUE INDEX call_queue_once ON call_queue (customer_id, call_type, occasion);
+CREATE UNIQUE INDEX unique_customer_call_active ON call_queue (customer_id, call_type)
+  WHERE status IN ('pending', 'retrying', 'processing');
+CREATE INDEX call_queue_due ON call_queue (coalesce(not_before, scheduled_for), id)
+  WHERE status IN ('pending', 'retrying');
+CREATE INDEX call_queue_by_time ON call_queue (scheduled_for);
+
+-- Rows that `queue dedupe` moved out, whole, with the reason. Nothing is deleted.
+CREATE TABLE call_queue_duplicates (
+  id INTEGER PRIMARY KEY,                        -- the id it had in call_queue
+  customer_id INTEGER NOT NULL,
+  call_type TEXT NOT NULL,
+  occasion TEXT NOT NULL,
+  scheduled_for TEXT NOT NULL,
+  status TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  max_attempts INTEGER NOT NULL,
+  reason TEXT,
+  error_message TEXT,
+  vapi_call_id TEXT,
+  not_before TEXT,
+  expires_at TEXT,
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  processed_at TEXT,
+  duplicate_of INTEGER NOT NULL,                 -- the row that was kept
+  moved_at TEXT NOT NULL,
+  moved_because TEXT NOT NULL
+) STRICT;
+
+-- The ledger: one row per dialing, written before the POST. Never pruned, never cascaded.
+CREATE TABLE call_attempts (
+  id TEXT NOT NULL PRIMARY KEY,                  -- UUIDv7; with its letter the tag on the wire
+  seq INTEGER NOT NULL UNIQUE,                   -- increasing per installation
+  queue_id INTEGER,
+  customer_id INTEGER,                           -- NULL: the file does not know the customer (any more)
+  customer_key TEXT NOT NULL,
+  call_type TEXT NOT NULL CHECK (call_type IN ('welcome', 'daily', 'extra')),
+  occasion TEXT NOT NULL,
+  attempt_no INTEGER NOT NULL,
+  phone TEXT,                                    -- E.164 as dialed; NULL after erasure
+  phone_key TEXT NOT NULL,                       -- HMAC of the number; stays after erasure
+  state TEXT NOT NULL
+    CONSTRAINT state_is_known CHECK (state IN
+      ('dialing', 'in_doubt', 'placed', 'ended', 'not_placed')),
+  vapi_call_id TEXT UNIQUE,
+  ended_reason TEXT,                             -- the provider's text, verbatim
+  disposition TEXT CHECK (disposition IS NULL OR disposition IN
+    ('answered', 'voicemail', 'no_answer', 'busy', 'bad_number', 'never_dialed', 'failed',
+     'unknown')),
+  started_at TEXT,
+  ended_at TEXT,
+  duration_seconds REAL,
+  cost REAL,                                     -- US dollars
+  error_message TEXT,
+  created_at TEXT NOT NULL,                      -- the instant of the intent
+  updated_at TEXT NOT NULL,
+  phone_number_id TEXT,                          -- our number that called
+  provider_status TEXT,                          -- the provider's last word before `ended`
+  next_poll_at TEXT,
+  clean_reads INTEGER NOT NULL DEFAULT 0,        -- complete listings in which a doubt was absent
+  absent_since TEXT,                             -- the first of them, wall clock
+  absent_since_monotonic_ms INTEGER,             -- and on the clock that never jumps
+  absent_boot_id TEXT,                           -- the boot that clock counts from
+  transcript TEXT,
+  summary TEXT,
+  CONSTRAINT ended_has_a_disposition CHECK ((state = 'ended') = (disposition IS NOT NULL)),
+  CONSTRAINT not_placed_has_no_provider_call CHECK (state <> 'not_placed' OR vapi_call_id IS NULL)
+) STRICT;
+
+CREATE UNIQUE INDEX call_attempts_once ON call_attempts
+  (customer_id, call_type, occasion, attempt_no);
+-- D1: at most one attempt of an occasion is unexplained at any time.
+CREATE UNIQUE INDEX call_attempts_one_live ON call_attempts (customer_id, call_type, occasion)
+  WHERE state IN ('dialing', 'in_doubt', 'placed');
+CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
+CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
+  WHERE state IN ('dialing', 'in_doubt', 'placed');
+CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
+CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);
+
+-- A second provider call for one attempt: somebody's phone rang twice. `audit` exits 1.
+CREATE TABLE second_calls (
+  vapi_call_id TEXT NOT NULL PRIMARY KEY,
+  attempt_id TEXT NOT NULL,
+  customer_key TEXT NOT NULL,
+  seen_at TEXT NOT NULL,
+  detail TEXT NOT NULL
+) STRICT;
+
+-- What the webhook was told, once each; the follow step applies it.
+CREATE TABLE webhook_events (
+  id INTEGER PRIMARY KEY,
+  vapi_call_id TEXT NOT NULL,
+  kind TEXT NOT NULL,                            -- status-update, end-of-call-report, …
+  status TEXT NOT NULL DEFAULT '',
+  body TEXT NOT NULL,
+  received_at TEXT NOT NULL,
+  applied_at TEXT,
+  CONSTRAINT an_event_is_stored_once UNIQUE (vapi_call_id, kind, status)
+) STRICT;
+CREATE INDEX webhook_events_open ON webhook_events (id) WHERE applied_at IS NULL;
+
+CREATE TABLE do_not_call (
+  phone TEXT NOT NULL PRIMARY KEY,               -- E.164
+  reason TEXT NOT NULL,
+  source TEXT NOT NULL,                          -- who or what added it
+  created_at TEXT NOT NULL
+) STRICT;
+
+-- Dates without calls: a country's ('US', 'GB', …), or everybody's ('*').
+CREATE TABLE holidays (
+  country TEXT NOT NULL,
+  date TEXT NOT NULL
+    CONSTRAINT holiday_is_a_date CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]'),
+  name TEXT NOT NULL,
+  PRIMARY KEY (country, date)
+) STRICT;
+
+-- Who did what to what, and why. Append-only.
+CREATE TABLE journal (
+  id INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  who TEXT NOT NULL,                             -- the command or thread that acted
+  what TEXT NOT NULL,                            -- the kind of change
+  subject TEXT NOT NULL,                         -- customer:1, item:2, attempt:…, file
+  old TEXT,
+  new TEXT,
+  why TEXT,
+  build TEXT NOT NULL
+) STRICT;
+CREATE INDEX journal_by_subject ON journal (subject, id);
+CREATE TRIGGER journal_refuses_update BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_refuses_delete BEFORE DELETE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+-- The ledger is permanent.
+CREATE TRIGGER call_attempts_refuse_delete BEFORE DELETE ON call_attempts
+BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;
+
+-- Installation, armed identity, high-water marks, pauses and holds.
+CREATE TABLE meta (
+  key TEXT NOT NULL PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

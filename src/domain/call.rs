@@ -1,0 +1,137 @@
+//! The words of a call: types, states, reasons, and which state may follow which.
+
+use chrono::NaiveDate;
+
+use crate::domain::text_enum;
+
+text_enum! {
+    /// What kind of call an item or attempt is.
+    pub enum CallType {
+        /// Once ever, after sign-up.
+        Welcome = "welcome",
+        /// Once per customer-local date.
+        Daily = "daily",
+        /// Asked for by a person with a reason; its own occasion each time.
+        Extra = "extra",
+    }
+}
+
+impl CallType {
+    /// The letter before the attempt's id in the tags that travel to the provider.
+    pub fn tag_letter(self) -> char {
+        match self {
+            CallType::Welcome => 'w',
+            CallType::Daily => 'd',
+            CallType::Extra => 'x',
+        }
+    }
+}
+
+text_enum! {
+    /// Where a queue item stands.
+    pub enum ItemStatus {
+        /// Waits for its instant, or for what `reason` names.
+        Pending = "pending",
+        /// Waits for another attempt: a machine failed, or nobody answered.
+        Retrying = "retrying",
+        /// An attempt of it is `dialing`.
+        Processing = "processing",
+        /// An attempt was placed, or the occasion was found already called.
+        Completed = "completed",
+        /// Given up, or in doubt; `reason` says which.
+        Failed = "failed",
+        /// Never dialed; `reason` says why.
+        Skipped = "skipped",
+    }
+}
+
+impl ItemStatus {
+    /// Whether the item is one of the at most one open items of its customer and type.
+    pub fn is_active(self) -> bool {
+        matches!(self, ItemStatus::Pending | ItemStatus::Retrying | ItemStatus::Processing)
+    }
+}
+
+text_enum! {
+    /// Where an attempt stands. Each state answers first: may a phone have rung?
+    pub enum AttemptState {
+        /// The intent is committed. A phone may ring from this moment on.
+        Dialing = "dialing",
+        /// The provider's answer was lost. Only evidence or a person moves it on.
+        InDoubt = "in_doubt",
+        /// The provider accepted the call. It is followed to its end.
+        Placed = "placed",
+        /// Over; the disposition says how.
+        Ended = "ended",
+        /// Proven that no phone rang.
+        NotPlaced = "not_placed",
+    }
+}
+
+impl AttemptState {
+    /// The whole lifecycle of an attempt in one expression.
+    pub fn may_become(self, next: AttemptState) -> bool {
+        use AttemptState::*;
+        matches!(
+            (self, next),
+            (Dialing, Placed | InDoubt | NotPlaced)
+                | (InDoubt, Placed | Ended | NotPlaced)
+                | (Placed, Ended)
+        )
+    }
+
+    /// Whether the attempt blocks every other attempt of its occasion.
+    pub fn is_live(self) -> bool {
+        matches!(self, AttemptState::Dialing | AttemptState::InDoubt | AttemptState::Placed)
+    }
+}
+
+text_enum! {
+    /// Our small class of how a call ended.
+    pub enum Disposition {
+        Answered = "answered",
+        Voicemail = "voicemail",
+        NoAnswer = "no_answer",
+        Busy = "busy",
+        BadNumber = "bad_number",
+        /// The provider accepted the call and proved that it never dialed.
+        NeverDialed = "never_dialed",
+        Failed = "failed",
+        /// A reason that the table does not know. Never permits a retry.
+        Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// Why an item was skipped, failed, or waits. The closed list of `call_queue.reason`.
+    pub enum Reason {
+        AlreadyCalled = "already_called",
+        NotEligible = "not_eligible",
+        InvalidPhone = "invalid_phone",
+        DoNotCall = "do_not_call",
+        Paused = "paused",
+        NoConsent = "no_consent",
+        SamePhone = "same_phone",
+        MinGap = "min_gap",
+        Cap = "cap",
+        Holiday = "holiday",
+        OutsideWindow = "outside_window",
+        TooLate = "too_late",
+        CustomerGone = "customer_gone",
+        Cancelled = "cancelled",
+        Refused = "refused",
+        AttemptsUsed = "attempts_used",
+        InDoubt = "in_doubt",
+        NoLine = "no_line",
+        Breaker = "breaker",
+        Held = "held",
+    }
+}
+
+/// The text of the dedup key for a welcome call.
+pub const WELCOME_OCCASION: &str = "welcome";
+
+/// The occasion of a daily call: the customer-local date of its scheduled instant.
+pub fn daily_occasion(date: NaiveDate) -> String {
+    date.format("%Y-%m-%d").to_string()
+}

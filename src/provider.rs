@@ -1,0 +1,165 @@
+//! The one seam to the outside: who places calls, with errors sorted by what they prove.
+
+use crate::domain::Instant;
+use crate::domain::call::CallType;
+
+/// Everything that one `POST /call` says. Built from a committed intent, never before.
+#[derive(Clone, Debug)]
+pub struct PlaceOrder {
+    /// `w-`, `d-` or `x-` and the attempt's id: at most 40 characters, the same in all three tags.
+    pub tag: String,
+    /// E.164.
+    pub phone: String,
+    pub assistant_id: String,
+    pub phone_number_id: String,
+    /// Template values for the assistant; a JSON object.
+    pub variables: serde_json::Map<String, serde_json::Value>,
+    pub installation_id: String,
+    pub seq: i64,
+    pub attempt_no: i64,
+    pub customer_key: String,
+    pub call_type: CallType,
+    pub occasion: String,
+}
+
+/// A call as the provider tells it. Everything but the id may be missing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProviderCall {
+    pub id: String,
+    pub org_id: Option<String>,
+    pub created_at: Option<Instant>,
+    /// The provider's own word (`queued`, `ringing`, …); only `ended` is the end.
+    pub status: Option<String>,
+    pub ended_reason: Option<String>,
+    pub started_at: Option<Instant>,
+    pub ended_at: Option<Instant>,
+    /// US dollars.
+    pub cost: Option<f64>,
+    pub transcript: Option<String>,
+    pub summary: Option<String>,
+    /// Structured results of the assistant's analysis (`analysis.structuredData`), verbatim.
+    pub structured_data: Option<serde_json::Value>,
+    pub customer_number: Option<String>,
+    /// The three carriers of our tag. A match on any one proves that the call is ours.
+    pub name: Option<String>,
+    pub external_id: Option<String>,
+    pub attempt_tag: Option<String>,
+    /// The rest of our metadata, as far as it came back.
+    pub installation_id: Option<String>,
+    pub seq: Option<i64>,
+    pub attempt_no: Option<i64>,
+    pub customer_key: Option<String>,
+    pub call_type: Option<CallType>,
+    pub occasion: Option<String>,
+}
+
+impl ProviderCall {
+    /// Whether any of the three carriers holds this tag.
+    pub fn carries(&self, tag: &str) -> bool {
+        self.tags().any(|t| t == tag)
+    }
+
+    /// The tags that came back, in the order metadata, name, external id.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        [&self.attempt_tag, &self.name, &self.external_id].into_iter().filter_map(|t| t.as_deref())
+    }
+
+    /// Whether the provider says that the call is over.
+    pub fn is_ended(&self) -> bool {
+        self.status.as_deref() == Some("ended")
+    }
+}
+
+/// A 2xx to the POST. The call is placed, whatever the body says.
+#[derive(Clone, Debug, Default)]
+pub struct Accepted {
+    /// `None` when the body could not be read: placed all the same, the id is found by its tag.
+    pub call: Option<ProviderCall>,
+    /// The provider's `Date` header: a free second clock.
+    pub date: Option<Instant>,
+}
+
+/// Why a POST did not come back as accepted, sorted by what that proves.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlaceError {
+    /// No phone rang and none will: the request never left, or was turned down.
+    #[error("not placed: {detail}")]
+    NotPlaced {
+        refusal: Refusal,
+        /// One line for a person; holds no phone number and no key.
+        detail: String,
+    },
+    /// Nobody can tell from here. Treat the call as if the phone had rung.
+    #[error("in doubt: {detail}")]
+    InDoubt {
+        detail: String,
+        /// True for a 3xx: the configuration is wrong for every call, so dialing stops too.
+        stop_dialing: bool,
+    },
+}
+
+/// Whom a proven refusal concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No byte of the request left this machine (DNS, refused connection, TLS handshake).
+    NeverSent,
+    /// The freshness check said no just before the first byte; no byte left.
+    Stale,
+    /// The provider turned this customer's number down.
+    Number,
+    /// The provider would turn everybody down (401, 402, 403, 404, daily limit of our number).
+    Everybody,
+    /// Too many requests; the occasion is not consumed.
+    RateLimited { retry_after_secs: Option<u64> },
+    /// Any other 4xx in the provider's own JSON shape.
+    Request,
+}
+
+/// Why the provider's records could not be read. Proves nothing about any call.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ReadError {
+    /// 404 for one id. Just after a 201 it means "not yet".
+    #[error("the provider does not know this call")]
+    NotFound,
+    /// 401 or 403: the key is wrong.
+    #[error("the provider refuses the key: {0}")]
+    Unauthorized(String),
+    #[error("the provider's records cannot be read: {0}")]
+    Unavailable(String),
+}
+
+/// One call read back.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub call: ProviderCall,
+    pub date: Option<Instant>,
+}
+
+/// Every call in a window, all pages followed, without repeats.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Oldest first.
+    pub calls: Vec<ProviderCall>,
+    /// Rows that carried no readable id: the listing is then no evidence of absence.
+    pub unreadable: usize,
+    /// The provider's `Date` header of the last page.
+    pub date: Option<Instant>,
+}
+
+/// Who places calls and tells what became of them. Vapi and the fake; both pass one suite.
+pub trait Provider: Send + Sync {
+    /// Exactly one request, never repeated. `may_send` is asked just before the first byte of
+    /// the request is handed over; `false` gives `Refusal::Stale` and nothing is sent.
+    fn place(
+        &self,
+        order: &PlaceOrder,
+        may_send: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Accepted, PlaceError>;
+
+    /// One call by the provider's id.
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError>;
+
+    /// Every call created at or after `since`, filtered by time only, all pages. An error when
+    /// any page could not be read: a partial answer is no answer.
+    fn list(&self, since: Instant) -> Result<Listing, ReadError>;
+}
