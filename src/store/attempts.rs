@@ -46,6 +46,41 @@ pub struct Attempt {
     pub absent_boot_id: Option<String>,
 }
 
+impl Default for Attempt {
+    /// An attempt without an id, in doubt at the beginning of time: every writer names the rest.
+    fn default() -> Attempt {
+        Attempt {
+            id: String::new(),
+            seq: 0,
+            queue_id: None,
+            customer_id: None,
+            customer_key: String::new(),
+            call_type: CallType::Daily,
+            occasion: String::new(),
+            attempt_no: 0,
+            phone: None,
+            phone_key: String::new(),
+            state: AttemptState::InDoubt,
+            vapi_call_id: None,
+            ended_reason: None,
+            disposition: None,
+            started_at: None,
+            ended_at: None,
+            duration_seconds: None,
+            cost: None,
+            error_message: None,
+            created_at: Instant::UNIX_EPOCH,
+            updated_at: Instant::UNIX_EPOCH,
+            phone_number_id: None,
+            next_poll_at: None,
+            clean_reads: 0,
+            absent_since: None,
+            absent_since_monotonic_ms: None,
+            absent_boot_id: None,
+        }
+    }
+}
+
 impl Attempt {
     /// The tag that travels to the provider: a letter for the type, and the id.
     pub fn tag(&self) -> String {

@@ -24,6 +24,8 @@ use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+pub use rusqlite::{Connection as Conn, Transaction as Tx};
+
 use crate::domain::Instant;
 
 /// How long one statement waits for another process's lock before it is asked again.

@@ -380,3 +380,19 @@ pub fn expired(
     )?;
     Ok(found.collect::<Result<_, _>>()?)
 }
+
+/// The open item of a customer and type, of which there is at most one.
+pub fn open_item(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: CallType,
+) -> anyhow::Result<Option<Item>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 AND call_type = ?2
+           AND status IN ('pending', 'retrying', 'processing')"
+    );
+    Ok(conn
+        .prepare_cached(&sql)?
+        .query_one(params![customer_id, call_type.as_str()], item_from_row)
+        .optional()?)
+}
