@@ -222,6 +222,16 @@ fn the_famous_clock_changes_are_met_to_the_minute() {
 }
 
 #[test]
+fn a_slot_before_clocks_go_back_across_midnight_is_between_though_the_old_date_is_back() {
+    let zone = Zones::bundled_only().get("America/St_Johns").expect("a place");
+    // At 00:01 on 7 November 2010 the clocks went back to 23:01.
+    let (midnight, second_pass) = (at("2010-11-07T02:30:00Z"), at("2010-11-07T02:45:00Z"));
+    assert_eq!(zone.date(second_pass), date("2010-11-06"));
+    let slots = daily("00:00").slots_between(&zone, midnight, second_pass);
+    assert_eq!(slots, [(date("2010-11-07"), midnight)]);
+}
+
+#[test]
 fn todays_rules_are_read_where_older_copies_are_an_hour_off() {
     let zones = Zones::load();
     assert!(zones.version() >= "2026f", "{}", zones.version());
@@ -275,9 +285,12 @@ fn cron_in_a_zone_fires_at_each_first_occurrence_and_never_in_the_past() {
 fn openings_and_last_starts_agree_with_a_walk_over_the_minutes() {
     let zones = Zones::bundled_only();
     let minute = Duration::minutes(1);
-    for hours in
-        ["23:15-23:20", "00:00-00:01,22:00-23:40", "01:10-01:20,02:00-03:00", "02:20-02:40"]
-    {
+    for hours in [
+        "23:15-23:20,00:00-00:01",
+        "00:00-00:01,22:00-23:40",
+        "01:10-01:20,02:00-03:00",
+        "02:20-02:40",
+    ] {
         let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
         let days: BTreeMap<String, String> =
             days.iter().map(|day| (day.to_string(), hours.to_string())).collect();

@@ -149,18 +149,14 @@ impl CallingWindow {
     /// The end of the last open hours on a local date, the stop margin taken off: calls may start
     /// before this instant, none at it or later that date. `None` when the date has no open hour.
     pub fn last_start_on(&self, zone: &Zone, date: NaiveDate) -> Option<Instant> {
-        let hours = self.hours(date);
-        let (first, last) = (hours.first()?, hours.last()?);
-        let begin = zone.resolve(local_time(date, first.0));
-        let end = zone.resolve_last(local_time(date, last.1));
-        let ends = hours.iter().map(|(_, to)| local_time(date, *to));
+        let ends = self.hours(date).iter().map(|(_, to)| local_time(date, *to));
         let both = ends.flat_map(|end| [zone.resolve(end), zone.resolve_last(end)]);
-        both.chain(zone.changes(begin, end))
-            .filter(|at| {
-                let before = *at - Duration::seconds(1);
-                zone.date(before) == date && self.is_open(zone, before)
-            })
-            .max()
+        // An end that is shown twice may be no end the second time.
+        both.filter(|at| {
+            let before = *at - Duration::seconds(1);
+            zone.date(before) == date && self.is_open(zone, before)
+        })
+        .max()
     }
 
     /// In words: `monday to friday 10:00-13:00,14:00-20:00; saturday to sunday closed`.
