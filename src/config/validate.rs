@@ -10,6 +10,7 @@ use chrono::{NaiveDate, NaiveTime};
 use super::address::{BaseUrl, listens_on_loopback};
 use super::{Config, RetryRule};
 use crate::domain::call::CallType;
+use crate::domain::cron::Cron;
 
 /// A value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +171,9 @@ fn provider(judge: &mut Judge, config: &Config) {
 
 fn schedule(judge: &mut Judge, config: &Config, known_zone: &dyn Fn(&str) -> bool) {
     let schedule = &config.schedule;
+    if let Err(error) = Cron::parse(&schedule.scan) {
+        judge.problem("schedule.scan", error.to_string());
+    }
     if !known_zone(&schedule.timezone) {
         judge.problem(
             "schedule.timezone",

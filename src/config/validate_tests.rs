@@ -26,6 +26,8 @@ fn every_bad_value_is_named_with_its_key() {
     check("vapi.base_url = 'http://example.com'", "vapi.base_url: \"http://example.com\" must be");
     check("vapi.timeout_secs = 0", "vapi.timeout_secs: 0 is out of range: write 1 to 300");
     check("vapi.daily_calls_per_number = 0", "vapi.daily_calls_per_number: 0");
+    check("schedule.scan = '*/15 * * *'", "schedule.scan: ");
+    check("schedule.scan = '0 0 30 2 *'", "schedule.scan: ");
     check("schedule.timezone = 'Eastern'", "schedule.timezone: \"Eastern\" is no IANA zone");
     check("schedule.look_ahead_minutes = 721", "schedule.look_ahead_minutes: 721");
     check("schedule.welcome_delay_minutes = -1", "schedule.welcome_delay_minutes: -1");
