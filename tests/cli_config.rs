@@ -97,7 +97,8 @@ fn an_unknown_key_is_a_problem_with_its_line_and_the_nearest_key() {
     let run = here.run(&["check"]);
     assert_eq!(run.code, 2);
     let expected = "ringonce.toml:2:1: unknown key dialing.workrs: did you mean dialing.workers?";
-    assert!(run.stdout.contains(expected), "{run:?}");
+    assert_eq!(run.stderr, format!("ringonce: {expected}\n"));
+    assert_eq!(run.stdout, "");
 }
 
 #[test]
@@ -116,6 +117,7 @@ fn every_bad_value_is_named_in_one_check() {
     ] {
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
+    assert_eq!(run.stderr, "ringonce: 7 problems: they are on the list\n");
 }
 
 #[test]
@@ -125,7 +127,8 @@ fn a_named_configuration_that_is_missing_or_no_text_is_a_problem() {
     for (file, expected) in [("none.toml", "No such file"), ("binary.toml", "UTF-8")] {
         let run = here.run(&["--config", file, "check"]);
         assert_eq!(run.code, 2, "{run:?}");
-        assert!(run.stdout.contains(file) && run.stdout.contains(expected), "{run:?}");
+        assert!(run.stderr.contains(file) && run.stderr.contains(expected), "{run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     }
 }
 
@@ -137,14 +140,14 @@ fn a_test_clock_is_refused_unless_the_provider_is_on_loopback() {
     for url in ["https://api.vapi.ai", "https://127.0.0.1.example.com"] {
         let run = here.run_with(&[clock, ("VAPI_BASE_URL", url)], &["check"]);
         assert_eq!(run.code, 2);
-        assert!(run.stdout.contains("not on loopback"), "{url}: {run:?}");
+        assert!(run.stderr.contains("not on loopback"), "{url}: {run:?}");
     }
     let local = ("VAPI_BASE_URL", "http://127.0.0.1:9");
     let run = here.run_with(&[clock, local], &["check"]);
     assert!(run.stdout.contains("the test clock clock says 2026-11-22T12:00:00.000Z"), "{run:?}");
     let gone = ("RINGONCE_TEST_CLOCK", "gone");
     let run = here.run_with(&[gone, local], &["check"]);
-    assert_eq!((run.code, run.stdout.contains("read the test clock gone")), (2, true), "{run:?}");
+    assert_eq!((run.code, run.stderr.contains("read the test clock gone")), (2, true), "{run:?}");
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn no_output_shows_a_secret_from_wherever_it_came() {
     let in_config = Here::with_config("[vapi]\napi_key = 'canary-in-config'\n");
     let run = in_config.run(&["check"]);
     assert_eq!(run.code, 2);
-    assert!(run.stdout.contains("VAPI_API_KEY"), "{run:?}");
+    assert!(run.stderr.contains("VAPI_API_KEY"), "{run:?}");
     assert!(!format!("{run:?}").contains("canary"), "{run:?}");
 }
 

@@ -9,7 +9,7 @@ use chrono::Datelike;
 use clap::Args;
 use serde::Serialize;
 
-use super::exit::Exit;
+use super::exit::{CliError, Exit};
 use super::output::{self, Table, Tone, clean, toned};
 use super::{Global, environment};
 use crate::clock::Clock;
@@ -52,14 +52,18 @@ impl Finding {
 }
 
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Exit> {
-    let findings = findings(global);
+    let loaded = config::load(&global.overrides(), &environment)?;
+    let findings = findings(&loaded, &Zones::load());
     if args.json {
         output::json(&findings)?;
     } else {
         print(&findings)?;
     }
-    let bad = findings.iter().any(|finding| finding.state == State::Problem);
-    Ok(if bad { Exit::Usage } else { Exit::Done })
+    match findings.iter().filter(|finding| finding.state == State::Problem).count() {
+        0 => Ok(Exit::Done),
+        1 => Err(CliError::usage("1 problem: it is on the list").into()),
+        n => Err(CliError::usage(format!("{n} problems: they are on the list")).into()),
+    }
 }
 
 fn print(findings: &[Finding]) -> anyhow::Result<()> {
@@ -75,18 +79,11 @@ fn print(findings: &[Finding]) -> anyhow::Result<()> {
     table.print()
 }
 
-fn findings(global: &Global) -> Vec<Finding> {
-    let zones = Zones::load();
-    let loaded = match config::load(&global.overrides(), &environment) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            return vec![Finding::new("configuration", State::Problem, error.to_string())];
-        }
-    };
-    let mut found = configuration(&loaded, &zones);
-    found.extend(secrets(&loaded));
-    found.extend(clock_and_zones(&loaded.clock, &zones));
-    found.extend(holiday_files(&loaded));
+fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
+    let mut found = configuration(loaded, zones);
+    found.extend(secrets(loaded));
+    found.extend(clock_and_zones(&loaded.clock, zones));
+    found.extend(holiday_files(loaded));
     found.push(database(&loaded.db));
     if loaded.db.exists() && others_may_read(&loaded.db) {
         let place = loaded.db.display();
