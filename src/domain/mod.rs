@@ -4,8 +4,11 @@ pub mod call;
 pub mod cron;
 mod cron_words;
 pub mod customer;
+pub mod disposition;
 pub mod schedule;
+pub mod window;
 pub mod zone;
+pub mod zone_country;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
