@@ -118,5 +118,5 @@ fn phone_window(
     if Some(phone_country.as_str()) == zone_country {
         return None;
     }
-    CallingWindow::of_country(&phone_country)
+    CallingWindow::for_country(&phone_country)
 }

@@ -1,10 +1,14 @@
 //! Floor 3: acts. One verb a file; each takes the store, the provider where it needs one, and
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
+pub mod adopt;
 pub mod dial;
 pub mod follow;
+pub mod gather;
 pub mod guard;
 pub mod next;
+pub mod numbers;
+pub mod opt_out;
 pub mod reconcile;
 pub mod record;
 pub mod scan;
@@ -96,14 +100,12 @@ fn local_time(text: &str) -> anyhow::Result<NaiveTime> {
 /// The configured calling window: a preset, or start and end, with weekdays of their own.
 fn calling_window(config: &Config) -> anyhow::Result<CallingWindow> {
     let wanted = &config.calling_window;
-    let base = match &wanted.preset {
-        Some(preset) => CallingWindow::preset(preset)
-            .ok_or_else(|| anyhow::anyhow!("there is no calling window preset {preset:?}"))?,
-        None => CallingWindow::new(local_time(&wanted.start)?, local_time(&wanted.end)?),
-    };
-    let mut window = base.with_stop_margin(Duration::minutes(wanted.stop_margin_minutes));
-    for (day, text) in &wanted.days {
-        window = window.with_day(day, text).map_err(|e| anyhow::anyhow!("calling_window: {e}"))?;
-    }
-    Ok(window)
+    CallingWindow::from_parts(
+        &wanted.start,
+        &wanted.end,
+        wanted.preset.as_deref(),
+        &wanted.days,
+        wanted.stop_margin_minutes,
+    )
+    .map_err(|problem| anyhow::anyhow!("calling_window: {problem}"))
 }

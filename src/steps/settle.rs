@@ -105,8 +105,7 @@ pub enum Unplaced {
     NoItem,
 }
 
-/// A machine failed before anything could ring: backs off, or gives the occasion up. The item
-/// may be `processing` (the reply proved it), or `failed` in doubt (settled as absent).
+/// A machine failed before anything could ring: backs off, or gives the occasion up.
 pub fn item_not_placed(
     cx: &Context,
     tx: &Tx<'_>,
@@ -116,23 +115,46 @@ pub fn item_not_placed(
     now: Instant,
 ) -> anyhow::Result<Unplaced> {
     let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
-    let from = [ItemStatus::Processing, ItemStatus::Failed];
     let wait = back_off(item.attempts, item.max_attempts, &cx.rules.back_off);
     let retry_at = wait.map(|wait| now + wait);
     let in_time = retry_at.is_some_and(|at| item.expires_at.is_none_or(|last| at <= last));
-    let free = item.status == ItemStatus::Processing || no_other_open(tx, &item)?;
-    if in_time && free {
+    if in_time {
         let change = Change {
             not_before: retry_at,
             error_message: Some(why),
             ..Change::to(ItemStatus::Retrying)
         };
-        proven(moves::item(tx, &item, &from, &change, who, now)?, &item)?;
+        proven(moves::item(tx, &item, &moves::IN_FLIGHT, &change, who, now)?, &item)?;
         return Ok(Unplaced::Retrying);
     }
     let reason = if wait.is_none() { Reason::AttemptsUsed } else { Reason::TooLate };
     give_up(cx, tx, &item, reason, why, who, now)?;
     Ok(Unplaced::Failed)
+}
+
+/// The item of a doubt that was settled as absent, by the records or by a person: tried again at
+/// once while its occasion's time lasts and an attempt is left; else it stays `failed`.
+pub fn absent_item(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Unplaced> {
+    let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
+    let in_time = item.expires_at.is_none_or(|last| now <= last);
+    let left = item.attempts < item.max_attempts;
+    if item.status != ItemStatus::Failed || !in_time || !left || !no_other_open(tx, &item)? {
+        return Ok(Unplaced::Failed);
+    }
+    let change = Change {
+        not_before: Some(now),
+        error_message: Some(why),
+        ..Change::to(ItemStatus::Retrying)
+    };
+    proven(moves::item(tx, &item, &[ItemStatus::Failed], &change, who, now)?, &item)?;
+    Ok(Unplaced::Retrying)
 }
 
 /// The item fails for good, and counts as a failed occasion of its customer.
@@ -145,10 +167,9 @@ pub fn give_up(
     who: &str,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let from = [ItemStatus::Processing, ItemStatus::Failed];
     let change =
         Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
-    proven(moves::item(tx, item, &from, &change, who, now)?, item)?;
+    proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
     let limit = cx.rules.disable_after_failures;
     if flags::count_failure(tx, item.customer_id, limit, who, now)? {
         log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);

@@ -406,3 +406,29 @@ fn journal_move(
     };
     journal::add(tx, now, entry)
 }
+
+/// `not_placed` → `placed`: only on the provider's own record of the call. Late truth.
+pub fn revive(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    call_id: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
+               updated_at = ?3
+             WHERE id = ?1 AND state = 'not_placed'",
+        )?
+        .execute(params![attempt.id, call_id, instant_text(now)])?;
+    let why = Some("the provider's record arrived late");
+    moved(tx, rows, attempt, AttemptState::Placed, who, why, now)
+}
+
+/// Whether a sequence number is in the ledger: two files of one installation may have used it.
+pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM call_attempts WHERE seq = ?1)")?
+        .query_one([seq], |row| row.get(0))?)
+}

@@ -5,7 +5,10 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod customer_rows;
+pub mod customers;
 pub mod dedupe;
+pub mod do_not_call;
 pub mod facts;
 pub mod files;
 pub mod flags;
@@ -13,8 +16,10 @@ pub mod journal;
 pub mod meta;
 pub mod migrations;
 pub mod moves;
+pub mod pool;
 pub mod queue;
 pub mod rows;
+pub mod second;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
