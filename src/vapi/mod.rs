@@ -194,7 +194,8 @@ impl Provider for Vapi {
                 .name("post".to_string())
                 .spawn_scoped(scope, move || self.post(body.as_bytes(), seen, ask))
                 .map_err(|error| format!("no thread for the request: {error}"))?;
-            if let Ok(answer) = asked.recv() {
+            // Ends when the poster has dropped its connection.
+            while let Ok(answer) = asked.recv() {
                 // A poster that is gone needs no answer; its end is read below.
                 let _ = answer.send(may_send());
             }

@@ -84,7 +84,7 @@ impl<In: Transport> Transport for Gated<In> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        if self.witness.handed_over() == 0 && !self.may_send() {
+        if amount > 0 && self.witness.handed_over() == 0 && !self.may_send() {
             self.witness.stale.store(true, Ordering::SeqCst);
             return Err(ureq::Error::Io(io::Error::other("too late to send")));
         }

@@ -101,11 +101,8 @@ pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
 pub fn tool_names(value: &Value) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut add = |value: &Value| {
-        if let Some(name) = word(&value["function"]["name"]).or_else(|| word(&value["name"])) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let name = word(&value["function"]["name"]).or_else(|| word(&value["name"]));
+        names.extend(name.filter(|name| !names.contains(name)));
     };
     let messages = [&value["messages"], &value["artifact"]["messages"]];
     let spoken = messages.into_iter().filter_map(Value::as_array).flatten();

@@ -36,7 +36,8 @@ fn an_ended_call_is_read_with_all_that_it_tells() {
 
 #[test]
 fn a_call_that_cannot_be_read_is_sorted_and_asked_for_once() {
-    let cases: [(Vec<u8>, fn(&ReadError) -> bool); 9] = [
+    type Expected = fn(&ReadError) -> bool;
+    let cases: [(Vec<u8>, Expected); 9] = [
         (own_form(404, "no"), |e| matches!(e, ReadError::NotFound)),
         (own_form(401, "no"), |e| matches!(e, ReadError::Unauthorized(_))),
         (own_form(403, "no"), |e| matches!(e, ReadError::Unauthorized(_))),

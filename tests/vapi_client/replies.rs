@@ -1,6 +1,8 @@
 //! Every reply that arrives, sorted by what it proves; the provider is asked once each time.
 
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use ringonce::domain::parse_instant;
@@ -84,16 +86,20 @@ fn a_2xx_without_a_length_is_read_to_its_end() {
 
 #[test]
 fn a_huge_2xx_is_accepted_without_being_read_to_its_end() {
-    let server = Server::acting(|stream, count| {
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let server = Server::acting(move |stream, count| {
         let Some(request) = read_request(stream) else { return };
         count(request);
         let head = "HTTP/1.1 201 Created\r\nContent-Length: 52428800\r\n\r\n";
         let _ = stream.write_all(head.as_bytes());
         let chunk = vec![b'x'; 65536];
-        while stream.write_all(&chunk).is_ok() {}
+        let written = (0..800).take_while(|_| stream.write_all(&chunk).is_ok()).count();
+        tell.lock().unwrap().send(written).unwrap();
     });
     let accepted = place(&client(&server.url()), &daily()).unwrap();
     assert!(accepted.call.is_none());
+    assert!(told.recv().unwrap() < 800, "all 50 MB were read");
     assert_eq!(server.requests().len(), 1);
 }
 
