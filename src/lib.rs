@@ -6,3 +6,4 @@ pub mod config;
 pub mod domain;
 pub mod phones;
 pub mod provider;
+pub mod zones;

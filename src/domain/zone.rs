@@ -38,6 +38,15 @@ impl Zone {
         at.naive_utc() + Duration::seconds(self.offset_secs(at).into())
     }
 
+    /// The instants in (`from`, `to`] at which the clocks there change, ascending.
+    pub fn changes(&self, from: Instant, to: Instant) -> impl Iterator<Item = Instant> {
+        let first = self.transitions.partition_point(|(at, _)| *at <= from.timestamp());
+        self.transitions[first..]
+            .iter()
+            .take_while(move |(at, _)| *at <= to.timestamp())
+            .filter_map(|(at, _)| DateTime::from_timestamp(*at, 0))
+    }
+
     /// The local date, which names a daily occasion.
     pub fn date(&self, at: Instant) -> NaiveDate {
         self.local(at).date()
@@ -64,5 +73,16 @@ impl Zone {
             }
         }
         local.and_utc() - Duration::seconds(offset.into())
+    }
+
+    /// The last instant at which the wall clock shows `local`: in a fold the second occurrence,
+    /// else the same as `resolve`.
+    pub fn resolve_last(&self, local: NaiveDateTime) -> Instant {
+        let first = self.resolve(local);
+        self.changes(first, first + Duration::days(2))
+            .map(|change| local.and_utc() - Duration::seconds(self.offset_secs(change).into()))
+            .filter(|at| *at > first && self.local(*at) == local)
+            .last()
+            .unwrap_or(first)
     }
 }
