@@ -1,7 +1,10 @@
 //! Floor 0: decides. Values in, values out; no clock, SQL, HTTP, files, environment or logging.
 
 pub mod call;
+pub mod cron;
+mod cron_words;
 pub mod customer;
+pub mod schedule;
 pub mod zone;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
