@@ -6,4 +6,6 @@ pub mod config;
 pub mod domain;
 pub mod phones;
 pub mod provider;
+pub mod steps;
+pub mod store;
 pub mod zones;

@@ -4,6 +4,8 @@ pub mod call;
 pub mod cron;
 mod cron_words;
 pub mod customer;
+pub mod entry;
+pub mod fields;
 pub mod schedule;
 pub mod zone;
 

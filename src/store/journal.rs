@@ -1,0 +1,75 @@
+//! Who did what to what, and why. Append-only: triggers refuse everything else.
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::{Instant, instant_text};
+
+/// The version that writes, so that a journal tells which build did it.
+const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// One change, to be written in the transaction that makes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry<'a> {
+    /// The command or thread that acts: `scan`, `dial`, `cli`, `web`, …
+    pub who: &'a str,
+    /// The kind of change: `item`, `attempt`, `customer`, `pause`, …
+    pub what: &'a str,
+    /// `customer:1`, `item:2`, `attempt:…`, `file`.
+    pub subject: &'a str,
+    pub old: Option<&'a str>,
+    pub new: Option<&'a str>,
+    pub why: Option<&'a str>,
+}
+
+/// Writes one entry. Never holds a phone number or a secret.
+pub fn add(tx: &Transaction<'_>, at: Instant, entry: Entry<'_>) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO journal (at, who, what, subject, old, new, why, build)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        instant_text(at),
+        entry.who,
+        entry.what,
+        entry.subject,
+        entry.old,
+        entry.new,
+        entry.why,
+        BUILD
+    ])?;
+    Ok(())
+}
+
+/// A line of the journal as it is shown.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Line {
+    pub id: i64,
+    pub at: String,
+    pub who: String,
+    pub what: String,
+    pub subject: String,
+    pub old: Option<String>,
+    pub new: Option<String>,
+    pub why: Option<String>,
+}
+
+/// The newest lines first; of one subject when it is given.
+pub fn newest(conn: &Connection, subject: Option<&str>, limit: i64) -> anyhow::Result<Vec<Line>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, at, who, what, subject, old, new, why FROM journal
+         WHERE ?1 IS NULL OR subject = ?1 ORDER BY id DESC LIMIT ?2",
+    )?;
+    let lines = statement.query_map(params![subject, limit], |row| {
+        Ok(Line {
+            id: row.get(0)?,
+            at: row.get(1)?,
+            who: row.get(2)?,
+            what: row.get(3)?,
+            subject: row.get(4)?,
+            old: row.get(5)?,
+            new: row.get(6)?,
+            why: row.get(7)?,
+        })
+    })?;
+    Ok(lines.collect::<Result<_, _>>()?)
+}
