@@ -135,7 +135,8 @@ pub fn parse_email(text: &str) -> Result<String, String> {
 /// Safe to print on a terminal and short: control characters replaced, the end cut off.
 pub fn shown(text: &str) -> Cow<'_, str> {
     const CHARACTERS_MAX: usize = 60;
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     if text.len() <= CHARACTERS_MAX && !text.contains(hidden) {
         return Cow::Borrowed(text);
     }

@@ -92,6 +92,11 @@ impl<R: Read> CsvRows<R> {
         self.bytes_read
     }
 
+    /// Where the bytes come from.
+    pub fn source(&self) -> &R {
+        self.input.get_ref()
+    }
+
     /// The next row that is not an empty line.
     pub fn next_row(&mut self) -> std::io::Result<Next<'_>> {
         self.skip_empty_lines()?;

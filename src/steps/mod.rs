@@ -4,5 +4,6 @@ pub mod csv_rows;
 pub mod customers;
 pub mod entry_text;
 pub mod import;
+pub mod import_file;
 pub mod import_header;
 pub mod import_report;

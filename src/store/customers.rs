@@ -88,20 +88,23 @@ pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> 
     Ok(tx.last_insert_rowid())
 }
 
-/// Writes what a person may say about a customer; the row must exist. What calls have told is
-/// only added to, also when the argument is older than the row: flags by OR, dates by max.
-pub fn update_fields(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow::Result<()> {
+/// Writes what a person may say about a customer, but not the next call; the row must exist. What
+/// calls have told is only added to, also when the argument is older than the row.
+pub fn update_fields(
+    tx: &Transaction<'_>,
+    customer: &Customer,
+    now: Instant,
+) -> anyhow::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE customers SET external_id = ?2, name = ?3, email = ?4, phone = ?5,
            phone_validated = ?6, phone_validation_error = ?7, timezone = ?8, call_time = ?9,
            call_schedule = ?10, payment_status = ?11, call_status = ?12,
            welcome_call_completed = max(welcome_call_completed, ?13),
-           next_call_scheduled_at = ?14,
-           last_call_date = nullif(max(coalesce(last_call_date, ''), coalesce(?15, '')), ''),
-           last_call_id = coalesce(last_call_id, ?16),
-           total_calls_made = max(total_calls_made, ?17), consecutive_failures = ?18,
-           variables = ?19, shared_phone = ?20, consent_at = ?21, consent_source = ?22,
-           consent_text = ?23, created_at = ?24, updated_at = ?25
+           last_call_date = nullif(max(coalesce(last_call_date, ''), coalesce(?14, '')), ''),
+           last_call_id = coalesce(last_call_id, ?15),
+           total_calls_made = max(total_calls_made, ?16),
+           variables = ?17, shared_phone = ?18, consent_at = ?19, consent_source = ?20,
+           consent_text = ?21, created_at = ?22, updated_at = ?23
          WHERE id = ?1",
     )?;
     let rows = statement
@@ -119,11 +122,9 @@ pub fn update_fields(tx: &Transaction<'_>, customer: &Customer, now: Instant) ->
             customer.payment_status,
             customer.call_status.as_str(),
             customer.welcome_call_completed,
-            customer.next_call_scheduled_at.map(instant_text),
             customer.last_call_date.map(daily_occasion),
             customer.last_call_id,
             customer.total_calls_made,
-            customer.consecutive_failures,
             variables_text(customer)?,
             customer.shared_phone,
             customer.consent_at.map(instant_text),
@@ -137,6 +138,38 @@ pub fn update_fields(tx: &Transaction<'_>, customer: &Customer, now: Instant) ->
         bail!("customer {} is gone; list the customers and try again", customer.id);
     }
     Ok(())
+}
+
+/// Sets the instant of the next daily call; `None` = none is due.
+pub fn set_next_call(
+    tx: &Transaction<'_>,
+    id: i64,
+    next: Option<Instant>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE customers SET next_call_scheduled_at = ?2, updated_at = ?3 WHERE id = ?1",
+    )?;
+    statement.execute(params![id, next.map(instant_text), instant_text(now)])?;
+    Ok(())
+}
+
+/// Moves the call status from the state that was seen, and forgets the failures in a row when
+/// calls may go on. `false`: somebody else moved it first.
+pub fn move_call_status(
+    tx: &Transaction<'_>,
+    id: i64,
+    from: CallStatus,
+    to: CallStatus,
+    now: Instant,
+) -> anyhow::Result<bool> {
+    let rows = tx.execute(
+        "UPDATE customers SET call_status = ?3, updated_at = ?4,
+           consecutive_failures = iif(?3 = 'pending', 0, consecutive_failures)
+         WHERE id = ?1 AND call_status = ?2",
+        params![id, from.as_str(), to.as_str(), instant_text(now)],
+    )?;
+    Ok(rows == 1)
 }
 
 /// The customer with this id.

@@ -1,23 +1,32 @@
 pub mod customer_rows;
 pub mod customers;
 pub mod journal;
+pub use rusqlite::{Connection as Conn, Transaction as Tx};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::Mutex;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-pub struct Store { writer: Mutex<Connection>, reader: Mutex<Connection> }
+pub struct Store {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
 impl Store {
     pub fn open(path: &Path, _now: crate::domain::Instant) -> anyhow::Result<Store> {
         let conn = Connection::open(path)?;
         conn.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")?;
         let has: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
-        if has == 0 { conn.execute_batch(include_str!("../../schema.sql"))?; }
+        if has == 0 {
+            conn.execute_batch(include_str!("../../schema.sql"))?;
+        }
         conn.set_prepared_statement_cache_capacity(128);
         Ok(Store { writer: Mutex::new(conn), reader: Mutex::new(Connection::open(path)?) })
     }
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
         f(&self.reader.lock().unwrap())
     }
-    pub fn write<T>(&self, f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    pub fn write<T>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let mut conn = self.writer.lock().unwrap();
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = f(&tx)?;
