@@ -8,6 +8,8 @@ pub mod disposition;
 pub mod gate;
 pub mod recovery;
 pub mod retry;
+pub mod entry;
+pub mod fields;
 pub mod schedule;
 pub mod window;
 pub mod zone;

@@ -2,10 +2,17 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod adopt;
+pub mod csv_rows;
+pub mod customers;
 pub mod dial;
+pub mod entry_text;
 pub mod follow;
 pub mod gather;
 pub mod guard;
+pub mod import;
+pub mod import_file;
+pub mod import_header;
+pub mod import_report;
 pub mod next;
 pub mod numbers;
 pub mod opt_out;

@@ -273,8 +273,8 @@ fn open_to_look(path: &Path) -> anyhow::Result<Connection> {
             Err(error) => last = Some(error),
         }
     }
-    let error = last.expect("three attempts were made, so the last error is there");
-    Err(explain(error.into(), path))
+    let error: rusqlite::Error = last.expect("three attempts were made");
+    Err(explain(error, path))
 }
 
 /// Turns what SQLite says into what a person can act on.

@@ -1,0 +1,200 @@
+//! Creates, changes, pauses and resumes customers, with the journal in the same transaction.
+//!
+//! The one way for files, flags and requests: what calls have told is never taken back, and a
+//! change of zone or time always gives the next occasion. Deletes nobody.
+
+use anyhow::{anyhow, bail};
+
+use crate::domain::Instant;
+use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::entry::{Change, Entry, changes};
+use crate::domain::schedule::Rhythm;
+use crate::steps::entry_text::Reader;
+use crate::store::{Conn, Tx, customers, journal};
+
+/// The new customer that an entry makes, with the first occasion after now unless one was said.
+pub fn plan_new(reader: &mut Reader<'_>, entry: &Entry, now: Instant) -> anyhow::Result<Customer> {
+    let mut customer = entry.new_customer(now).map_err(|reason| anyhow!(reason))?;
+    if customer.next_call_scheduled_at.is_none() {
+        customer.next_call_scheduled_at = next_call(None, reader, &customer, now)?;
+    }
+    Ok(customer)
+}
+
+/// The known customer after an entry.
+///
+/// The next call moves when the zone, the time or the schedule becomes different, or when the
+/// entry names an instant that is still to come and no date that was called already.
+pub fn plan_change(
+    conn: &Conn,
+    reader: &mut Reader<'_>,
+    known: &Customer,
+    entry: &Entry,
+    now: Instant,
+) -> anyhow::Result<Customer> {
+    let mut after = entry.applied_to(known);
+    let zone = reader.zone(&after.timezone);
+    let said = entry.next_call_scheduled_at.filter(|at| {
+        let date = zone.as_ref().map(|zone| zone.date(*at));
+        now < *at && date > after.last_call_date
+    });
+    if said.is_some() {
+        after.next_call_scheduled_at = said;
+    } else if has_other_rhythm(known, &after) || known.last_call_date != after.last_call_date {
+        after.next_call_scheduled_at = next_call(Some(conn), reader, &after, now)?;
+    }
+    Ok(after)
+}
+
+/// Inserts a planned customer. `who` acts; `None` leaves the journal to the caller.
+pub fn create(
+    tx: &Tx<'_>,
+    customer: &Customer,
+    who: Option<&str>,
+    now: Instant,
+) -> anyhow::Result<i64> {
+    let id = customers::insert(tx, customer)?;
+    if let Some(who) = who {
+        let subject = format!("customer:{id}");
+        let entry =
+            journal::Entry { who, what: "customer", subject: &subject, ..Default::default() };
+        journal::add(tx, now, journal::Entry { new: Some("created"), ..entry })?;
+    }
+    Ok(id)
+}
+
+/// Writes a planned change and journals it; an unchanged customer is not touched.
+pub fn change(
+    tx: &Tx<'_>,
+    known: &Customer,
+    after: &Customer,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Vec<Change>> {
+    let changes = changes(known, after);
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    customers::update_fields(tx, after, now)?;
+    if known.next_call_scheduled_at != after.next_call_scheduled_at
+        || has_other_rhythm(known, after)
+    {
+        reschedule(tx, after.id, after.next_call_scheduled_at, now)?;
+    }
+    let (old, new) = journal_texts(&changes);
+    let subject = format!("customer:{}", known.id);
+    let (old, new) = (Some(old.as_str()), Some(new.as_str()));
+    let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
+    journal::add(tx, now, entry)?;
+    Ok(changes)
+}
+
+/// Moves a customer's next daily call after an edit of zone, time or schedule.
+///
+/// The only place where an edit moves a call.
+pub fn reschedule(
+    tx: &Tx<'_>,
+    customer_id: i64,
+    next: Option<Instant>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    customers::set_next_call(tx, customer_id, next, now)
+}
+
+/// Stops all calls of a customer until `resume`. `false` when they were paused already.
+pub fn pause(
+    tx: &Tx<'_>,
+    customer: &Customer,
+    who: &str,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<bool> {
+    if customer.call_status == CallStatus::Paused {
+        return Ok(false);
+    }
+    move_status(tx, customer, CallStatus::Paused, (who, why), now)?;
+    Ok(true)
+}
+
+/// Lets a paused or disabled customer be called again and forgets the failures in a row.
+/// `false` when nothing stopped their calls.
+pub fn resume(
+    tx: &Tx<'_>,
+    customer: &Customer,
+    who: &str,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<bool> {
+    if !matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled) {
+        return Ok(false);
+    }
+    move_status(tx, customer, CallStatus::Pending, (who, why), now)?;
+    Ok(true)
+}
+
+fn move_status(
+    tx: &Tx<'_>,
+    customer: &Customer,
+    to: CallStatus,
+    (who, why): (&str, &str),
+    now: Instant,
+) -> anyhow::Result<()> {
+    let from = customer.call_status;
+    if !customers::move_call_status(tx, customer.id, from, to, now)? {
+        bail!("customer {} was changed by somebody else; try again", customer.id);
+    }
+    let subject = format!("customer:{}", customer.id);
+    let (old, new) = (Some(from.as_str()), Some(to.as_str()));
+    let why = Some(why);
+    let entry = journal::Entry { who, what: "call_status", subject: &subject, old, new, why };
+    journal::add(tx, now, entry)
+}
+
+/// The first occasion after now that is later than the last call and free in the ledger. `conn`
+/// is `None` for a customer who cannot be in the ledger yet.
+fn next_call(
+    conn: Option<&Conn>,
+    reader: &mut Reader<'_>,
+    customer: &Customer,
+    now: Instant,
+) -> anyhow::Result<Option<Instant>> {
+    let (time, schedule) = (customer.call_time.as_deref(), customer.call_schedule.as_deref());
+    let rhythm = Rhythm::of(time, schedule).map_err(|reason| anyhow!(reason))?;
+    let (Some(rhythm), Some(zone)) = (rhythm, reader.zone(&customer.timezone)) else {
+        return Ok(None);
+    };
+    let mut failed = None;
+    let is_free = |date| match conn.map(|conn| customers::is_date_free(conn, customer.id, date)) {
+        None => true,
+        Some(Ok(free)) => free,
+        Some(Err(error)) => {
+            failed = Some(error);
+            true
+        }
+    };
+    let slot = rhythm.next_slot(&zone, now, customer.last_call_date, is_free);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(slot.map(|(_, at)| at)),
+    }
+}
+
+fn has_other_rhythm(known: &Customer, after: &Customer) -> bool {
+    (&known.timezone, &known.call_time, &known.call_schedule)
+        != (&after.timezone, &after.call_time, &after.call_schedule)
+}
+
+/// `call_time 07:00, name` and `call_time 08:00, name`.
+fn journal_texts(changes: &[Change]) -> (String, String) {
+    let text = |side: fn(&(String, String)) -> &String| {
+        let fields: Vec<String> = changes
+            .iter()
+            .map(|change| match &change.values {
+                Some(values) => format!("{} {}", change.field, side(values)),
+                None => change.field.to_string(),
+            })
+            .collect();
+        fields.join(", ")
+    };
+    (text(|values| &values.0), text(|values| &values.1))
+}

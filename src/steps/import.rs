@@ -1,0 +1,311 @@
+//! Takes a CSV of customers over: all of it or nothing.
+//!
+//! The file is read twice. The first pass checks every row and only reads the database; the second
+//! writes in one transaction, so the dialer waits for the writing only. Importing a file again
+//! changes nothing. Refuses the whole file for one bad row, unless told to leave bad rows out.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use anyhow::{anyhow, bail};
+
+use crate::domain::Instant;
+use crate::domain::customer::{Customer, mask_phone};
+use crate::domain::entry::{Entry, changes};
+use crate::domain::fields::shown;
+use crate::phones;
+use crate::steps::customers::{change, create, plan_change, plan_new};
+use crate::steps::import_file::{Pass, Unusable, file_name};
+use crate::steps::import_header::meant_by;
+use crate::steps::import_report::{Outcome, Problem, Report, Sample};
+use crate::store::customers::{Found, is_empty, matching};
+use crate::store::{Conn, Store, Tx, journal};
+use crate::zones::Zones;
+
+/// Bytes between two words about the progress.
+const PROGRESS_BYTES: u64 = 1 << 18;
+
+/// How a file is taken over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Look only.
+    pub dry_run: bool,
+    /// Leave bad rows out instead of refusing the file.
+    pub skip_bad: bool,
+    /// The country of phones that are written without one.
+    pub default_country: Option<&'a str>,
+}
+
+/// Imports one file. `progress` is told how many bytes of both passes together are done; the
+/// second pass only happens when something is written.
+pub fn import(
+    store: &Store,
+    zones: &Zones,
+    path: &Path,
+    options: Options<'_>,
+    now: Instant,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<Report> {
+    if let Some(country) = options.default_country {
+        phones::check_country(country).map_err(Unusable)?;
+    }
+    let mut pass = Pass::open(path, zones, options.default_country)?;
+    let checked = store.read(|conn| check(conn, &mut pass, now, progress))?;
+    let mut report = checked.report;
+    if options.dry_run {
+        return Ok(report);
+    }
+    if 0 < report.bad && !options.skip_bad {
+        report.outcome = Outcome::Refused;
+        return Ok(report);
+    }
+    let (first_digest, first_bytes) = (pass.digest(), pass.bytes_read());
+    let mut pass = Pass::open(path, zones, options.default_country)?;
+    store.write(|tx| {
+        let count = apply(tx, &mut pass, &checked.bad_lines, now, &mut |done| {
+            progress(first_bytes + done);
+        })?;
+        if pass.digest() != first_digest {
+            bail!("{} changed while it was read; import it again", file_name(path));
+        }
+        (report.new, report.changed, report.unchanged) = count;
+        note(tx, path, &report, now)
+    })?;
+    report.outcome = Outcome::Applied;
+    Ok(report)
+}
+
+/// What the first pass knows at its end.
+struct Checked {
+    report: Report,
+    bad_lines: HashSet<u64>,
+}
+
+/// Looks at every row; writes nothing.
+fn check(
+    conn: &Conn,
+    pass: &mut Pass<'_>,
+    now: Instant,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<Checked> {
+    let nobody_yet = is_empty(conn)?;
+    let mut checked = Checked { report: Report::default(), bad_lines: HashSet::new() };
+    let report = &mut checked.report;
+    report.variables = pass.header.variables().map(describe_variable).collect();
+    report.ignored = pass.header.ignored().map(|column| column.to_string()).collect();
+    let mut seen = Seen::default();
+    let mut told = 0;
+    while let Some((line, entry)) = pass.next_line()? {
+        let judged = match entry {
+            Err(problems) => Err(problems),
+            Ok(entry) => match judge(conn, pass, &mut seen, line, &entry, now, nobody_yet)? {
+                Err(problem) => Err(vec![problem]),
+                Ok(plan) => Ok((entry, plan)),
+            },
+        };
+        match judged {
+            Err(problems) => {
+                checked.bad_lines.insert(line);
+                report.add_bad(problems);
+            }
+            Ok((entry, plan)) => count(report, line, &entry, &plan),
+        }
+        if told + PROGRESS_BYTES < pass.bytes_read() {
+            told = pass.bytes_read();
+            progress(told);
+        }
+    }
+    Ok(checked)
+}
+
+/// What a row comes to.
+enum Plan {
+    New(Box<Customer>),
+    /// The known customer and the same customer after the row.
+    Known(Box<(Customer, Customer)>),
+}
+
+fn judge(
+    conn: &Conn,
+    pass: &mut Pass<'_>,
+    seen: &mut Seen,
+    line: u64,
+    entry: &Entry,
+    now: Instant,
+    nobody_yet: bool,
+) -> anyhow::Result<Result<Plan, Problem>> {
+    let problem = |column: &str, reason: String| {
+        Ok(Err(Problem { line, column: Some(column.to_string()), reason }))
+    };
+    if let Some((column, first)) = seen.repeated(entry, line) {
+        return problem(column, format!("repeats the key of line {first}"));
+    }
+    match plan(conn, pass, entry, now, nobody_yet)? {
+        Ok(Plan::Known(pair)) => match seen.customers.insert(pair.0.id, line) {
+            Some(first) => problem("phone", format!("is the same customer as line {first}")),
+            None => Ok(Ok(Plan::Known(pair))),
+        },
+        Ok(plan) => Ok(Ok(plan)),
+        Err(candidates) => problem(
+            key_of(entry),
+            format!("fits {candidates} known customers: give the external_id of one"),
+        ),
+    }
+}
+
+/// Finds the customer of a row. The error is how many customers it could be.
+fn plan(
+    conn: &Conn,
+    pass: &mut Pass<'_>,
+    entry: &Entry,
+    now: Instant,
+    nobody_yet: bool,
+) -> anyhow::Result<Result<Plan, usize>> {
+    let email = entry.email.as_ref().and_then(|email| email.as_deref());
+    let phone = entry.phone.as_ref().map_or("", |phone| phone.e164.as_str());
+    let found = match nobody_yet {
+        true => Found::Nobody,
+        false => matching(conn, entry.external_id.as_deref(), email, phone)?,
+    };
+    Ok(match found {
+        Found::Nobody => Ok(Plan::New(Box::new(plan_new(&mut pass.reader, entry, now)?))),
+        Found::One(known) => {
+            let after = plan_change(conn, &mut pass.reader, &known, entry, now)?;
+            Ok(Plan::Known(Box::new((*known, after))))
+        }
+        Found::Several(candidates) => Err(candidates.len()),
+    })
+}
+
+fn count(report: &mut Report, line: u64, entry: &Entry, plan: &Plan) {
+    let after = match plan {
+        Plan::New(customer) => {
+            report.add_new(|| Sample { line, who: who(customer), fields: Vec::new() });
+            customer
+        }
+        Plan::Known(pair) => {
+            let (known, after) = &**pair;
+            let fields: Vec<_> = changes(known, after).iter().map(|c| c.field).collect();
+            if fields.is_empty() {
+                report.unchanged += 1;
+            } else {
+                report.add_changed(|| Sample { line, who: who(after), fields });
+            }
+            after
+        }
+    };
+    let reason = entry.phone.as_ref().and_then(|phone| phone.error.as_deref());
+    if let (Some(reason), false) = (reason, after.phone_validated) {
+        report.add_undialable(line, reason);
+    }
+}
+
+/// Writes every row that is not bad; counts new, changed and unchanged ones.
+fn apply(
+    tx: &Tx<'_>,
+    pass: &mut Pass<'_>,
+    bad_lines: &HashSet<u64>,
+    now: Instant,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<(u64, u64, u64)> {
+    let nobody_yet = is_empty(tx)?;
+    let (mut new, mut changed, mut unchanged) = (0, 0, 0);
+    let mut told = 0;
+    while let Some((line, entry)) = pass.next_line()? {
+        if bad_lines.contains(&line) {
+            continue;
+        }
+        let changed_meanwhile = || anyhow!("line {line} was good a moment ago; import it again");
+        let entry = entry.map_err(|_| changed_meanwhile())?;
+        match plan(tx, pass, &entry, now, nobody_yet)?.map_err(|_| changed_meanwhile())? {
+            Plan::New(customer) => {
+                create(tx, &customer, None, now)?;
+                new += 1;
+            }
+            Plan::Known(pair) => match change(tx, &pair.0, &pair.1, "import", now)?.is_empty() {
+                true => unchanged += 1,
+                false => changed += 1,
+            },
+        }
+        if told + PROGRESS_BYTES < pass.bytes_read() {
+            told = pass.bytes_read();
+            progress(told);
+        }
+    }
+    Ok((new, changed, unchanged))
+}
+
+fn note(tx: &Tx<'_>, path: &Path, report: &Report, now: Instant) -> anyhow::Result<()> {
+    let summary = report.summary();
+    let subject = format!("file:{}", file_name(path));
+    let new = Some(summary.as_str());
+    let entry = journal::Entry {
+        who: "import",
+        what: "import",
+        subject: &subject,
+        new,
+        ..Default::default()
+    };
+    journal::add(tx, now, entry)
+}
+
+/// The keys of the rows so far, as hashes, with their lines.
+#[derive(Default)]
+struct Seen {
+    hasher: RandomState,
+    /// Whether the row was known by this key, not only carried it.
+    keys: HashMap<u64, (u64, bool)>,
+    /// Known customers that a row spoke of.
+    customers: HashMap<i64, u64>,
+}
+
+impl Seen {
+    /// The line of an earlier row that speaks of the same customer, and the key that says so.
+    ///
+    /// Two rows may share an e-mail or a phone while another key tells them apart.
+    fn repeated(&mut self, entry: &Entry, line: u64) -> Option<(&'static str, u64)> {
+        let own = key_of(entry);
+        let email = entry.email.as_ref().and_then(|email| email.as_deref());
+        let phone = entry.phone.as_ref().map(|phone| phone.e164.as_str());
+        let keys =
+            [("external_id", entry.external_id.as_deref()), ("email", email), ("phone", phone)];
+        let mut repeated = None;
+        for (column, key) in keys {
+            let Some(key) = key else { continue };
+            let is_own = column == own;
+            let seen =
+                self.keys.entry(self.hasher.hash_one((column, key))).or_insert((line, is_own));
+            let (first, was_own) = *seen;
+            if first != line && (is_own || was_own) && repeated.is_none() {
+                repeated = Some((column, first));
+            }
+            seen.1 |= is_own;
+        }
+        repeated
+    }
+}
+
+/// The column by which a row names its customer: external id, else e-mail, else phone.
+fn key_of(entry: &Entry) -> &'static str {
+    match (&entry.external_id, &entry.email) {
+        (Some(_), _) => "external_id",
+        (None, Some(Some(_))) => "email",
+        (None, _) => "phone",
+    }
+}
+
+fn who(customer: &Customer) -> String {
+    let words = [Some(&customer.name), customer.external_id.as_ref(), customer.email.as_ref()];
+    match words.into_iter().flatten().find(|word| !word.is_empty()) {
+        Some(word) => shown(word).into_owned(),
+        None => mask_phone(&customer.phone),
+    }
+}
+
+fn describe_variable(name: &str) -> String {
+    match meant_by(name) {
+        Some(field) => format!("{} (did you mean {field}?)", shown(name)),
+        None => shown(name).into_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+//! What an import found and did, for a person and as JSON. Holds no phone number.
+
+use serde::Serialize;
+
+/// So many problems and samples are kept; all are counted.
+const PROBLEMS_MAX: usize = 1_000;
+const SAMPLES_MAX: usize = 5;
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Problem {
+    /// Where the row starts in the file.
+    pub line: u64,
+    /// `None`: the row as a whole.
+    pub column: Option<String>,
+    pub reason: String,
+}
+
+/// A row that would be taken over, to look at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sample {
+    pub line: u64,
+    /// Name, external id or e-mail, whichever there is.
+    pub who: String,
+    /// What changes; empty for a new customer.
+    pub fields: Vec<&'static str>,
+}
+
+/// What became of the file as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything that is not bad is committed.
+    Applied,
+    /// Only looked at.
+    #[default]
+    DryRun,
+    /// Bad rows, so nothing was written.
+    Refused,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    pub outcome: Outcome,
+    pub new: u64,
+    pub changed: u64,
+    pub unchanged: u64,
+    pub bad: u64,
+    /// Why rows are bad; the first thousand.
+    pub problems: Vec<Problem>,
+    /// Customers that are kept although their number cannot be dialed.
+    pub undialable: u64,
+    /// Of those; the first thousand.
+    pub warnings: Vec<Problem>,
+    pub new_samples: Vec<Sample>,
+    pub changed_samples: Vec<Sample>,
+    /// Columns that go into `variables`.
+    pub variables: Vec<String>,
+    /// Columns that are read over, because only ringonce can know them.
+    pub ignored: Vec<String>,
+}
+
+impl Report {
+    /// Counts one bad row with all that is wrong with it.
+    pub fn add_bad(&mut self, problems: Vec<Problem>) {
+        self.bad += 1;
+        let room = PROBLEMS_MAX.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
+    }
+
+    /// Counts one customer whose number cannot be dialed.
+    pub fn add_undialable(&mut self, line: u64, reason: &str) {
+        self.undialable += 1;
+        if self.warnings.len() < PROBLEMS_MAX {
+            let column = Some("phone".to_string());
+            self.warnings.push(Problem { line, column, reason: reason.to_string() });
+        }
+    }
+
+    /// Counts one new customer.
+    pub fn add_new(&mut self, sample: impl FnOnce() -> Sample) {
+        self.new += 1;
+        if self.new_samples.len() < SAMPLES_MAX {
+            self.new_samples.push(sample());
+        }
+    }
+
+    /// Counts one customer that changes.
+    pub fn add_changed(&mut self, sample: impl FnOnce() -> Sample) {
+        self.changed += 1;
+        if self.changed_samples.len() < SAMPLES_MAX {
+            self.changed_samples.push(sample());
+        }
+    }
+
+    /// `4 new, 1 changed, 0 unchanged, 2 bad`
+    pub fn summary(&self) -> String {
+        format!(
+            "{} new, {} changed, {} unchanged, {} bad",
+            self.new, self.changed, self.unchanged, self.bad
+        )
+    }
+}

@@ -1,0 +1,301 @@
+//! All SQL about customers.
+//!
+//! Nothing here deletes a customer, clears a flag or moves the date of a made call backward.
+
+use anyhow::{Context, bail};
+use chrono::NaiveDate;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::domain::call::daily_occasion;
+use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::{Instant, instant_text};
+use crate::phones;
+use crate::store::customer_rows::{COLUMNS, from_row, variables_text};
+
+/// How many candidates a search returns when it cannot decide.
+const CANDIDATES_MAX: usize = 10;
+
+/// Whom a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    Nobody,
+    One(Box<Customer>),
+    /// More than one; the caller must be told which word names whom. At most ten.
+    Several(Vec<Customer>),
+}
+
+impl Found {
+    fn of(mut customers: Vec<Customer>) -> Found {
+        customers.sort_by_key(|customer| customer.id);
+        customers.dedup_by_key(|customer| customer.id);
+        match customers.len() {
+            0 => Found::Nobody,
+            1 => Found::One(Box::new(customers.remove(0))),
+            _ => Found::Several(customers),
+        }
+    }
+}
+
+/// Which customers a list shows. `None` = all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub call_status: Option<CallStatus>,
+    pub payment_status: Option<String>,
+    /// Part of the name, e-mail or external id, in any case.
+    pub text: Option<String>,
+}
+
+/// Inserts a new customer and returns its id. `id` and `key` of the argument are not looked at:
+/// the database gives both.
+pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO customers (external_id, name, email, phone, phone_validated,
+           phone_validation_error, timezone, call_time, call_schedule, payment_status, call_status,
+           welcome_call_completed, next_call_scheduled_at, last_call_date, last_call_id,
+           total_calls_made, consecutive_failures, variables, shared_phone, consent_at,
+           consent_source, consent_text, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+           ?19, ?20, ?21, ?22, ?23, ?24)",
+    )?;
+    statement
+        .execute(params![
+            customer.external_id,
+            customer.name,
+            customer.email,
+            customer.phone,
+            customer.phone_validated,
+            customer.phone_validation_error,
+            customer.timezone,
+            customer.call_time,
+            customer.call_schedule,
+            customer.payment_status,
+            customer.call_status.as_str(),
+            customer.welcome_call_completed,
+            customer.next_call_scheduled_at.map(instant_text),
+            customer.last_call_date.map(daily_occasion),
+            customer.last_call_id,
+            customer.total_calls_made,
+            customer.consecutive_failures,
+            variables_text(customer)?,
+            customer.shared_phone,
+            customer.consent_at.map(instant_text),
+            customer.consent_source,
+            customer.consent_text,
+            instant_text(customer.created_at),
+            instant_text(customer.updated_at),
+        ])
+        .context("insert the customer")?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// Writes what a person may say about a customer, but not the next call; the row must exist. What
+/// calls have told is only added to, also when the argument is older than the row.
+pub fn update_fields(
+    tx: &Transaction<'_>,
+    customer: &Customer,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE customers SET external_id = ?2, name = ?3, email = ?4, phone = ?5,
+           phone_validated = ?6, phone_validation_error = ?7, timezone = ?8, call_time = ?9,
+           call_schedule = ?10, payment_status = ?11, call_status = ?12,
+           welcome_call_completed = max(welcome_call_completed, ?13),
+           last_call_date = nullif(max(coalesce(last_call_date, ''), coalesce(?14, '')), ''),
+           last_call_id = coalesce(last_call_id, ?15),
+           total_calls_made = max(total_calls_made, ?16),
+           variables = ?17, shared_phone = ?18, consent_at = ?19, consent_source = ?20,
+           consent_text = ?21, created_at = ?22, updated_at = ?23
+         WHERE id = ?1",
+    )?;
+    let rows = statement
+        .execute(params![
+            customer.id,
+            customer.external_id,
+            customer.name,
+            customer.email,
+            customer.phone,
+            customer.phone_validated,
+            customer.phone_validation_error,
+            customer.timezone,
+            customer.call_time,
+            customer.call_schedule,
+            customer.payment_status,
+            customer.call_status.as_str(),
+            customer.welcome_call_completed,
+            customer.last_call_date.map(daily_occasion),
+            customer.last_call_id,
+            customer.total_calls_made,
+            variables_text(customer)?,
+            customer.shared_phone,
+            customer.consent_at.map(instant_text),
+            customer.consent_source,
+            customer.consent_text,
+            instant_text(customer.created_at),
+            instant_text(now),
+        ])
+        .context("update the customer")?;
+    if rows != 1 {
+        bail!("customer {} is gone; list the customers and try again", customer.id);
+    }
+    Ok(())
+}
+
+/// Sets the instant of the next daily call; `None` = none is due.
+pub fn set_next_call(
+    tx: &Transaction<'_>,
+    id: i64,
+    next: Option<Instant>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE customers SET next_call_scheduled_at = ?2, updated_at = ?3 WHERE id = ?1",
+    )?;
+    statement.execute(params![id, next.map(instant_text), instant_text(now)])?;
+    Ok(())
+}
+
+/// Moves the call status from the state that was seen, and forgets the failures in a row when
+/// calls may go on. `false`: somebody else moved it first.
+pub fn move_call_status(
+    tx: &Transaction<'_>,
+    id: i64,
+    from: CallStatus,
+    to: CallStatus,
+    now: Instant,
+) -> anyhow::Result<bool> {
+    let rows = tx.execute(
+        "UPDATE customers SET call_status = ?3, updated_at = ?4,
+           consecutive_failures = iif(?3 = 'pending', 0, consecutive_failures)
+         WHERE id = ?1 AND call_status = ?2",
+        params![id, from.as_str(), to.as_str(), instant_text(now)],
+    )?;
+    Ok(rows == 1)
+}
+
+/// The customer with this id.
+pub fn by_id(conn: &Connection, id: i64) -> anyhow::Result<Option<Customer>> {
+    Ok(select(conn, "id = ?1", params![id], 1)?.pop())
+}
+
+/// Customers after the id `after`, in the order of ids, at most `limit`.
+pub fn list(
+    conn: &Connection,
+    filter: &Filter,
+    limit: usize,
+    after: i64,
+) -> anyhow::Result<Vec<Customer>> {
+    let part = filter.text.as_deref().map(str::to_lowercase);
+    select(
+        conn,
+        "id > ?1 AND (?2 IS NULL OR call_status = ?2) AND (?3 IS NULL OR payment_status = ?3)
+         AND (?4 IS NULL OR instr(lower(name), ?4) OR instr(lower(coalesce(email, '')), ?4)
+              OR instr(lower(coalesce(external_id, '')), ?4))",
+        params![after, filter.call_status.map(CallStatus::as_str), filter.payment_status, part],
+        limit,
+    )
+}
+
+/// Whom a person means by an id, external id, e-mail or phone.
+///
+/// A word may name two people, such as one's id that is another's external id: then `Several`.
+/// `id:7` and `external:7` name exactly one.
+pub fn find(conn: &Connection, who: &str) -> anyhow::Result<Found> {
+    let who = who.trim();
+    if let Some(id) = who.strip_prefix("id:") {
+        let customer = id.parse().ok().map(|id| by_id(conn, id)).transpose()?.flatten();
+        return Ok(Found::of(customer.into_iter().collect()));
+    }
+    if let Some(id) = who.strip_prefix("external:") {
+        return Ok(Found::of(select(conn, "external_id = ?1", params![id], 1)?));
+    }
+    let mut found = select(conn, "external_id = ?1", params![who], 1)?;
+    if let Ok(id) = who.parse() {
+        found.extend(by_id(conn, id)?);
+    }
+    if who.contains('@') {
+        let email = who.to_lowercase();
+        let same = "email IS NOT NULL AND lower(email) = ?1";
+        found.extend(select(conn, same, params![email], CANDIDATES_MAX)?);
+    } else if let Some(phone) = phones::e164(who) {
+        found.extend(select(conn, "phone = ?1", params![phone], CANDIDATES_MAX)?);
+    }
+    Ok(Found::of(found))
+}
+
+/// The known customer that a row of a file speaks of: by external id, else by e-mail, else by
+/// phone.
+///
+/// A row with an external id also takes over a customer who has none and the same e-mail; a row
+/// with any key one who has no key at all and the same phone. Nobody is taken over who carries a
+/// different key: couples share phones and addresses.
+pub fn matching(
+    conn: &Connection,
+    external_id: Option<&str>,
+    email: Option<&str>,
+    phone: &str,
+) -> anyhow::Result<Found> {
+    if let Some(external_id) = external_id {
+        let same = select(conn, "external_id = ?1", params![external_id], 1)?;
+        if !same.is_empty() {
+            return Ok(Found::of(same));
+        }
+    }
+    if let Some(email) = email {
+        let email = email.to_lowercase();
+        let same = select(
+            conn,
+            "email IS NOT NULL AND lower(email) = ?1 AND (?2 IS NULL OR external_id IS NULL)",
+            params![email, external_id],
+            CANDIDATES_MAX,
+        )?;
+        if !same.is_empty() {
+            return Ok(Found::of(same));
+        }
+    }
+    let has_key = external_id.is_some() || email.is_some();
+    Ok(Found::of(select(
+        conn,
+        "phone = ?1 AND (NOT ?2 OR (external_id IS NULL AND email IS NULL))",
+        params![phone, has_key],
+        CANDIDATES_MAX,
+    )?))
+}
+
+/// Whether there is nobody yet.
+pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
+    let first: Option<i64> =
+        conn.query_row("SELECT id FROM customers LIMIT 1", [], |row| row.get(0)).optional()?;
+    Ok(first.is_none())
+}
+
+/// Whether the ledger holds no daily attempt for this date, or only ones that proved that no phone
+/// rang.
+pub fn is_date_free(conn: &Connection, id: i64, date: NaiveDate) -> anyhow::Result<bool> {
+    let mut statement = conn.prepare_cached(
+        "SELECT NOT EXISTS (SELECT 1 FROM call_attempts WHERE customer_id = ?1
+           AND call_type = 'daily' AND occasion = ?2 AND state <> 'not_placed')",
+    )?;
+    Ok(statement.query_row(params![id, daily_occasion(date)], |row| row.get(0))?)
+}
+
+/// `condition` is one of the texts above, never a person's.
+fn select(
+    conn: &Connection,
+    condition: &str,
+    values: &[&dyn rusqlite::ToSql],
+    limit: usize,
+) -> anyhow::Result<Vec<Customer>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM customers WHERE {condition} ORDER BY id LIMIT {limit}");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let customers = statement.query_map(values, from_row)?.collect::<Result<_, _>>()?;
+    Ok(customers)
+}
+
+/// The customer that a stable key belongs to.
+pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
+    Ok(conn
+        .prepare_cached("SELECT id FROM customers WHERE key = ?1")?
+        .query_one([key], |row| row.get(0))
+        .optional()?)
+}
