@@ -32,11 +32,9 @@ impl Clock {
     /// Both clocks at once. Fails when a clock file is missing or holds no instant.
     pub fn read(&self) -> anyhow::Result<Reading> {
         match self {
-            Clock::System => Ok(Reading {
-                now: system_now(),
-                monotonic_ms: boot_time_ms(),
-                boot_id: boot_id(),
-            }),
+            Clock::System => {
+                Ok(Reading { now: system_now(), monotonic_ms: boot_time_ms(), boot_id: boot_id() })
+            }
             Clock::File(path) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("read the test clock {}", path.display()))?;
