@@ -260,3 +260,29 @@ fn it_listens_nowhere_but_on_loopback() {
         assert!(error.contains("loopback only"), "{error}");
     }
 }
+
+#[test]
+fn a_ring_line_lost_in_a_kill_is_written_at_the_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    let first = world_with(setup(), Journal::open(&path).expect("the journal opens"));
+    first.post(1);
+    let before = first.fake.journal();
+    drop(first);
+    let text = std::fs::read_to_string(&path).expect("the journal");
+    let post_line = text.lines().next().expect("a line");
+    std::fs::write(&path, format!("{post_line}\n")).expect("the journal");
+    for _ in 0..2 {
+        let again = world_with(setup(), Journal::open(&path).expect("the journal opens"));
+        assert_eq!(again.fake.journal(), before);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_journal_nothing_is_accepted() {
+    let full = Journal::open(std::path::Path::new("/dev/full")).expect("a device");
+    let world = world_with(setup(), full);
+    assert_eq!(world.post(1).status, Some(503));
+    assert_eq!((world.fake.rings().len(), world.list("").len()), (0, 0));
+}

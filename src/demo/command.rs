@@ -133,12 +133,12 @@ pub fn run(options: FakeOptions, clock: Clock) -> anyhow::Result<()> {
 pub fn fault_list() -> String {
     let mut list = String::new();
     for kind in FaultKind::ALL {
-        let form = match kind.takes() {
-            Takes::Nothing => kind.name().to_string(),
-            Takes::Number(default) => format!("{}={default}", kind.name()),
-            Takes::Text(default) => format!("{}={default}", kind.name()),
+        let default = match kind.takes() {
+            Takes::Nothing => String::new(),
+            Takes::Number(default) => format!(" [default: {default}]"),
+            Takes::Text(default) => format!(" [default: {default}]"),
         };
-        list.push_str(&format!("{form:<28} {}\n", kind.help()));
+        list.push_str(&format!("{:<20} {}{default}\n", kind.name(), kind.help()));
     }
     list
 }

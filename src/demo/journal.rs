@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::demo::calls::{FakeCall, Order};
-use crate::domain::Instant;
+use crate::domain::{Instant, instant_text};
 
 /// What happened. Each POST gives exactly one line, `post` or `reject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// By the fake's clock.
+    #[serde(serialize_with = "fixed_width")]
     pub at: Instant,
     pub event: Event,
     /// Whether this line stands for a call that was accepted.
@@ -134,7 +135,10 @@ impl Journal {
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
         let mut text = String::new();
-        file.read_to_string(&mut text)?;
+        // A pipe or a device takes lines as well, but has nothing to read back.
+        if file.metadata()?.is_file() {
+            file.read_to_string(&mut text)?;
+        }
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole < text.len() {
             file.set_len(whole as u64)?;
@@ -182,7 +186,9 @@ impl Journal {
 /// A phone that rang or is about to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ring {
+    #[serde(serialize_with = "fixed_width")]
     pub at: Instant,
+    #[serde(serialize_with = "fixed_width")]
     pub accepted_at: Instant,
     pub call_id: String,
     pub number: String,
@@ -191,8 +197,14 @@ pub struct Ring {
     pub call_type: Option<String>,
     pub occasion: Option<String>,
     pub attempt_no: i64,
+    #[serde(serialize_with = "fixed_width")]
     pub ended_at: Instant,
     pub ended_reason: String,
+}
+
+/// The one text form of an instant, so that lines can be sorted and compared as text.
+fn fixed_width<S: serde::Serializer>(at: &Instant, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&instant_text(*at))
 }
 
 impl Ring {

@@ -335,3 +335,51 @@ fn line_end(rest: &[u8], limit: usize) -> Result<Option<usize>, Refused> {
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let head = [b"GET /".as_slice(), &bytes, b" HTTP/1.1\r\nHost: x\r\n\r\n"].concat();
+            let _ = parse_head(&head, 10);
+            let _ = parse_head(&bytes, 10);
+            let _ = ChunkReader::new(100).take(&mut bytes.clone());
+        }
+
+        #[test]
+        fn an_accepted_path_stays_in_its_folder(path in "/[a-z./%\\\\2eEfF]{0,12}") {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            if let Ok(head) = parse_head(head.as_bytes(), 10) {
+                prop_assert!(!head.path.split(['/', '\\']).any(|part| part == ".."));
+            }
+        }
+
+        #[test]
+        fn a_chunked_body_reads_the_same_however_it_is_cut(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..6),
+            cut in 1usize..15,
+        ) {
+            let mut wire = Vec::new();
+            for piece in &pieces {
+                wire.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                wire.extend_from_slice(piece);
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(b"0\r\n\r\nNEXT");
+            let mut reader = ChunkReader::new(1000);
+            let mut input = Vec::new();
+            let mut done = false;
+            for part in wire.chunks(cut) {
+                input.extend_from_slice(part);
+                done = done || reader.take(&mut input).expect("well formed");
+            }
+            prop_assert!(done);
+            prop_assert_eq!(reader.into_body(), pieces.concat());
+            prop_assert_eq!(input, b"NEXT");
+        }
+    }
+}
