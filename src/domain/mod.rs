@@ -6,8 +6,11 @@ mod cron_words;
 pub mod customer;
 pub mod entry;
 pub mod fields;
+pub mod disposition;
 pub mod schedule;
+pub mod window;
 pub mod zone;
+pub mod zone_country;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
