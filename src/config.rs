@@ -1,8 +1,31 @@
 //! Configuration: flags over environment over `ringonce.toml`. Secrets never come from the file.
 
+mod address;
+mod file;
+mod load;
+mod secret;
+mod validate;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use address::BaseUrl;
+pub use file::{Parsed, known_keys, parse};
+pub use load::{DEFAULT_FILE, Environment, Loaded, Overrides, load};
+pub use secret::{Secret, others_may_read};
+pub use validate::{Problem, WEEKDAYS, WINDOW_PRESETS, missing_for_dialing, validate};
+
+/// Why the configuration cannot be used: one line, ready to print.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    fn new(message: String) -> ConfigError {
+        ConfigError(message)
+    }
+}
 
 /// Everything of `ringonce.toml`. Every key has a default but the provider's ids.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]

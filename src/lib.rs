@@ -1,6 +1,7 @@
 //! ringonce places scheduled phone calls through Vapi and never calls anyone twice for the same
 //! occasion.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,1 +1,5 @@
-fn main() {}
+//! One command → exit code.
+
+fn main() -> std::process::ExitCode {
+    ringonce::cli::main()
+}

@@ -1,0 +1,61 @@
+//! Shell completions and manual pages, made from the command tree itself.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::Cli;
+use super::exit::Exit;
+use super::output;
+
+/// Prints the completion script of a shell.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringonce completions bash > ~/.local/share/bash-completion/completions/ringonce
+  ringonce completions zsh > ~/.zfunc/_ringonce
+  ringonce completions fish > ~/.config/fish/completions/ringonce.fish")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints the manual page, or writes the pages of all commands into a folder.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringonce man | man -l -
+  ringonce man --dir ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Folder for one page per command; it is made if it is missing
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
+pub fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "ringonce", &mut script);
+    output::bytes(&script)?;
+    Ok(Exit::Done)
+}
+
+pub fn man(args: &ManArgs) -> anyhow::Result<Exit> {
+    let tree = Cli::command();
+    match &args.dir {
+        Some(folder) => {
+            fs::create_dir_all(folder)
+                .and_then(|()| clap_mangen::generate_to(tree, folder))
+                .with_context(|| format!("write the manual pages into {}", folder.display()))?;
+        }
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(tree).render(&mut page).context("render the manual page")?;
+            output::bytes(&page)?;
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,183 @@
+//! The commands. Each reads the configuration, does one thing, and ends with an exit code.
+//! Results go to stdout, log lines and errors to stderr; keys are never printed.
+
+mod check;
+mod completions;
+pub mod exit;
+mod init;
+pub mod output;
+mod startup;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Loaded, Overrides};
+use crate::zones::Zones;
+use exit::{CliError, EXIT_CODES, Exit};
+
+/// Places scheduled phone calls through Vapi and never calls anyone twice for the same occasion.
+#[derive(Parser)]
+#[command(name = "ringonce", version, after_help = EXIT_CODES, after_long_help = LONG_HELP)]
+#[command(arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const LONG_HELP: &str = "\
+Environment:
+  VAPI_API_KEY         the provider's private key, or VAPI_API_KEY_FILE: a file that holds it
+  VAPI_WEBHOOK_SECRET  proves that a webhook comes from the provider (or …_FILE)
+  RINGONCE_API_TOKEN   opens the page and the API (or …_FILE)
+  RINGONCE_CONFIG      the configuration file
+  RINGONCE_DB          the database
+  VAPI_BASE_URL        another provider address, https only except on loopback
+  RUST_LOG             how much is logged to stderr: error, warn, info, debug
+  NO_COLOR             no colours
+
+Flags beat the environment, which beats the configuration file. Secrets never come from that file.
+
+Exit codes:
+  0  done
+  1  failed
+  2  usage or configuration; nothing was changed
+  3  refused, needs a person: not armed, in doubt, held
+  4  another dialer holds the lock";
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Configuration file [default: ringonce.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database file [default: ringonce.db]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Check(check::CheckArgs),
+    Init(init::InitArgs),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
+}
+
+impl Command {
+    /// Whether the command must finish its work though nobody reads its output any more.
+    fn outlives_its_reader(&self) -> bool {
+        match self {
+            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
+                false
+            }
+        }
+    }
+
+    /// How much is logged when `RUST_LOG` does not say.
+    fn log_level(&self) -> &'static str {
+        "warn"
+    }
+
+    fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        match self {
+            Command::Check(args) => check::run(global, &args),
+            Command::Init(args) => init::run(global, &args),
+            Command::Completions(args) => completions::completions(&args),
+            Command::Man(args) => completions::man(&args),
+        }
+    }
+}
+
+/// Reads the command line, runs the command, prints what went wrong on one line.
+pub fn main() -> ExitCode {
+    startup::protect();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and the version come this way too, with exit code 0. Nothing is left to say when
+        // they cannot be printed.
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    if !cli.command.outlives_its_reader() {
+        startup::end_when_the_reader_does();
+    }
+    startup::start_log(cli.command.log_level());
+    match cli.command.run(&cli.global) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("ringonce: {}", exit::one_line(&error));
+            exit::exit_of(&error).into()
+        }
+    }
+}
+
+/// A configuration without problems, and the zones that its names were checked against.
+pub struct Settings {
+    pub loaded: Loaded,
+    pub zones: Zones,
+}
+
+impl Global {
+    /// The flags, as the configuration takes them.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { config: self.config.clone(), db: self.db.clone(), listen: None }
+    }
+}
+
+/// The configuration of any command. Refuses every value that `check` calls a problem, all in
+/// one line.
+pub fn settings(overrides: &Overrides) -> anyhow::Result<Settings> {
+    let loaded = config::load(overrides, &environment)?;
+    let zones = Zones::load();
+    let problems = loaded.problems(&|name| zones.get_schedule_zone(name).is_some());
+    if !problems.is_empty() {
+        let lines: Vec<String> = problems.iter().map(|problem| loaded.describe(problem)).collect();
+        return Err(CliError::usage(lines.join("; ")).into());
+    }
+    Ok(Settings { loaded, zones })
+}
+
+/// The configuration of a command that places calls: the provider's ids and key must be there,
+/// and what deserves a word is logged.
+pub fn settings_for_dialing(overrides: &Overrides) -> anyhow::Result<Settings> {
+    let settings = settings(overrides)?;
+    let missing = settings.loaded.missing_for_dialing();
+    if !missing.is_empty() {
+        let lines: Vec<String> =
+            missing.iter().map(|problem| settings.loaded.describe(problem)).collect();
+        return Err(CliError::usage(lines.join("; ")).into());
+    }
+    for warning in &settings.loaded.warnings {
+        log::warn!("{warning}");
+    }
+    Ok(settings)
+}
+
+/// The process's environment; what is not UTF-8 counts as unset.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound_and_every_command_says_what_it_does() {
+        let mut tree = Cli::command();
+        tree.build();
+        tree.clone().debug_assert();
+        for command in tree.get_subcommands() {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+        }
+        assert!(LONG_HELP.ends_with(EXIT_CODES));
+    }
+}

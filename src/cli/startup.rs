@@ -1,0 +1,40 @@
+//! What happens before a command: nobody else may read what we write, no key lands in a core
+//! dump, and log lines go to stderr.
+
+use std::io::Write;
+
+/// New files are for their owner alone, and a crash leaves no memory image with the key in it.
+pub fn protect() {
+    #[cfg(unix)]
+    // SAFETY: both calls only change limits of this process; the struct lives through the call.
+    unsafe {
+        libc::umask(0o077);
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &none);
+    }
+}
+
+/// `ringonce … | head` ends quietly. Not for commands that place calls: those finish their work
+/// whoever reads along.
+pub fn end_when_the_reader_does() {
+    #[cfg(unix)]
+    // SAFETY: sets a signal back to its default before any thread is started.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// Log lines on stderr, by `RUST_LOG`. The HTTP libraries stay quiet whatever it says, because
+/// their finer levels print requests.
+pub fn start_log(default_level: &str) {
+    let wanted = env_logger::Env::default().default_filter_or(default_level);
+    let mut builder = env_logger::Builder::from_env(wanted);
+    for library in ["ureq", "ureq_proto", "rustls"] {
+        builder.filter_module(library, log::LevelFilter::Warn);
+    }
+    builder.format(|line, record| {
+        let message = super::output::clean(&record.args().to_string());
+        writeln!(line, "{} {:<5} {message}", line.timestamp_millis(), record.level())
+    });
+    builder.target(env_logger::Target::Stderr).init();
+}

@@ -1,0 +1,198 @@
+//! Brings flags, environment and file together. Refuses a test clock that could reach a real
+//! provider, and a file that was named but is not there.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::address::BaseUrl;
+use super::secret::{self, Secret};
+use super::validate::{self, Problem};
+use super::{Config, ConfigError, file};
+use crate::clock::Clock;
+
+/// How the environment is asked: the value of a variable, `None` when it is unset.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "ringonce.toml";
+
+const DEFAULT_DATABASE: &str = "ringonce.db";
+
+/// No sensible configuration is longer.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// What the command line says; it beats the environment, which beats the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    pub db: Option<PathBuf>,
+    pub listen: Option<String>,
+}
+
+/// A configuration that could be read. Its values are judged by `problems`.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// `vapi.phone_number_ids` holds the single id too; `vapi.base_url` has no end slash.
+    pub config: Config,
+    pub db: PathBuf,
+    pub api_key: Option<Secret>,
+    pub webhook_secret: Option<Secret>,
+    pub api_token: Option<Secret>,
+    pub clock: Clock,
+    /// `None`: no file, only defaults.
+    pub config_path: Option<PathBuf>,
+    /// Allowed, but worth a word; one line each.
+    pub warnings: Vec<String>,
+    /// Dotted key to its line in the file.
+    lines: BTreeMap<String, usize>,
+    base_url_is_from_environment: bool,
+}
+
+/// Reads the configuration. Fails on what cannot be read; values are judged by `problems`.
+pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigError> {
+    let variable = |name: &str| env(name).filter(|value| !value.trim().is_empty());
+    let (config_path, parsed) = read_file(flags, &variable)?;
+    let (mut config, lines) = match parsed {
+        Some(parsed) => (parsed.config, parsed.lines),
+        None => (Config::default(), BTreeMap::new()),
+    };
+
+    let base_url = variable("VAPI_BASE_URL");
+    let base_url_is_from_environment = base_url.is_some();
+    if let Some(base_url) = base_url {
+        config.vapi.base_url = base_url.trim().to_string();
+    }
+    config.vapi.base_url = config.vapi.base_url.trim_end_matches('/').to_string();
+    merge_phone_numbers(&mut config);
+    if let Some(listen) = &flags.listen {
+        config.web.listen = Some(listen.clone());
+    }
+    let db = flags.db.clone().or_else(|| variable("RINGONCE_DB").map(PathBuf::from));
+    let clock = clock(&config, &variable)?;
+
+    let mut warnings = validate::warnings(&config);
+    let api_key = secret::read("VAPI_API_KEY", env, &mut warnings)?;
+    let webhook_secret = secret::read("VAPI_WEBHOOK_SECRET", env, &mut warnings)?;
+    let api_token = secret::read("RINGONCE_API_TOKEN", env, &mut warnings)?;
+    Ok(Loaded {
+        config,
+        db: db.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE)),
+        api_key,
+        webhook_secret,
+        api_token,
+        clock,
+        config_path,
+        warnings,
+        lines,
+        base_url_is_from_environment,
+    })
+}
+
+impl Loaded {
+    /// Every value that cannot be used. `known_zone` says whether a zone name can be loaded.
+    pub fn problems(&self, known_zone: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+        validate::validate(&self.config, known_zone)
+    }
+
+    /// What stops a dial, though every other command works: the provider's ids and its key.
+    pub fn missing_for_dialing(&self) -> Vec<Problem> {
+        let mut missing = validate::missing_for_dialing(&self.config);
+        if self.api_key.is_none() {
+            missing.push(Problem {
+                key: "VAPI_API_KEY".to_string(),
+                what: "is not set: put the provider's private key there, or its file into \
+                       VAPI_API_KEY_FILE"
+                    .to_string(),
+            });
+        }
+        missing
+    }
+
+    /// The problem on one line, with the place where it was written.
+    pub fn describe(&self, problem: &Problem) -> String {
+        if problem.key == "vapi.base_url" && self.base_url_is_from_environment {
+            return format!("VAPI_BASE_URL: {}", problem.what);
+        }
+        match (&self.config_path, self.line_of(&problem.key)) {
+            (Some(path), Some(line)) => format!("{}:{line}: {problem}", path.display()),
+            _ => problem.to_string(),
+        }
+    }
+
+    /// The line of a key, or of the nearest table around it.
+    fn line_of(&self, key: &str) -> Option<usize> {
+        let mut key = key;
+        loop {
+            if let Some(line) = self.lines.get(key) {
+                return Some(*line);
+            }
+            key = key.rsplit_once('.')?.0;
+        }
+    }
+}
+
+type ReadFile = (Option<PathBuf>, Option<file::Parsed>);
+
+fn read_file(flags: &Overrides, variable: Environment<'_>) -> Result<ReadFile, ConfigError> {
+    let named = flags.config.clone().or_else(|| variable("RINGONCE_CONFIG").map(PathBuf::from));
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    let text = match read_text(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
+            return Ok((None, None));
+        }
+        Err(error) => {
+            let advice = match error.kind() {
+                ErrorKind::NotFound => ": `ringonce init` writes one",
+                _ => "",
+            };
+            let place = path.display();
+            return Err(ConfigError::new(format!("read configuration {place}: {error}{advice}")));
+        }
+    };
+    let parsed = file::parse(&path.display().to_string(), &text)?;
+    Ok((Some(path), Some(parsed)))
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if MAX_FILE_BYTES < text.len() as u64 {
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, "longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// One list, the single id first, each id once.
+fn merge_phone_numbers(config: &mut Config) {
+    let mut merged: Vec<String> = Vec::new();
+    for id in config.vapi.phone_number_id.iter().chain(&config.vapi.phone_number_ids) {
+        if !merged.contains(id) {
+            merged.push(id.clone());
+        }
+    }
+    config.vapi.phone_number_ids = merged;
+}
+
+/// The machine's clock, or the clock file: only where no real phone can ring.
+fn clock(config: &Config, variable: Environment<'_>) -> Result<Clock, ConfigError> {
+    let Some(path) = variable("RINGONCE_TEST_CLOCK") else { return Ok(Clock::System) };
+    let base_url = &config.vapi.base_url;
+    if !BaseUrl::parse(base_url).is_ok_and(|url| url.is_loopback()) {
+        return Err(ConfigError::new(format!(
+            "RINGONCE_TEST_CLOCK is set but the provider {base_url} is not on loopback: unset it, \
+             or set VAPI_BASE_URL to the fake provider"
+        )));
+    }
+    let clock = Clock::File(PathBuf::from(path));
+    match clock.read() {
+        Ok(_) => Ok(clock),
+        Err(error) => Err(ConfigError::new(format!("RINGONCE_TEST_CLOCK: {error:#}"))),
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,355 @@
+//! Judges the values of a configuration, all at once. Refuses nothing itself: every problem is
+//! handed back, so that one run of `check` names them all.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use chrono::{NaiveDate, NaiveTime};
+
+use super::address::{BaseUrl, listens_on_loopback};
+use super::{Config, RetryRule};
+use crate::domain::call::CallType;
+use crate::domain::cron::Cron;
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `table.key`.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.what)
+    }
+}
+
+/// The names that `calling_window.preset` may have.
+pub const WINDOW_PRESETS: &[&str] = &["us-federal", "us-florida", "uk", "ca", "au", "fr"];
+
+/// The names that `calling_window.days` may have, in the order of the week.
+pub const WEEKDAYS: &[&str] =
+    &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// Concurrent calls that a new account at the provider may have.
+pub const USUAL_LINE_LIMIT: usize = 10;
+
+/// Shortest settling time that keeps the promise about calls in doubt.
+const SETTLE_MINUTES: i64 = 15;
+
+const DAY_MINUTES: i64 = 24 * 60;
+
+/// Every problem of the values. `known_zone` says whether a zone name can be loaded.
+pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+    let mut judge = Judge { problems: Vec::new() };
+    provider(&mut judge, config);
+    schedule(&mut judge, config, known_zone);
+    customers(&mut judge, config);
+    window(&mut judge, config);
+    dialing(&mut judge, config);
+    limits(&mut judge, config);
+    retries(&mut judge, config);
+    rest(&mut judge, config);
+    judge.problems
+}
+
+/// What only stops a dial: the provider's ids. Reading commands work without them.
+pub fn missing_for_dialing(config: &Config) -> Vec<Problem> {
+    let mut judge = Judge { problems: Vec::new() };
+    let vapi = &config.vapi;
+    let is_id = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
+    let advice = "copy the id from the provider's dashboard";
+
+    if vapi.phone_number_ids.is_empty() {
+        judge.problem("vapi.phone_number_id", format!("is not set: {advice}"));
+    }
+    for id in vapi.phone_number_ids.iter().filter(|id| !is_id(id)) {
+        judge.problem("vapi.phone_number_id", format!("{id:?} is no id: {advice}"));
+    }
+    let assistants = [
+        ("vapi.welcome_assistant_id", &vapi.welcome_assistant_id),
+        ("vapi.daily_assistant_id", &vapi.daily_assistant_id),
+        ("vapi.assistant_id", &vapi.assistant_id),
+    ];
+    for (key, id) in assistants {
+        if let Some(id) = id.as_ref().filter(|id| !is_id(id)) {
+            judge.problem(key, format!("{id:?} is no id: {advice}"));
+        }
+    }
+    let covered = vapi.welcome_assistant_id.is_some() && vapi.daily_assistant_id.is_some();
+    if vapi.assistant_id.is_none() && !covered {
+        judge.problem("vapi.assistant_id", format!("is not set: {advice}"));
+    }
+    judge.problems
+}
+
+/// What is allowed but deserves a word.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let lines = config.dialing.max_active_calls;
+    if USUAL_LINE_LIMIT < lines {
+        warnings.push(format!(
+            "dialing.max_active_calls: {lines} is above the {USUAL_LINE_LIMIT} concurrent calls \
+             of a new account: make sure that yours allows them"
+        ));
+    }
+    if config.reconcile.settle_minutes < SETTLE_MINUTES {
+        warnings.push(format!(
+            "reconcile.settle_minutes: {} is short: absence counts as proven only after \
+             {SETTLE_MINUTES} minutes",
+            config.reconcile.settle_minutes
+        ));
+    }
+    let retry = &config.retry;
+    let risky =
+        [("answered", &retry.answered), ("failed", &retry.failed), ("unknown", &retry.unknown)];
+    for (name, rules) in risky {
+        if [&rules.daily, &rules.welcome, &rules.extra].iter().any(|rule| 0 < rule.times) {
+            warnings.push(format!(
+                "retry.{name}: calls people again who may have been reached already"
+            ));
+        }
+    }
+    if let Some(listen) = &config.web.listen
+        && listens_on_loopback(listen) == Ok(false)
+    {
+        warnings.push(format!(
+            "web.listen: {listen} is open to the network without TLS: listen on 127.0.0.1 and put \
+             a reverse proxy in front"
+        ));
+    }
+    warnings
+}
+
+struct Judge {
+    problems: Vec<Problem>,
+}
+
+impl Judge {
+    fn problem(&mut self, key: &str, what: impl Into<String>) {
+        self.problems.push(Problem { key: key.to_string(), what: what.into() });
+    }
+
+    fn range(&mut self, key: &str, value: impl TryInto<i64>, allowed: RangeInclusive<i64>) {
+        let value = value.try_into().unwrap_or(i64::MAX);
+        if !allowed.contains(&value) {
+            let (low, high) = (allowed.start(), allowed.end());
+            self.problem(key, format!("{value} is out of range: write {low} to {high}"));
+        }
+    }
+
+    /// The time of day, or a problem.
+    fn time(&mut self, key: &str, text: &str) -> Option<NaiveTime> {
+        let time = time_of_day(text);
+        if time.is_none() {
+            self.problem(key, format!("{text:?} is no time of day: write HH:MM, 00:00 to 23:59"));
+        }
+        time
+    }
+}
+
+/// `HH:MM` with two digits each.
+fn time_of_day(text: &str) -> Option<NaiveTime> {
+    if text.len() != 5 {
+        return None;
+    }
+    NaiveTime::parse_from_str(text, "%H:%M").ok()
+}
+
+fn provider(judge: &mut Judge, config: &Config) {
+    if let Err(what) = BaseUrl::parse(&config.vapi.base_url) {
+        judge.problem("vapi.base_url", format!("{:?} {what}", config.vapi.base_url));
+    }
+    judge.range("vapi.timeout_secs", config.vapi.timeout_secs, 1..=300);
+    if let Some(cap) = config.vapi.daily_calls_per_number {
+        judge.range("vapi.daily_calls_per_number", cap, 1..=1_000_000);
+    }
+}
+
+fn schedule(judge: &mut Judge, config: &Config, known_zone: &dyn Fn(&str) -> bool) {
+    let schedule = &config.schedule;
+    if let Err(error) = Cron::parse(&schedule.scan) {
+        judge.problem("schedule.scan", error.to_string());
+    }
+    if !known_zone(&schedule.timezone) {
+        judge.problem(
+            "schedule.timezone",
+            format!("{:?} is no IANA zone: write UTC or Area/City", schedule.timezone),
+        );
+    }
+    judge.range("schedule.look_ahead_minutes", schedule.look_ahead_minutes, 0..=720);
+    judge.range("schedule.welcome_delay_minutes", schedule.welcome_delay_minutes, 0..=10_080);
+    judge.range("schedule.max_lateness_minutes", schedule.max_lateness_minutes, 1..=1_439);
+    judge.range("schedule.grace_minutes", schedule.grace_minutes, 0..=1_439);
+}
+
+fn customers(judge: &mut Judge, config: &Config) {
+    let customers = &config.customers;
+    if customers.eligible_payment_status.iter().all(|status| status.trim().is_empty()) {
+        judge.problem(
+            "customers.eligible_payment_status",
+            "is empty, so nobody would be called: write [\"Paid\"]",
+        );
+    }
+    judge.range("customers.min_gap_hours", customers.min_gap_hours, 0..=23);
+    judge.range("customers.min_gap_any_minutes", customers.min_gap_any_minutes, 0..=DAY_MINUTES);
+    judge.range("customers.disable_after_failures", customers.disable_after_failures, 1..=1_000);
+}
+
+fn window(judge: &mut Judge, config: &Config) {
+    let window = &config.calling_window;
+    let start = judge.time("calling_window.start", &window.start);
+    let end = judge.time("calling_window.end", &window.end);
+    if let (Some(start), Some(end)) = (start, end)
+        && end <= start
+    {
+        judge.problem(
+            "calling_window.end",
+            format!("{} is not after the start {}", window.end, window.start),
+        );
+    }
+    if let Some(preset) = &window.preset
+        && !WINDOW_PRESETS.contains(&preset.as_str())
+    {
+        judge.problem(
+            "calling_window.preset",
+            format!("{preset:?} is unknown: write one of {}", WINDOW_PRESETS.join(", ")),
+        );
+    }
+    judge.range("calling_window.stop_margin_minutes", window.stop_margin_minutes, 0..=720);
+    for (day, hours) in &window.days {
+        let key = format!("calling_window.days.{day}");
+        if !WEEKDAYS.contains(&day.as_str()) {
+            judge.problem(&key, format!("is no weekday: write one of {}", WEEKDAYS.join(", ")));
+        } else if hours != "closed" && !hours.split(',').all(is_span) {
+            judge.problem(
+                &key,
+                format!("{hours:?} is no span of hours: write \"09:00-17:00\" or \"closed\""),
+            );
+        }
+    }
+}
+
+/// `09:00-17:00`, the start before the end.
+fn is_span(text: &str) -> bool {
+    let Some((start, end)) = text.split_once('-') else { return false };
+    match (time_of_day(start.trim()), time_of_day(end.trim())) {
+        (Some(start), Some(end)) => start < end,
+        _ => false,
+    }
+}
+
+fn dialing(judge: &mut Judge, config: &Config) {
+    let dialing = &config.dialing;
+    judge.range("dialing.workers", dialing.workers, 1..=64);
+    judge.range("dialing.max_active_calls", dialing.max_active_calls, 1..=10_000);
+    judge.range("dialing.calls_per_minute", dialing.calls_per_minute, 1..=100_000);
+    judge.range("dialing.max_attempts", dialing.max_attempts, 1..=10);
+    judge.range("dialing.ramp_minutes", dialing.ramp_minutes, 0..=DAY_MINUTES);
+    if dialing.backoff_minutes.is_empty() {
+        judge.problem("dialing.backoff_minutes", "is empty: write [15, 30, 45]");
+    }
+    for minutes in &dialing.backoff_minutes {
+        judge.range("dialing.backoff_minutes", *minutes, 1..=DAY_MINUTES);
+    }
+    let types: Vec<&str> = CallType::ALL.iter().map(|call_type| call_type.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    for name in &dialing.priority {
+        if !types.contains(&name.as_str()) {
+            let known = types.join(", ");
+            judge.problem("dialing.priority", format!("{name:?} is no call type: {known}"));
+        } else if !seen.insert(name) {
+            judge.problem("dialing.priority", format!("{name:?} stands there twice"));
+        }
+    }
+}
+
+fn limits(judge: &mut Judge, config: &Config) {
+    let caps = &config.caps;
+    for (key, cap) in [
+        ("caps.calls_per_number_per_day", caps.calls_per_number_per_day),
+        ("caps.calls_per_number_per_period", caps.calls_per_number_per_period),
+        ("caps.extra_calls_per_day", caps.extra_calls_per_day),
+    ] {
+        if let Some(cap) = cap {
+            judge.range(key, cap, 1..=1_000_000);
+        }
+    }
+    if let Some(days) = caps.period_days {
+        judge.range("caps.period_days", days, 1..=366);
+    }
+    let breaker = &config.breaker;
+    if !(0.0 < breaker.failure_share && breaker.failure_share <= 1.0) {
+        judge.problem(
+            "breaker.failure_share",
+            format!("{} is no share: write a number above 0, at most 1", breaker.failure_share),
+        );
+    }
+    judge.range("breaker.sample", breaker.sample, 1..=10_000);
+    judge.range("breaker.probe_after_minutes", breaker.probe_after_minutes, 1..=DAY_MINUTES);
+}
+
+fn retries(judge: &mut Judge, config: &Config) {
+    let retry = &config.retry;
+    let by_disposition = [
+        ("no_answer", &retry.no_answer),
+        ("busy", &retry.busy),
+        ("voicemail", &retry.voicemail),
+        ("answered", &retry.answered),
+        ("bad_number", &retry.bad_number),
+        ("never_dialed", &retry.never_dialed),
+        ("failed", &retry.failed),
+        ("unknown", &retry.unknown),
+    ];
+    for (disposition, rules) in by_disposition {
+        for (call_type, rule) in
+            [("daily", &rules.daily), ("welcome", &rules.welcome), ("extra", &rules.extra)]
+        {
+            retry_rule(judge, &format!("retry.{disposition}.{call_type}"), rule);
+        }
+    }
+}
+
+fn retry_rule(judge: &mut Judge, key: &str, rule: &RetryRule) {
+    judge.range(&format!("{key}.times"), rule.times, 0..=10);
+    if 0 < rule.times {
+        judge.range(&format!("{key}.after_minutes"), rule.after_minutes, 1..=DAY_MINUTES);
+    }
+    if let Some(until) = &rule.until {
+        judge.time(&format!("{key}.until"), until);
+    }
+}
+
+fn rest(judge: &mut Judge, config: &Config) {
+    for date in &config.holidays.blackout_dates {
+        if date.len() != 10 || NaiveDate::parse_from_str(date, "%Y-%m-%d").is_err() {
+            judge.problem(
+                "holidays.blackout_dates",
+                format!("{date:?} is no date: write it as 2026-12-25"),
+            );
+        }
+    }
+    judge.range("follow.requests_per_minute", config.follow.requests_per_minute, 1..=10_000);
+    judge.range("follow.alarm_minutes", config.follow.alarm_minutes, 1..=DAY_MINUTES);
+    judge.range("reconcile.settle_minutes", config.reconcile.settle_minutes, 1..=DAY_MINUTES);
+    judge.range("reconcile.poll_seconds", config.reconcile.poll_seconds, 1..=3_600);
+    judge.range("reconcile.retention_days", config.reconcile.retention_days, 1..=365);
+    if let Some(listen) = &config.web.listen
+        && let Err(what) = listens_on_loopback(listen)
+    {
+        judge.problem("web.listen", format!("{listen:?} {what}"));
+    }
+    if let Some(url) = &config.web.ping_url
+        && !url.starts_with("https://")
+        && !url.starts_with("http://")
+    {
+        judge.problem("web.ping_url", "is no URL: write https://…");
+    }
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;
