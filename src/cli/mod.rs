@@ -3,6 +3,10 @@
 
 mod check;
 mod completions;
+pub mod customers;
+mod customers_fields;
+mod customers_import;
+mod customers_show;
 pub mod exit;
 mod init;
 pub mod output;
@@ -62,6 +66,7 @@ pub struct Global {
 #[derive(Subcommand)]
 pub enum Command {
     Check(check::CheckArgs),
+    Customers(Box<customers::CustomersArgs>),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -71,6 +76,7 @@ impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
         match self {
+            Command::Customers(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -85,6 +91,7 @@ impl Command {
     fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Command::Check(args) => check::run(global, &args),
+            Command::Customers(args) => customers::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

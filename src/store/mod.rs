@@ -20,6 +20,16 @@ impl Store {
         conn.set_prepared_statement_cache_capacity(128);
         Ok(Store { writer: Mutex::new(conn), reader: Mutex::new(Connection::open(path)?) })
     }
+    pub fn look(path: &Path) -> anyhow::Result<Store> {
+        Store::open(path, crate::domain::Instant::default())
+    }
+    pub fn in_memory(_now: crate::domain::Instant) -> anyhow::Result<Store> {
+        let conn = Connection::open_in_memory()?;
+        conn.execute_batch(include_str!("../../schema.sql"))?;
+        let reader = Connection::open_in_memory()?;
+        reader.execute_batch(include_str!("../../schema.sql"))?;
+        Ok(Store { writer: Mutex::new(conn), reader: Mutex::new(reader) })
+    }
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
         f(&self.reader.lock().unwrap())
     }
