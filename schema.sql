@@ -108,7 +108,7 @@ CREATE TABLE call_queue (
 CREATE UNIQUE INDEX call_queue_once ON call_queue (customer_id, call_type, occasion);
 CREATE UNIQUE INDEX unique_customer_call_active ON call_queue (customer_id, call_type)
   WHERE status IN ('pending', 'retrying', 'processing');
-CREATE INDEX call_queue_due ON call_queue (coalesce(not_before, scheduled_for), id)
+CREATE INDEX call_queue_due ON call_queue (call_type, coalesce(not_before, scheduled_for), id)
   WHERE status IN ('pending', 'retrying');
 CREATE INDEX call_queue_by_time ON call_queue (scheduled_for);
 

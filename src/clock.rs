@@ -19,6 +19,9 @@ pub enum Clock {
     File(PathBuf),
 }
 
+/// The boot that a test clock counts from.
+pub const TEST_BOOT_ID: &str = "test-clock";
+
 /// One look at both clocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
@@ -45,7 +48,7 @@ impl Clock {
                 Ok(Reading {
                     now,
                     monotonic_ms: now.timestamp_millis(),
-                    boot_id: "test-clock".to_string(),
+                    boot_id: TEST_BOOT_ID.to_string(),
                 })
             }
         }

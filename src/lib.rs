@@ -9,4 +9,5 @@ pub mod phones;
 pub mod provider;
 pub mod steps;
 pub mod store;
+pub mod vapi;
 pub mod zones;

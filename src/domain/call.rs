@@ -75,8 +75,10 @@ impl AttemptState {
         matches!(
             (self, next),
             (Dialing, Placed | InDoubt | NotPlaced)
-                | (InDoubt, Placed | Ended | NotPlaced)
+                | (InDoubt, Placed | NotPlaced)
                 | (Placed, Ended)
+                // Late truth: a person said "not placed", the provider's record says otherwise.
+                | (NotPlaced, Placed)
         )
     }
 

@@ -1,0 +1,102 @@
+//! When silence is evidence: the controls under which an absent call counts as never placed.
+
+use chrono::Duration;
+
+use crate::domain::Instant;
+
+/// How many complete listings without the call are needed.
+pub const CLEAN_READS: i64 = 3;
+
+/// One complete reading of the provider's records, judged for one doubt.
+#[derive(Clone, Debug)]
+pub struct Controls {
+    /// Every page was read and every row could be understood.
+    pub complete: bool,
+    /// The account that answered is the one that our calls belong to.
+    pub same_org: bool,
+    /// A call that we know was placed is in the answer, or was read by its id.
+    pub known_call_visible: bool,
+    /// A call of ours that was placed after the doubt is in the answer.
+    pub later_call_visible: bool,
+}
+
+impl Controls {
+    /// What is missing before this reading counts, in words; `None` when it counts.
+    pub fn missing(&self) -> Option<&'static str> {
+        if !self.complete {
+            return Some("the provider's list could not be read completely");
+        }
+        if !self.same_org {
+            return Some("the key belongs to another account than our calls");
+        }
+        if !self.known_call_visible {
+            return Some("no known call of ours is visible in the list");
+        }
+        if !self.later_call_visible {
+            return Some("no later call of ours is visible yet");
+        }
+        None
+    }
+}
+
+/// The clean readings so far.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// With the present one.
+    pub clean_reads: i64,
+    pub first_read_at: Instant,
+    pub now: Instant,
+    /// On the clock that never jumps, since the first clean reading of the same boot.
+    pub monotonic_elapsed: Duration,
+}
+
+/// Whether absence is proven: enough clean readings over enough time on both clocks. Time alone
+/// proves nothing: without the readings this is never asked.
+pub fn absence_is_proven(absence: &Absence, settle: Duration) -> bool {
+    CLEAN_READS <= absence.clean_reads
+        && settle <= absence.now - absence.first_read_at
+        && settle <= absence.monotonic_elapsed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn absence(clean_reads: i64, wall_minutes: i64, monotonic_minutes: i64) -> Absence {
+        let first_read_at = crate::domain::parse_instant("2026-03-02T08:00:00Z").unwrap();
+        Absence {
+            clean_reads,
+            first_read_at,
+            now: first_read_at + Duration::minutes(wall_minutes),
+            monotonic_elapsed: Duration::minutes(monotonic_minutes),
+        }
+    }
+
+    #[test]
+    fn absence_needs_three_clean_reads_over_the_settle_time_on_both_clocks() {
+        let settle = Duration::minutes(15);
+        assert!(absence_is_proven(&absence(3, 15, 15), settle));
+        assert!(!absence_is_proven(&absence(2, 60, 60), settle), "too few reads");
+        assert!(!absence_is_proven(&absence(9, 14, 60), settle), "too short on the wall clock");
+        assert!(!absence_is_proven(&absence(9, 60, 14), settle), "the wall clock was moved");
+    }
+
+    #[test]
+    fn a_reading_counts_only_under_every_control() {
+        let all = Controls {
+            complete: true,
+            same_org: true,
+            known_call_visible: true,
+            later_call_visible: true,
+        };
+        assert_eq!(all.missing(), None);
+        for broken in [
+            Controls { complete: false, ..all.clone() },
+            Controls { same_org: false, ..all.clone() },
+            Controls { known_call_visible: false, ..all.clone() },
+            Controls { later_call_visible: false, ..all.clone() },
+        ] {
+            assert!(broken.missing().is_some(), "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! follow: asks about placed calls until they have ended, then lets the retry rule decide.
+
+use chrono::Duration;
+
+use crate::domain::Instant;
+use crate::domain::call::{CallType, Disposition, ItemStatus};
+use crate::domain::disposition::{disposition, is_account_wide};
+use crate::domain::retry::{judge, retry_at};
+use crate::provider::{Provider, ProviderCall, ReadError};
+use crate::steps::{Context, next, opt_out, record, settle};
+use crate::store::attempts::{self, Attempt};
+use crate::store::moves::{self, Change};
+use crate::store::queue::{Item, Moved};
+use crate::store::{Tx, customers, facts, second};
+
+const WHO: &str = "follow";
+/// A young call is asked about this often; the distance grows with its age.
+const POLL_AT_FIRST: Duration = Duration::seconds(10);
+const POLL_AT_MOST: Duration = Duration::minutes(5);
+
+/// What asking about one call came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Followed {
+    GoesOn,
+    Ended(Disposition),
+    /// The provider could not be asked; asked again later.
+    Unanswered(String),
+}
+
+/// Asks the provider about one placed call. No transaction is open while it is asked.
+pub fn poll(
+    cx: &Context,
+    provider: &dyn Provider,
+    attempt: &Attempt,
+    now: Instant,
+) -> anyhow::Result<Followed> {
+    let Some(call_id) = &attempt.vapi_call_id else {
+        // Placed by a reply that could not be read: reconcile finds the id by the tag.
+        later(cx, attempt, None, now)?;
+        return Ok(Followed::GoesOn);
+    };
+    match provider.get(call_id) {
+        Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
+        // Just after a 201 a call may not be visible yet: 404 is never an end.
+        Err(ReadError::NotFound) => {
+            later(cx, attempt, None, now)?;
+            Ok(Followed::GoesOn)
+        }
+        Err(error) => {
+            later(cx, attempt, None, now)?;
+            Ok(Followed::Unanswered(error.to_string()))
+        }
+    }
+}
+
+/// Takes in what the provider tells of a call, by whatever way it came. Idempotent: an event
+/// changes a call at most once, and a status that goes backwards changes nothing.
+pub fn take_in(
+    cx: &Context,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    now: Instant,
+) -> anyhow::Result<Followed> {
+    if !call.is_ended() {
+        later(cx, attempt, call.status.as_deref(), now)?;
+        return Ok(Followed::GoesOn);
+    }
+    cx.store.write(|tx| end(cx, tx, attempt, call, now))
+}
+
+fn later(
+    cx: &Context,
+    attempt: &Attempt,
+    status: Option<&str>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let age = now - attempt.created_at;
+    let wait = (age / 10).clamp(POLL_AT_FIRST, POLL_AT_MOST);
+    cx.store.write(|tx| attempts::poll_again(tx, &attempt.id, status, now + wait))
+}
+
+/// The end of a call, once: the ledger, the opt-out, the retry rule.
+pub fn end(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    now: Instant,
+) -> anyhow::Result<Followed> {
+    let how = disposition(call.ended_reason.as_deref());
+    let keep_words = cx.config.follow.store_transcripts;
+    if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
+        return Ok(Followed::Ended(how));
+    }
+    if how == Disposition::Unknown {
+        let reason = call.ended_reason.as_deref().unwrap_or("none");
+        log::warn!("attempt {} ended for an unknown reason: {reason}", attempt.id);
+    }
+    opt_out::honour(cx, tx, attempt, call, now)?;
+    if how == Disposition::NeverDialed {
+        let reason = call.ended_reason.as_deref().unwrap_or_default();
+        if is_account_wide(reason) {
+            record::open_breaker(cx, tx, reason, None, now)?;
+        }
+    }
+    if let Some(item) = settle::item_of(tx, attempt)?
+        && item.status == ItemStatus::Completed
+    {
+        retry(cx, tx, attempt, &item, how, now)?;
+    }
+    Ok(Followed::Ended(how))
+}
+
+/// The retry rule: the same occasion, attempt n+1, when its rule permits and there is time. No
+/// flag is cleared for it.
+fn retry(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    item: &Item,
+    how: Disposition,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let rule = cx.rules.retry_rule(how, attempt.call_type);
+    let history = facts::history(tx, item.customer_id, item.call_type, &item.occasion)?;
+    let earlier = judge(&history, |ended| cx.rules.retry_rule(ended, item.call_type));
+    if !earlier.iter().all(|earlier| earlier.permits_another) {
+        return Ok(());
+    }
+    let Some(customer) = customers::by_id(tx, item.customer_id)? else { return Ok(()) };
+    let Some(zone) = cx.zones.get(&customer.timezone) else { return Ok(()) };
+    let date = item.date();
+    let Some((at, last)) = retry_at(&rule, now, &zone, date) else { return Ok(()) };
+    // An item that was never dialed keeps the last instant of its occasion: nobody was reached,
+    // and nobody is called later than the rule for the first attempt says.
+    let last = match (how, item.call_type) {
+        (Disposition::NeverDialed, CallType::Daily) => item.expires_at.or(last),
+        (_, CallType::Extra) => item.expires_at,
+        _ => last,
+    };
+    if last.is_some_and(|last| last < at) || has_other_open(tx, item)? {
+        return Ok(());
+    }
+    let change = Change {
+        not_before: Some(at),
+        expires_at: last,
+        ..Change::to(ItemStatus::Retrying)
+    };
+    let from = [ItemStatus::Completed];
+    if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
+        next::advance(cx, tx, item.customer_id, now)?;
+    }
+    Ok(())
+}
+
+fn has_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
+    Ok(crate::store::queue::open_item(tx, item.customer_id, item.call_type)?.is_some())
+}
+
+/// A provider call that carries the tag of an attempt which has another call already: somebody's
+/// phone rang twice. Stored, the customer is held, and `audit` exits 1.
+pub fn note_second_call(
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let detail = format!(
+        "attempt {} has the call {} too",
+        attempt.id,
+        attempt.vapi_call_id.as_deref().unwrap_or("without an id")
+    );
+    if second::note(tx, &call.id, &attempt.id, &attempt.customer_key, &detail, now)? == Moved::Yes {
+        log::error!("a second provider call {} was seen: {detail}", call.id);
+        let pause = crate::store::meta::Pause {
+            who: WHO.to_string(),
+            why: format!("a second provider call was seen: {detail}"),
+            since: crate::domain::instant_text(now),
+        };
+        crate::store::meta::set_pause(tx, &format!("customer:{}", attempt.customer_key), &pause)?;
+    }
+    Ok(())
+}
+

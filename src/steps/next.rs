@@ -1,0 +1,61 @@
+//! The next occasion of a customer: computed in one place, whenever one reaches its end.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::domain::Instant;
+use crate::domain::customer::Customer;
+use crate::domain::schedule::Rhythm;
+use crate::domain::zone::Zone;
+use crate::steps::Context;
+use crate::store::{Tx, customers, flags};
+
+/// The customer's rhythm and zone; `None` when there are no daily calls or the columns hold
+/// something that is not understood (the gate and `check` tell of that).
+pub fn rhythm(cx: &Context, customer: &Customer) -> Option<(Rhythm, Arc<Zone>)> {
+    let zone = cx.zones.get(&customer.timezone)?;
+    let rhythm =
+        Rhythm::of(customer.call_time.as_deref(), customer.call_schedule.as_deref()).ok()??;
+    Some((rhythm, zone))
+}
+
+/// The first occasion strictly after `after` that is later than the last called date and free.
+pub fn next_occasion(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    after: Instant,
+) -> anyhow::Result<Option<(NaiveDate, Instant)>> {
+    let Some((rhythm, zone)) = rhythm(cx, customer) else { return Ok(None) };
+    let mut trouble = None;
+    let next = rhythm.next_slot(&zone, after, customer.last_call_date, |date| {
+        match flags::date_is_free(tx, customer.id, date) {
+            Ok(free) => free,
+            Err(error) => {
+                trouble.get_or_insert(error);
+                true
+            }
+        }
+    });
+    match trouble {
+        Some(error) => Err(error),
+        None => Ok(next),
+    }
+}
+
+/// Moves `next_call_scheduled_at` to the next occasion after `now`. A customer that is gone is
+/// left gone.
+pub fn advance(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer_id: i64,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+    let next = next_occasion(cx, tx, &customer, now)?.map(|(_, at)| at);
+    if next != customer.next_call_scheduled_at {
+        flags::set_next(tx, customer_id, next)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! A person who says "do not call me again" to the assistant is never called again.
+
+use crate::domain::Instant;
+use crate::provider::ProviderCall;
+use crate::steps::Context;
+use crate::store::attempts::Attempt;
+use crate::store::do_not_call::{self, Entry};
+use crate::store::journal;
+use crate::store::queue::Moved;
+use crate::store::Tx;
+
+/// Adds the number of a call that ended with an opt-out: by its ended reason, or by the field of
+/// the structured results that the configuration names.
+pub fn honour(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let config = &cx.config.do_not_call;
+    let by_reason = call
+        .ended_reason
+        .as_ref()
+        .filter(|reason| config.ended_reasons.contains(reason))
+        .map(|reason| format!("the call ended with {reason}"));
+    let by_field = config
+        .structured_data_field
+        .as_ref()
+        .filter(|field| {
+            let data = call.structured_data.as_ref();
+            data.and_then(|data| data.get(field.as_str())).is_some_and(is_yes)
+        })
+        .map(|field| format!("the assistant reported {field}"));
+    match by_reason.or(by_field) {
+        Some(why) => add(cx, tx, attempt, &why, now),
+        None => Ok(()),
+    }
+}
+
+/// Adds the number of an attempt to the do-not-call list.
+pub fn add(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let Some(phone) = &attempt.phone else { return Ok(()) };
+    let entry = Entry {
+        phone: phone.clone(),
+        reason: why.to_string(),
+        source: "assistant".to_string(),
+        created_at: now,
+    };
+    if do_not_call::add(tx, cx.store.path(), &entry)? == Moved::Yes {
+        let subject = format!("attempt:{}", attempt.id);
+        let entry = journal::Entry {
+            who: "follow",
+            what: "do not call",
+            subject: &subject,
+            new: Some("added"),
+            why: Some(why),
+            ..Default::default()
+        };
+        journal::add(tx, now, entry)?;
+    }
+    Ok(())
+}
+
+fn is_yes(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Bool(yes) => *yes,
+        serde_json::Value::String(text) => {
+            ["true", "yes"].contains(&text.to_ascii_lowercase().as_str())
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,200 @@
+//! record: writes what the reply to a POST proves, at once, in its own transaction.
+
+use chrono::Duration;
+
+use crate::domain::Instant;
+use crate::domain::call::{AttemptState, Reason};
+use crate::provider::{Accepted, PlaceError, Refusal};
+use crate::steps::dial::Intent;
+use crate::steps::{Context, settle};
+use crate::store::meta::{self, Breaker};
+use crate::store::queue::Moved;
+use crate::store::{self, Tx, attempts};
+
+const WHO: &str = "record";
+/// How soon a placed call is asked about first.
+const FIRST_POLL: Duration = Duration::seconds(10);
+
+/// The reply to one POST.
+pub type Reply = Result<Accepted, PlaceError>;
+
+/// What a reply came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    pub became: AttemptState,
+    /// The item was given up: a failed occasion.
+    pub gave_up: bool,
+    /// The flag could not be proven: dialing halts at once.
+    pub halt: Option<String>,
+    /// A refusal that would hit everybody: the breaker opened.
+    pub breaker_opened: bool,
+    /// The text of a 4xx that was about the request: three equal ones in a row open the breaker.
+    pub request_refused: Option<String>,
+}
+
+impl Recorded {
+    fn new(became: AttemptState) -> Recorded {
+        Recorded {
+            became,
+            gave_up: false,
+            halt: None,
+            breaker_opened: false,
+            request_refused: None,
+        }
+    }
+}
+
+/// Records one reply. `Err`: nothing of it is written, and it must be tried again.
+pub fn record(
+    cx: &Context,
+    intent: &Intent,
+    reply: &Reply,
+    now: Instant,
+) -> anyhow::Result<Recorded> {
+    cx.store.write(|tx| record_in(cx, tx, intent, reply, now))
+}
+
+/// Records several replies in one commit, each in a part of its own, so that none can undo
+/// another. When any fails, nothing is written and the caller records them one by one.
+pub fn record_all(
+    cx: &Context,
+    replies: &[(Intent, Reply)],
+    now: Instant,
+) -> anyhow::Result<Vec<Recorded>> {
+    cx.store.write(|tx| {
+        replies
+            .iter()
+            .map(|(intent, reply)| store::part(tx, |tx| record_in(cx, tx, intent, reply, now)))
+            .collect()
+    })
+}
+
+fn record_in(
+    cx: &Context,
+    tx: &Tx<'_>,
+    intent: &Intent,
+    reply: &Reply,
+    now: Instant,
+) -> anyhow::Result<Recorded> {
+    match reply {
+        Ok(accepted) => placed(cx, tx, intent, accepted, now),
+        Err(PlaceError::InDoubt { detail, stop_dialing }) => {
+            let mut recorded = Recorded::new(AttemptState::InDoubt);
+            if attempts::doubt(tx, &intent.attempt, detail, WHO, now)? == Moved::Yes {
+                settle::item_in_doubt(cx, tx, &intent.attempt, WHO, now)?;
+            }
+            if *stop_dialing {
+                open_breaker(cx, tx, detail, None, now)?;
+                recorded.breaker_opened = true;
+            }
+            Ok(recorded)
+        }
+        Err(PlaceError::NotPlaced { refusal, detail }) => {
+            not_placed(cx, tx, intent, *refusal, detail, now)
+        }
+    }
+}
+
+/// L4: the attempt is placed, the flag is written and proven. When the flag cannot be proven,
+/// that part is undone, `placed` with its id is kept alone, and dialing halts.
+fn placed(
+    cx: &Context,
+    tx: &Tx<'_>,
+    intent: &Intent,
+    accepted: &Accepted,
+    now: Instant,
+) -> anyhow::Result<Recorded> {
+    let mut recorded = Recorded::new(AttemptState::Placed);
+    let call = accepted.call.as_ref();
+    let call_id = call.map(|call| call.id.as_str());
+    let attempt = &intent.attempt;
+    if attempts::accept(tx, attempt, call_id, now + FIRST_POLL, WHO, now)? == Moved::No {
+        // Settled by somebody else meanwhile (a webhook, a person): the late truth is kept there.
+        return Ok(recorded);
+    }
+    if let Some(org_id) = call.and_then(|call| call.org_id.as_deref())
+        && meta::org_id(tx)?.is_none()
+    {
+        meta::set_org_id(tx, org_id)?;
+    }
+    let flags = store::part(tx, |tx| settle::complete_placed(cx, tx, attempt, call_id, WHO, now));
+    if let Err(error) = flags {
+        let why = format!("{error:#}");
+        meta::hold(tx, "flag", &why, now)?;
+        recorded.halt = Some(why);
+    }
+    Ok(recorded)
+}
+
+fn not_placed(
+    cx: &Context,
+    tx: &Tx<'_>,
+    intent: &Intent,
+    refusal: Refusal,
+    detail: &str,
+    now: Instant,
+) -> anyhow::Result<Recorded> {
+    let mut recorded = Recorded::new(AttemptState::NotPlaced);
+    let attempt = &intent.attempt;
+    let dialing = AttemptState::Dialing;
+    if attempts::refuse(tx, attempt, dialing, detail, WHO, now)? == Moved::No {
+        return Ok(recorded);
+    }
+    match refusal {
+        Refusal::NeverSent | Refusal::Request => {
+            let became = settle::item_not_placed(cx, tx, attempt, detail, WHO, now)?;
+            recorded.gave_up = became == settle::Unplaced::Failed;
+            if refusal == Refusal::Request {
+                recorded.request_refused = Some(detail.to_string());
+            }
+        }
+        Refusal::Number => {
+            if let Some(item) = settle::item_of(tx, attempt)? {
+                settle::give_up(cx, tx, &item, Reason::Refused, detail, WHO, now)?;
+                recorded.gave_up = true;
+            }
+        }
+        Refusal::Stale => settle::give_back(tx, attempt, None, WHO, now)?,
+        Refusal::Everybody => {
+            settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
+            open_breaker(cx, tx, detail, None, now)?;
+            recorded.breaker_opened = true;
+        }
+        Refusal::RateLimited { retry_after_secs } => {
+            settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
+            let secs = i64::try_from(retry_after_secs.unwrap_or(60)).unwrap_or(3600).min(3600);
+            open_breaker(cx, tx, detail, Some(Duration::seconds(secs)), now)?;
+            recorded.breaker_opened = true;
+        }
+    }
+    Ok(recorded)
+}
+
+/// Opens the breaker: nothing is dialed until the probe, which is one call. `None`: the
+/// configured time.
+pub fn open_breaker(
+    cx: &Context,
+    tx: &Tx<'_>,
+    why: &str,
+    probe_after: Option<Duration>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let configured = Duration::minutes(cx.config.breaker.probe_after_minutes);
+    let probe_at = now + probe_after.unwrap_or(configured);
+    let text = crate::domain::instant_text;
+    let breaker =
+        Breaker { why: why.to_string(), opened_at: text(now), probe_at: text(probe_at) };
+    meta::open_breaker(tx, &breaker)?;
+    store::journal::add(
+        tx,
+        now,
+        store::journal::Entry {
+            who: WHO,
+            what: "breaker",
+            subject: "dialing",
+            new: Some("open"),
+            why: Some(why),
+            ..Default::default()
+        },
+    )
+}

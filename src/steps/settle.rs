@@ -1,0 +1,215 @@
+//! settle: writes what a proven outcome means for the customer, the item and the next occasion.
+//! Shared by the reply to a POST, the provider's records and a person's word.
+
+use crate::domain::Instant;
+use crate::domain::call::{ItemStatus, Reason};
+use crate::domain::retry::back_off;
+use crate::steps::{Context, next};
+use crate::store::attempts::Attempt;
+use crate::store::moves::{self, Change};
+use crate::store::queue::{self, Item, Moved, NewItem};
+use crate::store::{Tx, customers, flags};
+
+/// What a placed attempt means: the flag, proven; the item completed; the next occasion.
+///
+/// An error means that this is not written or not proven. The caller keeps the attempt as placed
+/// and halts dialing: whoever cannot write "called" must not call.
+pub fn complete_placed(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call_id: Option<&str>,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let Some(customer_id) = attempt.customer_id else { return Ok(()) };
+    let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
+    flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
+    match queue::item_of_occasion(tx, customer_id, call_type, occasion)? {
+        Some(item) => {
+            let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
+            complete_item(tx, &item, &change, who, now)?;
+        }
+        None => {
+            // Adopted from the provider's records: the occasion gets the row that it lacks.
+            let new = NewItem {
+                customer_id,
+                call_type,
+                occasion,
+                scheduled_for: attempt.created_at,
+                max_attempts: cx.rules.max_attempts,
+                expires_at: None,
+            };
+            let reason = Reason::AlreadyCalled;
+            if queue::insert_settled(tx, &new, ItemStatus::Completed, reason, now)? == Moved::No {
+                anyhow::bail!("the item of occasion {occasion} appeared while it was completed");
+            }
+        }
+    }
+    next::advance(cx, tx, customer_id, now)
+}
+
+fn complete_item(
+    tx: &Tx<'_>,
+    item: &Item,
+    change: &Change<'_>,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
+    if item.status.is_active() {
+        return proven(moves::item(tx, item, &open, change, who, now)?, item);
+    }
+    // In doubt until now, or skipped in a file that was behind the world.
+    if item.status != ItemStatus::Completed {
+        let closed = [ItemStatus::Failed, ItemStatus::Skipped];
+        return proven(moves::item(tx, item, &closed, change, who, now)?, item);
+    }
+    Ok(())
+}
+
+fn proven(moved: Moved, item: &Item) -> anyhow::Result<()> {
+    match moved {
+        Moved::Yes => Ok(()),
+        Moved::No => anyhow::bail!("item {} is no longer {}", item.id, item.status),
+    }
+}
+
+/// An attempt in doubt takes its item out of the open ones at once, so that it blocks its own
+/// occasion and no other. Not counted as a failure of the customer.
+pub fn item_in_doubt(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let Some(item) = item_of(tx, attempt)? else { return Ok(()) };
+    if !item.status.is_active() {
+        return Ok(());
+    }
+    let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
+    let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
+    proven(moves::item(tx, &item, &open, &change, who, now)?, &item)?;
+    next::advance(cx, tx, item.customer_id, now)
+}
+
+/// What became of an item whose attempt was proven not to have been placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unplaced {
+    /// Tried again later.
+    Retrying,
+    /// Given up.
+    Failed,
+    /// There was no item to move.
+    NoItem,
+}
+
+/// A machine failed before anything could ring: backs off, or gives the occasion up.
+pub fn item_not_placed(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Unplaced> {
+    let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
+    let wait = back_off(item.attempts, item.max_attempts, &cx.rules.back_off);
+    let retry_at = wait.map(|wait| now + wait);
+    let in_time = retry_at.is_some_and(|at| item.expires_at.is_none_or(|last| at <= last));
+    if in_time {
+        let change = Change {
+            not_before: retry_at,
+            error_message: Some(why),
+            ..Change::to(ItemStatus::Retrying)
+        };
+        proven(moves::item(tx, &item, &moves::IN_FLIGHT, &change, who, now)?, &item)?;
+        return Ok(Unplaced::Retrying);
+    }
+    let reason = if wait.is_none() { Reason::AttemptsUsed } else { Reason::TooLate };
+    give_up(cx, tx, &item, reason, why, who, now)?;
+    Ok(Unplaced::Failed)
+}
+
+/// The item of a doubt that was settled as absent, by the records or by a person: tried again at
+/// once while its occasion's time lasts and an attempt is left; else it stays `failed`.
+pub fn absent_item(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Unplaced> {
+    let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
+    let in_time = item.expires_at.is_none_or(|last| now <= last);
+    let left = item.attempts < item.max_attempts;
+    if item.status != ItemStatus::Failed || !in_time || !left || !no_other_open(tx, &item)? {
+        return Ok(Unplaced::Failed);
+    }
+    let change = Change {
+        not_before: Some(now),
+        error_message: Some(why),
+        ..Change::to(ItemStatus::Retrying)
+    };
+    proven(moves::item(tx, &item, &[ItemStatus::Failed], &change, who, now)?, &item)?;
+    Ok(Unplaced::Retrying)
+}
+
+/// The item fails for good, and counts as a failed occasion of its customer.
+pub fn give_up(
+    cx: &Context,
+    tx: &Tx<'_>,
+    item: &Item,
+    reason: Reason,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let change =
+        Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
+    proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
+    let limit = cx.rules.disable_after_failures;
+    if flags::count_failure(tx, item.customer_id, limit, who, now)? {
+        log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);
+    }
+    next::advance(cx, tx, item.customer_id, now)
+}
+
+/// The attempt does not count: the item waits as it did before (a breaker, a stale intent).
+pub fn give_back(
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    reason: Option<Reason>,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let Some(item) = item_of(tx, attempt)? else { return Ok(()) };
+    let to = if 1 < item.attempts { ItemStatus::Retrying } else { ItemStatus::Pending };
+    let change = Change { reason, attempts: -1, ..Change::to(to) };
+    proven(moves::item(tx, &item, &moves::IN_FLIGHT, &change, who, now)?, &item)
+}
+
+/// The item that an attempt belongs to.
+pub fn item_of(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<Option<Item>> {
+    if let Some(queue_id) = attempt.queue_id
+        && let Some(item) = queue::item(tx, queue_id)?
+    {
+        return Ok(Some(item));
+    }
+    match attempt.customer_id {
+        Some(id) => queue::item_of_occasion(tx, id, attempt.call_type, &attempt.occasion),
+        None => Ok(None),
+    }
+}
+
+/// Whether the customer has no other open item of this type, so that this one may open again.
+fn no_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
+    Ok(queue::open_item(tx, item.customer_id, item.call_type)?.is_none())
+}
+
+/// The customer that a key belongs to, if the file knows one.
+pub fn customer_of_key(tx: &Tx<'_>, key: &str) -> anyhow::Result<Option<i64>> {
+    customers::id_of_key(tx, key)
+}

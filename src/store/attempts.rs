@@ -1,0 +1,434 @@
+//! The ledger: one row per dialing, written before the POST, never deleted.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use crate::domain::call::{AttemptState, CallType, Disposition};
+use crate::domain::{Instant, instant_text};
+use crate::provider::ProviderCall;
+use crate::store::journal::{self, Entry};
+use crate::store::queue::Moved;
+use crate::store::rows::{self, bad_text};
+
+/// A row of `call_attempts`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// UUIDv7.
+    pub id: String,
+    pub seq: i64,
+    pub queue_id: Option<i64>,
+    /// `None`: the file does not know the customer.
+    pub customer_id: Option<i64>,
+    pub customer_key: String,
+    pub call_type: CallType,
+    pub occasion: String,
+    pub attempt_no: i64,
+    /// E.164 as dialed; `None` after erasure.
+    pub phone: Option<String>,
+    pub phone_key: String,
+    pub state: AttemptState,
+    pub vapi_call_id: Option<String>,
+    pub ended_reason: Option<String>,
+    pub disposition: Option<Disposition>,
+    pub started_at: Option<Instant>,
+    pub ended_at: Option<Instant>,
+    pub duration_seconds: Option<f64>,
+    /// US dollars.
+    pub cost: Option<f64>,
+    pub error_message: Option<String>,
+    /// The instant of the intent.
+    pub created_at: Instant,
+    pub updated_at: Instant,
+    pub phone_number_id: Option<String>,
+    pub next_poll_at: Option<Instant>,
+    pub clean_reads: i64,
+    pub absent_since: Option<Instant>,
+    pub absent_since_monotonic_ms: Option<i64>,
+    pub absent_boot_id: Option<String>,
+}
+
+impl Default for Attempt {
+    /// An attempt without an id, in doubt at the beginning of time: every writer names the rest.
+    fn default() -> Attempt {
+        Attempt {
+            id: String::new(),
+            seq: 0,
+            queue_id: None,
+            customer_id: None,
+            customer_key: String::new(),
+            call_type: CallType::Daily,
+            occasion: String::new(),
+            attempt_no: 0,
+            phone: None,
+            phone_key: String::new(),
+            state: AttemptState::InDoubt,
+            vapi_call_id: None,
+            ended_reason: None,
+            disposition: None,
+            started_at: None,
+            ended_at: None,
+            duration_seconds: None,
+            cost: None,
+            error_message: None,
+            created_at: Instant::UNIX_EPOCH,
+            updated_at: Instant::UNIX_EPOCH,
+            phone_number_id: None,
+            next_poll_at: None,
+            clean_reads: 0,
+            absent_since: None,
+            absent_since_monotonic_ms: None,
+            absent_boot_id: None,
+        }
+    }
+}
+
+impl Attempt {
+    /// The tag that travels to the provider: a letter for the type, and the id.
+    pub fn tag(&self) -> String {
+        tag(self.call_type, &self.id)
+    }
+}
+
+/// `w-`, `d-` or `x-` and the attempt's id: 38 characters.
+pub fn tag(call_type: CallType, id: &str) -> String {
+    format!("{}-{id}", call_type.tag_letter())
+}
+
+/// The columns that [`attempt_from_row`] reads, in its order.
+pub const ATTEMPT_COLUMNS: &str = "id, seq, queue_id, customer_id, customer_key, call_type, \
+     occasion, attempt_no, phone, phone_key, state, vapi_call_id, ended_reason, disposition, \
+     started_at, ended_at, duration_seconds, cost, error_message, created_at, updated_at, \
+     phone_number_id, next_poll_at, clean_reads, absent_since, absent_since_monotonic_ms, \
+     absent_boot_id";
+
+pub fn attempt_from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let call_type: String = row.get(5)?;
+    let state: String = row.get(10)?;
+    let disposition: Option<String> = row.get(13)?;
+    Ok(Attempt {
+        id: row.get(0)?,
+        seq: row.get(1)?,
+        queue_id: row.get(2)?,
+        customer_id: row.get(3)?,
+        customer_key: row.get(4)?,
+        call_type: CallType::parse(&call_type).ok_or_else(|| bad_text(5, &call_type))?,
+        occasion: row.get(6)?,
+        attempt_no: row.get(7)?,
+        phone: row.get(8)?,
+        phone_key: row.get(9)?,
+        state: AttemptState::parse(&state).ok_or_else(|| bad_text(10, &state))?,
+        vapi_call_id: row.get(11)?,
+        ended_reason: row.get(12)?,
+        disposition: disposition.as_deref().and_then(Disposition::parse),
+        started_at: rows::optional_instant(row, 14)?,
+        ended_at: rows::optional_instant(row, 15)?,
+        duration_seconds: row.get(16)?,
+        cost: row.get(17)?,
+        error_message: row.get(18)?,
+        created_at: rows::instant(row, 19)?,
+        updated_at: rows::instant(row, 20)?,
+        phone_number_id: row.get(21)?,
+        next_poll_at: rows::optional_instant(row, 22)?,
+        clean_reads: row.get(23)?,
+        absent_since: rows::optional_instant(row, 24)?,
+        absent_since_monotonic_ms: row.get(25)?,
+        absent_boot_id: row.get(26)?,
+    })
+}
+
+/// Writes an attempt: the intent of a dialing, or one adopted from the provider's records.
+///
+/// When an attempt in state `dialing` commits, a phone may ring: the last moment to say no.
+pub fn insert(tx: &Transaction<'_>, new: &Attempt, who: &str) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO call_attempts (id, seq, queue_id, customer_id, customer_key, call_type,
+           occasion, attempt_no, phone, phone_key, state, vapi_call_id, ended_reason, disposition,
+           started_at, ended_at, duration_seconds, cost, error_message, created_at, updated_at,
+           phone_number_id, next_poll_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+           ?19, ?20, ?21, ?22, ?23)",
+    )?
+    .execute(params![
+        new.id,
+        new.seq,
+        new.queue_id,
+        new.customer_id,
+        new.customer_key,
+        new.call_type.as_str(),
+        new.occasion,
+        new.attempt_no,
+        new.phone,
+        new.phone_key,
+        new.state.as_str(),
+        new.vapi_call_id,
+        new.ended_reason,
+        new.disposition.map(Disposition::as_str),
+        new.started_at.map(instant_text),
+        new.ended_at.map(instant_text),
+        new.duration_seconds,
+        new.cost,
+        new.error_message,
+        instant_text(new.created_at),
+        instant_text(new.updated_at),
+        new.phone_number_id,
+        new.next_poll_at.map(instant_text),
+    ])?;
+    journal_move(tx, &new.id, None, new.state, who, None, new.updated_at)
+}
+
+/// `dialing` or `in_doubt` → `placed`. `call_id` is `None` when the 2xx could not be read.
+pub fn accept(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    call_id: Option<&str>,
+    next_poll_at: Instant,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
+               error_message = NULL, updated_at = ?4
+             WHERE id = ?1 AND state IN ('dialing', 'in_doubt')",
+        )?
+        .execute(params![attempt.id, call_id, instant_text(next_poll_at), instant_text(now)])?;
+    moved(tx, rows, attempt, AttemptState::Placed, who, None, now)
+}
+
+/// `dialing` → `in_doubt`.
+pub fn doubt(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'in_doubt', error_message = ?2, updated_at = ?3
+             WHERE id = ?1 AND state = 'dialing'",
+        )?
+        .execute(params![attempt.id, why, instant_text(now)])?;
+    moved(tx, rows, attempt, AttemptState::InDoubt, who, Some(why), now)
+}
+
+/// `dialing` → `not_placed`, proven by the reply; `in_doubt` → `not_placed`, proven by the
+/// provider's records or said by a person. `from` is the one state that may be left.
+pub fn refuse(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    from: AttemptState,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'not_placed', error_message = ?2, updated_at = ?3
+             WHERE id = ?1 AND state = ?4 AND state IN ('dialing', 'in_doubt')
+               AND vapi_call_id IS NULL",
+        )?
+        .execute(params![attempt.id, why, instant_text(now), from.as_str()])?;
+    moved(tx, rows, attempt, AttemptState::NotPlaced, who, Some(why), now)
+}
+
+/// `placed` → `ended`, with what the provider tells of the call.
+pub fn end(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    disposition: Disposition,
+    keep_words: bool,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let duration_seconds = match (call.started_at, call.ended_at) {
+        (Some(started), Some(ended)) => Some((ended - started).num_milliseconds() as f64 / 1000.0),
+        _ => None,
+    };
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'ended', disposition = ?2, ended_reason = ?3,
+               started_at = ?4, ended_at = ?5, duration_seconds = ?6, cost = ?7, transcript = ?8,
+               summary = ?9, provider_status = 'ended', next_poll_at = NULL, updated_at = ?10,
+               vapi_call_id = coalesce(vapi_call_id, ?11)
+             WHERE id = ?1 AND state = 'placed'",
+        )?
+        .execute(params![
+            attempt.id,
+            disposition.as_str(),
+            call.ended_reason,
+            call.started_at.map(instant_text),
+            call.ended_at.map(instant_text),
+            duration_seconds,
+            call.cost,
+            call.transcript.as_ref().filter(|_| keep_words),
+            call.summary.as_ref().filter(|_| keep_words),
+            instant_text(now),
+            call.id,
+        ])?;
+    moved(tx, rows, attempt, AttemptState::Ended, who, call.ended_reason.as_deref(), now)
+}
+
+/// A placed call that goes on: when to ask again, and the provider's last word.
+pub fn poll_again(
+    tx: &Transaction<'_>,
+    id: &str,
+    provider_status: Option<&str>,
+    next_poll_at: Instant,
+) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "UPDATE call_attempts SET next_poll_at = ?2,
+           provider_status = coalesce(?3, provider_status)
+         WHERE id = ?1 AND state = 'placed'",
+    )?
+    .execute(params![id, instant_text(next_poll_at), provider_status])?;
+    Ok(())
+}
+
+/// Gives a placed attempt without an id the one that its tag was found under.
+pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET vapi_call_id = ?2
+             WHERE id = ?1 AND state = 'placed' AND vapi_call_id IS NULL",
+        )?
+        .execute([id, call_id])?;
+    Ok(Moved::from_rows(rows))
+}
+
+/// Notes one more complete listing without the attempt, or (with `None`) forgets them all.
+pub fn note_absence(
+    tx: &Transaction<'_>,
+    id: &str,
+    absence: Option<(Instant, i64, &str)>,
+    clean_reads: i64,
+) -> anyhow::Result<()> {
+    let (since, monotonic_ms, boot_id) = match absence {
+        Some((since, ms, boot_id)) => (Some(instant_text(since)), Some(ms), Some(boot_id)),
+        None => (None, None, None),
+    };
+    tx.prepare_cached(
+        "UPDATE call_attempts SET clean_reads = ?2, absent_since = ?3,
+           absent_since_monotonic_ms = ?4, absent_boot_id = ?5
+         WHERE id = ?1 AND state = 'in_doubt'",
+    )?
+    .execute(params![id, clean_reads, since, monotonic_ms, boot_id])?;
+    Ok(())
+}
+
+pub fn by_id(conn: &Connection, id: &str) -> anyhow::Result<Option<Attempt>> {
+    let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_one([id], attempt_from_row).optional()?)
+}
+
+pub fn by_call_id(conn: &Connection, call_id: &str) -> anyhow::Result<Option<Attempt>> {
+    let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE vapi_call_id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_one([call_id], attempt_from_row).optional()?)
+}
+
+/// Attempts in one state, oldest first.
+pub fn in_state(conn: &Connection, state: AttemptState) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+         WHERE state = ?1 AND state IN ('dialing', 'in_doubt', 'placed') ORDER BY created_at, seq"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([state.as_str()], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Attempts of one occasion, by number.
+pub fn of_occasion(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: CallType,
+    occasion: &str,
+) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+         WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3 ORDER BY attempt_no"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found =
+        statement.query_map(params![customer_id, call_type.as_str(), occasion], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Calls that hold a line: being dialed, or placed and not over.
+pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
+    let count: i64 = conn
+        .prepare_cached("SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'placed')")?
+        .query_one([], |row| row.get(0))?;
+    Ok(count as usize)
+}
+
+/// Intents written at `since` or later, oldest first: what the pace is counted on.
+pub fn intents_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Instant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT created_at FROM call_attempts WHERE ?1 < created_at ORDER BY created_at",
+    )?;
+    let found = statement.query_map([instant_text(since)], |row| rows::instant(row, 0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn moved(
+    tx: &Transaction<'_>,
+    rows: usize,
+    attempt: &Attempt,
+    to: AttemptState,
+    who: &str,
+    why: Option<&str>,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    if rows == 1 {
+        journal_move(tx, &attempt.id, Some(attempt.state), to, who, why, now)?;
+    }
+    Ok(Moved::from_rows(rows))
+}
+
+fn journal_move(
+    tx: &Transaction<'_>,
+    id: &str,
+    from: Option<AttemptState>,
+    to: AttemptState,
+    who: &str,
+    why: Option<&str>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let subject = format!("attempt:{id}");
+    let entry = Entry {
+        who,
+        what: "attempt",
+        subject: &subject,
+        old: from.map(AttemptState::as_str),
+        new: Some(to.as_str()),
+        why,
+    };
+    journal::add(tx, now, entry)
+}
+
+/// `not_placed` → `placed`: only on the provider's own record of the call. Late truth.
+pub fn revive(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    call_id: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
+               updated_at = ?3
+             WHERE id = ?1 AND state = 'not_placed'",
+        )?
+        .execute(params![attempt.id, call_id, instant_text(now)])?;
+    let why = Some("the provider's record arrived late");
+    moved(tx, rows, attempt, AttemptState::Placed, who, why, now)
+}
+
+/// Whether a sequence number is in the ledger: two files of one installation may have used it.
+pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM call_attempts WHERE seq = ?1)")?
+        .query_one([seq], |row| row.get(0))?)
+}

@@ -1,0 +1,169 @@
+//! What the gate needs to know about one item, read in one transaction.
+
+use chrono::{Duration, NaiveDate};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::domain::call::{AttemptState, CallType, Disposition};
+use crate::domain::{Instant, instant_text, parse_instant};
+
+/// An attempt in one of these states, or ended other than `never_dialed`, may have rung.
+const MAY_HAVE_RUNG: &str = "state IN ('dialing', 'in_doubt', 'placed') \
+     OR (state = 'ended' AND disposition <> 'never_dialed')";
+
+/// The states and dispositions of an occasion's attempts, by number.
+pub fn history(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: CallType,
+    occasion: &str,
+) -> anyhow::Result<Vec<(AttemptState, Option<Disposition>)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state, disposition FROM call_attempts
+         WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3 ORDER BY attempt_no",
+    )?;
+    let rows = statement.query_map(params![customer_id, call_type.as_str(), occasion], |row| {
+        let state: String = row.get(0)?;
+        let disposition: Option<String> = row.get(1)?;
+        // A state that is not understood blocks like a doubt.
+        Ok((
+            AttemptState::parse(&state).unwrap_or(AttemptState::InDoubt),
+            disposition.as_deref().and_then(Disposition::parse),
+        ))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The number the next attempt of an occasion gets.
+pub fn next_attempt_no(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: CallType,
+    occasion: &str,
+) -> anyhow::Result<i64> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT coalesce(max(attempt_no), 0) + 1 FROM call_attempts
+             WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3",
+        )?
+        .query_one(params![customer_id, call_type.as_str(), occasion], |row| row.get(0))?)
+}
+
+/// Whether another row with this number had the same kind of call: a welcome call ever, a daily
+/// call on this date. Rows that all say that the number is shared do not count.
+pub fn same_phone(
+    conn: &Connection,
+    customer_id: i64,
+    shared_phone: bool,
+    phone_key: &str,
+    call_type: CallType,
+    occasion: &str,
+) -> anyhow::Result<bool> {
+    if call_type == CallType::Extra {
+        return Ok(false);
+    }
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM call_attempts AS made
+           LEFT JOIN customers AS other ON other.id = made.customer_id
+         WHERE made.phone_key = ?1 AND made.call_type = ?2 AND made.occasion = ?3
+           AND made.customer_id IS NOT ?4 AND ({MAY_HAVE_RUNG})
+           AND NOT (?5 AND coalesce(other.shared_phone, 0)))"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_one(
+        params![phone_key, call_type.as_str(), occasion, customer_id, shared_phone],
+        |row| row.get(0),
+    )?)
+}
+
+/// The latest call to a number that may have rung.
+pub fn last_call_to_number(conn: &Connection, phone_key: &str) -> anyhow::Result<Option<Instant>> {
+    let sql = format!(
+        "SELECT created_at FROM call_attempts WHERE phone_key = ?1 AND ({MAY_HAVE_RUNG})
+         ORDER BY created_at DESC LIMIT 1"
+    );
+    instant_or_none(conn.prepare_cached(&sql)?.query_one([phone_key], |row| row.get(0)).optional()?)
+}
+
+/// The latest daily call of another date to this customer, or to their number unless it is shared.
+pub fn last_other_daily(
+    conn: &Connection,
+    customer_id: i64,
+    phone_key: Option<&str>,
+    date: NaiveDate,
+    since: Instant,
+) -> anyhow::Result<Option<Instant>> {
+    let sql = format!(
+        "SELECT max(created_at) FROM call_attempts
+         WHERE ?1 < created_at AND call_type = 'daily' AND occasion <> ?2
+           AND (customer_id = ?3 OR phone_key = ?4) AND ({MAY_HAVE_RUNG})"
+    );
+    let text: Option<String> = conn.prepare_cached(&sql)?.query_one(
+        params![instant_text(since), date.to_string(), customer_id, phone_key],
+        |row| row.get(0),
+    )?;
+    instant_or_none(text)
+}
+
+/// Calls to a number since an instant, and when the oldest of them leaves a span that long.
+pub fn calls_since(
+    conn: &Connection,
+    phone_key: &str,
+    now: Instant,
+    span: Duration,
+) -> anyhow::Result<(i64, Option<Instant>)> {
+    let sql = format!(
+        "SELECT count(*), min(created_at) FROM call_attempts
+         WHERE phone_key = ?1 AND ?2 < created_at AND ({MAY_HAVE_RUNG})"
+    );
+    let (count, oldest): (i64, Option<String>) = conn
+        .prepare_cached(&sql)?
+        .query_one(params![phone_key, instant_text(now - span)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    Ok((count, instant_or_none(oldest)?.map(|oldest| oldest + span)))
+}
+
+/// Extra calls of a customer since an instant.
+pub fn extra_calls_since(
+    conn: &Connection,
+    customer_id: i64,
+    since: Instant,
+) -> anyhow::Result<i64> {
+    let sql = format!(
+        "SELECT count(*) FROM call_attempts
+         WHERE customer_id = ?1 AND call_type = 'extra' AND ?2 < created_at AND ({MAY_HAVE_RUNG})"
+    );
+    Ok(conn
+        .prepare_cached(&sql)?
+        .query_one(params![customer_id, instant_text(since)], |row| row.get(0))?)
+}
+
+/// Whether a number is on the do-not-call list.
+pub fn do_not_call(conn: &Connection, phone: &str) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM do_not_call WHERE phone = ?1)")?
+        .query_one([phone], |row| row.get(0))?)
+}
+
+/// The name of a holiday on a date: the country's, or everybody's.
+pub fn holiday(
+    conn: &Connection,
+    country: Option<&str>,
+    date: NaiveDate,
+) -> anyhow::Result<Option<String>> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT name FROM holidays WHERE date = ?1 AND country IN ('*', ?2) LIMIT 1",
+        )?
+        .query_one(params![date.to_string(), country], |row| row.get(0))
+        .optional()?)
+}
+
+fn instant_or_none(text: Option<String>) -> anyhow::Result<Option<Instant>> {
+    match text {
+        None => Ok(None),
+        Some(text) => match parse_instant(&text) {
+            Some(at) => Ok(Some(at)),
+            None => anyhow::bail!("the ledger holds the text {text:?} instead of an instant"),
+        },
+    }
+}

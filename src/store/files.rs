@@ -1,0 +1,126 @@
+//! The file as a thing on a disk: its mode, its identity, and the lock beside it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::domain::{Instant, instant_text};
+
+/// What tells this file, here, from every copy of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub machine_id: String,
+    /// Canonical path.
+    pub path: String,
+    /// `device:inode`.
+    pub device_inode: String,
+}
+
+impl Identity {
+    /// The identity of the file at `path` as it is now.
+    pub fn of(path: &Path) -> anyhow::Result<Identity> {
+        let canonical =
+            path.canonicalize().with_context(|| format!("find the file {}", path.display()))?;
+        let stat = std::fs::metadata(&canonical)
+            .with_context(|| format!("look at the file {}", path.display()))?;
+        Ok(Identity {
+            machine_id: machine_id(),
+            path: canonical.display().to_string(),
+            device_inode: format!("{}:{}", stat.dev(), stat.ino()),
+        })
+    }
+}
+
+/// The machine's own id; the same text for every machine that has none.
+fn machine_id() -> String {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+        .map(|id| id.trim().to_string())
+        .filter(|id| !id.is_empty())
+        .unwrap_or_else(|| "no machine id".to_string())
+}
+
+/// Creates an empty file of mode 0600 unless there is one already.
+pub fn create_private(path: &Path) -> anyhow::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("create {}", path.display())),
+    }
+}
+
+/// `<db>.lock` and the like: the database's path with an ending.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// The right to dial: an exclusive kernel lock on `<db>.lock`. Only the death of the holder, or
+/// letting go, frees it; time never does. Never on the database file itself: closing any handle
+/// of that would drop SQLite's own locks.
+pub struct DialerLock {
+    _file: File,
+}
+
+/// The answer to asking for the dialer's lock.
+pub enum LockAnswer {
+    Mine(DialerLock),
+    /// Somebody else dials. The text says who, as they wrote it down themselves.
+    Taken(String),
+}
+
+impl DialerLock {
+    pub fn take(path: &Path, now: Instant) -> anyhow::Result<LockAnswer> {
+        let lock_path = beside(path, ".lock");
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&lock_path)
+                .with_context(|| format!("open the lock file {}", lock_path.display()))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    file.read_to_string(&mut holder).context("read who holds the lock")?;
+                    return Ok(LockAnswer::Taken(holder.trim().to_string()));
+                }
+                Err(std::fs::TryLockError::Error(error)) => {
+                    return Err(error).context("lock the dialer's lock file");
+                }
+            }
+            // Somebody may have deleted the file between our open and our lock; a lock on a
+            // deleted file excludes nobody.
+            let ours = file.metadata().context("look at the lock file")?;
+            match std::fs::metadata(&lock_path) {
+                Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
+                    write_holder(&mut file, now)?;
+                    return Ok(LockAnswer::Mine(DialerLock { _file: file }));
+                }
+                _ => continue,
+            }
+        }
+    }
+}
+
+fn write_holder(file: &mut File, now: Instant) -> anyhow::Result<()> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let text = format!(
+        "pid {} on {}, since {}\n",
+        std::process::id(),
+        host.trim(),
+        instant_text(now)
+    );
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .context("write who holds the lock")
+}

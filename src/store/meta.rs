@@ -1,0 +1,258 @@
+//! What the file knows about itself: who it is, where it may dial, and what holds it back.
+
+use std::path::Path;
+
+use anyhow::Context;
+use hmac::{Hmac, KeyInit, Mac};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::files::Identity;
+
+/// Instants that are kept as marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The latest instant this file has seen; a clock behind it is wrong.
+    ClockHighWater,
+    /// The provider's records are known up to here.
+    LastReconciled,
+    LastTick,
+    LastScan,
+    Created,
+}
+
+impl Mark {
+    fn key(self) -> &'static str {
+        match self {
+            Mark::ClockHighWater => "clock_high_water",
+            Mark::LastReconciled => "last_reconciled_at",
+            Mark::LastTick => "last_tick_at",
+            Mark::LastScan => "last_scan_at",
+            Mark::Created => "created_at",
+        }
+    }
+}
+
+/// Who this database is. The id travels to the provider; the secret never leaves the file.
+#[derive(Clone)]
+pub struct Installation {
+    pub id: String,
+    phone_secret: String,
+}
+
+impl Installation {
+    /// What stays of a number after erasure: equal for equal numbers, useless to anybody else.
+    pub fn phone_key(&self, phone: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.phone_secret.as_bytes())
+            .expect("HMAC takes a key of any length");
+        mac.update(phone.as_bytes());
+        mac.finalize().into_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Why nothing is dialed, until it is lifted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    /// `flag`, `clock`, `record`, `foreign`.
+    pub kind: String,
+    pub why: String,
+    pub since: String,
+}
+
+/// A pause by a person, of everything or of a part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    pub who: String,
+    pub why: String,
+    pub since: String,
+}
+
+/// The breaker as it stands. Absent from the file: closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breaker {
+    pub why: String,
+    pub opened_at: String,
+    /// From then on one call may be tried.
+    pub probe_at: String,
+}
+
+/// Writes the identity of a new installation; `:memory:` is armed as itself.
+pub fn create_installation(tx: &Transaction<'_>, path: &Path, now: Instant) -> anyhow::Result<()> {
+    set(tx, "installation_id", &uuid::Uuid::new_v4().to_string())?;
+    let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    set(tx, "phone_secret", &secret)?;
+    set_mark(tx, Mark::Created, now)?;
+    if path != Path::new(":memory:") {
+        arm(tx, &Identity::of(path)?)?;
+    }
+    Ok(())
+}
+
+pub fn installation(conn: &Connection) -> anyhow::Result<Installation> {
+    let id = get(conn, "installation_id")?.context("the file has no installation id")?;
+    let phone_secret = get(conn, "phone_secret")?.context("the file has no phone secret")?;
+    Ok(Installation { id, phone_secret })
+}
+
+/// Binds the right to dial to this file, here.
+pub fn arm(tx: &Transaction<'_>, identity: &Identity) -> anyhow::Result<()> {
+    set(tx, "armed_machine_id", &identity.machine_id)?;
+    set(tx, "armed_path", &identity.path)?;
+    set(tx, "armed_device_inode", &identity.device_inode)
+}
+
+/// Takes the right to dial away, in a snapshot for debugging.
+pub fn disarm(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    tx.execute("DELETE FROM meta WHERE key LIKE 'armed_%'", [])?;
+    Ok(())
+}
+
+/// The identity that may dial; `None` in a snapshot.
+pub fn armed_identity(conn: &Connection) -> anyhow::Result<Option<Identity>> {
+    let machine_id = get(conn, "armed_machine_id")?;
+    let path = get(conn, "armed_path")?;
+    let device_inode = get(conn, "armed_device_inode")?;
+    Ok(match (machine_id, path, device_inode) {
+        (Some(machine_id), Some(path), Some(device_inode)) => {
+            Some(Identity { machine_id, path, device_inode })
+        }
+        _ => None,
+    })
+}
+
+/// The next number of the ledger, taken in the transaction that writes the attempt.
+pub fn next_seq(tx: &Transaction<'_>) -> anyhow::Result<i64> {
+    let seq = highest_seq(tx)? + 1;
+    raise_seq(tx, seq)?;
+    Ok(seq)
+}
+
+/// The highest sequence number that this file knows of, its own or adopted.
+pub fn highest_seq(conn: &Connection) -> anyhow::Result<i64> {
+    let text = get(conn, "highest_seq")?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Never lowers the number.
+pub fn raise_seq(tx: &Transaction<'_>, seq: i64) -> anyhow::Result<()> {
+    if highest_seq(tx)? < seq {
+        set(tx, "highest_seq", &seq.to_string())?;
+    }
+    Ok(())
+}
+
+pub fn mark(conn: &Connection, mark: Mark) -> anyhow::Result<Option<Instant>> {
+    Ok(get(conn, mark.key())?.and_then(|text| parse_instant(&text)))
+}
+
+/// Sets a mark; it never moves backward.
+pub fn set_mark(tx: &Transaction<'_>, mark: Mark, at: Instant) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)",
+    )?
+    .execute(params![mark.key(), instant_text(at)])?;
+    Ok(())
+}
+
+/// A person accepted a clock that is behind the mark (`adopt`, `resume`).
+pub fn reset_mark(tx: &Transaction<'_>, mark: Mark, at: Instant) -> anyhow::Result<()> {
+    set(tx, mark.key(), &instant_text(at))
+}
+
+/// The provider's account, learnt with the first accepted call.
+pub fn org_id(conn: &Connection) -> anyhow::Result<Option<String>> {
+    get(conn, "org_id")
+}
+
+pub fn set_org_id(tx: &Transaction<'_>, org_id: &str) -> anyhow::Result<()> {
+    set(tx, "org_id", org_id)
+}
+
+pub fn holds(conn: &Connection) -> anyhow::Result<Vec<Hold>> {
+    let rows = prefixed(conn, "hold:")?;
+    rows.into_iter().map(|(_, value)| Ok(serde_json::from_str(&value)?)).collect()
+}
+
+/// A hold of one kind; the first reason and instant stay.
+pub fn hold(tx: &Transaction<'_>, kind: &str, why: &str, now: Instant) -> anyhow::Result<()> {
+    let hold =
+        Hold { kind: kind.to_string(), why: why.to_string(), since: instant_text(now) };
+    tx.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![format!("hold:{kind}"), serde_json::to_string(&hold)?])?;
+    Ok(())
+}
+
+/// Lifts a hold; says whether there was one.
+pub fn lift_hold(tx: &Transaction<'_>, kind: &str) -> anyhow::Result<bool> {
+    remove(tx, &format!("hold:{kind}"))
+}
+
+/// Every pause with what it concerns: `all`, `type:daily`, `customer:KEY`, `number:PHONE_KEY`.
+pub fn pauses(conn: &Connection) -> anyhow::Result<Vec<(String, Pause)>> {
+    let rows = prefixed(conn, "pause:")?;
+    rows.into_iter()
+        .map(|(key, value)| {
+            let scope = key.trim_start_matches("pause:").to_string();
+            Ok((scope, serde_json::from_str(&value)?))
+        })
+        .collect()
+}
+
+pub fn set_pause(tx: &Transaction<'_>, scope: &str, pause: &Pause) -> anyhow::Result<()> {
+    set(tx, &format!("pause:{scope}"), &serde_json::to_string(pause)?)
+}
+
+/// Says whether there was such a pause.
+pub fn lift_pause(tx: &Transaction<'_>, scope: &str) -> anyhow::Result<bool> {
+    remove(tx, &format!("pause:{scope}"))
+}
+
+pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
+    match get(conn, "breaker")? {
+        Some(text) => Ok(Some(serde_json::from_str(&text)?)),
+        None => Ok(None),
+    }
+}
+
+pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
+    set(tx, "breaker", &serde_json::to_string(breaker)?)
+}
+
+pub fn close_breaker(tx: &Transaction<'_>) -> anyhow::Result<bool> {
+    remove(tx, "breaker")
+}
+
+/// A value by its key; `None` when it was never set.
+pub fn get(conn: &Connection, key: &str) -> anyhow::Result<Option<String>> {
+    Ok(conn
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_one([key], |row| row.get(0))
+        .optional()?)
+}
+
+pub fn set(tx: &Transaction<'_>, key: &str, value: &str) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute([key, value])?;
+    Ok(())
+}
+
+fn remove(tx: &Transaction<'_>, key: &str) -> anyhow::Result<bool> {
+    let rows = tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?;
+    Ok(rows == 1)
+}
+
+fn prefixed(conn: &Connection, prefix: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT key, value FROM meta WHERE ?1 <= key AND key < ?2 ORDER BY key",
+    )?;
+    // ';' follows ':' in ASCII, so the range holds exactly the keys with this prefix.
+    let end = prefix.replace(':', ";");
+    let rows = statement.query_map([prefix, &end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

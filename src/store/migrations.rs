@@ -1,0 +1,127 @@
+//! Makes a file ours: schema, version and identity. `schema.sql` is the database of today.
+
+use std::path::Path;
+
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use crate::domain::Instant;
+use crate::store::{StoreError, dedupe, meta};
+
+/// "RING" in the header of the file, shown by `file`.
+const APPLICATION_ID: i64 = 0x5249_4E47;
+/// The schema this program writes. A newer file is refused, an older one migrated.
+pub const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// Creates or migrates in one transaction, then makes sure that every guard is in place.
+pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (application_id, version) = read_header(&tx)?;
+    if application_id == 0 && version == 0 && is_empty(&tx)? {
+        tx.execute_batch(SCHEMA).context("create the schema")?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        meta::create_installation(&tx, path, now)?;
+    } else {
+        check_header(application_id, version, path)?;
+        restore_guards(&tx, now)?;
+    }
+    tx.commit().context("commit the schema")?;
+    Ok(())
+}
+
+/// Refuses a file that this program cannot read; changes nothing.
+pub fn check_readable(conn: &Connection, path: &Path) -> anyhow::Result<()> {
+    let (application_id, version) = read_header(conn)?;
+    check_header(application_id, version, path)
+}
+
+fn check_header(application_id: i64, version: i64, path: &Path) -> anyhow::Result<()> {
+    if application_id != APPLICATION_ID || version < 1 {
+        return Err(StoreError::NotOurs(path.to_path_buf()).into());
+    }
+    if SCHEMA_VERSION < version {
+        let path = path.to_path_buf();
+        return Err(StoreError::Newer { path, found: version, known: SCHEMA_VERSION }.into());
+    }
+    Ok(())
+}
+
+fn read_header(conn: &Connection) -> anyhow::Result<(i64, i64)> {
+    let application_id = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((application_id, version))
+}
+
+fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
+    let tables: i64 = conn.query_one("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(tables == 0)
+}
+
+/// An index or trigger that somebody dropped is a defence that is gone: put it back, cleaning
+/// duplicates first where the index is unique. One transaction, so a kill leaves all or nothing.
+fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    for statement in statements(SCHEMA) {
+        let Some(name) = guard_name(statement) else { continue };
+        let there = tx
+            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
+            .query_one([name], |_| Ok(()))
+            .optional()?;
+        if there.is_none() {
+            missing.push((name, statement));
+        }
+    }
+    if missing.iter().any(|(name, _)| dedupe::GUARDED_INDEXES.contains(name)) {
+        let report = dedupe::clean(tx, now, "schema")?;
+        log::warn!("queue indexes were missing: moved {} duplicate rows", report.moved);
+    }
+    for (name, statement) in missing {
+        log::warn!("restored the missing guard {name}");
+        tx.execute_batch(statement).with_context(|| format!("restore the guard {name}"))?;
+    }
+    Ok(())
+}
+
+/// The statements of the schema. Triggers end with `END;`, everything else with `;`.
+fn statements(schema: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    for line in schema.split_inclusive('\n') {
+        at += line.len();
+        let code = line.split("--").next().unwrap_or("").trim_end();
+        let in_trigger = schema[start..at].contains("CREATE TRIGGER");
+        if code.ends_with("END;") || (!in_trigger && code.ends_with(';')) {
+            found.push(&schema[start..at]);
+            start = at;
+        }
+    }
+    found
+}
+
+/// The name of the index or trigger that a statement creates.
+fn guard_name(statement: &str) -> Option<&str> {
+    let code = statement.lines().find(|line| line.starts_with("CREATE "))?;
+    let rest = ["CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE TRIGGER "]
+        .iter()
+        .find_map(|prefix| code.strip_prefix(prefix))?;
+    rest.split_whitespace().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_and_trigger_of_the_schema_is_a_guard_that_is_put_back() {
+        let names: Vec<&str> = statements(SCHEMA).into_iter().filter_map(guard_name).collect();
+        let indexes = SCHEMA.matches("INDEX ").count();
+        let triggers = SCHEMA.matches("CREATE TRIGGER").count();
+        assert_eq!(names.len(), indexes + triggers, "{names:?}");
+        for unique in dedupe::GUARDED_INDEXES {
+            assert!(names.contains(unique), "{unique} is not created by schema.sql");
+        }
+    }
+}

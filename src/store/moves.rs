@@ -1,0 +1,131 @@
+//! The one way an existing item changes: a guarded update that names the states it leaves.
+
+use rusqlite::{Transaction, params};
+
+use crate::domain::call::{ItemStatus, Reason};
+use crate::domain::{Instant, instant_text};
+use crate::store::journal::{self, Entry};
+use crate::store::queue::{Item, Moved};
+
+/// The new values of an item that moves.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    pub to: ItemStatus,
+    pub reason: Option<Reason>,
+    /// One line for a person; holds no phone number.
+    pub error_message: Option<&'a str>,
+    /// `None` leaves the id that is there.
+    pub vapi_call_id: Option<&'a str>,
+    pub not_before: Option<Instant>,
+    /// `None` leaves the last permitted instant that is there.
+    pub expires_at: Option<Instant>,
+    /// Added to the attempts that count: 1 for a claim, −1 when a claim is given back.
+    pub attempts: i64,
+}
+
+impl Change<'_> {
+    pub fn to(to: ItemStatus) -> Change<'static> {
+        Change {
+            to,
+            reason: None,
+            error_message: None,
+            vapi_call_id: None,
+            not_before: None,
+            expires_at: None,
+            attempts: 0,
+        }
+    }
+
+    pub fn because(to: ItemStatus, reason: Reason) -> Change<'static> {
+        Change { reason: Some(reason), ..Change::to(to) }
+    }
+}
+
+/// Items that wait.
+pub const WAITING: [ItemStatus; 2] = [ItemStatus::Pending, ItemStatus::Retrying];
+/// An item with an attempt in flight.
+pub const IN_FLIGHT: [ItemStatus; 1] = [ItemStatus::Processing];
+
+/// Moves an item out of one of `from` (at most three states), and journals it.
+pub fn item(
+    tx: &Transaction<'_>,
+    item: &Item,
+    from: &[ItemStatus],
+    change: &Change<'_>,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let state = |n: usize| from.get(n).or(from.last()).map(|status| status.as_str());
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_queue SET status = ?2, reason = ?3, error_message = ?4,
+               vapi_call_id = coalesce(?5, vapi_call_id), not_before = ?6,
+               expires_at = coalesce(?7, expires_at), attempts = attempts + ?8, updated_at = ?9,
+               processed_at = CASE WHEN ?2 IN ('completed', 'failed', 'skipped')
+                 THEN ?9 ELSE processed_at END
+             WHERE id = ?1 AND status IN (?10, ?11, ?12)",
+        )?
+        .execute(params![
+            item.id,
+            change.to.as_str(),
+            change.reason.map(Reason::as_str),
+            change.error_message,
+            change.vapi_call_id,
+            change.not_before.map(instant_text),
+            change.expires_at.map(instant_text),
+            change.attempts,
+            instant_text(now),
+            state(0),
+            state(1),
+            state(2),
+        ])?;
+    if rows == 1 {
+        let subject = format!("item:{}", item.id);
+        let entry = Entry {
+            who,
+            what: "item",
+            subject: &subject,
+            old: Some(item.status.as_str()),
+            new: Some(change.to.as_str()),
+            why: change.reason.map(Reason::as_str),
+        };
+        journal::add(tx, now, entry)?;
+    }
+    Ok(Moved::from_rows(rows))
+}
+
+/// A waiting item stays waiting, for a reason that is shown; written only when it changed.
+pub fn park(
+    tx: &Transaction<'_>,
+    item: &Item,
+    reason: Reason,
+    not_before: Option<Instant>,
+    now: Instant,
+) -> anyhow::Result<()> {
+    if item.reason == Some(reason) && item.not_before == not_before {
+        return Ok(());
+    }
+    tx.prepare_cached(
+        "UPDATE call_queue SET reason = ?2, not_before = ?3, updated_at = ?4
+         WHERE id = ?1 AND status IN ('pending', 'retrying')",
+    )?
+    .execute(params![
+        item.id,
+        reason.as_str(),
+        not_before.map(instant_text),
+        instant_text(now)
+    ])?;
+    Ok(())
+}
+
+/// Marks every due item that was left for want of a line, by the breaker or by a hold.
+pub fn mark_left(tx: &Transaction<'_>, reason: Reason, now: Instant) -> anyhow::Result<usize> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE call_queue SET reason = ?1, updated_at = ?2
+             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+               AND coalesce(not_before, scheduled_for) <= ?2
+               AND (reason IS NULL OR (reason IN ('no_line', 'breaker', 'held') AND reason <> ?1))",
+        )?
+        .execute([reason.as_str(), &instant_text(now)])?)
+}

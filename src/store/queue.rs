@@ -1,0 +1,398 @@
+//! The queue: due customers become items, items become claims. Every move names the state it
+//! leaves and says whether it happened.
+
+use chrono::{Duration, NaiveDate};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use crate::domain::call::{CallType, ItemStatus, Reason};
+use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::rows::{self, bad_text};
+
+/// What became of a guarded update.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    Yes,
+    /// Somebody else moved the row first. Drop what you were doing with it.
+    No,
+}
+
+impl Moved {
+    pub(crate) fn from_rows(rows: usize) -> Moved {
+        if rows == 1 { Moved::Yes } else { Moved::No }
+    }
+}
+
+/// A row of `call_queue`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub id: i64,
+    pub customer_id: i64,
+    pub call_type: CallType,
+    pub occasion: String,
+    pub scheduled_for: Instant,
+    pub status: ItemStatus,
+    /// Attempts that count against `max_attempts`.
+    pub attempts: i64,
+    pub max_attempts: i64,
+    pub reason: Option<Reason>,
+    pub error_message: Option<String>,
+    pub vapi_call_id: Option<String>,
+    /// Looked at again from then on; `None` = from `scheduled_for` on.
+    pub not_before: Option<Instant>,
+    /// The last permitted instant; `None` = none, or not worked out yet.
+    pub expires_at: Option<Instant>,
+    pub created_at: Instant,
+    pub processed_at: Option<Instant>,
+}
+
+impl Item {
+    /// From when on the item is looked at.
+    pub fn due_at(&self) -> Instant {
+        self.not_before.unwrap_or(self.scheduled_for)
+    }
+
+    /// The local date that a daily occasion names.
+    pub fn date(&self) -> Option<NaiveDate> {
+        match self.call_type {
+            CallType::Daily => self.occasion.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// The columns that [`item_from_row`] reads, in its order.
+pub const ITEM_COLUMNS: &str = "id, customer_id, call_type, occasion, scheduled_for, status, \
+     attempts, max_attempts, reason, error_message, vapi_call_id, not_before, expires_at, \
+     created_at, processed_at";
+
+pub fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {
+    let call_type: String = row.get(2)?;
+    let status: String = row.get(5)?;
+    let reason: Option<String> = row.get(8)?;
+    Ok(Item {
+        id: row.get(0)?,
+        customer_id: row.get(1)?,
+        call_type: CallType::parse(&call_type).ok_or_else(|| bad_text(2, &call_type))?,
+        occasion: row.get(3)?,
+        scheduled_for: rows::instant(row, 4)?,
+        status: ItemStatus::parse(&status).ok_or_else(|| bad_text(5, &status))?,
+        attempts: row.get(6)?,
+        max_attempts: row.get(7)?,
+        reason: reason.as_deref().and_then(Reason::parse),
+        error_message: row.get(9)?,
+        vapi_call_id: row.get(10)?,
+        not_before: rows::optional_instant(row, 11)?,
+        expires_at: rows::optional_instant(row, 12)?,
+        created_at: rows::instant(row, 13)?,
+        processed_at: rows::optional_instant(row, 14)?,
+    })
+}
+
+pub fn item(conn: &Connection, id: i64) -> anyhow::Result<Option<Item>> {
+    let sql = format!("SELECT {ITEM_COLUMNS} FROM call_queue WHERE id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_one([id], item_from_row).optional()?)
+}
+
+/// The item of an occasion, whatever became of it.
+pub fn item_of_occasion(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: CallType,
+    occasion: &str,
+) -> anyhow::Result<Option<Item>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM call_queue
+         WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3"
+    );
+    Ok(conn
+        .prepare_cached(&sql)?
+        .query_one(params![customer_id, call_type.as_str(), occasion], item_from_row)
+        .optional()?)
+}
+
+/// A customer whose next call falls due; what L1 found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub customer_id: i64,
+    pub timezone: String,
+    pub payment_status: String,
+    /// Daily: `next_call_scheduled_at`. Welcome: `created_at`.
+    pub instant: Instant,
+}
+
+fn candidate_from_row(row: &Row<'_>) -> rusqlite::Result<Candidate> {
+    Ok(Candidate {
+        customer_id: row.get(0)?,
+        timezone: row.get(1)?,
+        payment_status: row.get(2)?,
+        instant: rows::instant(row, 3)?,
+    })
+}
+
+/// L1 for welcome calls: eligible, not called, signed up at `signed_up_until` or before, and not
+/// yet queued. One eligible status at a time, so that the index leads.
+pub fn welcome_candidates(
+    tx: &Transaction<'_>,
+    payment_status: &str,
+    signed_up_until: Instant,
+) -> anyhow::Result<Vec<Candidate>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, timezone, payment_status, created_at FROM customers
+         WHERE payment_status = ?1 AND welcome_call_completed = 0 AND phone_validated = 1
+           AND call_status NOT IN ('disabled', 'paused') AND created_at <= ?2
+           AND NOT EXISTS (SELECT 1 FROM call_queue AS queued
+             WHERE queued.customer_id = customers.id AND queued.call_type = 'welcome')
+         ORDER BY created_at, id",
+    )?;
+    let found = statement
+        .query_map(params![payment_status, instant_text(signed_up_until)], candidate_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// L1 for daily calls: eligible, welcomed (or the welcome was lost), next call inside the span,
+/// and no open daily item.
+pub fn daily_candidates(
+    tx: &Transaction<'_>,
+    payment_status: &str,
+    from: Instant,
+    to: Instant,
+) -> anyhow::Result<Vec<Candidate>> {
+    let mut statement = tx.prepare_cached(DAILY_CANDIDATES)?;
+    let found = statement.query_map(
+        params![payment_status, instant_text(from), instant_text(to)],
+        candidate_from_row,
+    )?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Public for the test that pins its query plan.
+pub const DAILY_CANDIDATES: &str = "
+    SELECT id, timezone, payment_status, next_call_scheduled_at FROM customers
+    WHERE payment_status = ?1 AND phone_validated = 1
+      AND call_status NOT IN ('disabled', 'paused')
+      AND (call_time IS NOT NULL OR call_schedule IS NOT NULL)
+      AND ?2 <= next_call_scheduled_at AND next_call_scheduled_at <= ?3
+      AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
+        WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
+          AND welcome.status IN ('failed', 'skipped')))
+      AND NOT EXISTS (SELECT 1 FROM call_queue AS open
+        WHERE open.customer_id = customers.id AND open.call_type = 'daily'
+          AND open.status IN ('pending', 'retrying', 'processing'))
+    ORDER BY next_call_scheduled_at, id";
+
+/// Eligible customers whose next instant is missing or has gone by: to be repaired.
+pub fn stale_customers(
+    tx: &Transaction<'_>,
+    payment_status: &str,
+    before: Instant,
+) -> anyhow::Result<Vec<i64>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM customers
+         WHERE payment_status = ?1 AND phone_validated = 1
+           AND call_status NOT IN ('disabled', 'paused')
+           AND (call_time IS NOT NULL OR call_schedule IS NOT NULL)
+           AND (next_call_scheduled_at IS NULL OR next_call_scheduled_at < ?2)
+           AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
+             WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
+               AND welcome.status IN ('failed', 'skipped')))
+           AND NOT EXISTS (SELECT 1 FROM call_queue AS open
+             WHERE open.customer_id = customers.id AND open.call_type = 'daily'
+               AND open.status IN ('pending', 'retrying', 'processing'))",
+    )?;
+    let ids = statement.query_map(params![payment_status, instant_text(before)], |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// What one new item needs.
+#[derive(Clone, Debug)]
+pub struct NewItem<'a> {
+    pub customer_id: i64,
+    pub call_type: CallType,
+    pub occasion: &'a str,
+    pub scheduled_for: Instant,
+    pub max_attempts: i64,
+    pub expires_at: Option<Instant>,
+}
+
+/// L2: inserts the item of a candidate, asking everything again in the same statement. `No` when
+/// the customer changed, was called, or the occasion is queued already.
+pub fn insert_once(
+    tx: &Transaction<'_>,
+    new: &NewItem<'_>,
+    payment_status: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let sql = match new.call_type {
+        CallType::Welcome => INSERT_WELCOME,
+        _ => INSERT_DAILY,
+    };
+    let rows = tx.prepare_cached(sql)?.execute(params![
+        new.customer_id,
+        new.occasion,
+        instant_text(new.scheduled_for),
+        new.max_attempts,
+        new.expires_at.map(instant_text),
+        instant_text(now),
+        payment_status,
+    ])?;
+    Ok(Moved::from_rows(rows))
+}
+
+const INSERT_WELCOME: &str = "
+    INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, max_attempts,
+      expires_at, created_at, updated_at)
+    SELECT id, 'welcome', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers
+    WHERE id = ?1 AND payment_status = ?7 AND phone_validated = 1
+      AND call_status NOT IN ('disabled', 'paused') AND welcome_call_completed = 0
+      AND NOT EXISTS (SELECT 1 FROM call_attempts AS made
+        WHERE made.customer_id = customers.id AND made.call_type = 'welcome'
+          AND made.state <> 'not_placed')
+    ON CONFLICT (customer_id, call_type, occasion) DO NOTHING";
+
+const INSERT_DAILY: &str = "
+    INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, max_attempts,
+      expires_at, created_at, updated_at)
+    SELECT id, 'daily', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers
+    WHERE id = ?1 AND payment_status = ?7 AND phone_validated = 1
+      AND call_status NOT IN ('disabled', 'paused') AND next_call_scheduled_at = ?3
+      AND (last_call_date IS NULL OR last_call_date < ?2)
+      AND NOT EXISTS (SELECT 1 FROM call_attempts AS made
+        WHERE made.customer_id = customers.id AND made.call_type = 'daily'
+          AND made.occasion = ?2 AND made.state <> 'not_placed')
+      AND NOT EXISTS (SELECT 1 FROM call_queue AS open
+        WHERE open.customer_id = customers.id AND open.call_type = 'daily'
+          AND open.status IN ('pending', 'retrying', 'processing'))
+    ON CONFLICT (customer_id, call_type, occasion) DO NOTHING";
+
+/// Inserts an item that is over before it began (`too_late`, `already_called`), so that the
+/// occasion has its one terminal row; `No` when it has a row already.
+pub fn insert_settled(
+    tx: &Transaction<'_>,
+    new: &NewItem<'_>,
+    status: ItemStatus,
+    reason: Reason,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for,
+               max_attempts, expires_at, status, reason, created_at, updated_at, processed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9)
+             ON CONFLICT (customer_id, call_type, occasion) DO NOTHING",
+        )?
+        .execute(params![
+            new.customer_id,
+            new.call_type.as_str(),
+            new.occasion,
+            instant_text(new.scheduled_for),
+            new.max_attempts,
+            new.expires_at.map(instant_text),
+            status.as_str(),
+            reason.as_str(),
+            instant_text(now),
+        ])?;
+    Ok(Moved::from_rows(rows))
+}
+
+/// Inserts an extra call asked for by a person.
+pub fn insert_extra(tx: &Transaction<'_>, new: &NewItem<'_>, now: Instant) -> anyhow::Result<i64> {
+    tx.prepare_cached(
+        "INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, max_attempts,
+           expires_at, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+    )?
+    .execute(params![
+        new.customer_id,
+        new.call_type.as_str(),
+        new.occasion,
+        instant_text(new.scheduled_for),
+        new.max_attempts,
+        new.expires_at.map(instant_text),
+        instant_text(now),
+    ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// How far a pass over the due items of one type has come: an item is looked at once a pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cursor {
+    due_at: String,
+    id: i64,
+}
+
+/// The next due items of a type, oldest first, beyond the cursor, which it moves on.
+pub fn due(
+    conn: &Connection,
+    call_type: CallType,
+    now: Instant,
+    cursor: &mut Cursor,
+    limit: usize,
+) -> anyhow::Result<Vec<Item>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM call_queue
+         WHERE status IN ('pending', 'retrying') AND call_type = ?1
+           AND coalesce(not_before, scheduled_for) <= ?2
+           AND (?3, ?4) < (coalesce(not_before, scheduled_for), id)
+         ORDER BY coalesce(not_before, scheduled_for), id LIMIT ?5"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(
+        params![call_type.as_str(), instant_text(now), cursor.due_at, cursor.id, limit as i64],
+        item_from_row,
+    )?;
+    let items: Vec<Item> = found.collect::<Result<_, _>>()?;
+    if let Some(last) = items.last() {
+        *cursor = Cursor { due_at: instant_text(last.due_at()), id: last.id };
+    }
+    Ok(items)
+}
+
+/// The instant at which the next item falls due; `None` when none waits.
+pub fn next_due(conn: &Connection, after: Instant) -> anyhow::Result<Option<Instant>> {
+    let text: Option<String> = conn
+        .prepare_cached(
+            "SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue
+             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+               AND ?1 < coalesce(not_before, scheduled_for)",
+        )?
+        .query_one([instant_text(after)], |row| row.get(0))?;
+    Ok(text.and_then(|text| parse_instant(&text)))
+}
+
+/// Open items whose last permitted instant has gone. Items that came in without one are judged
+/// by the latest a daily call can be.
+pub fn expired(
+    conn: &Connection,
+    now: Instant,
+    max_lateness: Duration,
+) -> anyhow::Result<Vec<Item>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM call_queue
+         WHERE status IN ('pending', 'retrying')
+           AND (expires_at < ?1
+             OR (expires_at IS NULL AND call_type = 'daily' AND scheduled_for < ?2))"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(
+        [instant_text(now), instant_text(now - max_lateness)],
+        item_from_row,
+    )?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The open item of a customer and type, of which there is at most one.
+pub fn open_item(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: CallType,
+) -> anyhow::Result<Option<Item>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 AND call_type = ?2
+           AND status IN ('pending', 'retrying', 'processing')"
+    );
+    Ok(conn
+        .prepare_cached(&sql)?
+        .query_one(params![customer_id, call_type.as_str()], item_from_row)
+        .optional()?)
+}

@@ -1,0 +1,225 @@
+//! Vapi's JSON, both ways: what one `POST /call` says, and a call as the provider tells it.
+//!
+//! Reading is tolerant. Of a call only the id is required; an unknown word, a missing field or a
+//! field of another type never loses the rest, because a call that cannot be read has rung all
+//! the same. Nothing here talks to anybody.
+
+use serde_json::{Value, json};
+
+use crate::domain::call::CallType;
+use crate::domain::{Instant, parse_instant};
+use crate::provider::{PlaceOrder, ProviderCall};
+
+/// The longest name, id or reason that is kept; the provider's own limits are far below.
+const LONGEST_WORD: usize = 200;
+/// The longest transcript or summary that is kept, in bytes.
+const LONGEST_TEXT: usize = 256 * 1024;
+
+/// The whole body of one `POST /call`. It holds only properties of the official schema; the
+/// provider answers 400 to any other.
+///
+/// The tag travels in three places, because any of them may be lost on the provider's side.
+pub fn order_body(order: &PlaceOrder) -> Value {
+    json!({
+        "assistantId": order.assistant_id,
+        "phoneNumberId": order.phone_number_id,
+        "name": order.tag,
+        "customer": { "number": order.phone, "externalId": order.tag },
+        "assistantOverrides": {
+            "variableValues": order.variables,
+            "metadata": {
+                "attemptId": order.tag,
+                "installationId": order.installation_id,
+                "seq": order.seq,
+                "attemptNo": order.attempt_no,
+                "customerKey": order.customer_key,
+                "callType": order.call_type.as_str(),
+                "occasion": order.occasion,
+            },
+        },
+    })
+}
+
+/// A call of the provider. `None` only when it carries no usable id.
+pub fn read_call(value: &Value) -> Option<ProviderCall> {
+    let metadata = match &value["assistantOverrides"]["metadata"] {
+        Value::Object(_) => &value["assistantOverrides"]["metadata"],
+        _ => &value["metadata"],
+    };
+    let customer = &value["customer"];
+    let analysis = &value["analysis"];
+    Some(ProviderCall {
+        id: call_id(&value["id"])?,
+        org_id: word(&value["orgId"]),
+        created_at: read_instant(&value["createdAt"]),
+        status: word(&value["status"]),
+        ended_reason: word(&value["endedReason"]),
+        started_at: read_instant(&value["startedAt"]),
+        ended_at: read_instant(&value["endedAt"]),
+        cost: number(&value["cost"]),
+        transcript: text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"])),
+        summary: text(&analysis["summary"]).or_else(|| text(&value["summary"])),
+        structured_data: structured_data(analysis),
+        customer_number: word(&customer["number"]),
+        name: word(&value["name"]),
+        external_id: word(&customer["externalId"]),
+        attempt_tag: word(&metadata["attemptId"]),
+        installation_id: word(&metadata["installationId"]),
+        seq: whole(&metadata["seq"]),
+        attempt_no: whole(&metadata["attemptNo"]),
+        customer_key: word(&metadata["customerKey"]),
+        call_type: word(&metadata["callType"]).and_then(|word| CallType::parse(&word)),
+        occasion: word(&metadata["occasion"]),
+    })
+}
+
+/// The call in the reply to a POST. A batch reply, which we never ask for, is searched for the
+/// call that carries our tag.
+pub fn read_reply(body: &[u8], tag: &str) -> Option<ProviderCall> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    read_call(&value).or_else(|| {
+        value["results"].as_array()?.iter().filter_map(read_call).find(|call| call.carries(tag))
+    })
+}
+
+/// Overwrites what `value`, the outer part of a webhook, knows about the end of the call.
+pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
+    let analysis = &value["analysis"];
+    replace(&mut call.ended_reason, word(&value["endedReason"]));
+    replace(&mut call.started_at, read_instant(&value["startedAt"]));
+    replace(&mut call.ended_at, read_instant(&value["endedAt"]));
+    replace(&mut call.cost, number(&value["cost"]));
+    let transcript = text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"]));
+    replace(&mut call.transcript, transcript);
+    replace(&mut call.summary, text(&analysis["summary"]).or_else(|| text(&value["summary"])));
+    replace(&mut call.structured_data, structured_data(analysis));
+}
+
+/// The names of the assistant's tools that were called, each once, in the order seen.
+///
+/// `value` is a call or the message of a webhook.
+pub fn tool_names(value: &Value) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut add = |value: &Value| {
+        let name = word(&value["function"]["name"]).or_else(|| word(&value["name"]));
+        names.extend(name.filter(|name| !names.contains(name)));
+    };
+    let messages = [&value["messages"], &value["artifact"]["messages"]];
+    let spoken = messages.into_iter().filter_map(Value::as_array).flatten();
+    for part in std::iter::once(value).chain(spoken) {
+        for list in ["toolCallList", "toolCalls", "tool_calls"] {
+            part[list].as_array().into_iter().flatten().for_each(&mut add);
+        }
+        add(&json!({ "name": part["functionCall"]["name"] }));
+    }
+    names
+}
+
+/// A short text; longer ones are cut, because nothing that we compare with is that long.
+pub(super) fn word(value: &Value) -> Option<String> {
+    Some(cut(value.as_str()?, LONGEST_WORD)).filter(|word| !word.is_empty())
+}
+
+/// A call's id as it can stand in an address and in the database: never cut, else it would be
+/// another id.
+fn call_id(value: &Value) -> Option<String> {
+    let id = value.as_str()?;
+    let usable =
+        !id.is_empty() && id.len() <= LONGEST_WORD && id.chars().all(|c| c.is_ascii_graphic());
+    usable.then(|| id.to_string())
+}
+
+fn text(value: &Value) -> Option<String> {
+    Some(cut(value.as_str()?, LONGEST_TEXT)).filter(|text| !text.is_empty())
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    let end = (0..=longest.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].to_string()
+}
+
+pub(super) fn read_instant(value: &Value) -> Option<Instant> {
+    parse_instant(value.as_str()?)
+}
+
+fn number(value: &Value) -> Option<f64> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    number.filter(|number| number.is_finite())
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn structured_data(analysis: &Value) -> Option<Value> {
+    Some(analysis["structuredData"].clone()).filter(|data| !data.is_null())
+}
+
+fn replace<T>(old: &mut Option<T>, new: Option<T>) {
+    if new.is_some() {
+        *old = new;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_read_whatever_else_is_odd_about_it() {
+        let cases = [
+            json!({"id": "c1"}),
+            json!({"id": "c1", "status": "dreaming", "endedReason": "never-heard-of-it"}),
+            json!({"id": "c1", "createdAt": 17, "cost": {}, "customer": [], "analysis": "no"}),
+            json!({"id": "c1", "assistantOverrides": null, "metadata": 4, "name": false}),
+        ];
+        for value in cases {
+            let call = read_call(&value).unwrap_or_else(|| panic!("{value}"));
+            assert_eq!(call.id, "c1", "{value}");
+        }
+    }
+
+    #[test]
+    fn a_call_without_a_usable_id_is_no_call() {
+        let long = "x".repeat(LONGEST_WORD + 1);
+        for id in [json!(null), json!(""), json!(7), json!("a b"), json!("a\nb"), json!(long)] {
+            assert_eq!(read_call(&json!({"id": id})), None, "{id}");
+        }
+        for value in [json!([]), json!(null), json!("c1"), json!(1)] {
+            assert_eq!(read_call(&value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn our_metadata_comes_back_as_numbers_or_as_text() {
+        for (seq, attempt_no) in [(json!(41), json!(2)), (json!("41"), json!("2"))] {
+            let metadata = json!({"attemptId": "d-1", "seq": seq, "attemptNo": attempt_no,
+                "callType": "daily", "occasion": "2026-11-22"});
+            let value = json!({"id": "c1", "assistantOverrides": {"metadata": metadata}});
+            let call = read_call(&value).unwrap();
+            assert_eq!((call.seq, call.attempt_no), (Some(41), Some(2)));
+            assert_eq!(call.call_type, Some(CallType::Daily));
+            assert!(call.carries("d-1") && !call.carries("d-2"));
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        let name = "é".repeat(LONGEST_WORD);
+        let call = read_call(&json!({"id": "c1", "name": name})).unwrap();
+        assert_eq!(call.name.unwrap(), "é".repeat(LONGEST_WORD / 2));
+    }
+
+    #[test]
+    fn tool_names_are_found_wherever_the_provider_puts_them() {
+        let call = json!({"artifact": {"messages": [
+            {"role": "user", "message": "please stop calling"},
+            {"role": "tool_calls", "toolCalls": [{"function": {"name": "stop_calling"}}]},
+            {"role": "tool_calls", "toolCalls": [{"function": {"name": "stop_calling"}}]},
+        ]}});
+        assert_eq!(tool_names(&call), ["stop_calling"]);
+        assert_eq!(tool_names(&json!({"toolCallList": [{"name": "a"}]})), ["a"]);
+        assert_eq!(tool_names(&json!({"functionCall": {"name": "b"}})), ["b"]);
+        assert_eq!(tool_names(&json!({"messages": 3})), Vec::<String>::new());
+    }
+}
