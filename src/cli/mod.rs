@@ -4,6 +4,10 @@
 mod check;
 mod completions;
 pub mod dialing;
+pub mod customers;
+mod customers_fields;
+mod customers_import;
+mod customers_show;
 pub mod exit;
 mod init;
 pub mod output;
@@ -66,6 +70,7 @@ pub enum Command {
     Tick(dialing::TickArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Customers(Box<customers::CustomersArgs>),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -76,6 +81,7 @@ impl Command {
     fn outlives_its_reader(&self) -> bool {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
+            Command::Customers(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -96,6 +102,7 @@ impl Command {
             Command::Tick(args) => dialing::tick(global, &args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Customers(args) => customers::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

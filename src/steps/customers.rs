@@ -10,7 +10,7 @@ use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry, changes};
 use crate::domain::schedule::Rhythm;
 use crate::steps::entry_text::Reader;
-use crate::store::{Conn, Tx, customers, journal};
+use crate::store::{Conn, Tx, customers, flags, journal};
 
 /// The new customer that an entry makes, with the first occasion after now unless one was said.
 pub fn plan_new(reader: &mut Reader<'_>, entry: &Entry, now: Instant) -> anyhow::Result<Customer> {
@@ -79,7 +79,7 @@ pub fn change(
     if known.next_call_scheduled_at != after.next_call_scheduled_at
         || has_other_rhythm(known, after)
     {
-        reschedule(tx, after.id, after.next_call_scheduled_at, now)?;
+        reschedule(tx, after.id, after.next_call_scheduled_at)?;
     }
     let (old, new) = journal_texts(&changes);
     let subject = format!("customer:{}", known.id);
@@ -92,13 +92,8 @@ pub fn change(
 /// Moves a customer's next daily call after an edit of zone, time or schedule.
 ///
 /// The only place where an edit moves a call.
-pub fn reschedule(
-    tx: &Tx<'_>,
-    customer_id: i64,
-    next: Option<Instant>,
-    now: Instant,
-) -> anyhow::Result<()> {
-    customers::set_next_call(tx, customer_id, next, now)
+pub fn reschedule(tx: &Tx<'_>, customer_id: i64, next: Option<Instant>) -> anyhow::Result<()> {
+    flags::set_next(tx, customer_id, next)
 }
 
 /// Stops all calls of a customer until `resume`. `false` when they were paused already.
@@ -164,7 +159,7 @@ fn next_call(
         return Ok(None);
     };
     let mut failed = None;
-    let is_free = |date| match conn.map(|conn| customers::is_date_free(conn, customer.id, date)) {
+    let is_free = |date| match conn.map(|conn| flags::date_is_free(conn, customer.id, date)) {
         None => true,
         Some(Ok(free)) => free,
         Some(Err(error)) => {

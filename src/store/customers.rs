@@ -3,7 +3,6 @@
 //! Nothing here deletes a customer, clears a flag or moves the date of a made call backward.
 
 use anyhow::{Context, bail};
-use chrono::NaiveDate;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::call::daily_occasion;
@@ -140,20 +139,6 @@ pub fn update_fields(
     Ok(())
 }
 
-/// Sets the instant of the next daily call; `None` = none is due.
-pub fn set_next_call(
-    tx: &Transaction<'_>,
-    id: i64,
-    next: Option<Instant>,
-    now: Instant,
-) -> anyhow::Result<()> {
-    let mut statement = tx.prepare_cached(
-        "UPDATE customers SET next_call_scheduled_at = ?2, updated_at = ?3 WHERE id = ?1",
-    )?;
-    statement.execute(params![id, next.map(instant_text), instant_text(now)])?;
-    Ok(())
-}
-
 /// Moves the call status from the state that was seen, and forgets the failures in a row when
 /// calls may go on. `false`: somebody else moved it first.
 pub fn move_call_status(
@@ -175,6 +160,12 @@ pub fn move_call_status(
 /// The customer with this id.
 pub fn by_id(conn: &Connection, id: i64) -> anyhow::Result<Option<Customer>> {
     Ok(select(conn, "id = ?1", params![id], 1)?.pop())
+}
+
+/// The id behind a stable key.
+pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT id FROM customers WHERE key = ?1")?;
+    Ok(statement.query_one([key], |row| row.get(0)).optional()?)
 }
 
 /// Customers after the id `after`, in the order of ids, at most `limit`.
@@ -263,19 +254,8 @@ pub fn matching(
 
 /// Whether there is nobody yet.
 pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
-    let first: Option<i64> =
-        conn.query_row("SELECT id FROM customers LIMIT 1", [], |row| row.get(0)).optional()?;
-    Ok(first.is_none())
-}
-
-/// Whether the ledger holds no daily attempt for this date, or only ones that proved that no phone
-/// rang.
-pub fn is_date_free(conn: &Connection, id: i64, date: NaiveDate) -> anyhow::Result<bool> {
-    let mut statement = conn.prepare_cached(
-        "SELECT NOT EXISTS (SELECT 1 FROM call_attempts WHERE customer_id = ?1
-           AND call_type = 'daily' AND occasion = ?2 AND state <> 'not_placed')",
-    )?;
-    Ok(statement.query_row(params![id, daily_occasion(date)], |row| row.get(0))?)
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM customers)";
+    Ok(conn.query_one(sql, [], |row| row.get(0))?)
 }
 
 /// `condition` is one of the texts above, never a person's.
@@ -290,12 +270,4 @@ fn select(
     let mut statement = conn.prepare_cached(&sql)?;
     let customers = statement.query_map(values, from_row)?.collect::<Result<_, _>>()?;
     Ok(customers)
-}
-
-/// The customer that a stable key belongs to.
-pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
-    Ok(conn
-        .prepare_cached("SELECT id FROM customers WHERE key = ?1")?
-        .query_one([key], |row| row.get(0))
-        .optional()?)
 }

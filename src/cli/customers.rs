@@ -1,0 +1,222 @@
+//! `ringonce customers …`: who is called, where they live, and when they want to be called.
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::customers_fields::FieldArgs;
+use super::customers_import::{ImportArgs, import};
+use super::customers_show::{ListArgs, ShowArgs, list, show};
+use super::exit::{CliError, Exit};
+use super::{Global, output, settings};
+use crate::domain::Instant;
+use crate::domain::customer::Customer;
+use crate::domain::entry::Entry;
+use crate::domain::fields::shown;
+use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
+use crate::steps::entry_text::Reader;
+use crate::store::customers::{Found, find, matching};
+use crate::store::{Conn, Store};
+use crate::zones::Zones;
+
+/// Who acts, in the journal.
+const WHO: &str = "cli";
+
+/// Customers: import, add, list, show, update, pause, resume.
+#[derive(Args)]
+pub struct CustomersArgs {
+    #[command(subcommand)]
+    pub command: CustomersCommand,
+}
+
+/// What is done with customers. CUSTOMER is an id, external id, e-mail or phone.
+#[derive(Subcommand)]
+pub enum CustomersCommand {
+    /// Take a CSV file over: all of it or nothing
+    Import(ImportArgs),
+    /// Add one customer
+    Add(AddArgs),
+    /// List customers
+    List(ListArgs),
+    /// Show everything about one customer
+    Show(ShowArgs),
+    /// Change one customer; what is not named stays
+    Update(UpdateArgs),
+    /// Stop all calls to one customer, until resumed
+    Pause(ReasonArgs),
+    /// Let a paused or disabled customer be called again
+    Resume(ReasonArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  ringonce customers add --name Ada --phone '+1 212 555 0101' --timezone America/New_York \\
+    --call-time 7:30am --payment-status Paid")]
+pub struct AddArgs {
+    #[command(flatten)]
+    fields: FieldArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+An empty value takes away: --call-time '' ends the daily calls.
+
+Example:
+  ringonce customers update ada@example.com --timezone Europe/London --call-time 08:00")]
+pub struct UpdateArgs {
+    /// Id, external id, e-mail or phone
+    customer: String,
+    #[command(flatten)]
+    fields: FieldArgs,
+}
+
+#[derive(Args)]
+pub struct ReasonArgs {
+    /// Id, external id, e-mail or phone
+    customer: String,
+    /// Why; goes into the journal
+    #[arg(long)]
+    reason: String,
+}
+
+/// What a command on customers works with.
+pub struct Cx<'a> {
+    pub store: &'a Store,
+    pub zones: &'a Zones,
+    pub now: Instant,
+}
+
+/// Opens what the command needs and runs it. What only looks never creates or changes a file.
+pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let path = &settings.loaded.db;
+    let store = match &args.command {
+        CustomersCommand::List(args) if !args.reveals() => Store::look(path)?,
+        CustomersCommand::Show(args) if !args.reveals() => Store::look(path)?,
+        CustomersCommand::Import(args) if args.only_looks() => match path.exists() {
+            true => Store::look(path)?,
+            false => Store::in_memory(now)?,
+        },
+        _ => Store::open(path, now)?,
+    };
+    run_in(&Cx { store: &store, zones: &settings.zones, now }, &args.command)
+}
+
+/// Runs one command on an open database.
+pub fn run_in(cx: &Cx<'_>, command: &CustomersCommand) -> anyhow::Result<Exit> {
+    match command {
+        CustomersCommand::Import(args) => import(cx, args),
+        CustomersCommand::Add(args) => add(cx, args),
+        CustomersCommand::List(args) => list(cx, args),
+        CustomersCommand::Show(args) => show(cx, args),
+        CustomersCommand::Update(args) => update(cx, args),
+        CustomersCommand::Pause(args) => set_paused(cx, args, true),
+        CustomersCommand::Resume(args) => set_paused(cx, args, false),
+    }
+}
+
+fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
+    let mut reader = Reader::new(cx.zones, args.fields.default_country());
+    let entry = args.fields.entry(&mut reader)?;
+    let customer = plan_new(&mut reader, &entry, cx.now).map_err(usage)?;
+    let id = cx.store.write(|tx| {
+        let (external_id, email) = (customer.external_id.as_deref(), customer.email.as_deref());
+        match matching(tx, external_id, email, &customer.phone)? {
+            Found::Nobody => create(tx, &customer, Some(WHO), cx.now),
+            Found::One(known) => Err(usage(format!(
+                "this is customer {} already: use `customers update`, or tell them apart by \
+                 --external-id",
+                known.id
+            ))),
+            Found::Several(known) => Err(several("this customer", &known)),
+        }
+    })?;
+    let trouble = match &customer.phone_validation_error {
+        Some(reason) => format!(", whose phone cannot be dialed: {reason}"),
+        None => String::new(),
+    };
+    output::line(&format!("added customer {id}{trouble}"))?;
+    Ok(Exit::Done)
+}
+
+fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
+    let mut reader = Reader::new(cx.zones, args.fields.default_country());
+    let mut entry = args.fields.entry(&mut reader)?;
+    if entry == Entry::default() {
+        return Err(usage("nothing to change was named; see `customers update --help`"));
+    }
+    // The schedule would win silently; who sets a time means it instead.
+    if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
+        entry.call_schedule = Some(None);
+    }
+    let (id, changes) = cx.store.write(|tx| {
+        let known = one(tx, &args.customer)?;
+        if entry.phone.is_none() && entry.phone_validated.is_some() {
+            entry.phone = Some(reader.phone(&known.phone).map_err(usage)?);
+        }
+        if let Some(external_id) = &entry.external_id
+            && let Found::One(other) = find(tx, &format!("external:{external_id}"))?
+            && other.id != known.id
+        {
+            return Err(usage(format!("customer {} has this external id already", other.id)));
+        }
+        let after = plan_change(tx, &mut reader, &known, &entry, cx.now)?;
+        Ok((known.id, change(tx, &known, &after, WHO, cx.now)?))
+    })?;
+    let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
+    output::line(&match fields.is_empty() {
+        true => format!("customer {id} is unchanged"),
+        false => format!("customer {id}: changed {}", fields.join(", ")),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {
+    if args.reason.trim().is_empty() {
+        return Err(usage("--reason is empty: say why"));
+    }
+    let (id, moved) = cx.store.write(|tx| {
+        let known = one(tx, &args.customer)?;
+        let moved = match paused {
+            true => pause(tx, &known, WHO, &args.reason, cx.now)?,
+            false => resume(tx, &known, WHO, &args.reason, cx.now)?,
+        };
+        Ok((known.id, moved))
+    })?;
+    output::line(&match (paused, moved) {
+        (true, true) => format!("customer {id} is paused until `customers resume`"),
+        (true, false) => format!("customer {id} was paused already"),
+        (false, true) => format!("customer {id} may be called again"),
+        (false, false) => format!("customer {id} was neither paused nor disabled"),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The one customer that a word names.
+pub fn one(conn: &Conn, who: &str) -> anyhow::Result<Customer> {
+    match find(conn, who)? {
+        Found::One(customer) => Ok(*customer),
+        Found::Nobody => Err(usage(format!(
+            "there is no customer \"{}\": give an id, external id, e-mail or phone with +",
+            shown(who)
+        ))),
+        Found::Several(candidates) => Err(several(&format!("\"{}\"", shown(who)), &candidates)),
+    }
+}
+
+fn several(who: &str, candidates: &[Customer]) -> anyhow::Error {
+    let names: Vec<String> = candidates
+        .iter()
+        .map(|customer| match customer.name.is_empty() {
+            true => format!("id:{}", customer.id),
+            false => format!("id:{} ({})", customer.id, shown(&customer.name)),
+        })
+        .collect();
+    usage(format!("{who} may be several customers: {}; name one by its id", names.join(", ")))
+}
+
+/// An error of exit code 2.
+pub fn usage(message: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!(CliError::usage(message.to_string()))
+}

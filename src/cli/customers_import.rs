@@ -1,0 +1,141 @@
+//! `customers import`: the file's findings as a preview or as what was done.
+
+use std::collections::HashSet;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::customers::{Cx, usage};
+use super::exit::Exit;
+use super::output;
+use crate::domain::fields::shown;
+use crate::steps::import::{self, Options};
+use crate::steps::import_file::{Unusable, file_name};
+use crate::steps::import_report::{Outcome, Problem, Report, Sample};
+
+#[derive(Args)]
+#[command(after_help = "\
+The header names columns in any order; only phone and timezone are required:
+  external_id, name, email, phone, timezone, call_time, call_schedule, payment_status,
+  phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
+  created_at. Every other column goes into the assistant's variables.
+A customer is known by external_id, else email, else phone. Nothing that happened is taken back: a
+made call stays made, and a pause is lifted by `customers resume` only.
+Exits 2 when a row is bad and --skip-bad is not given; then nothing is written.")]
+pub struct ImportArgs {
+    /// A CSV file, UTF-8, with commas, semicolons or tabs
+    file: PathBuf,
+    /// Show what would change and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave bad rows out instead of refusing the file
+    #[arg(long)]
+    skip_bad: bool,
+    /// Country of phones that are written without one: US, GB, …
+    #[arg(long, value_name = "CC")]
+    default_country: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ImportArgs {
+    /// Whether no database needs to be there.
+    pub fn only_looks(&self) -> bool {
+        self.dry_run
+    }
+}
+
+pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
+    let options = Options {
+        dry_run: args.dry_run,
+        skip_bad: args.skip_bad,
+        default_country: args.default_country.as_deref(),
+    };
+    let bar = progress_bar(args);
+    let mut show = |done| bar.set_position(done);
+    let imported = import::import(cx.store, cx.zones, &args.file, options, cx.now, &mut show);
+    bar.finish_and_clear();
+    let report = imported.map_err(|error| match error.is::<Unusable>() {
+        true => usage(format!("{error:#}")),
+        false => error,
+    })?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print(&file_name(&args.file), &report)?;
+    }
+    if 0 < report.bad && !args.skip_bad {
+        let rows = if report.bad == 1 { "1 bad row" } else { &format!("{} bad rows", report.bad) };
+        return Err(usage(format!(
+            "{rows}, nothing was written: mend the file, or leave bad rows out with --skip-bad"
+        )));
+    }
+    Ok(Exit::Done)
+}
+
+/// Nothing is drawn where stderr is no terminal.
+fn progress_bar(args: &ImportArgs) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let size = std::fs::metadata(&args.file).map_or(0, |about| about.len());
+    let bar = ProgressBar::new(if args.dry_run { size } else { 2 * size });
+    let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {elapsed}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn print(file: &str, report: &Report) -> anyhow::Result<()> {
+    for problem in &report.problems {
+        output::line(&describe(file, problem))?;
+    }
+    let listed = report.problems.iter().map(|p| p.line).collect::<HashSet<_>>().len() as u64;
+    if listed < report.bad {
+        output::line(&format!("… and {} more bad rows", report.bad - listed))?;
+    }
+    for warning in &report.warnings {
+        output::line(&format!("{}; kept, not dialed", describe(file, warning)))?;
+    }
+    let listed = report.warnings.len() as u64;
+    if listed < report.undialable {
+        let more = report.undialable - listed;
+        output::line(&format!("… and {more} more that cannot be dialed"))?;
+    }
+    print_samples("new", report.new, &report.new_samples)?;
+    print_samples("changed", report.changed, &report.changed_samples)?;
+    if !report.variables.is_empty() {
+        output::line(&format!("into variables: {}", report.variables.join(", ")))?;
+    }
+    if !report.ignored.is_empty() {
+        output::line(&format!("read over: {}", report.ignored.join(", ")))?;
+    }
+    let outcome = match report.outcome {
+        Outcome::Applied => "",
+        Outcome::DryRun => " (dry run, nothing was written)",
+        Outcome::Refused => " (refused, nothing was written)",
+    };
+    output::line(&format!("{}{outcome}", report.summary()))
+}
+
+fn print_samples(kind: &str, count: u64, samples: &[Sample]) -> anyhow::Result<()> {
+    for sample in samples {
+        let fields = match sample.fields.is_empty() {
+            true => String::new(),
+            false => format!(": {}", sample.fields.join(", ")),
+        };
+        output::line(&format!("{kind}: line {}, {}{fields}", sample.line, shown(&sample.who)))?;
+    }
+    let more = count.saturating_sub(samples.len() as u64);
+    if 0 < more { output::line(&format!("… and {more} more {kind}")) } else { Ok(()) }
+}
+
+/// `customers.csv line 7, column timezone: "Eastern Time" is no IANA zone; nearest: …`
+fn describe(file: &str, problem: &Problem) -> String {
+    let line = problem.line;
+    match &problem.column {
+        Some(column) => format!("{file} line {line}, column {column}: {}", problem.reason),
+        None => format!("{file} line {line}: {}", problem.reason),
+    }
+}
