@@ -3,11 +3,11 @@
 
 mod check;
 mod completions;
-pub mod dialing;
 pub mod customers;
 mod customers_fields;
 mod customers_import;
 mod customers_show;
+pub mod dialing;
 pub mod exit;
 mod init;
 pub mod output;
