@@ -7,6 +7,7 @@ pub mod config;
 pub mod domain;
 pub mod phones;
 pub mod provider;
+pub mod service;
 pub mod steps;
 pub mod store;
 pub mod vapi;

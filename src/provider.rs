@@ -23,7 +23,8 @@ pub struct PlaceOrder {
 }
 
 /// A call as the provider tells it. Everything but the id may be missing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct ProviderCall {
     pub id: String,
     pub org_id: Option<String>,

@@ -5,11 +5,11 @@ pub mod cron;
 mod cron_words;
 pub mod customer;
 pub mod disposition;
-pub mod entry;
-pub mod fields;
 pub mod gate;
 pub mod recovery;
 pub mod retry;
+pub mod entry;
+pub mod fields;
 pub mod schedule;
 pub mod window;
 pub mod zone;
@@ -68,6 +68,21 @@ macro_rules! text_enum {
             /// The variant of a text; `None` for a word that is not in the list.
             pub fn parse(text: &str) -> Option<$name> {
                 match text { $($text => Some($name::$variant),)+ _ => None }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                let text = String::deserialize(from)?;
+                $name::parse(&text).ok_or_else(|| {
+                    serde::de::Error::custom(format!("{text:?} is no {}", stringify!($name)))
+                })
             }
         }
 

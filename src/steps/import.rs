@@ -19,7 +19,7 @@ use crate::steps::customers::{change, create, plan_change, plan_new};
 use crate::steps::import_file::{Pass, Unusable, file_name};
 use crate::steps::import_header::meant_by;
 use crate::steps::import_report::{Outcome, Problem, Report, Sample};
-use crate::store::customers::{Found, is_empty, matching};
+use crate::store::customers::{Found, is_empty, matching, with_room};
 use crate::store::{Conn, Store, Tx, journal};
 use crate::zones::Zones;
 
@@ -63,8 +63,10 @@ pub fn import(
     let (first_digest, first_bytes) = (pass.digest(), pass.bytes_read());
     let mut pass = Pass::open(path, zones, options.default_country)?;
     store.write(|tx| {
-        let count = apply(tx, &mut pass, &checked.bad_lines, now, &mut |done| {
-            progress(first_bytes + done);
+        let count = with_room(tx, || {
+            apply(tx, &mut pass, &checked.bad_lines, now, &mut |done| {
+                progress(first_bytes + done);
+            })
         })?;
         if pass.digest() != first_digest {
             bail!("{} changed while it was read; import it again", file_name(path));

@@ -6,6 +6,7 @@ pub mod csv_rows;
 pub mod customers;
 pub mod dial;
 pub mod entry_text;
+pub mod events;
 pub mod follow;
 pub mod gather;
 pub mod guard;

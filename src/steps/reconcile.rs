@@ -206,7 +206,7 @@ fn judge_absence(
     if attempts::refuse(tx, attempt, AttemptState::InDoubt, why, WHO, reading.now)? == Moved::No {
         return Ok(false);
     }
-    settle::absent_item(cx, tx, attempt, why, WHO, reading.now)?;
+    settle::absent_item(tx, attempt, why, WHO, reading.now)?;
     Ok(true)
 }
 

@@ -135,7 +135,6 @@ pub fn item_not_placed(
 /// The item of a doubt that was settled as absent, by the records or by a person: tried again at
 /// once while its occasion's time lasts and an attempt is left; else it stays `failed`.
 pub fn absent_item(
-    cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
     why: &str,

@@ -432,3 +432,15 @@ pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM call_attempts WHERE seq = ?1)")?
         .query_one([seq], |row| row.get(0))?)
 }
+
+/// Attempts that were placed while their item is still `processing`: the flags were not proven.
+pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+         WHERE state IN ('placed', 'ended') AND queue_id IN (
+           SELECT id FROM call_queue WHERE status = 'processing') ORDER BY seq"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}

@@ -396,3 +396,14 @@ pub fn open_item(
         .query_one(params![customer_id, call_type.as_str()], item_from_row)
         .optional()?)
 }
+
+/// Whether any item is due, whatever it waits for.
+pub fn is_anything_due(conn: &Connection, now: Instant) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM call_queue
+             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+               AND coalesce(not_before, scheduled_for) <= ?1)",
+        )?
+        .query_one([instant_text(now)], |row| row.get(0))?)
+}

@@ -1,0 +1,48 @@
+//! The loop and its threads: one pass for a system cron (`tick`), or the service (`run`).
+//!
+//! Every dial of the program goes through [`dialer::Dialer`], which is the only caller of the
+//! dial step. What decides whether dialing is allowed at all stands in [`opening`].
+
+pub mod dialer;
+pub mod follower;
+pub mod opening;
+pub mod pace;
+pub mod run;
+pub mod tick;
+
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::clock::Clock;
+use crate::provider::Provider;
+use crate::steps::Context;
+use crate::store::files::Identity;
+
+/// What a dialing process works with, shared by its threads.
+pub struct Service {
+    pub cx: Context,
+    pub provider: Box<dyn Provider>,
+    pub clock: Clock,
+    /// The file that was opened; another one at the path later is not ours.
+    pub opened: Identity,
+    /// Set by SIGTERM and SIGINT: no new dials, what is in flight is finished.
+    pub stop: Arc<AtomicBool>,
+    /// Why this process has halted: an outcome cannot be written. `None` = it has not.
+    pub halted: Mutex<Option<String>>,
+}
+
+impl Service {
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Sets or clears the halt of this process.
+    pub fn halt(&self, why: Option<String>) {
+        *self.halted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = why;
+    }
+
+    /// Why this process has halted.
+    pub fn halted(&self) -> Option<String> {
+        self.halted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}

@@ -1,0 +1,84 @@
+//! The follower: asks about placed calls, applies what the webhook was told, and reconciles
+//! doubts. It never dials; everything it does may be repeated.
+
+use std::time::Duration;
+
+use crate::clock;
+use crate::domain::Instant;
+use crate::domain::call::AttemptState;
+use crate::service::Service;
+use crate::steps::follow::{self, Followed};
+use crate::steps::{events, settle};
+use crate::store::attempts::{self, Attempt};
+use crate::store::meta;
+
+/// Which placed calls are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose time to be asked has come.
+    Due,
+    /// All of them: a single pass has no later.
+    All,
+}
+
+/// Applies stored webhook events, then asks about placed calls, at most the configured requests
+/// of a minute. Returns how many calls were found ended.
+pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<usize> {
+    let cx = &service.cx;
+    let mut ended = events::apply(cx, now)?;
+    let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
+    let mut due: Vec<Attempt> = placed
+        .into_iter()
+        .filter(|attempt| which == Which::All || attempt.next_poll_at.is_none_or(|at| at <= now))
+        .collect();
+    due.sort_by_key(|attempt| attempt.next_poll_at);
+    let requests = cx.config.follow.requests_per_minute;
+    for attempt in due.iter().take(requests) {
+        if service.stopping() {
+            break;
+        }
+        match follow::poll(cx, service.provider.as_ref(), attempt, now)? {
+            Followed::Ended(_) => ended += 1,
+            Followed::GoesOn => {}
+            Followed::Unanswered(why) => {
+                // One call that cannot be asked about means that none can: do not insist.
+                log::warn!("placed calls cannot be followed now: {why}");
+                break;
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// Tries again what could not be proven: attempts that are placed while their item is still
+/// `processing`. Returns how many are left.
+pub fn repair_unproven(service: &Service, now: Instant) -> anyhow::Result<usize> {
+    let cx = &service.cx;
+    let unproven = cx.store.read(|conn| attempts::placed_without_flags(conn))?;
+    let mut left = 0;
+    for attempt in unproven {
+        let call_id = attempt.vapi_call_id.clone();
+        let written = cx.store.write(|tx| {
+            settle::complete_placed(cx, tx, &attempt, call_id.as_deref(), "repair", now)
+        });
+        if let Err(error) = written {
+            let why = format!("{error:#}");
+            log::error!("the flags of attempt {} cannot be proven: {why}", attempt.id);
+            cx.store.write(|tx| meta::hold(tx, "flag", &why, now))?;
+            left += 1;
+        }
+    }
+    Ok(left)
+}
+
+/// Sleeps in short steps until the time is over or the service stops.
+pub fn rest(service: &Service, time: Duration) {
+    let until = clock::elapsed() + time;
+    while !service.stopping() {
+        let left = until.saturating_sub(clock::elapsed());
+        if left.is_zero() {
+            break;
+        }
+        clock::pause(left.min(Duration::from_millis(100)));
+    }
+}

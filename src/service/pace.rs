@@ -1,0 +1,105 @@
+//! The pace of dialing: at most so many POSTs in any minute, fewer just after an outage.
+//!
+//! Counted in real time, also under a test clock, so that a frozen clock never stops it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// When the last minute's POSTs began.
+#[derive(Debug)]
+pub struct Pace {
+    calls_per_minute: usize,
+    ramp: Duration,
+    /// Process time of each POST of the last minute, oldest first.
+    begun: VecDeque<Duration>,
+    /// When an outage ended; `None` = none that still counts.
+    recovered_at: Option<Duration>,
+}
+
+impl Pace {
+    /// `ages` are how long ago the ledger's POSTs of the last minute began.
+    pub fn new(
+        calls_per_minute: usize,
+        ramp: Duration,
+        ages: impl IntoIterator<Item = Duration>,
+        now: Duration,
+    ) -> Pace {
+        let mut begun: Vec<Duration> =
+            ages.into_iter().map(|age| now.saturating_sub(age)).collect();
+        begun.sort_unstable();
+        Pace { calls_per_minute, ramp, begun: begun.into(), recovered_at: None }
+    }
+
+    /// How many POSTs may begin now.
+    pub fn free(&mut self, now: Duration) -> usize {
+        while self.begun.front().is_some_and(|begun| *begun + MINUTE <= now) {
+            self.begun.pop_front();
+        }
+        self.limit(now).saturating_sub(self.begun.len())
+    }
+
+    /// How long until one more may begin, when none may now.
+    pub fn wait(&self, now: Duration) -> Duration {
+        let oldest = self.begun.front().copied().unwrap_or(now);
+        (oldest + MINUTE).saturating_sub(now)
+    }
+
+    pub fn count(&mut self, now: Duration) {
+        self.begun.push_back(now);
+    }
+
+    /// An outage is over: the pace grows back over the ramp instead of bursting.
+    pub fn recovered(&mut self, now: Duration) {
+        self.recovered_at = Some(now);
+    }
+
+    fn limit(&mut self, now: Duration) -> usize {
+        let Some(since) = self.recovered_at else { return self.calls_per_minute };
+        let passed = now.saturating_sub(since);
+        if self.ramp <= passed {
+            self.recovered_at = None;
+            return self.calls_per_minute;
+        }
+        let share = passed.as_secs_f64() / self.ramp.as_secs_f64();
+        ((self.calls_per_minute as f64 * share) as usize).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn no_minute_holds_more_posts_than_the_pace_allows() {
+        let mut pace = Pace::new(3, secs(300), [], secs(1000));
+        for at in [1000, 1001, 1002] {
+            assert_ne!(pace.free(secs(at)), 0);
+            pace.count(secs(at));
+        }
+        assert_eq!(pace.free(secs(1030)), 0);
+        assert_eq!(pace.wait(secs(1030)), secs(30));
+        assert_eq!(pace.free(secs(1060)), 1);
+    }
+
+    #[test]
+    fn the_ledgers_posts_of_the_last_minute_count() {
+        let mut pace = Pace::new(2, secs(300), [secs(10), secs(59), secs(70)], secs(1000));
+        assert_eq!(pace.free(secs(1000)), 0);
+        assert_eq!(pace.free(secs(1001)), 1);
+    }
+
+    #[test]
+    fn after_an_outage_the_pace_grows_back_instead_of_bursting() {
+        let mut pace = Pace::new(60, secs(300), [], secs(1000));
+        pace.recovered(secs(1000));
+        assert_eq!(pace.free(secs(1000)), 1);
+        assert_eq!(pace.free(secs(1150)), 30);
+        assert_eq!(pace.free(secs(1300)), 60);
+    }
+}

@@ -1,0 +1,197 @@
+//! run: the service. The main thread scans on the cron and dials each item at its own instant;
+//! a second thread follows and reconciles. Both end cleanly on SIGTERM and SIGINT.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::clock::{self, Reading};
+use crate::domain::Instant;
+use crate::domain::call::AttemptState;
+use crate::domain::cron::Cron;
+use crate::service::dialer::{Dialer, Patience};
+use crate::service::follower::{self, Which, rest};
+use crate::service::{Service, opening};
+use crate::steps::{guard, reconcile, scan};
+use crate::store::attempts;
+use crate::store::meta::{self, Mark};
+
+/// The longest sleep: changes by other processes are noticed within it.
+const LOOK_AGAIN: Duration = Duration::from_millis(1000);
+/// How often the clocks are compared and the marks written.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+/// A doubt that is not settled soon is asked about this often.
+const OLD_DOUBTS_EVERY: Duration = Duration::from_secs(900);
+
+/// Runs until it is told to stop. The caller holds the dialer's lock. `alive` is called in each
+/// round, for a watchdog.
+pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
+    if let Some(why) = guard::not_armed(&service.cx)? {
+        return Err(Refused(why).into());
+    }
+    let Some(dialing_since) = wait_until_open(service, alive)? else { return Ok(()) };
+    std::thread::scope(|scope| {
+        let follower = std::thread::Builder::new()
+            .name("follow".to_string())
+            .spawn_scoped(scope, || follow_on(service, dialing_since))
+            .context("start the follower")?;
+        let dialed = dial_on(service, alive);
+        service.stop.store(true, Ordering::Relaxed);
+        let followed = follower.join();
+        dialed?;
+        followed.map_err(|_| anyhow::anyhow!("the follower panicked"))
+    })
+}
+
+/// A refusal that needs a person: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Opens before the first dial, asking again until the provider's records can be read and the
+/// clocks agree. `None`: stopped before. Scans and due calls wait meanwhile.
+fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
+    let mut told = None;
+    while !service.stopping() {
+        alive();
+        let reading = service.clock.read()?;
+        let opened = opening::open(service, &reading, false)?;
+        let Some(why) = opened.shut else {
+            follower::repair_unproven(service, reading.now)?;
+            service.halt(None);
+            return Ok(Some(reading.now));
+        };
+        service.halt(Some(why.clone()));
+        if told.as_ref() != Some(&why) {
+            log::warn!("{why}");
+            told = Some(why);
+        }
+        let seconds = u64::try_from(service.cx.config.reconcile.poll_seconds).unwrap_or(10);
+        rest(service, Duration::from_secs(seconds));
+    }
+    Ok(None)
+}
+
+fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
+    let cx = &service.cx;
+    let cron = Cron::parse(&cx.config.schedule.scan)
+        .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
+    let zone = cx
+        .zones
+        .get_schedule_zone(&cx.config.schedule.timezone)
+        .context("schedule.timezone is not known")?;
+    let patience = Patience { pace: false, record: Duration::MAX };
+    let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
+    let mut next_scan = Some(service.clock.now()?);
+    let mut next_watch = clock::elapsed();
+    while !service.stopping() {
+        alive();
+        let reading = service.clock.read()?;
+        if next_watch <= clock::elapsed() {
+            next_watch = clock::elapsed() + WATCH_EVERY;
+            watch(service, &reading)?;
+        }
+        let clock_held = clock_hold(service)?;
+        if !clock_held && next_scan.is_some_and(|at| at <= reading.now) {
+            scan::scan(cx, reading.now)?;
+            next_scan = cron.next_after(&zone, reading.now);
+        }
+        if !clock_held {
+            dialer.pass()?;
+        }
+        sleep_until_due(service, next_scan)?;
+    }
+    Ok(())
+}
+
+fn clock_hold(service: &Service) -> anyhow::Result<bool> {
+    let holds = service.cx.store.read(|conn| meta::holds(conn))?;
+    Ok(holds.iter().any(|hold| hold.kind == "clock"))
+}
+
+/// Compares the clocks and writes the marks.
+fn watch(service: &Service, reading: &Reading) -> anyhow::Result<()> {
+    let cx = &service.cx;
+    if let Some(why) = guard::watch_clock(cx, reading, None, clock::machine_now())? {
+        log::error!("dialing holds: {why}");
+        return Ok(());
+    }
+    cx.store.write(|tx| meta::set_mark(tx, Mark::LastTick, reading.now))
+}
+
+/// Sleeps until the next item or scan is due, but never long: other processes may queue a call.
+fn sleep_until_due(service: &Service, next_scan: Option<Instant>) -> anyhow::Result<()> {
+    let now = service.clock.now()?;
+    let next_due = service.cx.store.read(|conn| crate::store::queue::next_due(conn, now))?;
+    let next = next_due.into_iter().chain(next_scan).min();
+    let wait = next.map_or(LOOK_AGAIN, |at| (at - now).to_std().unwrap_or(Duration::ZERO));
+    // A millisecond more, so that the instant has come when the sleep is over.
+    rest(service, (wait + Duration::from_millis(1)).min(LOOK_AGAIN));
+    Ok(())
+}
+
+/// The follower's loop. Trouble with the provider is told and tried again; trouble with the
+/// database stops the service.
+fn follow_on(service: &Service, dialing_since: Instant) {
+    let mut next_doubts = clock::elapsed();
+    while !service.stopping() {
+        if let Err(error) = follow_once(service, dialing_since, &mut next_doubts) {
+            log::error!("following failed: {error:#}");
+        }
+        rest(service, Duration::from_secs(1));
+    }
+}
+
+fn follow_once(
+    service: &Service,
+    dialing_since: Instant,
+    next_doubts: &mut Duration,
+) -> anyhow::Result<()> {
+    let reading = service.clock.read()?;
+    follower::follow(service, Which::Due, reading.now)?;
+    if *next_doubts <= clock::elapsed() {
+        let every = reconcile_every(service, reading.now)?;
+        *next_doubts = clock::elapsed() + every.unwrap_or(OLD_DOUBTS_EVERY);
+        ask(service, &reading, dialing_since)?;
+    }
+    Ok(())
+}
+
+/// How soon doubts are asked about again: often while they are young.
+fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Duration>> {
+    let config = &service.cx.config.reconcile;
+    let young = chrono::Duration::minutes(config.settle_minutes * 4);
+    let (doubts, nameless) = service.cx.store.read(|conn| {
+        let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
+        let placed = attempts::in_state(conn, AttemptState::Placed)?;
+        Ok((doubts, placed.into_iter().any(|attempt| attempt.vapi_call_id.is_none())))
+    })?;
+    let any_young = doubts.iter().any(|attempt| now - attempt.created_at < young);
+    let often = Duration::from_secs(u64::try_from(config.poll_seconds).unwrap_or(10));
+    Ok((any_young || nameless).then_some(often))
+}
+
+fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::Result<()> {
+    let cx = &service.cx;
+    match reconcile::reconcile(cx, service.provider.as_ref(), reading, Some(dialing_since)) {
+        Ok(done) => {
+            if let Some(why) = done.foreign {
+                log::error!("dialing holds: {why}");
+                cx.store.write(|tx| meta::hold(tx, "foreign", &why, reading.now))?;
+            }
+            if done.date.is_some() {
+                let now = service.clock.read()?;
+                guard::watch_clock(cx, &now, done.date, clock::machine_now())?;
+            }
+            Ok(())
+        }
+        Err(error) => match error.downcast::<reconcile::Closed>() {
+            Ok(closed) => {
+                log::warn!("doubts stay open: {closed}");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+    }
+}
