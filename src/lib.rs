@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod phones;
 pub mod provider;
@@ -11,4 +12,5 @@ pub mod service;
 pub mod steps;
 pub mod store;
 pub mod vapi;
+pub mod web;
 pub mod zones;

@@ -10,8 +10,8 @@ pub mod pace;
 pub mod run;
 pub mod tick;
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
 use crate::provider::Provider;

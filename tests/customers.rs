@@ -224,7 +224,7 @@ fn a_number_that_cannot_be_dialed_is_kept_whatever_the_file_claims() {
     let world = World::new();
     let report = world.import(
         "phone,timezone,phone_validated,external_id\n\
-         +15555550101,America/New_York,true,a\n\
+         +1212555010,America/New_York,true,a\n\
          +12125550102,America/New_York,false,b\n\
          +12125550103,America/New_York,,c\n",
     );

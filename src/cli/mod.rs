@@ -7,6 +7,7 @@ pub mod customers;
 mod customers_fields;
 mod customers_import;
 mod customers_show;
+pub mod dialing;
 pub mod exit;
 mod init;
 pub mod output;
@@ -65,6 +66,9 @@ pub struct Global {
 
 #[derive(Subcommand)]
 pub enum Command {
+    Run(dialing::RunArgs),
+    Tick(dialing::TickArgs),
+    FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
     Init(init::InitArgs),
@@ -76,6 +80,7 @@ impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
         match self {
+            Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
             Command::Customers(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
@@ -85,11 +90,17 @@ impl Command {
 
     /// How much is logged when `RUST_LOG` does not say.
     fn log_level(&self) -> &'static str {
-        "warn"
+        match self {
+            Command::Run(_) => "info",
+            _ => "warn",
+        }
     }
 
     fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self {
+            Command::Run(args) => dialing::run(global, &args),
+            Command::Tick(args) => dialing::tick(global, &args),
+            Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),
             Command::Init(args) => init::run(global, &args),
@@ -97,6 +108,16 @@ impl Command {
             Command::Man(args) => completions::man(&args),
         }
     }
+}
+
+/// The fake provider; under a test clock it takes part in it.
+fn fake_vapi(options: crate::demo::command::FakeOptions) -> anyhow::Result<Exit> {
+    let clock = match environment("RINGONCE_TEST_CLOCK") {
+        Some(file) => crate::clock::Clock::File(file.into()),
+        None => crate::clock::Clock::System,
+    };
+    crate::demo::command::run(options, clock)?;
+    Ok(Exit::Done)
 }
 
 /// Reads the command line, runs the command, prints what went wrong on one line.

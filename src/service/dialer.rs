@@ -70,8 +70,10 @@ impl<'s> Dialer<'s> {
     ) -> anyhow::Result<Dialer<'s>> {
         let dialing = &service.cx.config.dialing;
         let minute_ago = now - chrono::Duration::seconds(60);
-        let begun =
-            service.cx.store.read(|conn| crate::store::attempts::intents_since(conn, minute_ago))?;
+        let begun = service
+            .cx
+            .store
+            .read(|conn| crate::store::attempts::intents_since(conn, minute_ago))?;
         let ages = begun.iter().map(|begun| (now - *begun).to_std().unwrap_or_default());
         let ramp = Duration::from_secs(60 * u64::try_from(dialing.ramp_minutes).unwrap_or(0));
         Ok(Dialer {
@@ -142,7 +144,7 @@ impl<'s> Dialer<'s> {
             Breaking::Closed if !self.proven => 1,
             Breaking::Closed => service.cx.config.dialing.workers,
         };
-        let in_use = service.cx.store.read(|conn| crate::store::attempts::lines_in_use(conn))?;
+        let in_use = service.cx.store.read(crate::store::attempts::lines_in_use)?;
         let lines = service.cx.config.dialing.max_active_calls.saturating_sub(in_use);
         let over = PASS_AT_MOST <= clock::elapsed().saturating_sub(started);
         let pace = if over { 0 } else { self.pace.free(clock::elapsed()) };
@@ -162,7 +164,7 @@ impl<'s> Dialer<'s> {
             .service
             .cx
             .store
-            .read(|conn| crate::store::attempts::lines_in_use(conn))
+            .read(crate::store::attempts::lines_in_use)
             .is_ok_and(|in_use| self.service.cx.config.dialing.max_active_calls <= in_use);
         if lines_full || !self.anything_due() {
             return false;
@@ -290,7 +292,7 @@ impl<'s> Dialer<'s> {
         }
         if accepted && !self.proven {
             self.proven = true;
-            if self.service.cx.store.write(|tx| meta::close_breaker(tx))? {
+            if self.service.cx.store.write(meta::close_breaker)? {
                 self.pace.recovered(clock::elapsed());
             }
         }
@@ -341,7 +343,7 @@ impl<'s> Dialer<'s> {
     }
 
     fn breaker(&mut self, now: Instant) -> anyhow::Result<Breaking> {
-        let Some(breaker) = self.service.cx.store.read(|conn| meta::breaker(conn))? else {
+        let Some(breaker) = self.service.cx.store.read(meta::breaker)? else {
             return Ok(Breaking::Closed);
         };
         match parse_instant(&breaker.probe_at) {
@@ -387,7 +389,6 @@ fn post(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<
 /// A UUIDv7 whose time is `now`.
 pub fn new_id(now: Instant) -> String {
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    let stamp =
-        uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
     uuid::Uuid::new_v7(stamp).to_string()
 }

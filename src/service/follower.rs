@@ -54,7 +54,7 @@ pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<u
 /// `processing`. Returns how many are left.
 pub fn repair_unproven(service: &Service, now: Instant) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let unproven = cx.store.read(|conn| attempts::placed_without_flags(conn))?;
+    let unproven = cx.store.read(attempts::placed_without_flags)?;
     let mut left = 0;
     for attempt in unproven {
         let call_id = attempt.vapi_call_id.clone();

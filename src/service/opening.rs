@@ -27,8 +27,7 @@ pub fn open(service: &Service, reading: &Reading, accept_gap: bool) -> anyhow::R
     if 0 < missing {
         log::warn!("{missing} do-not-call numbers were missing from the database: put back");
     }
-    let mut opening =
-        Opening { reconciled: Reconciled::default(), shut: None, clock_shut: false };
+    let mut opening = Opening { reconciled: Reconciled::default(), shut: None, clock_shut: false };
     match reconcile::at_start(cx, service.provider.as_ref(), reading, accept_gap) {
         Ok(reconciled) => opening.reconciled = reconciled,
         Err(error) => match error.downcast::<reconcile::Closed>() {
@@ -54,7 +53,7 @@ pub fn shut(service: &Service) -> anyhow::Result<Option<String>> {
     if let Some(hold) = holds.first() {
         return Ok(Some(hold.clone()));
     }
-    let pauses = cx.store.read(|conn| store::meta::pauses(conn))?;
+    let pauses = cx.store.read(store::meta::pauses)?;
     let everything = pauses.iter().find(|(scope, _)| scope == "all");
     Ok(everything.map(|(_, pause)| format!("paused by {}: {}", pause.who, pause.why)))
 }

@@ -106,7 +106,7 @@ fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
 }
 
 fn clock_hold(service: &Service) -> anyhow::Result<bool> {
-    let holds = service.cx.store.read(|conn| meta::holds(conn))?;
+    let holds = service.cx.store.read(meta::holds)?;
     Ok(holds.iter().any(|hold| hold.kind == "clock"))
 }
 

@@ -79,8 +79,7 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
 /// Dials, and follows what was placed: a call that is over already frees its line for the next.
 fn dial(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
     let started = clock::elapsed();
-    let patience =
-        Patience { pace: true, record: std::time::Duration::from_secs(20) };
+    let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
     loop {
         let passed = dialer.pass()?;

@@ -117,9 +117,8 @@ fn late_truth(
         Some(id) => attempts::of_occasion(tx, id, attempt.call_type, &attempt.occasion)?,
         None => Vec::new(),
     };
-    let rang_again = others
-        .iter()
-        .any(|other| other.id != attempt.id && other.state != AttemptState::NotPlaced);
+    let rang_again =
+        others.iter().any(|other| other.id != attempt.id && other.state != AttemptState::NotPlaced);
     if rang_again {
         follow::note_second_call(tx, attempt, call, now)?;
         return Ok(Taken::Nothing);
@@ -152,7 +151,11 @@ fn adopt_unknown(
         });
         if let Some(clash) = clash {
             if clash.state == AttemptState::InDoubt {
-                log::warn!("attempt {} in doubt shares its occasion with call {}", clash.id, call.id);
+                log::warn!(
+                    "attempt {} in doubt shares its occasion with call {}",
+                    clash.id,
+                    call.id
+                );
             }
             follow::note_second_call(tx, clash, call, now)?;
             return Ok(Taken::Nothing);
@@ -179,7 +182,10 @@ fn adopt_unknown(
         created_at: call.created_at.unwrap_or(now),
         updated_at: now,
         next_poll_at: Some(now),
-        error_message: Some(format!("adopted from the provider's records at {}", instant_text(now))),
+        error_message: Some(format!(
+            "adopted from the provider's records at {}",
+            instant_text(now)
+        )),
         ..Attempt::default()
     };
     attempts::insert(tx, &attempt, WHO)?;
@@ -244,6 +250,10 @@ fn warn_of_other_phone(attempt: &Attempt, call: &ProviderCall) {
     if let (Some(ours), Some(theirs)) = (&attempt.phone, &call.customer_number)
         && ours != theirs
     {
-        log::error!("call {} carries the tag of attempt {} but another number", call.id, attempt.id);
+        log::error!(
+            "call {} carries the tag of attempt {} but another number",
+            call.id,
+            attempt.id
+        );
     }
 }

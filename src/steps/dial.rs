@@ -223,9 +223,8 @@ pub fn place(
     committed: &Reading,
     read_clock: &(dyn Fn() -> Option<Reading> + Sync),
 ) -> Reply {
-    provider.place(&intent.order, &|| {
-        read_clock().is_some_and(|reading| is_fresh(committed, &reading))
-    })
+    provider
+        .place(&intent.order, &|| read_clock().is_some_and(|reading| is_fresh(committed, &reading)))
 }
 
 /// Whether so little time passed since the commit, on both clocks, that the intent still holds.

@@ -20,16 +20,13 @@ pub struct Told {
 
 /// Stores an event once; `No` for a copy.
 pub fn store(cx: &Context, told: &Told, now: Instant) -> anyhow::Result<Moved> {
-    let extract = events::Extract {
-        call: told.call.clone(),
-        tool_names: told.tool_names.clone(),
-    };
+    let extract = events::Extract { call: told.call.clone(), tool_names: told.tool_names.clone() };
     cx.store.write(|tx| events::insert(tx, &told.kind, &told.status, &extract, now))
 }
 
 /// Applies every stored event in the order of arrival. Returns how many calls ended by it.
 pub fn apply(cx: &Context, now: Instant) -> anyhow::Result<usize> {
-    let waiting = cx.store.read(|conn| events::waiting(conn))?;
+    let waiting = cx.store.read(events::waiting)?;
     let mut ended = 0;
     for event in waiting {
         ended += cx.store.write(|tx| {

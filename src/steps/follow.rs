@@ -141,11 +141,8 @@ fn retry(
     if last.is_some_and(|last| last < at) || has_other_open(tx, item)? {
         return Ok(());
     }
-    let change = Change {
-        not_before: Some(at),
-        expires_at: last,
-        ..Change::to(ItemStatus::Retrying)
-    };
+    let change =
+        Change { not_before: Some(at), expires_at: last, ..Change::to(ItemStatus::Retrying) };
     let from = [ItemStatus::Completed];
     if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
         next::advance(cx, tx, item.customer_id, now)?;
@@ -181,4 +178,3 @@ pub fn note_second_call(
     }
     Ok(())
 }
-

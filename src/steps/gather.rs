@@ -114,7 +114,7 @@ fn phone_window(
     if !cx.rules.strict {
         return None;
     }
-    let phone_country = crate::phones::country(&customer.phone)?;
+    let phone_country = crate::phones::country_of(&customer.phone)?;
     if Some(phone_country.as_str()) == zone_country {
         return None;
     }

@@ -29,7 +29,7 @@ pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
         return Ok(None);
     }
     let here = Identity::of(path)?;
-    let armed = cx.store.read(|conn| meta::armed_identity(conn))?;
+    let armed = cx.store.read(meta::armed_identity)?;
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
         format!(
             "not armed here: {what}. If no other copy of it dials, run \
@@ -47,7 +47,10 @@ pub fn mismatch(armed: Option<&Identity>, here: &Identity) -> Option<String> {
         return Some("the database came from another machine".to_string());
     }
     if armed.path != here.path {
-        return Some(format!("the database was armed at {}, and is now at {}", armed.path, here.path));
+        return Some(format!(
+            "the database was armed at {}, and is now at {}",
+            armed.path, here.path
+        ));
     }
     if armed.device_inode != here.device_inode {
         return Some("another file lies at the path now (a restored backup or a copy)".to_string());
@@ -106,7 +109,8 @@ pub fn watch_clock(
 /// Under a test clock, a date that is right for the machine belongs to a server that does not
 /// know of the test clock.
 fn is_bystander(date: Instant, reading: &Reading, machine_now: Instant) -> bool {
-    DISAGREE < (reading.now - machine_now).abs() && (date - machine_now).abs() <= DISAGREE
+    DISAGREE < (reading.now - machine_now).abs()
+        && (date - machine_now).abs() <= DISAGREE
         && reading.boot_id == crate::clock::TEST_BOOT_ID
 }
 
@@ -173,7 +177,7 @@ pub fn accept_clock(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
 
 /// Every hold in words; empty when nothing holds.
 pub fn holds(cx: &Context) -> anyhow::Result<Vec<String>> {
-    let holds = cx.store.read(|conn| meta::holds(conn))?;
+    let holds = cx.store.read(meta::holds)?;
     Ok(holds
         .into_iter()
         .map(|hold| format!("held since {} ({}): {}", hold.since, hold.kind, hold.why))

@@ -46,12 +46,7 @@ pub fn next_occasion(
 
 /// Moves `next_call_scheduled_at` to the next occasion after `now`. A customer that is gone is
 /// left gone.
-pub fn advance(
-    cx: &Context,
-    tx: &Tx<'_>,
-    customer_id: i64,
-    now: Instant,
-) -> anyhow::Result<()> {
+pub fn advance(cx: &Context, tx: &Tx<'_>, customer_id: i64, now: Instant) -> anyhow::Result<()> {
     let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
     let next = next_occasion(cx, tx, &customer, now)?.map(|(_, at)| at);
     if next != customer.next_call_scheduled_at {

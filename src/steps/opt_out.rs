@@ -3,11 +3,11 @@
 use crate::domain::Instant;
 use crate::provider::ProviderCall;
 use crate::steps::Context;
+use crate::store::Tx;
 use crate::store::attempts::Attempt;
 use crate::store::do_not_call::{self, Entry};
 use crate::store::journal;
 use crate::store::queue::Moved;
-use crate::store::Tx;
 
 /// Adds the number of a call that ended with an opt-out: by its ended reason, or by the field of
 /// the structured results that the configuration names.

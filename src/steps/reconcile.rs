@@ -12,10 +12,10 @@ use crate::domain::call::AttemptState;
 use crate::domain::recovery::{Absence, Controls, absence_is_proven};
 use crate::provider::{Listing, Provider, ReadError};
 use crate::steps::{Context, adopt, settle};
+use crate::store::Tx;
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
-use crate::store::Tx;
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
@@ -145,7 +145,7 @@ fn take_in(
     dialing_since: Option<Instant>,
     done: &mut Reconciled,
 ) -> anyhow::Result<()> {
-    let org_id = cx.store.read(|conn| meta::org_id(conn))?;
+    let org_id = cx.store.read(meta::org_id)?;
     let other = |call_org: &Option<String>| call_org.is_some() && *call_org != org_id;
     if org_id.is_some() && listing.calls.iter().any(|call| other(&call.org_id)) {
         return Err(Closed::OtherOrg.into());
@@ -191,7 +191,12 @@ fn judge_absence(
             _ => (reading.now, reading.monotonic_ms, 0),
         };
     let clean_reads = earlier_reads + 1;
-    attempts::note_absence(tx, &attempt.id, Some((since, since_ms, &reading.boot_id)), clean_reads)?;
+    attempts::note_absence(
+        tx,
+        &attempt.id,
+        Some((since, since_ms, &reading.boot_id)),
+        clean_reads,
+    )?;
     let absence = Absence {
         clean_reads,
         first_read_at: since,

@@ -182,8 +182,7 @@ pub fn open_breaker(
     let configured = Duration::minutes(cx.config.breaker.probe_after_minutes);
     let probe_at = now + probe_after.unwrap_or(configured);
     let text = crate::domain::instant_text;
-    let breaker =
-        Breaker { why: why.to_string(), opened_at: text(now), probe_at: text(probe_at) };
+    let breaker = Breaker { why: why.to_string(), opened_at: text(now), probe_at: text(probe_at) };
     meta::open_breaker(tx, &breaker)?;
     store::journal::add(
         tx,

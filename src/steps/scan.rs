@@ -3,7 +3,9 @@
 use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
-use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion};
+use crate::domain::call::{
+    AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion,
+};
 use crate::domain::customer::Customer;
 use crate::steps::{Context, next};
 use crate::store::meta::{self, Mark};
@@ -130,12 +132,11 @@ fn settle_called(
 ) -> anyhow::Result<()> {
     let history = facts::history(tx, new.customer_id, new.call_type, new.occasion)?;
     let in_ledger = history.iter().any(|(state, _)| *state != AttemptState::NotPlaced);
-    let flagged = customers::by_id(tx, new.customer_id)?.is_some_and(|customer| {
-        match new.call_type {
+    let flagged =
+        customers::by_id(tx, new.customer_id)?.is_some_and(|customer| match new.call_type {
             CallType::Welcome => customer.welcome_call_completed,
             _ => new.occasion.parse().ok() <= customer.last_call_date,
-        }
-    });
+        });
     if (in_ledger || flagged)
         && queue::insert_settled(tx, new, ItemStatus::Completed, Reason::AlreadyCalled, now)?
             == Moved::Yes
@@ -160,12 +161,7 @@ fn skip_missed(
 
 /// Ends open items whose last permitted instant has gone: `completed` when an attempt was
 /// placed, else `skipped` with what they waited for.
-fn end_expired(
-    cx: &Context,
-    tx: &Tx<'_>,
-    now: Instant,
-    done: &mut Scanned,
-) -> anyhow::Result<()> {
+fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> anyhow::Result<()> {
     for item in queue::expired(tx, now, cx.rules.max_lateness)? {
         if end_item(tx, &item, now)? == ItemStatus::Completed {
             done.completed += 1;

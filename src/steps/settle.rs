@@ -166,8 +166,7 @@ pub fn give_up(
     who: &str,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let change =
-        Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
+    let change = Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
     proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
     let limit = cx.rules.disable_after_failures;
     if flags::count_failure(tx, item.customer_id, limit, who, now)? {

@@ -349,8 +349,8 @@ pub fn of_occasion(
          WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3 ORDER BY attempt_no"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found =
-        statement.query_map(params![customer_id, call_type.as_str(), occasion], attempt_from_row)?;
+    let found = statement
+        .query_map(params![customer_id, call_type.as_str(), occasion], attempt_from_row)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

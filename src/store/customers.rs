@@ -280,11 +280,3 @@ fn select(
     let customers = statement.query_map(values, from_row)?.collect::<Result<_, _>>()?;
     Ok(customers)
 }
-
-/// The customer that a stable key belongs to.
-pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
-    Ok(conn
-        .prepare_cached("SELECT id FROM customers WHERE key = ?1")?
-        .query_one([key], |row| row.get(0))
-        .optional()?)
-}

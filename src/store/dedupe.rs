@@ -84,8 +84,8 @@ type Ranked = (i64, String, String, i64);
 
 fn ranked(conn: &Connection, sql: &str) -> anyhow::Result<Vec<Ranked>> {
     let mut statement = conn.prepare(sql)?;
-    let rows = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -113,12 +113,8 @@ impl DialerLock {
 
 fn write_holder(file: &mut File, now: Instant) -> anyhow::Result<()> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let text = format!(
-        "pid {} on {}, since {}\n",
-        std::process::id(),
-        host.trim(),
-        instant_text(now)
-    );
+    let text =
+        format!("pid {} on {}, since {}\n", std::process::id(), host.trim(), instant_text(now));
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(text.as_bytes()))

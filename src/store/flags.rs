@@ -70,7 +70,9 @@ fn is_marked(
 ) -> anyhow::Result<bool> {
     let sql = match call_type {
         CallType::Extra => return Ok(true),
-        CallType::Welcome => "SELECT welcome_call_completed = 1 FROM customers WHERE id = ?1 AND ?2 <> ''",
+        CallType::Welcome => {
+            "SELECT welcome_call_completed = 1 FROM customers WHERE id = ?1 AND ?2 <> ''"
+        }
         CallType::Daily => "SELECT coalesce(?2 <= last_call_date, 0) FROM customers WHERE id = ?1",
     };
     let marked = conn

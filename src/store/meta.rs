@@ -178,8 +178,7 @@ pub fn holds(conn: &Connection) -> anyhow::Result<Vec<Hold>> {
 
 /// A hold of one kind; the first reason and instant stay.
 pub fn hold(tx: &Transaction<'_>, kind: &str, why: &str, now: Instant) -> anyhow::Result<()> {
-    let hold =
-        Hold { kind: kind.to_string(), why: why.to_string(), since: instant_text(now) };
+    let hold = Hold { kind: kind.to_string(), why: why.to_string(), since: instant_text(now) };
     tx.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
         .execute(params![format!("hold:{kind}"), serde_json::to_string(&hold)?])?;
     Ok(())
@@ -248,9 +247,8 @@ fn remove(tx: &Transaction<'_>, key: &str) -> anyhow::Result<bool> {
 }
 
 fn prefixed(conn: &Connection, prefix: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT key, value FROM meta WHERE ?1 <= key AND key < ?2 ORDER BY key",
-    )?;
+    let mut statement = conn
+        .prepare_cached("SELECT key, value FROM meta WHERE ?1 <= key AND key < ?2 ORDER BY key")?;
     // ';' follows ':' in ASCII, so the range holds exactly the keys with this prefix.
     let end = prefix.replace(':', ";");
     let rows = statement.query_map([prefix, &end], |row| Ok((row.get(0)?, row.get(1)?)))?;

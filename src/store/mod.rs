@@ -83,9 +83,10 @@ impl Store {
             .with_context(|| format!("open the database {}", path.display()))?;
         configure(&conn).map_err(|e| explain(e, path))?;
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
-        let manager = SqliteConnectionManager::file(path)
-            .with_flags(write_flags())
-            .with_init(|conn| configure(conn).and_then(|()| conn.pragma_update(None, "query_only", 1)));
+        let manager =
+            SqliteConnectionManager::file(path).with_flags(write_flags()).with_init(|conn| {
+                configure(conn).and_then(|()| conn.pragma_update(None, "query_only", 1))
+            });
         let readers = r2d2::Pool::builder()
             .max_size(READERS)
             .min_idle(Some(0))
@@ -215,10 +216,7 @@ fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Transaction<'c
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn write_flags() -> OpenFlags {

@@ -200,7 +200,8 @@ pub fn stale_customers(
              WHERE open.customer_id = customers.id AND open.call_type = 'daily'
                AND open.status IN ('pending', 'retrying', 'processing'))",
     )?;
-    let ids = statement.query_map(params![payment_status, instant_text(before)], |row| row.get(0))?;
+    let ids =
+        statement.query_map(params![payment_status, instant_text(before)], |row| row.get(0))?;
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
@@ -374,10 +375,8 @@ pub fn expired(
              OR (expires_at IS NULL AND call_type = 'daily' AND scheduled_for < ?2))"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(
-        [instant_text(now), instant_text(now - max_lateness)],
-        item_from_row,
-    )?;
+    let found = statement
+        .query_map([instant_text(now), instant_text(now - max_lateness)], item_from_row)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -1,0 +1,129 @@
+//! `run` and `tick`: the two commands that dial.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::{Global, Settings, output, settings_for_dialing};
+use crate::service::tick::Ticked;
+use crate::service::{Service, run, tick};
+use crate::steps::Context;
+use crate::store::Store;
+use crate::store::files::{DialerLock, Identity, LockAnswer};
+use crate::vapi::{ApiKey, Vapi};
+
+/// One pass for a system cron: scan, dial everything due now, follow what is placed
+#[derive(Args)]
+#[command(after_help = "Example, in a crontab:\n  */15 * * * *  ringonce tick")]
+pub struct TickArgs {
+    /// Print what the pass did as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The service: scan on the cron, dial each call at its own instant, follow, reconcile
+#[derive(Args)]
+pub struct RunArgs {
+    /// Serve the page, the API and the webhook here, e.g. 127.0.0.1:8787
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+}
+
+/// Everything that a dialing process needs, except the lock.
+pub fn service(settings: Settings) -> anyhow::Result<Service> {
+    let Settings { loaded, zones } = settings;
+    let now = loaded.clock.now()?;
+    let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
+    let vapi = &loaded.config.vapi;
+    let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
+    let store = Arc::new(Store::open(&loaded.db, now)?);
+    let opened = Identity::of(&loaded.db)?;
+    let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).context("listen to signals")?;
+    }
+    Ok(Service {
+        cx,
+        provider: Box::new(provider),
+        clock: loaded.clock,
+        opened,
+        stop,
+        halted: Mutex::new(None),
+    })
+}
+
+/// Takes the right to dial, or says who has it.
+pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock, String>> {
+    match DialerLock::take(path, service.clock.now()?)? {
+        LockAnswer::Mine(lock) => Ok(Ok(lock)),
+        LockAnswer::Taken(holder) => Ok(Err(holder)),
+    }
+}
+
+pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
+    let settings = settings_for_dialing(&global.overrides())?;
+    let path = settings.loaded.db.clone();
+    let service = service(settings)?;
+    let _lock = match lock(&service, &path)? {
+        Ok(lock) => lock,
+        Err(holder) => {
+            let why = format!("another dialer is running ({holder}); nothing to do");
+            print(&Ticked { refused: Some(why), ..Ticked::default() }, args.json)?;
+            return Ok(Exit::Done);
+        }
+    };
+    let ticked = tick::tick(&service)?;
+    print(&ticked, args.json)?;
+    Ok(if ticked.shut { Exit::Refused } else { Exit::Done })
+}
+
+fn print(ticked: &Ticked, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(ticked);
+    }
+    output::line(&format!(
+        "queued {}, taken up {}: placed {}, failed {}, skipped {}, in doubt {} ({} ms)",
+        ticked.queued,
+        ticked.processed,
+        ticked.succeeded,
+        ticked.failed,
+        ticked.skipped,
+        ticked.in_doubt,
+        ticked.execution_time_ms
+    ))?;
+    match &ticked.refused {
+        Some(why) => output::line(why),
+        None => Ok(()),
+    }
+}
+
+pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
+    let mut overrides = global.overrides();
+    overrides.listen = args.listen.clone();
+    let settings = settings_for_dialing(&overrides)?;
+    let path = settings.loaded.db.clone();
+    let mut service = service(settings)?;
+    service.cx.recheck_after = chrono::Duration::seconds(30);
+    let _lock = match lock(&service, &path)? {
+        Ok(lock) => lock,
+        Err(holder) => {
+            return Err(CliError::locked(format!("another dialer is running: {holder}")).into());
+        }
+    };
+    log::info!("running on {}", path.display());
+    match run::run(&service, &|| {}) {
+        Ok(()) => {
+            log::info!("stopped");
+            Ok(Exit::Done)
+        }
+        Err(error) => match error.downcast::<run::Refused>() {
+            Ok(refused) => Err(CliError::refused(refused.0).into()),
+            Err(error) => Err(error),
+        },
+    }
+}

@@ -1,0 +1,285 @@
+//! A call of the fake provider. Its whole future is fixed when it is accepted, so what it looks
+//! like at an instant is a pure function. Refuses chance: seed and order decide how it goes.
+
+use std::str::FromStr;
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::demo::roulette::hash;
+use crate::domain::Instant;
+use crate::domain::call::{CallType, Disposition};
+use crate::provider::ProviderCall;
+
+/// What a POST asked for, as far as the fake looks at it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub name: Option<String>,
+    pub external_id: Option<String>,
+    pub number: String,
+    pub assistant_id: String,
+    pub phone_number_id: String,
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    #[serde(default)]
+    pub variables: Map<String, Value>,
+}
+
+impl Order {
+    /// The attempt's tag from the first carrier that has it: metadata, name, external id.
+    pub fn tag(&self) -> Option<&str> {
+        let carried = self.metadata.get("attemptId").and_then(Value::as_str);
+        carried.or(self.name.as_deref()).or(self.external_id.as_deref())
+    }
+
+    /// A text of the metadata; `None` when it is missing or no text.
+    pub fn meta(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).and_then(Value::as_str)
+    }
+
+    /// 1 when the metadata do not say.
+    pub fn attempt_no(&self) -> i64 {
+        self.metadata.get("attemptNo").and_then(Value::as_i64).unwrap_or(1)
+    }
+}
+
+/// One accepted call, with everything that will become of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FakeCall {
+    pub id: String,
+    pub order: Order,
+    pub created_at: Instant,
+    /// How often the phone rings: 0, 1 or (a fault) 2.
+    pub rings: u32,
+    /// When it rings, if it does.
+    pub ring_at: Instant,
+    /// When somebody or something picks up, if it does.
+    pub answered_at: Option<Instant>,
+    pub ended_at: Instant,
+    pub ended_reason: String,
+    /// Cancelled in the queue: it never rang.
+    pub cancelled_at: Option<Instant>,
+    /// The record was deleted; the call went its way.
+    pub deleted: bool,
+}
+
+impl FakeCall {
+    /// Whether it can be cancelled before anything rings.
+    pub fn waits_in_queue(&self, now: Instant) -> bool {
+        now < self.ring_at && now < self.ended_at && self.cancelled_at.is_none()
+    }
+
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.cancelled_at.is_some() || self.ended_at <= now
+    }
+
+    /// What the provider would truthfully tell at this instant.
+    pub fn record(&self, now: Instant, org_id: &str) -> Record {
+        let ended_at = self.cancelled_at.unwrap_or(self.ended_at);
+        let over = self.is_over(now);
+        let answered_at = self.answered_at.filter(|at| *at <= now && self.cancelled_at.is_none());
+        let (status, since) = match answered_at {
+            _ if over => ("ended", ended_at),
+            Some(at) => ("in-progress", at),
+            None if self.rings > 0 && self.ring_at <= now => ("ringing", self.ring_at),
+            None => ("queued", self.created_at),
+        };
+        let talked = answered_at.map_or(0, |at| (ended_at.min(now) - at).num_milliseconds());
+        let reason =
+            if self.cancelled_at.is_some() { "manually-canceled" } else { &self.ended_reason };
+        Record {
+            id: Some(self.id.clone()),
+            org_id: org_id.to_string(),
+            created_at: self.created_at,
+            updated_at: since,
+            status: status.to_string(),
+            ended_reason: over.then(|| reason.to_string()),
+            started_at: answered_at,
+            ended_at: over.then_some(ended_at),
+            // Ten cents a minute, rounded to the hundredth of a cent, told at the end.
+            cost: if over { (talked as f64 / 60_000.0 * 1000.0).round() / 10_000.0 } else { 0.0 },
+            order: self.order.clone(),
+        }
+    }
+}
+
+/// A call as the fake tells it at one instant; faults may have taken things out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// `None` only by a fault.
+    pub id: Option<String>,
+    pub org_id: String,
+    pub created_at: Instant,
+    pub updated_at: Instant,
+    pub status: String,
+    pub ended_reason: Option<String>,
+    pub started_at: Option<Instant>,
+    pub ended_at: Option<Instant>,
+    /// US dollars.
+    pub cost: f64,
+    pub order: Order,
+}
+
+impl Record {
+    /// The same as a careful client understands it; `None` without an id.
+    pub fn to_provider_call(&self) -> Option<ProviderCall> {
+        let order = &self.order;
+        let meta = |name: &str| order.meta(name).map(str::to_string);
+        Some(ProviderCall {
+            id: self.id.clone()?,
+            org_id: Some(self.org_id.clone()),
+            created_at: Some(self.created_at),
+            status: Some(self.status.clone()),
+            ended_reason: self.ended_reason.clone(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            cost: Some(self.cost),
+            customer_number: Some(order.number.clone()),
+            name: order.name.clone(),
+            external_id: order.external_id.clone(),
+            attempt_tag: meta("attemptId"),
+            installation_id: meta("installationId"),
+            seq: order.metadata.get("seq").and_then(Value::as_i64),
+            attempt_no: order.metadata.get("attemptNo").and_then(Value::as_i64),
+            customer_key: meta("customerKey"),
+            call_type: order.meta("callType").and_then(CallType::parse),
+            occasion: meta("occasion"),
+            ..ProviderCall::default()
+        })
+    }
+}
+
+/// How long the stages of a call last.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// From acceptance to the first ring.
+    pub queue: Duration,
+    /// From the first ring to an answer, or to giving up.
+    pub ring: Duration,
+    /// From the answer to the end. Zero: every call is over the instant it is accepted.
+    pub talk: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let seconds = Duration::seconds;
+        Timing { queue: seconds(2), ring: seconds(5), talk: seconds(30) }
+    }
+}
+
+/// How many calls in all go which way: `answered=70,no_answer=15,busy=5,voicemail=10`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mix(Vec<(Disposition, u64)>);
+
+impl Default for Mix {
+    fn default() -> Self {
+        use Disposition::*;
+        Mix(vec![(Answered, 70), (NoAnswer, 15), (Busy, 5), (Voicemail, 10)])
+    }
+}
+
+impl FromStr for Mix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mix, String> {
+        let mut parts = Vec::new();
+        for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+            let known = part.trim().split_once('=').and_then(|(name, weight)| {
+                let disposition = Disposition::parse(name)?;
+                (disposition != Disposition::Unknown).then_some(())?;
+                Some((disposition, weight.parse().ok().filter(|w| *w <= 1_000_000)?))
+            });
+            parts.push(known.ok_or_else(|| {
+                format!("`{part}` is not a disposition and a weight, as in answered=70")
+            })?);
+        }
+        if parts.iter().all(|(_, weight)| *weight == 0) {
+            return Err("the mix names no disposition with a weight".to_string());
+        }
+        Ok(Mix(parts))
+    }
+}
+
+impl Mix {
+    /// The same order with the same seed always goes the same way.
+    pub fn choose(&self, seed: u64, order: &Order) -> Disposition {
+        let occasion = order.meta("occasion").unwrap_or_default();
+        let salt = format!("{} {occasion} {}", order.number, order.attempt_no());
+        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let mut left = hash(seed, &salt) % total.max(1);
+        for (disposition, weight) in &self.0 {
+            if left < *weight {
+                return *disposition;
+            }
+            left -= weight;
+        }
+        Disposition::Answered
+    }
+}
+
+/// The ended reason that stands for a disposition, in the provider's words.
+pub fn ended_reason(disposition: Disposition) -> &'static str {
+    match disposition {
+        Disposition::Answered => "customer-ended-call",
+        Disposition::Voicemail => "voicemail",
+        Disposition::NoAnswer => "customer-did-not-answer",
+        Disposition::Busy => "customer-busy",
+        Disposition::BadNumber => "sip-outbound-unallocated-number",
+        Disposition::NeverDialed => "call.start.error-get-transport",
+        Disposition::Failed | Disposition::Unknown => "pipeline-error-openai-voice-failed",
+    }
+}
+
+/// Writes a call's whole future. `delay` is time in the queue on top of the usual.
+pub fn plan(
+    id: String,
+    order: Order,
+    now: Instant,
+    delay: Duration,
+    timing: &Timing,
+    goes: Disposition,
+) -> FakeCall {
+    let at_once = timing.talk.is_zero();
+    let scaled = |duration: Duration| if at_once { Duration::zero() } else { duration };
+    let rings = !matches!(goes, Disposition::NeverDialed | Disposition::BadNumber);
+    let ring_at = now + delay + scaled(timing.queue);
+    let picked_up = ring_at + scaled(timing.ring);
+    let talks = matches!(
+        goes,
+        Disposition::Answered | Disposition::Voicemail | Disposition::Failed | Disposition::Unknown
+    );
+    let ended_at = match goes {
+        Disposition::NeverDialed => now,
+        Disposition::BadNumber => ring_at,
+        Disposition::Busy => (ring_at + scaled(Duration::seconds(1))).min(picked_up),
+        Disposition::NoAnswer => picked_up,
+        _ => picked_up + timing.talk,
+    };
+    FakeCall {
+        id,
+        order,
+        created_at: now,
+        rings: u32::from(rings),
+        ring_at,
+        answered_at: talks.then_some(picked_up),
+        ended_at,
+        ended_reason: ended_reason(goes).to_string(),
+        cancelled_at: None,
+        deleted: false,
+    }
+}
+
+/// An id like the real ones: a UUIDv7 whose time is the creation. Unique by its count.
+pub fn call_id(seed: u64, count: u64, at: Instant) -> String {
+    let millis = at.timestamp_millis().max(0) as u64 & 0xffff_ffff_ffff;
+    let noise = hash(seed, &count.to_string());
+    format!(
+        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
+        millis >> 16,
+        millis & 0xffff,
+        noise >> 52,
+        0x8000 | (noise >> 32) & 0x3fff,
+        ((noise & 0xffff) << 32) | (count & 0xffff_ffff),
+    )
+}

@@ -1,0 +1,144 @@
+//! `ringonce fake-vapi`: the fake provider as a command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, bail};
+use chrono::Duration;
+
+use crate::clock::{self, Clock};
+use crate::demo::calls::{Mix, Timing};
+use crate::demo::core::{FakeCore, Setup};
+use crate::demo::fake::{FakeVapi, is_loopback};
+use crate::demo::faults::{Fault, FaultKind, Faults, Takes};
+use crate::demo::journal::Journal;
+
+/// A provider on loopback that calls nobody, for demos and tests. It can go wrong in every way
+/// that a real one can, and keeps a journal of what would have rung.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FakeOptions {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8788", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// File to which every POST and every ring is appended, one JSON object a line. Read at the
+    /// start, so the fake goes on where it stopped.
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// The only key that is accepted. Without it any key is.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The organisation that owns all calls.
+    #[arg(long, value_name = "UUID", default_value = "0b8c1f6e-2d47-4a3b-9f10-6f2f6f1c9a01")]
+    pub org: String,
+    /// Decides, with each number, how calls go; the same seed always gives the same.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seconds in the provider's queue before it rings.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    pub queue_seconds: f64,
+    /// Seconds of ringing until somebody answers, or until nobody did.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub ring_seconds: f64,
+    /// Seconds of talking; 0 ends every call the instant it is accepted.
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub call_seconds: f64,
+    /// How calls go, by weight: answered, voicemail, no_answer, busy, bad_number, never_dialed,
+    /// failed.
+    #[arg(
+        long,
+        default_value = "answered=70,no_answer=15,busy=5,voicemail=10",
+        value_name = "MIX"
+    )]
+    pub mix: Mix,
+    /// Calls at once before a reply says concurrencyBlocked.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub concurrency: usize,
+    /// A fault: NAME[=VALUE][:every=N][:first=N][:share=0.1][:tag=TEXT]. May be given several
+    /// times; all conditions of one fault must hold.
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+    /// Names every fault and stops.
+    #[arg(long)]
+    pub list_faults: bool,
+}
+
+impl FakeOptions {
+    /// What the core is told. An error when a duration is no duration.
+    pub fn setup(&self) -> anyhow::Result<Setup> {
+        let span = |name: &str, seconds: f64| {
+            if !(0.0..=1e7).contains(&seconds) {
+                bail!("--{name} wants seconds from 0 to 10000000, not {seconds}");
+            }
+            Ok(Duration::milliseconds((seconds * 1000.0) as i64))
+        };
+        Ok(Setup {
+            org_id: self.org.clone(),
+            seed: self.seed,
+            timing: Timing {
+                queue: span("queue-seconds", self.queue_seconds)?,
+                ring: span("ring-seconds", self.ring_seconds)?,
+                talk: span("call-seconds", self.call_seconds)?,
+            },
+            mix: self.mix.clone(),
+            concurrency_limit: self.concurrency,
+            faults: Faults(self.faults.clone()),
+            ..Setup::default()
+        })
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. Prints one line, `listening on http://…`, when it is ready.
+pub fn run(options: FakeOptions, clock: Clock) -> anyhow::Result<()> {
+    if options.list_faults {
+        anstream::print!("{}", fault_list());
+        return Ok(());
+    }
+    if !is_loopback(options.listen.ip()) {
+        bail!(
+            "the fake provider listens on loopback only, not on {}; use 127.0.0.1 or [::1]",
+            options.listen
+        );
+    }
+    let setup = options.setup()?;
+    let journal = match &options.journal {
+        Some(path) => Journal::open(path)
+            .with_context(|| format!("cannot open the journal {}", path.display()))?,
+        None => Journal::default(),
+    };
+    // A clock file that is being rewritten may be unreadable for a moment: the last time stands.
+    let last = std::sync::Mutex::new(clock.now()?);
+    let now = Arc::new(move || {
+        let mut last = last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *last = clock.now().unwrap_or(*last);
+        *last
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot watch signals")?;
+    }
+    let core = FakeCore::new(setup, journal);
+    let mut fake = FakeVapi::start(options.listen, core, now, options.key.clone())
+        .with_context(|| format!("cannot listen on {}; give another --listen", options.listen))?;
+    anstream::println!("listening on {}", fake.base_url());
+    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        clock::pause(std::time::Duration::from_millis(50));
+    }
+    fake.stop();
+    Ok(())
+}
+
+/// One line for each fault.
+pub fn fault_list() -> String {
+    let mut list = String::new();
+    for kind in FaultKind::ALL {
+        let default = match kind.takes() {
+            Takes::Nothing => String::new(),
+            Takes::Number(default) => format!(" [default: {default}]"),
+            Takes::Text(default) => format!(" [default: {default}]"),
+        };
+        list.push_str(&format!("{:<20} {}{default}\n", kind.name(), kind.help()));
+    }
+    list
+}

@@ -1,0 +1,278 @@
+//! The fake provider over real HTTP on loopback. Refuses every other address: it must never be
+//! mistaken for the real one, and its control paths have no key.
+//!
+//! Beside the provider's own paths it has, without a key, for scripts:
+//! - `GET /__faults`, `POST /__faults` with a JSON array of text forms: replaces the faults;
+//! - `GET /__journal`: all entries; `GET /__rings`: rings, duplicates, repeated POSTs;
+//! - `POST /__advance` with `{"seconds": 90}`: moves the fake's own clock on, for good.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::demo::core::FakeCore;
+use crate::demo::faults::Faults;
+use crate::demo::journal::{Entry, Ring};
+use crate::demo::told::{Asked, Told, refused};
+use crate::demo::wire;
+use crate::domain::Instant;
+use crate::web::delivery::Response;
+use crate::web::http::Request;
+use crate::web::listener::{Limits, Listener, Serving};
+
+/// Where the fake gets its time from; it must not jump back.
+pub type FakeClock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// A fake provider at work. Stops when it is dropped.
+pub struct FakeVapi {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    serving: Serving,
+    ticker: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What the connections share.
+struct Desk {
+    core: Mutex<FakeCore>,
+    clock: FakeClock,
+    /// How far `/__advance` has moved the clock, in milliseconds.
+    ahead: AtomicI64,
+    /// `None`: any key will do, but there must be one.
+    key: Option<String>,
+}
+
+impl FakeVapi {
+    /// Starts to answer. `key`: the only key that is accepted; `None` accepts any.
+    pub fn start(
+        address: SocketAddr,
+        core: FakeCore,
+        clock: FakeClock,
+        key: Option<String>,
+    ) -> io::Result<FakeVapi> {
+        if !is_loopback(address.ip()) {
+            let what = format!("the fake provider listens on loopback only, not on {address}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let listener = Listener::bind(address)?;
+        let address = listener.local_addr()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let desk = Arc::new(Desk { core: Mutex::new(core), clock, ahead: AtomicI64::new(0), key });
+        let handler = {
+            let desk = Arc::clone(&desk);
+            Arc::new(move |request: Request| desk.answer(&request))
+        };
+        let limits =
+            Limits { answer_deadline: wire::SLOWEST, body_bytes: 1024 * 1024, ..Limits::default() };
+        let serving = listener.serve(handler, limits, Arc::clone(&stop))?;
+        let ticker = Builder::new().name("fake-vapi".to_string()).spawn({
+            let (desk, stop) = (Arc::clone(&desk), Arc::clone(&stop));
+            move || desk.tick_until(&stop)
+        })?;
+        Ok(FakeVapi { address, desk, serving, ticker: Some(ticker), stop })
+    }
+
+    /// A fake on a free port of 127.0.0.1 that takes any key.
+    pub fn on_free_port(core: FakeCore, clock: FakeClock) -> io::Result<FakeVapi> {
+        FakeVapi::start(SocketAddr::from(([127, 0, 0, 1], 0)), core, clock, None)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What goes into the client's configuration.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        self.desk.core().set_faults(faults);
+    }
+
+    pub fn journal(&self) -> Vec<Entry> {
+        self.desk.current_core().journal().to_vec()
+    }
+
+    /// Everything that rang or is about to, whatever the client was told.
+    pub fn rings(&self) -> Vec<Ring> {
+        self.desk.current_core().rings()
+    }
+
+    /// How many rings were too many; see `journal::duplicates`.
+    pub fn duplicates(&self) -> usize {
+        self.desk.current_core().duplicates()
+    }
+
+    /// POSTs beyond one for the same tag.
+    pub fn repeated_posts(&self) -> usize {
+        self.desk.core().repeated_posts()
+    }
+
+    /// Moves the fake's own clock on, for good.
+    pub fn advance(&self, by: chrono::Duration) {
+        self.desk.ahead.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.serving.stop();
+        if let Some(ticker) = self.ticker.take() {
+            // A panic has ended it, which is what is asked for here.
+            let _ = ticker.join();
+        }
+    }
+}
+
+impl Drop for FakeVapi {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether only this machine can reach the address.
+pub fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+impl Desk {
+    fn core(&self) -> MutexGuard<'_, FakeCore> {
+        // A handler that panicked has written its journal line or has not; both are whole states.
+        self.core.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The core, brought up to this instant.
+    fn current_core(&self) -> MutexGuard<'_, FakeCore> {
+        let mut core = self.core();
+        core.advance(self.now());
+        core
+    }
+
+    fn now(&self) -> Instant {
+        let ahead = chrono::Duration::milliseconds(self.ahead.load(Ordering::SeqCst));
+        (self.clock)() + ahead
+    }
+
+    /// Keeps the journal current while nobody asks anything.
+    fn tick_until(&self, stop: &AtomicBool) {
+        while !stop.load(Ordering::SeqCst) {
+            drop(self.current_core());
+            clock::pause(Duration::from_millis(50));
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let path = request.path.as_str();
+        if path.starts_with("/__") {
+            return self.control(request);
+        }
+        let id = path.strip_prefix("/call/").filter(|id| !id.is_empty() && !id.contains('/'));
+        match (request.method.as_str(), path, id) {
+            ("POST", "/call", _) => self.post(request),
+            ("GET", "/call", _) => self.list(request),
+            ("GET", _, Some(id)) => {
+                let told = self.with_core(|core, now| core.get(id, self.knows(request), now));
+                finish(told, path, |record| Response::json(200, &wire::call_json(&record)))
+            }
+            ("DELETE", _, Some(id)) => {
+                let told = self.with_core(|core, now| core.delete(id, self.knows(request), now));
+                finish(told, path, |record| Response::json(200, &wire::call_json(&record)))
+            }
+            _ => wire::reply_response(&refused(404), path),
+        }
+    }
+
+    /// The clock is read under the lock, so that time does not run backwards between two calls.
+    fn with_core<T>(&self, act: impl FnOnce(&mut FakeCore, Instant) -> T) -> T {
+        let mut core = self.core();
+        let now = self.now();
+        act(&mut core, now)
+    }
+
+    fn post(&self, request: &Request) -> Response {
+        let asked = Asked {
+            order: wire::read_order(request.header("content-type"), &request.body),
+            authorized: self.knows(request),
+            client_port: Some(request.peer.port()),
+        };
+        let told = self.with_core(|core, now| core.post(asked, now));
+        finish(told, &request.path, |placed| wire::placed_response(&placed))
+    }
+
+    fn list(&self, request: &Request) -> Response {
+        let query = match wire::read_query(&request.query) {
+            Ok(query) => query,
+            Err(refusal) => return wire::refusal_response(&refusal),
+        };
+        let told = self.with_core(|core, now| core.list(&query, self.knows(request), now));
+        finish(told, &request.path, |rows| {
+            let rows: Vec<Value> = rows.iter().map(wire::call_json).collect();
+            Response::json(200, &Value::Array(rows))
+        })
+    }
+
+    /// Whether the request carries the key.
+    fn knows(&self, request: &Request) -> bool {
+        let sent = request.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
+        match (&self.key, sent) {
+            (_, None | Some("")) => false,
+            (None, Some(_)) => true,
+            (Some(key), Some(sent)) => key == sent,
+        }
+    }
+
+    fn control(&self, request: &Request) -> Response {
+        let body = || serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/__faults") => Response::json(200, &json!(self.core().faults())),
+            ("POST", "/__faults") => match serde_json::from_value::<Faults>(body()) {
+                Ok(faults) => {
+                    self.core().set_faults(faults);
+                    Response::json(200, &json!(self.core().faults()))
+                }
+                Err(error) => Response::text(400, &error.to_string()),
+            },
+            ("GET", "/__journal") => Response::json(200, &json!(self.current_core().journal())),
+            ("GET", "/__rings") => {
+                let core = self.current_core();
+                let (rings, duplicates) = (core.rings(), core.duplicates());
+                let repeated = core.repeated_posts();
+                let told =
+                    json!({"rings": rings, "duplicates": duplicates, "repeated_posts": repeated});
+                Response::json(200, &told)
+            }
+            ("POST", "/__advance") => match body()["seconds"].as_f64().filter(|s| s.abs() < 1e9) {
+                Some(seconds) => {
+                    self.ahead.fetch_add((seconds * 1000.0) as i64, Ordering::SeqCst);
+                    drop(self.current_core());
+                    Response::json(200, &json!({"now": self.now()}))
+                }
+                None => Response::text(400, "a body like {\"seconds\": 90} is needed"),
+            },
+            _ => Response::text(404, "no such control path"),
+        }
+    }
+}
+
+/// The answer with its date, after its delay.
+fn finish<T>(told: Told<T>, path: &str, render: impl FnOnce(T) -> Response) -> Response {
+    let response = match told.what {
+        Ok(what) => render(what),
+        Err(reply) => wire::reply_response(&reply, path),
+    };
+    if !told.latency.is_zero() {
+        clock::pause(told.latency);
+    }
+    match told.date {
+        Some(date) => {
+            response.with_header("Date", &date.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        }
+        None => response,
+    }
+}

@@ -1,0 +1,156 @@
+//! What the fake tells about its calls when it is asked: lists, single calls, deletions. The
+//! faults are in what is told, never in what is kept.
+
+use chrono::Duration;
+
+use crate::demo::calls::{FakeCall, Record};
+use crate::demo::core::FakeCore;
+use crate::demo::faults::{FaultKind, On};
+use crate::demo::journal::{Entry, Event};
+use crate::demo::roulette::{Striking, hash, unit};
+use crate::demo::told::{Query, Reply, Told, refused, tell};
+use crate::domain::Instant;
+
+impl FakeCore {
+    /// `GET /call`
+    pub fn list(&mut self, query: &Query, authorized: bool, now: Instant) -> Told<Vec<Record>> {
+        use FaultKind::*;
+        self.advance(now);
+        let striking = self.roulette.strike(On::List, None);
+        let refused_with = |kind| striking.get(kind).map(|fault| refused(fault.status()));
+        let failed = refused_with(Down)
+            .or((!authorized).then(|| refused(401)))
+            .or(refused_with(ListStatus))
+            .or(striking.has(ListCut).then_some(Reply::Cut));
+        self.write_read(Event::List, None, &striking, now);
+        let what = failed.map_or_else(|| Ok(self.page(query, &striking, now)), Err);
+        tell(what, &striking, now)
+    }
+
+    /// Newest first, as the real one; then what the faults make of it.
+    fn page(&self, query: &Query, striking: &Striking, now: Instant) -> Vec<Record> {
+        use FaultKind::*;
+        let span = |kind| striking.get(kind).map_or(Duration::zero(), |fault| fault.span());
+        let as_of = now - span(ListStale);
+        let newest = as_of - span(ListLag);
+        let limit = if striking.has(ListIgnoresLimit) { 100 } else { query.limit };
+        let start = match query.from.or(query.after) {
+            Some(from) if self.sorted => self.calls.partition_point(|c| c.created_at < from),
+            _ => 0,
+        };
+        let mut chosen: Vec<&FakeCall> = self.calls[start..]
+            .iter()
+            .filter(|call| !call.deleted && call.created_at <= newest)
+            .filter(|call| query.takes(call.created_at))
+            .collect();
+        if striking.has(ListEmpty) {
+            chosen.clear();
+        }
+        chosen.reverse();
+        // Stable: calls of the same millisecond stay in reverse order of acceptance.
+        chosen.sort_by_key(|call| std::cmp::Reverse(call.created_at));
+        let told = chosen.into_iter().filter_map(|call| self.told(call, striking, as_of));
+        let mut rows: Vec<Record> = told.take(limit).collect();
+        if striking.has(ListUnsorted) {
+            rows.sort_by_key(|row| hash(self.setup.seed, row.id.as_deref().unwrap_or_default()));
+        }
+        if striking.has(ListRepeats) {
+            rows = rows.iter().flat_map(|row| [row.clone(), row.clone()]).take(limit).collect();
+        }
+        rows
+    }
+
+    /// The call as it is told; `None` when a fault hides it.
+    fn told(&self, call: &FakeCall, striking: &Striking, now: Instant) -> Option<Record> {
+        let row_fault = |kind| striking.get(kind).filter(|fault| fault.concerns(call.order.tag()));
+        if let Some(fault) = row_fault(FaultKind::DropsRows)
+            && unit(hash(self.setup.seed, &call.id)) < fault.number()
+        {
+            return None;
+        }
+        let mut record = call.record(now, &self.setup.org_id);
+        if let Some(fault) = row_fault(FaultKind::OtherOrg) {
+            record.org_id = fault.text().to_string();
+        }
+        if let Some(fault) = row_fault(FaultKind::Strips) {
+            let strips = |carrier: &str| fault.text() == carrier || fault.text() == "all";
+            if strips("metadata") {
+                record.order.metadata.clear();
+            }
+            if strips("name") {
+                record.order.name = None;
+            }
+            if strips("external-id") {
+                record.order.external_id = None;
+            }
+        }
+        Some(record)
+    }
+
+    /// `GET /call/{id}`
+    pub fn get(&mut self, id: &str, authorized: bool, now: Instant) -> Told<Record> {
+        use FaultKind::*;
+        self.advance(now);
+        let call = self.by_id.get(id).map(|index| self.calls[*index].clone());
+        let tag = call.as_ref().and_then(|call| call.order.tag());
+        let striking = self.roulette.strike(On::Get, tag);
+        self.write_read(Event::Get, Some(id), &striking, now);
+        let refused_with = |kind| striking.get(kind).map(|fault| refused(fault.status()));
+        let failed =
+            refused_with(Down).or((!authorized).then(|| refused(401))).or(refused_with(GetStatus));
+        let lag = striking.get(Get404).map_or(Duration::zero(), |fault| fault.span());
+        let found = call
+            .filter(|call| !call.deleted && call.created_at + lag <= now)
+            .and_then(|call| self.told(&call, &striking, now));
+        let what = match (failed, found) {
+            (Some(reply), _) => Err(reply),
+            (None, None) => Err(refused(404)),
+            (None, Some(mut record)) => {
+                if striking.has(StatusBackwards) {
+                    record.status = "queued".to_string();
+                    record.ended_reason = None;
+                    record.ended_at = None;
+                    record.started_at = None;
+                }
+                Ok(record)
+            }
+        };
+        tell(what, &striking, now)
+    }
+
+    /// `DELETE /call/{id}`: a call in the queue is cancelled and never rings; of any other only
+    /// the record goes.
+    pub fn delete(&mut self, id: &str, authorized: bool, now: Instant) -> Told<Record> {
+        self.advance(now);
+        let striking = Striking::default();
+        let index = self.by_id.get(id).copied().filter(|index| !self.calls[*index].deleted);
+        let what = match index {
+            _ if !authorized => Err(refused(401)),
+            None => Err(refused(404)),
+            Some(index) => {
+                let cancels = self.calls[index].waits_in_queue(now);
+                let event = if cancels { Event::Cancel } else { Event::Delete };
+                let entry = Entry::new(now, event).about_call(&self.calls[index]);
+                if !self.journal.add(entry) {
+                    return tell(Err(refused(503)), &striking, now);
+                }
+                let call = &mut self.calls[index];
+                if cancels {
+                    call.cancelled_at = Some(now);
+                } else {
+                    call.deleted = true;
+                }
+                Ok(call.record(now, &self.setup.org_id))
+            }
+        };
+        tell(what, &striking, now)
+    }
+
+    fn write_read(&mut self, event: Event, id: Option<&str>, striking: &Striking, now: Instant) {
+        let mut entry = Entry::new(now, event);
+        entry.call_id = id.map(str::to_string);
+        entry.fault = striking.text();
+        // A read makes nothing ring, so a line that cannot be written hides nothing.
+        let _ = self.journal.add(entry);
+    }
+}
