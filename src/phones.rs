@@ -65,7 +65,7 @@ pub fn e164(text: &str) -> Option<String> {
 
 /// ISO 3166 code of the country that an E.164 number belongs to; `None` for an invalid number and
 /// for one that belongs to no country.
-pub fn country(e164: &str) -> Option<String> {
+pub fn country_of(e164: &str) -> Option<String> {
     let number = PHONE_NUMBER_UTIL.parse(e164, None).ok()?;
     let region = number.is_valid().then(|| number.get_region_code())??;
     // 001 stands for satellites and other numbers of no country.
@@ -291,7 +291,7 @@ mod tests {
             ("+15555550101", None),
             ("nobody", None),
         ] {
-            assert_eq!(country(number).as_deref(), expected, "{number}");
+            assert_eq!(country_of(number).as_deref(), expected, "{number}");
         }
     }
 

@@ -162,6 +162,12 @@ pub fn by_id(conn: &Connection, id: i64) -> anyhow::Result<Option<Customer>> {
     Ok(select(conn, "id = ?1", params![id], 1)?.pop())
 }
 
+/// The id behind a stable key.
+pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT id FROM customers WHERE key = ?1")?;
+    Ok(statement.query_one([key], |row| row.get(0)).optional()?)
+}
+
 /// Customers after the id `after`, in the order of ids, at most `limit`.
 pub fn list(
     conn: &Connection,
