@@ -7,7 +7,10 @@
 mod people;
 mod world;
 
+mod arming;
+mod clocks;
 mod d1_one_item_and_one_live_attempt_per_occasion;
+mod d5_doubt;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;
