@@ -11,6 +11,8 @@ mod arming;
 mod clocks;
 mod d1_one_item_and_one_live_attempt_per_occasion;
 mod d5_doubt;
+mod d7_events;
+mod halting;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;
