@@ -8,6 +8,7 @@ mod people;
 mod world;
 
 mod d1_one_item_and_one_live_attempt_per_occasion;
+mod d2_one_dialer_per_file_and_one_worker_per_item;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;
