@@ -359,6 +359,7 @@ impl<'s> Dialer<'s> {
     fn tell_left(&self, done: Passed) -> anyhow::Result<Passed> {
         let reason = match &done.shut {
             Some(why) if why.starts_with("the breaker") => Reason::Breaker,
+            Some(why) if why.starts_with("paused by") => Reason::Paused,
             Some(_) => Reason::Held,
             None if done.no_line => Reason::NoLine,
             None => return Ok(done),
