@@ -17,6 +17,9 @@ mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod defects;
 mod failures;
 
+// When a call is due, and the whole of it over days.
+mod schedule_rules;
+
 // The fake provider is trusted only as far as these.
 mod fake_faults;
 mod fake_vapi;
