@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::provider::Provider;
-use ringonce::service::dialer::{self, Dialer, Patience};
+use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::record;
 use ringonce::steps::scan;
@@ -112,8 +113,8 @@ fn our_one_by_one() -> anyhow::Result<f64> {
         let mut calls = 0;
         loop {
             let reading = clock.read()?;
-            let mut new_id = || dialer::new_id(reading.now);
-            let claimed = dial::claim(&cx, &mut pass, 1, reading.now, &mut new_id)?;
+            let mut next_id = || new_id(reading.now);
+            let claimed = dial::claim(&cx, &mut pass, 1, reading.now, &mut next_id)?;
             let Some(intent) = claimed.intents.into_iter().next() else { return Ok(calls) };
             let reply = dial::place(&AtOnce, &intent, &reading, &|| clock.read().ok());
             record::record(&cx, &intent, &reply, clock.now()?)?;

@@ -66,7 +66,8 @@ pub fn fill(path: &Path, crowd: Crowd, now: Instant) -> anyhow::Result<()> {
             let next = if number < crowd.due {
                 crowd.due_from + crowd.due_every * i32::try_from(number)?
             } else {
-                now + chrono::Duration::days(1) + chrono::Duration::seconds((number % 200_000) as i64)
+                now + chrono::Duration::days(1)
+                    + chrono::Duration::seconds((number % 200_000) as i64)
             };
             insert.execute(params![
                 format!("bench-{number}"),

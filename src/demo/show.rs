@@ -21,7 +21,6 @@ use crate::service::Service;
 use crate::service::tick::{self, Ticked};
 use crate::steps::Context;
 use crate::steps::import::{self, Options};
-use crate::steps::import_report::Outcome;
 use crate::store::files::{DialerLock, Identity, LockAnswer};
 use crate::store::{Store, do_not_call};
 use crate::vapi::{ApiKey, Vapi};
@@ -144,11 +143,12 @@ impl World {
         write(&path, &people::csv(&self.people, self.begins, wanted))?;
         let now = self.now();
         let store = Store::open(&self.db_path(), now)?;
-        let report =
-            import::import(&store, &self.zones, &path, Options::default(), now, &mut |_| {})?;
-        if report.outcome != Outcome::Applied {
-            bail!("{name} was refused: {:?}", report.problems.first());
+        let checked =
+            import::check(&store, &self.zones, &path, Options::default(), now, &mut |_| {})?;
+        if !checked.may_apply() {
+            bail!("{name} was refused: {:?}", checked.into_report().problems.first());
         }
+        checked.apply(&store, &self.zones, now, &mut |_| {})?;
         Ok(())
     }
 
