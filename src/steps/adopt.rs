@@ -81,6 +81,11 @@ fn parse_tag(tag: &str) -> Option<(CallType, &str)> {
     (id.len() == 36 && uuid::Uuid::parse_str(id).is_ok()).then_some((*call_type, id))
 }
 
+/// Whether a text has the form of our tags.
+pub fn is_tag(text: &str) -> bool {
+    parse_tag(text).is_some()
+}
+
 fn foreign(sweep: &Sweep, call: &ProviderCall, id: &str) -> Option<String> {
     let is_later =
         sweep.dialing_since.is_some_and(|since| since < begun(call, id).unwrap_or(since));
