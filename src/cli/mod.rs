@@ -1,6 +1,7 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod audit;
 mod check;
 mod completions;
 pub mod customers;
@@ -8,7 +9,9 @@ mod customers_fields;
 mod customers_import;
 mod customers_show;
 pub mod dialing;
+mod erase;
 pub mod exit;
+mod files;
 mod init;
 pub mod output;
 mod startup;
@@ -70,6 +73,10 @@ pub enum Command {
     Tick(dialing::TickArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Audit(audit::AuditArgs),
+    Backup(files::BackupArgs),
+    Snapshot(files::SnapshotArgs),
+    Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
@@ -81,7 +88,8 @@ impl Command {
     fn outlives_its_reader(&self) -> bool {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) => true,
+            Command::Customers(_) | Command::Backup(_) | Command::Snapshot(_) => true,
+            Command::Audit(_) | Command::Verify(_) => false,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -102,6 +110,10 @@ impl Command {
             Command::Tick(args) => dialing::tick(global, &args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Audit(args) => audit::run(global, &args),
+            Command::Backup(args) => files::run_backup(global, &args),
+            Command::Snapshot(args) => files::run_snapshot(global, &args),
+            Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
