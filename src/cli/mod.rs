@@ -1,6 +1,7 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod audit;
 mod check;
 mod completions;
 pub mod customers;
@@ -10,7 +11,9 @@ mod customers_show;
 mod demo;
 pub mod dialing;
 mod doubts;
+mod erase;
 pub mod exit;
+mod files;
 mod init;
 pub mod output;
 mod pauses;
@@ -74,6 +77,10 @@ pub enum Command {
     Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Audit(audit::AuditArgs),
+    Backup(files::BackupArgs),
+    Snapshot(files::SnapshotArgs),
+    Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
     Attempts(doubts::AttemptsArgs),
     Pause(pauses::PauseArgs),
@@ -94,6 +101,8 @@ impl Command {
             Command::Customers(_) => true,
             Command::Attempts(_) | Command::Pause(_) | Command::Resume(_) => true,
             Command::Reconcile(_) | Command::Adopt(_) => true,
+            Command::Customers(_) | Command::Backup(_) | Command::Snapshot(_) => true,
+            Command::Audit(_) | Command::Verify(_) => false,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -115,6 +124,10 @@ impl Command {
             Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Audit(args) => audit::run(global, &args),
+            Command::Backup(args) => files::run_backup(global, &args),
+            Command::Snapshot(args) => files::run_snapshot(global, &args),
+            Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
             Command::Attempts(args) => doubts::attempts(global, &args),
             Command::Pause(args) => pauses::pause(global, &args),

@@ -2,10 +2,14 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod adopt;
+pub mod audit;
+pub mod audit_calendar;
+pub mod audit_calls;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
 pub mod entry_text;
+pub mod erase;
 pub mod events;
 pub mod follow;
 pub mod gather;

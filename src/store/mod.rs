@@ -5,11 +5,14 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod audit;
+pub mod backup;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod erase;
 pub mod events;
 pub mod facts;
 pub mod files;
@@ -23,6 +26,8 @@ pub mod queue;
 pub mod rows;
 pub mod second;
 pub mod tally;
+pub mod snapshot;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
