@@ -19,6 +19,7 @@ pub mod numbers;
 pub mod opt_out;
 pub mod reconcile;
 pub mod record;
+pub mod reschedule;
 pub mod scan;
 pub mod settle;
 
