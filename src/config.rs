@@ -310,7 +310,7 @@ impl Default for Dialing {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Breaker { failure_share: 0.5, sample: 20, probe_after_minutes: 5 }
+        Breaker { failure_share: 0.5, sample: 10, probe_after_minutes: 5 }
     }
 }
 

@@ -108,8 +108,10 @@ pub enum Refusal {
     Stale,
     /// The provider turned this customer's number down.
     Number,
-    /// The provider would turn everybody down (401, 402, 403, 404, daily limit of our number).
+    /// The provider would turn everybody down (401, 402, 403, 404).
     Everybody,
+    /// Our own number has used its daily limit: no more calls from it until the UTC day is over.
+    OurNumber,
     /// Too many requests; the occasion is not consumed.
     RateLimited { retry_after_secs: Option<u64> },
     /// Any other 4xx in the provider's own JSON shape.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
+use crate::domain::Instant;
 use crate::provider::Provider;
 use crate::steps::Context;
 use crate::store::files::Identity;
@@ -45,4 +46,11 @@ impl Service {
     pub fn halted(&self) -> Option<String> {
         self.halted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
+}
+
+/// A UUIDv7 whose time is `now`.
+pub fn new_id(now: Instant) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+    uuid::Uuid::new_v7(stamp).to_string()
 }

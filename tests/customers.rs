@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use ringonce::domain::customer::{CallStatus, Customer};
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::steps::customers::{pause, resume};
-use ringonce::steps::import::{Options, import};
+use ringonce::steps::import::{Options, check};
 use ringonce::steps::import_file::Unusable;
 use ringonce::steps::import_report::{Outcome, Report};
 use ringonce::store::Store;
@@ -38,7 +38,12 @@ impl World {
     }
 
     fn try_import(&self, path: &Path, options: Options<'_>) -> anyhow::Result<Report> {
-        import(&self.store, &self.zones, path, options, self.now, &mut |_| {})
+        let (store, zones, now) = (&self.store, &self.zones, self.now);
+        let checked = check(store, zones, path, options, now, &mut |_| {})?;
+        match checked.may_apply() {
+            true => checked.apply(store, zones, now, &mut |_| {}),
+            false => Ok(checked.into_report()),
+        }
     }
 
     fn import(&self, bytes: impl AsRef<[u8]>) -> Report {
@@ -219,7 +224,7 @@ fn a_number_that_cannot_be_dialed_is_kept_whatever_the_file_claims() {
     let world = World::new();
     let report = world.import(
         "phone,timezone,phone_validated,external_id\n\
-         +15555550101,America/New_York,true,a\n\
+         +1212555010,America/New_York,true,a\n\
          +12125550102,America/New_York,false,b\n\
          +12125550103,America/New_York,,c\n",
     );
@@ -353,4 +358,16 @@ fn the_journal_tells_of_an_import_without_personal_data() {
     let text = serde_json::to_string(&lines).unwrap();
     assert!(text.contains("0 new, 1 changed, 2 unchanged, 0 bad") && text.contains("customer:1"));
     assert!(!text.contains("Secret") && !text.contains("0199"), "{text}");
+}
+
+#[test]
+fn a_file_that_changes_between_its_two_readings_is_not_imported() {
+    let world = World::new();
+    let path = world.file(THREE);
+    let (zones, now) = (&world.zones, world.now);
+    let checked = check(&world.store, zones, &path, Options::default(), now, &mut |_| {}).unwrap();
+    world.file(THREE.replace("Ada", "Bea"));
+    let error = checked.apply(&world.store, zones, now, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("changed while it was read"), "{error}");
+    assert_eq!(world.customers(), []);
 }

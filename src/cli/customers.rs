@@ -1,5 +1,7 @@
 //! `ringonce customers …`: who is called, where they live, and when they want to be called.
 
+use std::path::Path;
+
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
@@ -15,7 +17,7 @@ use crate::domain::fields::shown;
 use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
 use crate::steps::entry_text::Reader;
 use crate::store::customers::{Found, find, matching};
-use crate::store::{Conn, Store};
+use crate::store::{Conn, Store, StoreError};
 use crate::zones::Zones;
 
 /// Who acts, in the journal.
@@ -79,33 +81,40 @@ pub struct ReasonArgs {
     reason: String,
 }
 
-/// What a command on customers works with.
+/// What a command on customers works with. Each opens the database itself, after its arguments
+/// proved to be right: bad input leaves no new file behind.
 pub struct Cx<'a> {
-    pub store: &'a Store,
+    pub db: &'a Path,
     pub zones: &'a Zones,
     pub now: Instant,
 }
 
-/// Opens what the command needs and runs it. What only looks never creates or changes a file.
+impl Cx<'_> {
+    /// Opens to read; changes nothing.
+    pub fn look(&self) -> anyhow::Result<Store> {
+        Store::look(self.db)
+    }
+
+    /// Opens a database that is there to write.
+    pub fn edit(&self) -> anyhow::Result<Store> {
+        match self.db.exists() {
+            true => self.create(),
+            false => Err(StoreError::Missing(self.db.to_path_buf()).into()),
+        }
+    }
+
+    /// Opens to write; creates a database that is not there.
+    pub fn create(&self) -> anyhow::Result<Store> {
+        Store::open(self.db, self.now)
+    }
+}
+
+/// Runs one command with the configuration's database, zones and clock.
 pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
     let now = settings.loaded.clock.now()?;
-    let path = &settings.loaded.db;
-    let store = match &args.command {
-        CustomersCommand::List(args) if !args.reveals() => Store::look(path)?,
-        CustomersCommand::Show(args) if !args.reveals() => Store::look(path)?,
-        CustomersCommand::Import(args) if args.only_looks() => match path.exists() {
-            true => Store::look(path)?,
-            false => Store::in_memory(now)?,
-        },
-        _ => Store::open(path, now)?,
-    };
-    run_in(&Cx { store: &store, zones: &settings.zones, now }, &args.command)
-}
-
-/// Runs one command on an open database.
-pub fn run_in(cx: &Cx<'_>, command: &CustomersCommand) -> anyhow::Result<Exit> {
-    match command {
+    let cx = &Cx { db: &settings.loaded.db, zones: &settings.zones, now };
+    match &args.command {
         CustomersCommand::Import(args) => import(cx, args),
         CustomersCommand::Add(args) => add(cx, args),
         CustomersCommand::List(args) => list(cx, args),
@@ -120,7 +129,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     let mut reader = Reader::new(cx.zones, args.fields.default_country());
     let entry = args.fields.entry(&mut reader)?;
     let customer = plan_new(&mut reader, &entry, cx.now).map_err(usage)?;
-    let id = cx.store.write(|tx| {
+    let id = cx.create()?.write(|tx| {
         let (external_id, email) = (customer.external_id.as_deref(), customer.email.as_deref());
         match matching(tx, external_id, email, &customer.phone)? {
             Found::Nobody => create(tx, &customer, Some(WHO), cx.now),
@@ -150,7 +159,7 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
     if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
         entry.call_schedule = Some(None);
     }
-    let (id, changes) = cx.store.write(|tx| {
+    let (id, changes) = cx.edit()?.write(|tx| {
         let known = one(tx, &args.customer)?;
         if entry.phone.is_none() && entry.phone_validated.is_some() {
             entry.phone = Some(reader.phone(&known.phone).map_err(usage)?);
@@ -176,7 +185,7 @@ fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Ex
     if args.reason.trim().is_empty() {
         return Err(usage("--reason is empty: say why"));
     }
-    let (id, moved) = cx.store.write(|tx| {
+    let (id, moved) = cx.edit()?.write(|tx| {
         let known = one(tx, &args.customer)?;
         let moved = match paused {
             true => pause(tx, &known, WHO, &args.reason, cx.now)?,

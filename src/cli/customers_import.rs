@@ -11,9 +11,11 @@ use super::customers::{Cx, usage};
 use super::exit::Exit;
 use super::output;
 use crate::domain::fields::shown;
-use crate::steps::import::{self, Options};
+use crate::steps::import::{Options, check};
 use crate::steps::import_file::{Unusable, file_name};
+use crate::steps::import_header::meant_by;
 use crate::steps::import_report::{Outcome, Problem, Report, Sample};
+use crate::store::Store;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -41,13 +43,6 @@ pub struct ImportArgs {
     json: bool,
 }
 
-impl ImportArgs {
-    /// Whether no database needs to be there.
-    pub fn only_looks(&self) -> bool {
-        self.dry_run
-    }
-}
-
 pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
     let options = Options {
         dry_run: args.dry_run,
@@ -55,8 +50,7 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
         default_country: args.default_country.as_deref(),
     };
     let bar = progress_bar(args);
-    let mut show = |done| bar.set_position(done);
-    let imported = import::import(cx.store, cx.zones, &args.file, options, cx.now, &mut show);
+    let imported = checked_or_applied(cx, args, options, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
     let report = imported.map_err(|error| match error.is::<Unusable>() {
         true => usage(format!("{error:#}")),
@@ -74,6 +68,21 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
         )));
     }
     Ok(Exit::Done)
+}
+
+/// A refused file, and a look, leave no new database behind.
+fn checked_or_applied(
+    cx: &Cx<'_>,
+    args: &ImportArgs,
+    options: Options<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<Report> {
+    let known = if cx.db.exists() { cx.look()? } else { Store::in_memory(cx.now)? };
+    let checked = check(&known, cx.zones, &args.file, options, cx.now, progress)?;
+    if !checked.may_apply() {
+        return Ok(checked.into_report());
+    }
+    checked.apply(&cx.create()?, cx.zones, cx.now, progress)
 }
 
 /// Nothing is drawn where stderr is no terminal.
@@ -106,7 +115,9 @@ fn print(file: &str, report: &Report) -> anyhow::Result<()> {
     print_samples("new", report.new, &report.new_samples)?;
     print_samples("changed", report.changed, &report.changed_samples)?;
     if !report.variables.is_empty() {
-        output::line(&format!("into variables: {}", report.variables.join(", ")))?;
+        let names: Vec<String> =
+            report.variables.iter().map(|name| describe_variable(name)).collect();
+        output::line(&format!("into variables: {}", names.join(", ")))?;
     }
     if !report.ignored.is_empty() {
         output::line(&format!("read over: {}", report.ignored.join(", ")))?;
@@ -137,5 +148,13 @@ fn describe(file: &str, problem: &Problem) -> String {
     match &problem.column {
         Some(column) => format!("{file} line {line}, column {column}: {}", problem.reason),
         None => format!("{file} line {line}: {}", problem.reason),
+    }
+}
+
+/// A misspelt column would end as a variable without a word.
+fn describe_variable(name: &str) -> String {
+    match meant_by(name) {
+        Some(field) => format!("{} (did you mean {field}?)", shown(name)),
+        None => shown(name).into_owned(),
     }
 }

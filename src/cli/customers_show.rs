@@ -50,25 +50,12 @@ pub struct ShowArgs {
     json: bool,
 }
 
-impl ListArgs {
-    /// Whether the journal must be written.
-    pub fn reveals(&self) -> bool {
-        self.reveal
-    }
-}
-
-impl ShowArgs {
-    /// Whether the journal must be written.
-    pub fn reveals(&self) -> bool {
-        self.reveal
-    }
-}
-
 pub fn list(cx: &Cx<'_>, args: &ListArgs) -> anyhow::Result<Exit> {
     let call_status = args.status.as_deref().map(call_status).transpose()?;
     let payment_status = args.payment_status.clone();
     let filter = Filter { call_status, payment_status, text: args.search.clone() };
-    let found = cx.store.read(|conn| customers::list(conn, &filter, args.limit, args.after))?;
+    let store = cx.look()?;
+    let found = store.read(|conn| customers::list(conn, &filter, args.limit, args.after))?;
     if args.reveal {
         note_reveal(cx, "customers")?;
     }
@@ -131,7 +118,7 @@ fn cells(cx: &Cx<'_>, customer: &Customer, reveal: bool) -> [String; 11] {
 }
 
 pub fn show(cx: &Cx<'_>, args: &ShowArgs) -> anyhow::Result<Exit> {
-    let customer = cx.store.read(|conn| one(conn, &args.customer))?;
+    let customer = cx.look()?.read(|conn| one(conn, &args.customer))?;
     if args.reveal {
         note_reveal(cx, &format!("customer:{}", customer.id))?;
     }
@@ -166,7 +153,7 @@ fn local(cx: &Cx<'_>, customer: &Customer, at: Option<Instant>) -> String {
 
 fn note_reveal(cx: &Cx<'_>, subject: &str) -> anyhow::Result<()> {
     let entry = journal::Entry { who: "cli", what: "reveal", subject, ..Default::default() };
-    cx.store.write(|tx| journal::add(tx, cx.now, entry))
+    cx.edit()?.write(|tx| journal::add(tx, cx.now, entry))
 }
 
 /// Every column, with the phone masked unless it is revealed.

@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_claim_cannot_make_a_refused_number_valid() {
         let phone =
-            EntryPhone { e164: "+15555550101".into(), valid: false, error: Some("x".into()) };
+            EntryPhone { e164: "+1212555010".into(), valid: false, error: Some("x".into()) };
         let entry = Entry {
             phone: Some(phone),
             phone_validated: Some(true),

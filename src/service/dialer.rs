@@ -10,7 +10,7 @@ use crate::clock::{self, Reading};
 use crate::domain::call::{AttemptState, Reason};
 use crate::domain::{Instant, parse_instant};
 use crate::service::pace::Pace;
-use crate::service::{Service, opening};
+use crate::service::{Service, new_id, opening};
 use crate::steps::dial::{self, Intent, Pass};
 use crate::steps::record::{self, Recorded, Reply};
 use crate::store::meta;
@@ -43,6 +43,8 @@ pub struct Dialer<'s> {
     /// A POST was accepted since the start, or since the breaker opened: several may be in
     /// flight.
     proven: bool,
+    /// The breaker is open and its probe is under way: one more failure keeps it open.
+    probing: bool,
     /// The last results, `true` for accepted: what the share of failures is counted on.
     recent: VecDeque<bool>,
     /// The last refusal of the request itself, and how often in a row.
@@ -80,6 +82,7 @@ impl<'s> Dialer<'s> {
             service,
             pace: Pace::new(dialing.calls_per_minute, ramp, ages, clock::elapsed()),
             proven: false,
+            probing: false,
             recent: VecDeque::new(),
             refused: (String::new(), 0),
             patience,
@@ -296,10 +299,14 @@ impl<'s> Dialer<'s> {
                 self.pace.recovered(clock::elapsed());
             }
         }
+        let probed = std::mem::take(&mut self.probing);
         if recorded.breaker_opened {
             self.proven = false;
             self.recent.clear();
             return Ok(());
+        }
+        if probed && !accepted {
+            return self.open_breaker("the probe failed too", now);
         }
         self.count_refusal(recorded.request_refused, now)?;
         self.count_result(accepted, now)
@@ -349,6 +356,7 @@ impl<'s> Dialer<'s> {
         match parse_instant(&breaker.probe_at) {
             Some(probe_at) if probe_at <= now => {
                 self.proven = false;
+                self.probing = true;
                 Ok(Breaking::Probing)
             }
             _ => Ok(Breaking::Open(breaker.why)),
@@ -384,11 +392,4 @@ fn post(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<
     if sender.send((intent, reply)).is_err() {
         log::error!("a reply came after its pass had ended; the next start asks the provider");
     }
-}
-
-/// A UUIDv7 whose time is `now`.
-pub fn new_id(now: Instant) -> String {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
-    uuid::Uuid::new_v7(stamp).to_string()
 }

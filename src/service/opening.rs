@@ -5,7 +5,7 @@ use crate::clock::{self, Reading};
 use crate::service::Service;
 use crate::steps::guard;
 use crate::steps::reconcile::{self, Reconciled};
-use crate::store::{self, do_not_call};
+use crate::store::do_not_call;
 
 /// What came of trying to open.
 #[derive(Debug)]
@@ -49,11 +49,5 @@ pub fn shut(service: &Service) -> anyhow::Result<Option<String>> {
     if let Some(why) = guard::swapped(cx.store.path(), &service.opened) {
         return Ok(Some(why));
     }
-    let holds = guard::holds(cx)?;
-    if let Some(hold) = holds.first() {
-        return Ok(Some(hold.clone()));
-    }
-    let pauses = cx.store.read(store::meta::pauses)?;
-    let everything = pauses.iter().find(|(scope, _)| scope == "all");
-    Ok(everything.map(|(_, pause)| format!("paused by {}: {}", pause.who, pause.why)))
+    Ok(guard::holds(cx)?.into_iter().next())
 }

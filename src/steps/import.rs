@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 
@@ -17,9 +17,8 @@ use crate::domain::fields::shown;
 use crate::phones;
 use crate::steps::customers::{change, create, plan_change, plan_new};
 use crate::steps::import_file::{Pass, Unusable, file_name};
-use crate::steps::import_header::meant_by;
 use crate::steps::import_report::{Outcome, Problem, Report, Sample};
-use crate::store::customers::{Found, is_empty, matching};
+use crate::store::customers::{Found, is_empty, matching, with_room};
 use crate::store::{Conn, Store, Tx, journal};
 use crate::zones::Zones;
 
@@ -37,63 +36,91 @@ pub struct Options<'a> {
     pub default_country: Option<&'a str>,
 }
 
-/// Imports one file. `progress` is told how many bytes of both passes together are done; the
-/// second pass only happens when something is written.
-pub fn import(
-    store: &Store,
-    zones: &Zones,
-    path: &Path,
-    options: Options<'_>,
-    now: Instant,
-    progress: &mut dyn FnMut(u64),
-) -> anyhow::Result<Report> {
-    if let Some(country) = options.default_country {
-        phones::check_country(country).map_err(Unusable)?;
-    }
-    let mut pass = Pass::open(path, zones, options.default_country)?;
-    let checked = store.read(|conn| check(conn, &mut pass, now, progress))?;
-    let mut report = checked.report;
-    if options.dry_run {
-        return Ok(report);
-    }
-    if 0 < report.bad && !options.skip_bad {
-        report.outcome = Outcome::Refused;
-        return Ok(report);
-    }
-    let (first_digest, first_bytes) = (pass.digest(), pass.bytes_read());
-    let mut pass = Pass::open(path, zones, options.default_country)?;
-    store.write(|tx| {
-        let count = apply(tx, &mut pass, &checked.bad_lines, now, &mut |done| {
-            progress(first_bytes + done);
-        })?;
-        if pass.digest() != first_digest {
-            bail!("{} changed while it was read; import it again", file_name(path));
-        }
-        (report.new, report.changed, report.unchanged) = count;
-        note(tx, path, &report, now)
-    })?;
-    report.outcome = Outcome::Applied;
-    Ok(report)
-}
-
-/// What the first pass knows at its end.
-struct Checked {
+/// A file whose every row was looked at.
+pub struct Checked<'a> {
+    path: PathBuf,
+    pass: Pass<'a>,
+    options: Options<'a>,
     report: Report,
     bad_lines: HashSet<u64>,
 }
 
-/// Looks at every row; writes nothing.
-fn check(
-    conn: &Conn,
-    pass: &mut Pass<'_>,
+/// Checks a file against the customers of a store; writes nothing. `progress` is told how many
+/// bytes are done.
+pub fn check<'a>(
+    store: &Store,
+    zones: &'a Zones,
+    path: &Path,
+    options: Options<'a>,
     now: Instant,
     progress: &mut dyn FnMut(u64),
-) -> anyhow::Result<Checked> {
+) -> anyhow::Result<Checked<'a>> {
+    if let Some(country) = options.default_country {
+        phones::check_country(country).map_err(Unusable)?;
+    }
+    let mut pass = Pass::open(path, zones, options.default_country)?;
+    let mut bad_lines = HashSet::new();
+    let mut report =
+        store.read(|conn| check_rows(conn, &mut pass, &mut bad_lines, now, progress))?;
+    if !options.dry_run && 0 < report.bad && !options.skip_bad {
+        report.outcome = Outcome::Refused;
+    }
+    Ok(Checked { path: path.to_path_buf(), pass, options, report, bad_lines })
+}
+
+impl<'a> Checked<'a> {
+    /// Whether the file may be written: it was not only to be looked at, and is not refused.
+    pub fn may_apply(&self) -> bool {
+        !self.options.dry_run && self.report.outcome != Outcome::Refused
+    }
+
+    /// What the check found.
+    pub fn into_report(self) -> Report {
+        self.report
+    }
+
+    /// Writes every row that is not bad in one transaction. The bytes of both readings count as
+    /// progress.
+    pub fn apply(
+        self,
+        store: &Store,
+        zones: &'a Zones,
+        now: Instant,
+        progress: &mut dyn FnMut(u64),
+    ) -> anyhow::Result<Report> {
+        let Checked { path, pass: earlier, options, mut report, bad_lines } = self;
+        let (digest, bytes) = (earlier.digest(), earlier.bytes_read());
+        let mut pass = Pass::open(&path, zones, options.default_country)?;
+        pass.trust(earlier);
+        store.write(|tx| {
+            let count = with_room(tx, || {
+                apply_rows(tx, &mut pass, &bad_lines, now, &mut |done| progress(bytes + done))
+            })?;
+            if pass.digest() != digest {
+                bail!("{} changed while it was read; import it again", file_name(&path));
+            }
+            (report.new, report.changed, report.unchanged) = count;
+            note(tx, &path, &report, now)
+        })?;
+        report.outcome = Outcome::Applied;
+        Ok(report)
+    }
+}
+
+/// Looks at every row; writes nothing.
+fn check_rows(
+    conn: &Conn,
+    pass: &mut Pass<'_>,
+    bad_lines: &mut HashSet<u64>,
+    now: Instant,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<Report> {
     let nobody_yet = is_empty(conn)?;
-    let mut checked = Checked { report: Report::default(), bad_lines: HashSet::new() };
-    let report = &mut checked.report;
-    report.variables = pass.header.variables().map(describe_variable).collect();
-    report.ignored = pass.header.ignored().map(|column| column.to_string()).collect();
+    let mut report = Report {
+        variables: pass.header.variables().map(str::to_string).collect(),
+        ignored: pass.header.ignored().map(|column| column.to_string()).collect(),
+        ..Report::default()
+    };
     let mut seen = Seen::default();
     let mut told = 0;
     while let Some((line, entry)) = pass.next_line()? {
@@ -106,17 +133,17 @@ fn check(
         };
         match judged {
             Err(problems) => {
-                checked.bad_lines.insert(line);
+                bad_lines.insert(line);
                 report.add_bad(problems);
             }
-            Ok((entry, plan)) => count(report, line, &entry, &plan),
+            Ok((entry, plan)) => count(&mut report, line, &entry, &plan),
         }
         if told + PROGRESS_BYTES < pass.bytes_read() {
             told = pass.bytes_read();
             progress(told);
         }
     }
-    Ok(checked)
+    Ok(report)
 }
 
 /// What a row comes to.
@@ -202,7 +229,7 @@ fn count(report: &mut Report, line: u64, entry: &Entry, plan: &Plan) {
 }
 
 /// Writes every row that is not bad; counts new, changed and unchanged ones.
-fn apply(
+fn apply_rows(
     tx: &Tx<'_>,
     pass: &mut Pass<'_>,
     bad_lines: &HashSet<u64>,
@@ -300,12 +327,5 @@ fn who(customer: &Customer) -> String {
     match words.into_iter().flatten().find(|word| !word.is_empty()) {
         Some(word) => shown(word).into_owned(),
         None => mask_phone(&customer.phone),
-    }
-}
-
-fn describe_variable(name: &str) -> String {
-    match meant_by(name) {
-        Some(field) => format!("{} (did you mean {field}?)", shown(name)),
-        None => shown(name).into_owned(),
     }
 }

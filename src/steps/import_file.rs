@@ -21,8 +21,12 @@ use crate::zones::Zones;
 pub struct Unusable(pub String);
 
 /// One reading of the file from its start to its end.
+///
+/// A phone costs more than the rest of its row, so a second reading may trust what the first one
+/// found; the caller must compare the digests before it believes the second.
 pub struct Pass<'a> {
     rows: CsvRows<Digested>,
+    verdicts: Verdicts,
     pub header: Header,
     pub reader: Reader<'a>,
 }
@@ -57,7 +61,13 @@ impl<'a> Pass<'a> {
                 Header::read(&row).map_err(|why| Unusable(format!("{name} {why}")))?
             }
         };
-        Ok(Pass { rows, header, reader: Reader::new(zones, default_country) })
+        let verdicts = Verdicts::default();
+        Ok(Pass { rows, verdicts, header, reader: Reader::new(zones, default_country) })
+    }
+
+    /// Trusts what an earlier reading of the same bytes found out about the phones.
+    pub fn trust(&mut self, earlier: Pass<'_>) {
+        self.verdicts = Verdicts { row: 0, is_complete: true, ..earlier.verdicts };
     }
 
     /// The next row that is not blank; `None` at the end.
@@ -71,9 +81,17 @@ impl<'a> Pass<'a> {
                 }
                 Next::Row(row) => row,
             };
-            if !row.is_blank() {
-                return Ok(Some((row.line, self.header.entry(&mut self.reader, &row))));
+            if row.is_blank() {
+                continue;
             }
+            self.reader.next_phone_is_plain = self.verdicts.next_is_plain();
+            let entry = self.header.entry(&mut self.reader, &row);
+            let is_plain = entry.as_ref().is_ok_and(|entry| {
+                let phone = entry.phone.as_ref().filter(|phone| phone.valid);
+                phone.is_some_and(|phone| self.header.phone_text(&row) == Some(&phone.e164))
+            });
+            self.verdicts.take(is_plain);
+            return Ok(Some((row.line, entry)));
         }
     }
 
@@ -92,6 +110,32 @@ impl<'a> Pass<'a> {
 pub fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     shown(&name.to_string_lossy()).into_owned()
+}
+
+/// One bit a row: the phone is E.164 as it is written, and valid.
+#[derive(Default)]
+struct Verdicts {
+    plain: Vec<u64>,
+    row: usize,
+    /// All rows were judged; now they are asked for.
+    is_complete: bool,
+}
+
+impl Verdicts {
+    fn next_is_plain(&self) -> bool {
+        let word = self.plain.get(self.row / 64).copied().unwrap_or(0);
+        self.is_complete && word >> (self.row % 64) & 1 == 1
+    }
+
+    fn take(&mut self, is_plain: bool) {
+        if !self.is_complete {
+            if self.row.is_multiple_of(64) {
+                self.plain.push(0);
+            }
+            self.plain[self.row / 64] |= u64::from(is_plain) << (self.row % 64);
+        }
+        self.row += 1;
+    }
 }
 
 struct Digested {

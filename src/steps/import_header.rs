@@ -82,6 +82,12 @@ impl Header {
         })
     }
 
+    /// What is written in the phone's column.
+    pub fn phone_text<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
+        let phone = self.slots.iter().position(|slot| *slot == Slot::Field(Column::Phone))?;
+        row.text(phone).ok()
+    }
+
     /// The row as an entry, or everything that is wrong with it.
     pub fn entry(&self, reader: &mut Reader<'_>, row: &Row<'_>) -> Result<Entry, Vec<Problem>> {
         if row.fields() != self.slots.len() {

@@ -1,14 +1,15 @@
 //! Which of our numbers calls, and which assistant speaks.
 
 use anyhow::Context as _;
-use chrono::NaiveTime;
+use chrono::{Duration, NaiveTime};
 
 use crate::config::NumberChoice;
 use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::steps::Context;
-use crate::store::{Conn, pool};
+use crate::store::attempts::Attempt;
+use crate::store::{Conn, Tx, pool};
 
 /// The number that calls a customer; `None` when every number has used its daily calls or rests.
 pub fn choose(
@@ -18,8 +19,7 @@ pub fn choose(
     now: Instant,
 ) -> anyhow::Result<Option<String>> {
     let vapi = &cx.config.vapi;
-    let numbers: Vec<&String> =
-        vapi.phone_number_id.iter().chain(vapi.phone_number_ids.iter()).collect();
+    let numbers = ours(cx);
     anyhow::ensure!(!numbers.is_empty(), "vapi.phone_number_id is not set in ringonce.toml");
     if let ([only], None) = (numbers.as_slice(), vapi.daily_calls_per_number) {
         return Ok(Some(only.to_string()));
@@ -38,6 +38,41 @@ pub fn choose(
         }
     }
     Ok(None)
+}
+
+/// Whether another of our numbers may still call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Some,
+    None,
+}
+
+/// Rests the number of an attempt that was refused for its daily limit, until the UTC day is
+/// over.
+pub fn rest(cx: &Context, tx: &Tx<'_>, attempt: &Attempt, now: Instant) -> anyhow::Result<Left> {
+    let tomorrow = (now + Duration::days(1)).date_naive().and_time(NaiveTime::MIN).and_utc();
+    if let Some(number) = &attempt.phone_number_id {
+        log::warn!("one of our numbers has used its daily limit and rests until {tomorrow}");
+        pool::rest(tx, number, tomorrow)?;
+    }
+    for number in ours(cx) {
+        if !pool::is_resting(tx, number, now)? {
+            return Ok(Left::Some);
+        }
+    }
+    Ok(Left::None)
+}
+
+/// Our numbers, each once, in the configured order.
+fn ours(cx: &Context) -> Vec<&String> {
+    let vapi = &cx.config.vapi;
+    let mut numbers: Vec<&String> = vapi.phone_number_ids.iter().collect();
+    if let Some(one) = &vapi.phone_number_id
+        && !numbers.contains(&one)
+    {
+        numbers.insert(0, one);
+    }
+    numbers
 }
 
 /// The assistant of a call type; the general one where it has none of its own.

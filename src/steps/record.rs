@@ -6,7 +6,7 @@ use crate::domain::Instant;
 use crate::domain::call::{AttemptState, Reason};
 use crate::provider::{Accepted, PlaceError, Refusal};
 use crate::steps::dial::Intent;
-use crate::steps::{Context, settle};
+use crate::steps::{Context, numbers, settle};
 use crate::store::meta::{self, Breaker};
 use crate::store::queue::Moved;
 use crate::store::{self, Tx, attempts};
@@ -159,6 +159,13 @@ fn not_placed(
             settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
             open_breaker(cx, tx, detail, None, now)?;
             recorded.breaker_opened = true;
+        }
+        Refusal::OurNumber => {
+            settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
+            if numbers::rest(cx, tx, attempt, now)? == numbers::Left::None {
+                open_breaker(cx, tx, detail, None, now)?;
+                recorded.breaker_opened = true;
+            }
         }
         Refusal::RateLimited { retry_after_secs } => {
             settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;

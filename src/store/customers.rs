@@ -252,6 +252,21 @@ pub fn matching(
     )?))
 }
 
+/// Gives the connection room for a large import, and takes it back: without it the indexes are
+/// written out and read back all the time.
+pub fn with_room<T>(
+    tx: &Transaction<'_>,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    /// In KiB, as the negative value says.
+    const ROOM: i64 = -32_768;
+    let usual: i64 = tx.pragma_query_value(None, "cache_size", |row| row.get(0))?;
+    tx.pragma_update(None, "cache_size", ROOM)?;
+    let done = work();
+    tx.pragma_update(None, "cache_size", usual)?;
+    done
+}
+
 /// Whether there is nobody yet.
 pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT 1 FROM customers)";

@@ -83,7 +83,7 @@ fn refusal_of_400(message: &str) -> Refusal {
     let message = message.to_lowercase();
     let names = |words: &[&str]| words.iter().all(|word| message.contains(word));
     if names(&["daily", "limit"]) {
-        Refusal::Everybody
+        Refusal::OurNumber
     } else if names(&["concurren", "limit"]) {
         Refusal::RateLimited { retry_after_secs: None }
     } else if ["customer.number", "customer number", "e.164"].iter().any(|w| message.contains(w)) {
@@ -153,7 +153,7 @@ mod tests {
                 r#"["customer.number must be a valid phone number in the E.164 format."]"#,
                 Refusal::Number,
             ),
-            (r#""Numbers Bought On Vapi Have A Daily Outbound Call Limit.""#, Refusal::Everybody),
+            (r#""Numbers Bought On Vapi Have A Daily Outbound Call Limit.""#, Refusal::OurNumber),
             (r#""Over Concurrency Limit""#, Refusal::RateLimited { retry_after_secs: None }),
             (r#"["property metadata should not exist"]"#, Refusal::Request),
             (r#"["phoneNumberId must be a UUID"]"#, Refusal::Request),

@@ -146,7 +146,7 @@ fn a_refusal_in_the_providers_own_form_is_sorted_by_whom_it_concerns() {
     }
     let samples = [
         ("error_400_e164.json", 400, Refusal::Number),
-        ("error_400_daily_limit.json", 400, Refusal::Everybody),
+        ("error_400_daily_limit.json", 400, Refusal::OurNumber),
         ("error_400_unknown_property.json", 400, Refusal::Request),
         ("error_401.json", 401, Refusal::Everybody),
     ];
