@@ -9,6 +9,7 @@ mod customers_import;
 mod customers_show;
 pub mod dialing;
 pub mod exit;
+mod explain;
 mod init;
 pub mod output;
 mod startup;
@@ -71,6 +72,7 @@ pub enum Command {
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
+    Explain(explain::ExplainArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -82,9 +84,7 @@ impl Command {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
             Command::Customers(_) => true,
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
+            _ => false,
         }
     }
 
@@ -103,6 +103,7 @@ impl Command {
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Explain(args) => explain::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),
