@@ -14,6 +14,7 @@ mod doubts;
 mod erase;
 pub mod exit;
 mod files;
+mod explain;
 mod init;
 pub mod output;
 mod pauses;
@@ -87,6 +88,7 @@ pub enum Command {
     Resume(pauses::ResumeArgs),
     Reconcile(doubts::ReconcileArgs),
     Adopt(doubts::AdoptArgs),
+    Explain(explain::ExplainArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -106,6 +108,7 @@ impl Command {
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
+            _ => false,
         }
     }
 
@@ -134,6 +137,7 @@ impl Command {
             Command::Resume(args) => pauses::resume(global, &args),
             Command::Reconcile(args) => doubts::reconcile(global, &args),
             Command::Adopt(args) => doubts::adopt(global, &args),
+            Command::Explain(args) => explain::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

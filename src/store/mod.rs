@@ -7,6 +7,7 @@
 pub mod attempts;
 pub mod audit;
 pub mod backup;
+pub mod copy;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
@@ -17,6 +18,7 @@ pub mod events;
 pub mod facts;
 pub mod files;
 pub mod flags;
+pub mod holidays;
 pub mod journal;
 pub mod meta;
 pub mod migrations;
@@ -28,6 +30,7 @@ pub mod second;
 pub mod tally;
 pub mod snapshot;
 pub mod verify;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
