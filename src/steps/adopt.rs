@@ -5,7 +5,7 @@ use crate::domain::call::{AttemptState, CallType};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
-use crate::steps::{Context, follow, settle};
+use crate::steps::{Context, follow, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::queue::Moved;
 use crate::store::{Tx, meta};
@@ -209,6 +209,7 @@ fn end_adopted(
         if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
             anyhow::bail!("the adopted attempt {} could not be ended", attempt.id);
         }
+        opt_out::honour(cx, tx, attempt, call, now)?;
     }
     Ok(())
 }
@@ -233,10 +234,15 @@ fn end_if_over(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
-    if call.is_ended() && attempt.state == AttemptState::Placed {
-        follow::end(cx, tx, attempt, call, now)?;
+    match attempt.state {
+        AttemptState::Placed if call.is_ended() => {
+            follow::end(cx, tx, attempt, call, now)?;
+            Ok(())
+        }
+        // The provider's analysis comes after the end, and may hold an opt-out.
+        AttemptState::Ended => opt_out::honour(cx, tx, attempt, call, now),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn learn_org(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<()> {
