@@ -20,8 +20,8 @@ mod defects;
 mod failures;
 
 // When a call is due, and the whole of it over days.
-mod schedule_rules;
 mod d5_doubt;
+mod schedule_rules;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;
