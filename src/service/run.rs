@@ -12,6 +12,7 @@ use crate::domain::call::AttemptState;
 use crate::domain::cron::Cron;
 use crate::service::dialer::{Dialer, Patience};
 use crate::service::follower::{self, Which, rest};
+use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
@@ -148,8 +149,9 @@ fn sleep_until_due(service: &Service, next_scan: Option<Instant>) -> anyhow::Res
 /// database stops the service.
 fn follow_on(service: &Service, dialing_since: Instant) {
     let mut last_asked = None;
+    let mut asking = follower::pace_of_asking(service);
     while !service.stopping() {
-        if let Err(error) = follow_once(service, dialing_since, &mut last_asked) {
+        if let Err(error) = follow_once(service, &mut asking, dialing_since, &mut last_asked) {
             log::error!("following failed: {error:#}");
         }
         rest(service, Duration::from_secs(1));
@@ -159,6 +161,7 @@ fn follow_on(service: &Service, dialing_since: Instant) {
 /// `last_asked`: when the records were read last.
 fn follow_once(
     service: &Service,
+    asking: &mut Pace,
     dialing_since: Instant,
     last_asked: &mut Option<Duration>,
 ) -> anyhow::Result<()> {
@@ -166,7 +169,7 @@ fn follow_once(
     let reading = service.clock.read()?;
     // By a wrong clock a retry would be too late, and an occasion lost.
     if guard::is_trusted(cx, &reading)? {
-        follower::follow(service, Which::Due, reading.now)?;
+        follower::follow(service, asking, Which::Due, reading.now)?;
         let holds = cx.store.read(meta::holds)?;
         if !holds.iter().any(|hold| hold.kind == "flag") {
             follower::repair_unproven(service, reading.now)?;

@@ -2,14 +2,22 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod adopt;
+pub mod audit;
+pub mod audit_calendar;
+pub mod audit_calls;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
+pub mod doors;
 pub mod entry_text;
+pub mod erase;
 pub mod events;
+pub mod explain;
+pub mod explain_json;
 pub mod follow;
 pub mod gather;
 pub mod guard;
+pub mod holidays;
 pub mod import;
 pub mod import_file;
 pub mod import_header;
@@ -20,6 +28,7 @@ pub mod operate;
 pub mod opt_out;
 pub mod reconcile;
 pub mod record;
+pub mod reschedule;
 pub mod scan;
 pub mod settle;
 

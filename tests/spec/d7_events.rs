@@ -36,7 +36,8 @@ fn hear(service: &Service, events: &[Told]) {
     for told in events {
         let _ = events::store(&service.cx, told, now).unwrap();
     }
-    follower::follow(service, Which::Due, now).unwrap();
+    let mut asking = follower::pace_of_asking(service);
+    follower::follow(service, &mut asking, Which::Due, now).unwrap();
 }
 
 /// Five minutes on the phone.
