@@ -81,8 +81,6 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
 /// Dials, and follows what was placed: a call that is over already frees its line for the next.
 fn dial(service: &Service, asking: &mut Pace, done: &mut Ticked) -> anyhow::Result<()> {
     let started = clock::elapsed();
-    // Doubts that an earlier process left are no posts of this one.
-    let before = done.in_doubt;
     let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
     loop {
@@ -97,18 +95,18 @@ fn dial(service: &Service, asking: &mut Pace, done: &mut Ticked) -> anyhow::Resu
         let again = passed.no_line && 0 < ended && !over && passed.shut.is_none();
         if !again {
             if let Some(why) = passed.shut {
-                let posted = done.succeeded + done.failed + done.in_doubt - before;
-                tell_shut(service, done, why, 0 < posted);
+                tell_shut(service, done, why);
             }
             return Ok(());
         }
     }
 }
 
-/// A pass that ended early refused to dial, unless it was told to stop, or had dialed before the
-/// breaker opened.
-fn tell_shut(service: &Service, done: &mut Ticked, why: String, has_dialed: bool) {
-    let did_what_it_may = service.stopping() || (has_dialed && why.starts_with(BREAKER));
+/// A pass that ended early refused to dial, unless it was told to stop, or had placed a call before
+/// the breaker opened.
+fn tell_shut(service: &Service, done: &mut Ticked, why: String) {
+    let opened_midway = 0 < done.succeeded && why.starts_with(BREAKER);
+    let did_what_it_may = service.stopping() || opened_midway;
     refuse(done, why);
     done.shut = !did_what_it_may;
 }

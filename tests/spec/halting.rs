@@ -340,12 +340,13 @@ fn the_service_settles_a_doubt_by_itself() {
 #[test]
 fn a_tick_says_by_its_exit_code_whether_it_refused_to_dial() {
     let world = due_at_noon(&["Ada", "Bob"]);
-    // The key was refused after a call was tried: it did what it may, and told the rest why.
-    world.faults("status=401:first=1");
+    // The key was refused after a call was placed: it did what it may, and told the rest why.
+    world.faults("status=401:every=2");
     let run = world.command(&["tick", "--json"]);
     assert_eq!((run.code, run.json()["failed"].as_i64()), (Some(0), Some(1)), "{run:?}");
     assert_eq!(world.items()[1], "Bob daily 2026-02-02 pending breaker");
     // Now it dials nothing at all.
+    world.faults("");
     let run = world.command(&["tick", "--json"]);
     assert_eq!(run.code, Some(3), "{run:?}");
     let run = world.command(&["resume", "--reason", "the key was renewed"]);
