@@ -37,6 +37,9 @@ impl Life {
         }
         let minutes = self.plan.chaos_every.num_minutes() * 2;
         self.next_chaos = self.now + self.dice.seconds(60, minutes * 60);
+        if self.paused_all {
+            return self.pause_all();
+        }
         match self.dice.below(20) {
             0 | 1 => self.crash(),
             2..8 if self.plan.edits => self.edit()?,
@@ -80,15 +83,13 @@ impl Life {
         entry.welcome_call_completed = Some(old);
         entry.external_id = Some(format!("app-{}", self.phones_used * 1000 + self.people.len()));
         let (now, zones) = (self.now, self.zones.clone());
-        let (id, key) = self.store.write(|tx| {
+        let id = self.store.write(|tx| {
             let mut reader = Reader::new(&zones, None);
             let customer = change::plan_new(&mut reader, &entry, now)?;
-            let id = change::create(tx, &customer, None, now)?;
-            Ok((id, customers::by_id(tx, id)?.context("just made")?.key))
+            change::create(tx, &customer, None, now)
         })?;
         self.people.push(Person {
             id,
-            key,
             phone,
             wishes: vec![wish],
             old,
@@ -103,7 +104,7 @@ impl Life {
     pub fn loosen(&mut self, id: i64) {
         let until = self.now + Duration::hours(50);
         if let Some(person) = self.people.iter_mut().find(|person| person.id == id) {
-            person.loose_until = if self.quiet { self.now + Duration::days(9) } else { until };
+            person.loose_until = person.loose_until.max(until);
         }
     }
 
@@ -215,6 +216,10 @@ impl Life {
     }
 
     fn take_snapshot(&mut self) -> anyhow::Result<()> {
+        if self.store.read(meta::org_id)?.is_none() {
+            // Before the first call nothing tells whose key it is, nor is there much to lose.
+            return Ok(());
+        }
         let mut conn = Conn::open_in_memory()?;
         self.store.read(|from| {
             Backup::new(from, &mut conn)?.run_to_completion(10_000, Default::default(), None)?;
@@ -341,7 +346,7 @@ impl Life {
             let _copy_is_fine = events::store(&cx, &told, now)?;
         }
         if self.process.as_ref().is_some_and(|process| process.opened.is_some()) {
-            events::apply(&cx, now)?;
+            events::apply(&cx, &self.vapi, now)?;
         }
         self.look_again();
         Ok(())

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
-use chrono::{DurationRound, Duration};
+use chrono::{Duration, DurationRound};
 use ringonce::clock::Reading;
 use ringonce::config::Config;
 use ringonce::domain::call::{AttemptState, CallType};
 use ringonce::domain::{Instant, parse_instant};
+use ringonce::provider::{PlaceError, Refusal};
 use ringonce::steps::follow::Followed;
+use ringonce::steps::guard::{Clocks, Heard};
+use ringonce::steps::reconcile::{Asking, Closed};
 use ringonce::steps::record::Recorded;
-use ringonce::steps::{Context, dial, follow, guard, reconcile, record, scan, settle};
+use ringonce::steps::{Context, dial, follow, guard, reconcile, record, scan};
 use ringonce::store::{Store, attempts, meta, queue};
 use ringonce::zones::Zones;
 
@@ -26,6 +29,14 @@ use crate::vapi::{SimVapi, Spell};
 /// Faults are off for so long at the end, so that everything comes to rest.
 const TAIL: Duration = Duration::hours(48);
 const FAR: Duration = Duration::days(400);
+
+/// `None`: the provider's records do not open the gate now, which is no broken promise.
+fn closed<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match asked {
+        Ok(told) => Ok(Some(told)),
+        Err(error) => error.downcast::<Closed>().map(|_| None),
+    }
+}
 
 pub struct Life {
     pub plan: Plan,
@@ -216,8 +227,8 @@ impl Life {
         self.process = None;
         self.counts.crashes += 1;
         let rest = match self.dice.below(40) {
-            0 => self.dice.seconds(3600, 60 * 3600),
-            1..5 => self.dice.seconds(300, 7200),
+            0 => self.dice.seconds(3600, 40 * 3600),
+            1..4 => self.dice.seconds(300, 7200),
             _ => self.dice.seconds(1, 60),
         };
         self.next_start = self.now + rest;
@@ -249,38 +260,39 @@ impl Life {
         if process.adopting {
             cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
         }
-        let opened = match reconcile::at_start(cx, &self.vapi, &reading, process.adopting) {
-            Ok(opened) => opened,
-            Err(error) if error.downcast_ref::<reconcile::Closed>().is_some() => return Ok(()),
-            Err(error) => return Err(error),
+        let asking = Asking::Start { accepted: process.adopting };
+        let answer = match closed(reconcile::ask(cx, &self.vapi, &reading, asking))? {
+            Some(answer) => answer,
+            None => return Ok(()),
         };
-        if guard::watch_clock(cx, &reading, opened.date, reading.now)?.is_some() {
+        let heard = Heard::of(answer.date());
+        if guard::watch_clock(cx, &reading, heard, reading.now)? != Clocks::Agree {
+            return Ok(());
+        }
+        if closed(reconcile::take_in(cx, &answer, &reading))?.is_none() {
             return Ok(());
         }
         self.adopting = false;
         process.watched = Some(reading.clone());
         process.opened = Some(reading.now);
-        for attempt in cx.store.read(attempts::placed_without_flags)? {
-            let call_id = attempt.vapi_call_id.clone();
-            cx.store.write(|tx| {
-                settle::complete_placed(cx, tx, &attempt, call_id.as_deref(), "repair", reading.now)
-            })?;
-        }
         Ok(())
     }
 
     /// Compares the clocks now and then, and at once when one of them jumped.
     fn clock_is_held(&self, process: &mut Process, reading: &Reading) -> anyhow::Result<bool> {
         if let Some(last) = &process.watched {
-            let passed = Duration::milliseconds(reading.monotonic_ms - last.monotonic_ms);
-            let jumped = Duration::seconds(60) < (reading.now - last.now - passed).abs();
-            if !jumped && !process.clock_held && passed < Duration::seconds(60) {
+            let recent = reading.monotonic_ms - last.monotonic_ms < 60_000;
+            if !guard::jumped(last, reading) && !process.clock_held && recent {
                 return Ok(false);
             }
         }
-        process.clock_held =
-            guard::watch_clock(&process.cx, reading, None, reading.now)?.is_some();
-        process.watched = Some(reading.clone());
+        let clocks = guard::watch_clock(&process.cx, reading, Heard::Nothing, reading.now)?;
+        process.clock_held = clocks != Clocks::Agree;
+        if process.clock_held {
+            process.next_reconcile = process.next_reconcile.min(self.now + Duration::minutes(1));
+        } else {
+            process.watched = Some(reading.clone());
+        }
         Ok(process.clock_held)
     }
 
@@ -307,7 +319,7 @@ impl Life {
         if let Some(hold) = held.iter().find(|hold| hold.kind != "clock") {
             bail!("a hold of kind {}: {}", hold.kind, hold.why);
         }
-        if !held.is_empty() || self.paused_all {
+        if !held.is_empty() {
             process.next_claim = self.now + Duration::minutes(5);
             return Ok(());
         }
@@ -320,8 +332,7 @@ impl Life {
             let id = (u128::from(dice.roll()) << 64) | u128::from(dice.roll());
             uuid::Builder::from_random_bytes(id.to_be_bytes()).into_uuid().to_string()
         };
-        let claimed =
-            dial::claim(&process.cx, &mut process.pass, lines, reading.now, &mut new_id)?;
+        let claimed = dial::claim(&process.cx, &mut process.pass, lines, reading.now, &mut new_id)?;
         for intent in claimed.intents {
             self.check_intent(&intent)?;
             process.intents.push((intent, reading.clone()));
@@ -341,6 +352,7 @@ impl Life {
             "dialed while the clock was {} seconds off",
             self.wall_offset.num_seconds()
         );
+        ensure!(!self.paused_all, "dialed while everything is paused");
         let id = intent.attempt.customer_id;
         let Some(person) = self.people.iter().find(|person| Some(person.id) == id) else {
             bail!("customer {id:?} is dialed and does not exist");
@@ -395,6 +407,13 @@ impl Life {
         );
         let reading = self.reading();
         let reply = dial::place(&self.vapi, &intent, &committed, &|| Some(reading.clone()));
+        let stale = matches!(&reply, Err(PlaceError::NotPlaced { refusal: Refusal::Stale, .. }));
+        let age = self.now - intent.attempt.created_at + self.wall_offset;
+        ensure!(
+            stale || age <= dial::FRESH_FOR,
+            "an intent of {} seconds ago was sent",
+            age.num_seconds()
+        );
         process.replies.push((intent, reply));
         let time = Duration::milliseconds(self.dice.below(100) as i64);
         self.pass_time(time)
@@ -441,7 +460,8 @@ impl Life {
             process.next_reconcile = process.next_reconcile.min(soon);
         }
         process.proven &= !recorded.breaker_opened;
-        process.refusals = if recorded.request_refused.is_some() { process.refusals + 1 } else { 0 };
+        process.refusals =
+            if recorded.request_refused.is_some() { process.refusals + 1 } else { 0 };
         if process.refusals == 3 {
             process.refusals = 0;
             process.proven = false;
@@ -452,6 +472,10 @@ impl Life {
 
     fn follow(&mut self, process: &mut Process) -> anyhow::Result<()> {
         let now = self.reading().now;
+        if process.clock_held {
+            process.next_follow = self.now + Duration::minutes(1);
+            return Ok(());
+        }
         let placed = self.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
         let mut ended = false;
         for attempt in &placed {
@@ -482,7 +506,8 @@ impl Life {
 
     fn next_poll(&self) -> anyhow::Result<Instant> {
         let next: Option<String> = self.store.read(|conn| {
-            let sql = "SELECT min(next_poll_at) FROM call_attempts WHERE state = 'placed'";
+            let sql = "SELECT min(next_poll_at) FROM call_attempts
+                 WHERE state = 'placed' AND state IN ('dialing', 'in_doubt', 'placed')";
             Ok(conn.prepare_cached(sql)?.query_one([], |row| row.get(0))?)
         })?;
         let next = next.and_then(|text| parse_instant(&text)).map(|at| at - self.wall_offset);
@@ -494,20 +519,22 @@ impl Life {
         let reading = self.reading();
         let cx = &process.cx;
         process.next_reconcile = self.now + self.plan.idle_reconcile;
-        match reconcile::reconcile(cx, &self.vapi, &reading, process.opened) {
-            Ok(done) => {
-                if let Some(why) = done.foreign {
+        let asking = Asking::Beside { dialing_since: process.opened };
+        if let Some(answer) = closed(reconcile::ask(cx, &self.vapi, &reading, asking))? {
+            let heard = Heard::of(answer.date());
+            let clocks = guard::watch_clock(cx, &reading, heard, reading.now)?;
+            process.clock_held = clocks != Clocks::Agree;
+            if !process.clock_held {
+                process.watched = Some(reading.clone());
+                process.next_claim = process.next_claim.min(self.now);
+                let done = closed(reconcile::take_in(cx, &answer, &reading))?;
+                if let Some(why) = done.and_then(|done| done.foreign) {
                     bail!("a foreign dialer was seen where there is none: {why}");
                 }
-                if done.date.is_some() {
-                    let held = guard::watch_clock(cx, &reading, done.date, reading.now)?;
-                    process.clock_held = held.is_some();
-                    process.watched = Some(reading.clone());
-                }
-                process.next_claim = process.next_claim.min(self.now);
             }
-            Err(error) if error.downcast_ref::<reconcile::Closed>().is_some() => {}
-            Err(error) => return Err(error),
+        }
+        if process.clock_held {
+            process.next_reconcile = self.now + Duration::minutes(1);
         }
         let doubts = self.store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
         let young = reading.now - Duration::hours(1);

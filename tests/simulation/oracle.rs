@@ -164,11 +164,26 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
         Ok(conn.query_one(sql, [instant_text(now - Duration::hours(26))], |row| row.get(0))?)
     };
     for (what, sql) in [
-        ("live attempts", "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'in_doubt', 'placed') AND created_at < ?1"),
-        ("items in processing", "SELECT count(*) FROM call_queue WHERE status = 'processing' AND created_at < ?1"),
-        ("open daily items of past days", "SELECT count(*) FROM call_queue WHERE status IN ('pending', 'retrying') AND call_type = 'daily' AND scheduled_for < ?1"),
-        ("ended items without a reason", "SELECT count(*) FROM call_queue WHERE status IN ('failed', 'skipped') AND reason IS NULL AND ?1 <> ''"),
-        ("placed attempts without a flag", "SELECT count(*) FROM call_attempts AS made JOIN customers AS who ON who.id = made.customer_id WHERE made.state IN ('placed', 'ended') AND ?1 <> '' AND ((made.call_type = 'welcome' AND who.welcome_call_completed = 0) OR (made.call_type = 'daily' AND coalesce(who.last_call_date, '') < made.occasion))"),
+        (
+            "live attempts",
+            "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'in_doubt', 'placed') AND created_at < ?1",
+        ),
+        (
+            "items in processing",
+            "SELECT count(*) FROM call_queue WHERE status = 'processing' AND created_at < ?1",
+        ),
+        (
+            "open daily items of past days",
+            "SELECT count(*) FROM call_queue WHERE status IN ('pending', 'retrying') AND call_type = 'daily' AND scheduled_for < ?1",
+        ),
+        (
+            "ended items without a reason",
+            "SELECT count(*) FROM call_queue WHERE status IN ('failed', 'skipped') AND reason IS NULL AND ?1 <> ''",
+        ),
+        (
+            "placed attempts without a flag",
+            "SELECT count(*) FROM call_attempts AS made JOIN customers AS who ON who.id = made.customer_id WHERE made.state IN ('placed', 'ended') AND ?1 <> '' AND ((made.call_type = 'welcome' AND who.welcome_call_completed = 0) OR (made.call_type = 'daily' AND coalesce(who.last_call_date, '') < made.occasion))",
+        ),
     ] {
         let found = count(sql)?;
         ensure!(found == 0, "at rest there are {found} {what}");
@@ -212,6 +227,9 @@ pub fn nothing_lost(
                 )?
                 .query_one(rusqlite::params![person.id, date.to_string()], |row| row.get(0))?;
             let status = status.as_deref().unwrap_or("missing");
+            if status == "missing" && std::env::var_os("SIM_TRACE").is_some() {
+                tell_all(conn, person)?;
+            }
             ensure!(
                 ["completed", "failed", "skipped"].contains(&status),
                 "LOST: the daily call {date} of customer {} ({:?} {}) is {status}",
@@ -247,4 +265,21 @@ fn welcomed_at(conn: &Conn, person: &Person, until: Instant) -> anyhow::Result<O
             Ok(None)
         }
     }
+}
+
+/// Everything the file holds about one customer, for a person who replays a seed.
+fn tell_all(conn: &Conn, person: &Person) -> anyhow::Result<()> {
+    eprintln!("{person:?}");
+    for sql in [
+        "SELECT concat_ws(' ', timezone, call_time, payment_status, call_status, welcome_call_completed, next_call_scheduled_at, last_call_date, eligible_from) FROM customers WHERE id = ?1",
+        "SELECT concat_ws(' ', 'item', id, occasion, scheduled_for, status, reason, created_at, updated_at, expires_at, not_before) FROM call_queue WHERE customer_id = ?1",
+        "SELECT concat_ws(' ', 'attempt', occasion, attempt_no, state, disposition, created_at, updated_at, error_message) FROM call_attempts WHERE customer_id = ?1",
+    ] {
+        let mut statement = conn.prepare(sql)?;
+        let lines = statement.query_map([person.id], |row| row.get::<_, String>(0))?;
+        for line in lines {
+            eprintln!("{}", line?);
+        }
+    }
+    Ok(())
 }

@@ -60,7 +60,6 @@ impl Wish {
 #[derive(Clone, Debug)]
 pub struct Person {
     pub id: i64,
-    pub key: String,
     pub phone: String,
     /// Oldest first; never empty.
     pub wishes: Vec<Wish>,

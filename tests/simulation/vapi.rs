@@ -331,7 +331,10 @@ impl World {
             listed.map(|call| tell(call, self.now, call.stripped == 0)).collect();
         calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         if self.strikes(self.faults.other_org_share) {
-            calls.iter_mut().for_each(|call| call.org_id = Some(OTHER_ORG.to_string()));
+            // Somebody else's calls, and none of ours.
+            let (id, org_id) = ("their-call".to_string(), Some(OTHER_ORG.to_string()));
+            let created_at = Some(self.now - Duration::minutes(1));
+            calls = vec![ProviderCall { id, org_id, created_at, ..ProviderCall::default() }];
         }
         let unreadable = usize::from(self.strikes(self.faults.unreadable_share));
         Ok(Listing { calls, unreadable, date: self.date() })
