@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
 use crate::domain::customer::Customer;
@@ -44,11 +44,16 @@ pub fn next_occasion(
     }
 }
 
-/// Moves `next_call_scheduled_at` to the next occasion after `now`. A customer that is gone is
-/// left gone.
+/// Moves `next_call_scheduled_at` to the next free occasion. A customer that is gone is left gone.
+///
+/// Looks from the instant that stands there when that has gone by: whatever fell due since then
+/// (the program was down, an earlier date came to its end only now) is still owed, and the scan
+/// queues it or tells that it was missed.
 pub fn advance(cx: &Context, tx: &Tx<'_>, customer_id: i64, now: Instant) -> anyhow::Result<()> {
     let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
-    let next = next_occasion(cx, tx, &customer, now)?.map(|(_, at)| at);
+    let just_before = |next: Instant| next - Duration::milliseconds(1);
+    let after = customer.next_call_scheduled_at.map_or(now, |next| now.min(just_before(next)));
+    let next = next_occasion(cx, tx, &customer, after)?.map(|(_, at)| at);
     if next != customer.next_call_scheduled_at {
         flags::set_next(tx, customer_id, next)?;
     }

@@ -245,7 +245,9 @@ fn advance_from(
     crate::store::flags::set_next(tx, customer.id, next)
 }
 
-fn tell_missed(
+/// Gives each free date between two instants its row `too_late`, as far as the customer was
+/// eligible then.
+pub fn tell_missed(
     cx: &Context,
     tx: &Tx<'_>,
     customer: &Customer,

@@ -2,9 +2,9 @@
 //! Shared by the reply to a POST, the provider's records and a person's word.
 
 use crate::domain::Instant;
-use crate::domain::call::{AttemptState, ItemStatus, Reason};
+use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::retry::back_off;
-use crate::steps::{Context, next};
+use crate::steps::{Context, next, scan};
 use crate::store::attempts::Attempt;
 use crate::store::moves::{self, Change};
 use crate::store::queue::{self, Item, Moved, NewItem};
@@ -35,6 +35,7 @@ pub fn complete_placed(
             None => Ok(()),
         };
     }
+    tell_skipped_over(cx, tx, attempt, customer_id, now)?;
     flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
     match queue::item_of_occasion(tx, customer_id, call_type, occasion)? {
         Some(item) => {
@@ -78,6 +79,28 @@ pub fn complete_or_hold(
             meta::hold(tx, "flag", &why, now)?;
             Ok(Some(why))
         }
+    }
+}
+
+/// A call that the file did not know moves the last date on, over dates that nobody was called
+/// on: they are told as missed before nothing looks at them any more.
+fn tell_skipped_over(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    customer_id: i64,
+    now: Instant,
+) -> anyhow::Result<()> {
+    if attempt.call_type != CallType::Daily {
+        return Ok(());
+    }
+    let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+    match customer.next_call_scheduled_at {
+        Some(was_due) if was_due < attempt.created_at => {
+            let mut done = scan::Scanned::default();
+            scan::tell_missed(cx, tx, &customer, was_due, attempt.created_at, now, &mut done)
+        }
+        _ => Ok(()),
     }
 }
 
