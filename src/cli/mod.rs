@@ -7,6 +7,7 @@ pub mod customers;
 mod customers_fields;
 mod customers_import;
 mod customers_show;
+mod demo;
 pub mod dialing;
 pub mod exit;
 mod init;
@@ -68,6 +69,7 @@ pub struct Global {
 pub enum Command {
     Run(dialing::RunArgs),
     Tick(dialing::TickArgs),
+    Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
@@ -81,7 +83,7 @@ impl Command {
     fn outlives_its_reader(&self) -> bool {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) => true,
+            Command::Customers(_) | Command::Demo(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -100,6 +102,7 @@ impl Command {
         match self {
             Command::Run(args) => dialing::run(global, &args),
             Command::Tick(args) => dialing::tick(global, &args),
+            Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),

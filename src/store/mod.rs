@@ -9,6 +9,7 @@ pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
+pub mod doubts;
 pub mod events;
 pub mod facts;
 pub mod files;
@@ -21,6 +22,7 @@ pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
+pub mod tally;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
