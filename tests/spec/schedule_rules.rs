@@ -343,7 +343,7 @@ fn an_edit_of_zone_or_time_never_gives_two_calls_of_one_date_or_within_the_gap()
         // It would be more than four hours late: skipped.
         ("02T12:05", "Pacific/Auckland", "08:00", &["03T19:00 2026-02-04"]),
         // The gap ends at the last permitted instant.
-        ("02T12:05", "Asia/Tokyo", "05:00", &["03T20:00 2026-02-04"]),
+        ("02T12:05", "Asia/Tokyo", "05:00", &["03T00:00 2026-02-03", "03T20:00 2026-02-04"]),
         ("02T12:05", "Pacific/Pago_Pago", "07:00", &["03T18:00 2026-02-03", "04T18:00 2026-02-04"]),
         ("02T12:05", "Europe/London", "13:00", &["03T13:00 2026-02-03", "04T13:00 2026-02-04"]),
     ];
