@@ -10,6 +10,7 @@ mod customers_show;
 mod demo;
 pub mod dialing;
 pub mod exit;
+mod explain;
 mod init;
 pub mod output;
 mod startup;
@@ -73,6 +74,7 @@ pub enum Command {
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
+    Explain(explain::ExplainArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -84,9 +86,7 @@ impl Command {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
             Command::Customers(_) | Command::Demo(_) => true,
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
+            _ => false,
         }
     }
 
@@ -106,6 +106,7 @@ impl Command {
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Explain(args) => explain::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

@@ -5,6 +5,7 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod copy;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
@@ -14,6 +15,7 @@ pub mod events;
 pub mod facts;
 pub mod files;
 pub mod flags;
+pub mod holidays;
 pub mod journal;
 pub mod meta;
 pub mod migrations;
@@ -23,6 +25,7 @@ pub mod queue;
 pub mod rows;
 pub mod second;
 pub mod tally;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
