@@ -145,6 +145,16 @@ pub fn watch_clock(
     })
 }
 
+/// Why the provider's date speaks against this clock; `None` when it does not.
+pub fn date_disagrees(
+    reading: &Reading,
+    date: Option<Instant>,
+    machine_now: Instant,
+) -> Option<String> {
+    let date = date.filter(|date| !is_bystander(*date, reading, machine_now))?;
+    (DISAGREE < (date - reading.now).abs()).then(|| apart(reading.now, date))
+}
+
 /// Holds dialing when a date that came with a reply disagrees; writes nothing otherwise.
 pub fn heard_date(
     cx: &Context,
@@ -152,10 +162,7 @@ pub fn heard_date(
     date: Instant,
     machine_now: Instant,
 ) -> anyhow::Result<()> {
-    if (date - reading.now).abs() <= DISAGREE || is_bystander(date, reading, machine_now) {
-        return Ok(());
-    }
-    let why = apart(reading.now, date);
+    let Some(why) = date_disagrees(reading, Some(date), machine_now) else { return Ok(()) };
     log::error!("dialing holds: {why}");
     cx.store.write(|tx| {
         meta::set(tx, DATE_DISAGREED, &why)?;

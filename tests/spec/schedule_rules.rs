@@ -332,11 +332,7 @@ fn an_edit_of_zone_or_time_never_gives_two_calls_of_one_date_or_within_the_gap()
     // The edit, five minutes after the call of 12:00 on the 2nd, and what rings then.
     let cases: [(&str, &str, &[&str]); 7] = [
         ("America/New_York", "09:00", &["03T14:00 2026-02-03", "04T14:00 2026-02-04"]),
-        (
-                        "America/Los_Angeles",
-            "07:00",
-            &["03T15:00 2026-02-03", "04T15:00 2026-02-04"],
-        ),
+        ("America/Los_Angeles", "07:00", &["03T15:00 2026-02-03", "04T15:00 2026-02-04"]),
         // Seven hours later it is already the 3rd there: the gap of twelve hours holds it back.
         ("Pacific/Auckland", "11:00", &["03T00:00 2026-02-03", "03T22:00 2026-02-04"]),
         // It would be more than four hours late: skipped.
