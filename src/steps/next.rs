@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
+use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::schedule::Rhythm;
 use crate::domain::zone::Zone;
@@ -58,4 +59,25 @@ pub fn advance(cx: &Context, tx: &Tx<'_>, customer_id: i64, now: Instant) -> any
         flags::set_next(tx, customer_id, next)?;
     }
     Ok(())
+}
+
+/// After an occasion of this type reached its end: moves on to the first free occasion that is
+/// not before the one that was next. A free occasion that fell due meanwhile (the service was
+/// down, an old doubt is settled late) stays owed: the scan calls it or tells that it was missed.
+///
+/// Daily calls begin after a welcome, so that one counts from now.
+pub fn move_on(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer_id: i64,
+    call_type: CallType,
+    now: Instant,
+) -> anyhow::Result<()> {
+    if call_type == CallType::Welcome {
+        return advance(cx, tx, customer_id, now);
+    }
+    let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+    let was_next = customer.next_call_scheduled_at.unwrap_or(now).min(now);
+    let next = next_occasion(cx, tx, &customer, was_next - Duration::milliseconds(1))?;
+    flags::set_next(tx, customer_id, next.map(|(_, at)| at))
 }
