@@ -22,6 +22,8 @@ mod failures;
 // When a call is due, and the whole of it over days.
 mod d5_doubt;
 mod edits;
+mod d7_events;
+mod halting;
 mod schedule_rules;
 mod three_days;
 
