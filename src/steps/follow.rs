@@ -42,10 +42,6 @@ pub fn poll(
         return Ok(Followed::GoesOn);
     };
     match provider.get(call_id) {
-        Ok(fetched) if is_analysis_awaited(cx, &fetched.call, now) => {
-            later(cx, attempt, None, now)?;
-            Ok(Followed::GoesOn)
-        }
         Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
         // Just after a 201 a call may not be visible yet: 404 is never an end.
         Err(ReadError::NotFound) => {
@@ -103,6 +99,10 @@ pub fn end(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Followed> {
+    if is_analysis_awaited(cx, call, now) {
+        attempts::poll_again(tx, &attempt.id, None, now + POLL_AT_FIRST)?;
+        return Ok(Followed::GoesOn);
+    }
     let how = disposition(call.ended_reason.as_deref());
     let keep_words = cx.config.follow.store_transcripts;
     if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
@@ -166,7 +166,7 @@ fn retry(
         Change { not_before: Some(at), expires_at: last, ..Change::to(ItemStatus::Retrying) };
     let from = [ItemStatus::Completed];
     if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
-        next::advance(cx, tx, item.customer_id, now)?;
+        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }

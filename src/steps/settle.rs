@@ -46,7 +46,7 @@ pub fn complete_placed(
             }
         }
     }
-    next::advance(cx, tx, customer_id, now)
+    next::advance(cx, tx, call_type, customer_id, now)
 }
 
 fn complete_item(
@@ -91,7 +91,7 @@ pub fn item_in_doubt(
     let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
     proven(moves::item(tx, &item, &open, &change, who, now)?, &item)?;
-    next::advance(cx, tx, item.customer_id, now)
+    next::advance(cx, tx, item.call_type, item.customer_id, now)
 }
 
 /// What became of an item whose attempt was proven not to have been placed.
@@ -172,7 +172,7 @@ pub fn give_up(
     if flags::count_failure(tx, item.customer_id, limit, who, now)? {
         log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);
     }
-    next::advance(cx, tx, item.customer_id, now)
+    next::advance(cx, tx, item.call_type, item.customer_id, now)
 }
 
 /// The attempt does not count: the item waits as it did before (a breaker, a stale intent).
