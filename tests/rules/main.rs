@@ -12,6 +12,7 @@ mod fairness;
 mod follow;
 mod limits;
 mod month;
+mod month_oracle;
 mod numbers;
 mod opt_out;
 mod oracle;
