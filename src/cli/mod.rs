@@ -2,6 +2,8 @@
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
 mod check;
+mod check_inside;
+mod check_online;
 mod completions;
 pub mod customers;
 mod customers_fields;

@@ -8,6 +8,7 @@ mod people;
 #[allow(dead_code)]
 mod world;
 
+mod check;
 mod fairness;
 mod follow;
 mod limits;
