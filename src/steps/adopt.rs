@@ -51,6 +51,10 @@ pub fn take_in(
         Some(attempt) => attach(cx, tx, &attempt, call, now),
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
             let taken = adopt_unknown(cx, tx, call, call_type, id, now)?;
+            if taken != Taken::Adopted {
+                // Noted before, and still not ours to take in: no news of another dialer.
+                return Ok(taken);
+            }
             Ok(foreign(sweep, call, id).map_or(taken, Taken::Foreign))
         }
         None => Ok(Taken::Nothing),
@@ -300,8 +304,10 @@ fn clashes(other: &Attempt, call: &ProviderCall, attempt_no: i64) -> bool {
     match other.state {
         AttemptState::NotPlaced => false,
         AttemptState::Ended => same_number,
-        AttemptState::Dialing | AttemptState::InDoubt => true,
-        AttemptState::Placed => same_number || !call.is_ended(),
+        // A later attempt was made by the file that is lost, after it had settled this doubt.
+        AttemptState::Dialing | AttemptState::InDoubt | AttemptState::Placed => {
+            same_number || !call.is_ended()
+        }
     }
 }
 
