@@ -2,7 +2,7 @@
 //! Shared by the reply to a POST, the provider's records and a person's word.
 
 use crate::domain::Instant;
-use crate::domain::call::{ItemStatus, Reason};
+use crate::domain::call::{AttemptState, ItemStatus, Reason};
 use crate::domain::retry::back_off;
 use crate::steps::{Context, next};
 use crate::store::attempts::Attempt;
@@ -24,8 +24,9 @@ pub fn complete_placed(
 ) -> anyhow::Result<()> {
     let Some(customer_id) = attempt.customer_id else { return Ok(()) };
     let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
-    if customers::by_id(tx, customer_id)?.is_none() {
-        // Erased meanwhile: there is no flag to set, and the ledger has what counts.
+    if attempt.state != AttemptState::Dialing && customers::by_id(tx, customer_id)?.is_none() {
+        // Erased since: there is no flag to set, and the ledger has what counts. While an attempt
+        // is dialing nobody is erased, so a row that is gone then is a flag that is not proven.
         return match item_of(tx, attempt)? {
             Some(item) => {
                 let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };

@@ -85,7 +85,7 @@ fn a_tool_call_adds_the_number_also_when_another_tool_was_called_before() {
     for tools in [["lookUp"].as_slice(), &["lookUp", "optOut"], &["lookUp", "optOut"]] {
         let _ = events::store(&cx, &event("tool-calls", &call, tools), world.now()).expect("kept");
     }
-    events::apply(&cx, world.now()).expect("applied");
+    events::apply(&cx, &world.vapi(), world.now()).expect("applied");
     assert_eq!(listed(&world), 1);
     assert_eq!(world.count("SELECT count(*) FROM webhook_events"), 2, "a copy is no event");
 }
@@ -98,7 +98,7 @@ fn an_analysis_that_comes_after_the_end_still_counts() {
     let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
     for told in [first, event("end-of-call-report", &told, &[])] {
         let _ = events::store(&cx, &told, world.now()).expect("kept");
-        events::apply(&cx, world.now()).expect("applied");
+        events::apply(&cx, &world.vapi(), world.now()).expect("applied");
     }
     assert_eq!(world.one("SELECT state FROM call_attempts"), "ended");
     assert_eq!(listed(&world), 1);

@@ -42,7 +42,8 @@ fn a_machine_whose_clock_jumped_rings_nobody_ends_nothing_and_goes_on_when_it_is
         let ticked = world.tick_at(NOON);
         assert!(!ticked.shut, "{jump}: {ticked:?}");
         assert!(world.holds().is_empty(), "{jump}");
-        assert_eq!(world.items()[0], "Ada daily 2026-02-02 completed", "{jump}");
+        let called = "Ada daily 2026-02-02 completed".to_string();
+        assert!(world.items().contains(&called), "{jump}: {:?}", world.items());
         world.assert_no_phone_rang_twice();
     }
 }
