@@ -18,6 +18,7 @@ mod d6_the_gate_is_asked_where_the_intent_is_written;
 // What went wrong once, and what may go wrong around it.
 mod defects;
 mod failures;
+mod files;
 
 // When a call is due, and the whole of it over days.
 mod schedule_rules;
