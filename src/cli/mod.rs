@@ -13,8 +13,8 @@ pub mod dialing;
 mod doubts;
 mod erase;
 pub mod exit;
-mod files;
 mod explain;
+mod files;
 mod init;
 pub mod output;
 mod pauses;
@@ -98,17 +98,11 @@ impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) | Command::Demo(_) => true,
-            Command::Customers(_) => true,
-            Command::Attempts(_) | Command::Pause(_) | Command::Resume(_) => true,
-            Command::Reconcile(_) | Command::Adopt(_) => true,
-            Command::Customers(_) | Command::Backup(_) | Command::Snapshot(_) => true,
-            Command::Audit(_) | Command::Verify(_) => false,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
-            _ => false,
+            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
+            _ => true,
         }
     }
 

@@ -21,7 +21,8 @@ pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
     if let Some(why) = opened.shut {
         return Err(Refused(why).into());
     }
-    follower::follow(service, Which::All, reading.now)?;
+    let mut asking = follower::pace_of_asking(service);
+    follower::follow(service, &mut asking, Which::All, reading.now)?;
     Ok(opened.reconciled)
 }
 

@@ -27,8 +27,8 @@ pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
-pub mod tally;
 pub mod snapshot;
+pub mod tally;
 pub mod verify;
 pub mod views;
 

@@ -21,8 +21,8 @@ mod failures;
 mod files;
 
 // When a call is due, and the whole of it over days.
-mod schedule_rules;
 mod d5_doubt;
+mod schedule_rules;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;
