@@ -17,13 +17,14 @@ mod d6_the_gate_is_asked_where_the_intent_is_written;
 
 // What went wrong once, and what may go wrong around it.
 mod defects;
+mod erasure_and_audit;
 mod failures;
 mod files;
 
 // When a call is due, and the whole of it over days.
 mod d5_doubt;
-mod edits;
 mod d7_events;
+mod edits;
 mod halting;
 mod schedule_rules;
 mod three_days;
