@@ -1,6 +1,7 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod call;
 mod check;
 mod completions;
 pub mod customers;
@@ -8,11 +9,16 @@ mod customers_fields;
 mod customers_import;
 mod customers_show;
 pub mod dialing;
+mod dnc;
 pub mod exit;
 mod explain;
 mod init;
 pub mod output;
+mod plan;
+pub mod queue;
+mod queue_import;
 mod startup;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,7 +78,13 @@ pub enum Command {
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
+    Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Plan(plan::PlanArgs),
+    Simulate(plan::SimulateArgs),
+    Queue(queue::QueueArgs),
+    Call(call::CallArgs),
+    Dnc(dnc::DncArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -83,7 +95,7 @@ impl Command {
     fn outlives_its_reader(&self) -> bool {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) => true,
+            Command::Customers(_) | Command::Queue(_) | Command::Dnc(_) | Command::Call(_) => true,
             _ => false,
         }
     }
@@ -103,7 +115,13 @@ impl Command {
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Status(args) => status::run(global, &args),
             Command::Explain(args) => explain::run(global, &args),
+            Command::Plan(args) => plan::plan_command(global, &args),
+            Command::Simulate(args) => plan::simulate_command(global, &args),
+            Command::Queue(args) => queue::run(global, &args),
+            Command::Call(args) => call::run(global, &args),
+            Command::Dnc(args) => dnc::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

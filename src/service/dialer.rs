@@ -92,11 +92,15 @@ impl<'s> Dialer<'s> {
     /// Dials what is due, at the allowed pace, while lines are free. An error: the database
     /// failed, and nothing more is posted.
     pub fn pass(&mut self) -> anyhow::Result<Passed> {
+        self.pass_over(Pass::default())
+    }
+
+    /// The same over what a pass names.
+    pub fn pass_over(&mut self, mut pass: Pass) -> anyhow::Result<Passed> {
         let mut done = Passed::default();
         let started = clock::elapsed();
         std::thread::scope(|scope| -> anyhow::Result<()> {
             let (sender, receiver) = channel();
-            let mut pass = Pass::default();
             let mut in_flight = 0;
             loop {
                 in_flight -= self.take_replies(&receiver, in_flight, false, &mut done)?;

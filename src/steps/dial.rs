@@ -40,6 +40,15 @@ pub struct Intent {
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
     cursors: BTreeMap<CallType, Cursor>,
+    /// `None`: every due item. Else this one alone.
+    only: Option<i64>,
+}
+
+impl Pass {
+    /// A pass over one item: a call that a person asked for.
+    pub fn over(item_id: i64) -> Pass {
+        Pass { only: Some(item_id), ..Pass::default() }
+    }
 }
 
 /// What a claim came to.
@@ -82,6 +91,9 @@ pub fn claim(
                 }
                 looked_at += items.len();
                 for item in items {
+                    if pass.only.is_some_and(|only| only != item.id) {
+                        continue;
+                    }
                     take(cx, tx, &item, &pauses, now, new_id, &mut claimed)?;
                 }
             }
@@ -235,4 +247,11 @@ pub fn is_fresh(committed: &Reading, now: &Reading) -> bool {
         && -STEP_BACK <= wall
         && wall <= FRESH_FOR
         && monotonic <= FRESH_FOR
+}
+
+/// A UUIDv7 whose time is `now`.
+pub fn new_id(now: Instant) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+    uuid::Uuid::new_v7(stamp).to_string()
 }

@@ -2,9 +2,12 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod adopt;
+pub mod call;
+pub mod cancel;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
+pub mod dnc;
 pub mod doors;
 pub mod entry_text;
 pub mod events;
@@ -21,11 +24,16 @@ pub mod import_report;
 pub mod next;
 pub mod numbers;
 pub mod opt_out;
+pub mod plan;
+pub mod queue_import;
+pub mod queue_rows;
 pub mod reconcile;
 pub mod record;
 pub mod reschedule;
 pub mod scan;
 pub mod settle;
+pub mod simulate;
+pub mod status;
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ pub mod migrations;
 pub mod moves;
 pub mod pool;
 pub mod queue;
+pub mod queue_import;
 pub mod rows;
 pub mod second;
 pub mod views;
