@@ -34,6 +34,8 @@ const LOOK_AT: usize = 200;
 pub struct Intent {
     pub attempt: Attempt,
     pub order: PlaceOrder,
+    /// When its item fell due; the rest until now it waited for a line or for pace.
+    pub due_at: Instant,
 }
 
 /// One pass over the due items: each is looked at once.
@@ -213,7 +215,7 @@ fn write_intent(
         call_type: item.call_type,
         occasion: item.occasion.clone(),
     };
-    Ok(Some(Intent { attempt, order }))
+    Ok(Some(Intent { attempt, order, due_at: item.due_at() }))
 }
 
 /// What the assistant gets: the customer's own variables, and the name where they hold none.

@@ -82,6 +82,7 @@ pub fn simulate(cx: &Context, assumed: &Assumed, now: Instant) -> anyhow::Result
 struct World<'a> {
     cx: &'a Context,
     assumed: &'a Assumed,
+    start: Instant,
     now: Instant,
     cron: Cron,
     next_scan: Option<Instant>,
@@ -108,6 +109,7 @@ impl<'a> World<'a> {
         Ok(World {
             cx,
             assumed,
+            start,
             now: start,
             cron,
             next_scan: Some(start),
@@ -202,7 +204,6 @@ impl<'a> World<'a> {
         let call_id = format!("simulated-{}", attempt.seq);
         let call = ProviderCall { id: call_id.clone(), ..ProviderCall::default() };
         let accepted = Accepted { call: Some(call), date: None };
-        let due = self.due_of(attempt)?;
         record::record(self.cx, intent, &Ok(accepted), self.now)?;
         let answered = self.assumed.no_answer_share <= share_of(attempt);
         let length =
@@ -211,6 +212,8 @@ impl<'a> World<'a> {
         self.running.insert((self.now + length, call_id), (placed, answered));
         self.begun.push_back(self.now);
         if self.is_told() {
+            // What was due before the simulation began is not late by it.
+            let due = intent.due_at.max(self.start);
             let delay = (self.now - due).num_seconds();
             self.hour().calls += 1;
             self.told.calls += 1;
@@ -220,15 +223,6 @@ impl<'a> World<'a> {
             self.told.longest_delay_seconds = self.told.longest_delay_seconds.max(delay);
         }
         Ok(())
-    }
-
-    /// When the item of an attempt fell due, or was first seen by a simulation that began later.
-    fn due_of(&self, attempt: &attempts::Attempt) -> anyhow::Result<Instant> {
-        let item = match attempt.queue_id {
-            Some(id) => self.cx.store.read(|conn| crate::store::queue::item(conn, id))?,
-            None => None,
-        };
-        Ok(item.map_or(self.now, |item| item.due_at().max(item.created_at)))
     }
 
     fn is_told(&self) -> bool {

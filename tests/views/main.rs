@@ -2,4 +2,7 @@
 
 mod agreement;
 mod moving;
+mod old_queue;
+mod seen;
+mod simulated;
 mod world;
