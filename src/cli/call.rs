@@ -13,8 +13,8 @@ use crate::domain::customer::Customer;
 use crate::service::{self, Service};
 use crate::steps::call::{Refused, due_item, queue_extra};
 use crate::steps::explain::explain;
-use crate::store::queue::{self, Item};
 use crate::store::Store;
+use crate::store::queue::{self, Item};
 
 /// Call one customer now: the call that is due, or an extra one
 #[derive(Args)]
@@ -74,8 +74,7 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
 fn due(service: &Service, customer: &Customer, wanted: Option<CallType>) -> anyhow::Result<Item> {
     let now = service.clock.now()?;
     let explained = explain(&service.cx, customer.id, now, None)?;
-    let explained =
-        explained.ok_or_else(|| usage(format!("customer {} is gone", customer.id)))?;
+    let explained = explained.ok_or_else(|| usage(format!("customer {} is gone", customer.id)))?;
     due_item(&service.cx, &explained, wanted, now).map_err(failed)
 }
 

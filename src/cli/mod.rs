@@ -1,6 +1,7 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod audit;
 mod call;
 mod check;
 mod completions;
@@ -8,12 +9,17 @@ pub mod customers;
 mod customers_fields;
 mod customers_import;
 mod customers_show;
+mod demo;
 pub mod dialing;
 mod dnc;
+mod doubts;
+mod erase;
 pub mod exit;
 mod explain;
+mod files;
 mod init;
 pub mod output;
+mod pauses;
 mod plan;
 pub mod queue;
 mod queue_import;
@@ -75,10 +81,20 @@ pub struct Global {
 pub enum Command {
     Run(dialing::RunArgs),
     Tick(dialing::TickArgs),
+    Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Audit(audit::AuditArgs),
+    Backup(files::BackupArgs),
+    Snapshot(files::SnapshotArgs),
+    Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
     Status(status::StatusArgs),
+    Attempts(doubts::AttemptsArgs),
+    Pause(pauses::PauseArgs),
+    Resume(pauses::ResumeArgs),
+    Reconcile(doubts::ReconcileArgs),
+    Adopt(doubts::AdoptArgs),
     Explain(explain::ExplainArgs),
     Plan(plan::PlanArgs),
     Simulate(plan::SimulateArgs),
@@ -94,9 +110,12 @@ impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) | Command::Queue(_) | Command::Dnc(_) | Command::Call(_) => true,
-            _ => false,
+            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
+                false
+            }
+            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
+            Command::Status(_) | Command::Plan(_) | Command::Simulate(_) => false,
+            _ => true,
         }
     }
 
@@ -112,10 +131,20 @@ impl Command {
         match self {
             Command::Run(args) => dialing::run(global, &args),
             Command::Tick(args) => dialing::tick(global, &args),
+            Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Audit(args) => audit::run(global, &args),
+            Command::Backup(args) => files::run_backup(global, &args),
+            Command::Snapshot(args) => files::run_snapshot(global, &args),
+            Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
             Command::Status(args) => status::run(global, &args),
+            Command::Attempts(args) => doubts::attempts(global, &args),
+            Command::Pause(args) => pauses::pause(global, &args),
+            Command::Resume(args) => pauses::resume(global, &args),
+            Command::Reconcile(args) => doubts::reconcile(global, &args),
+            Command::Adopt(args) => doubts::adopt(global, &args),
             Command::Explain(args) => explain::run(global, &args),
             Command::Plan(args) => plan::plan_command(global, &args),
             Command::Simulate(args) => plan::simulate_command(global, &args),

@@ -226,7 +226,8 @@ fn chart(simulated: &Simulated) -> Vec<String> {
             (false, true) => "  pace full",
             (false, false) => "",
         };
-        let bar = toned(if bound.is_empty() { Tone::Good } else { Tone::Warn }, &"█".repeat(length));
+        let bar =
+            toned(if bound.is_empty() { Tone::Good } else { Tone::Warn }, &"█".repeat(length));
         lines.push(format!("  {time} {:>6}  {bar}{bound}", hour.calls));
     }
     lines.push(format!(

@@ -16,9 +16,9 @@ use crate::domain::fields::{nearest, shown};
 use crate::domain::{Instant, instant_text};
 use crate::steps::Context;
 use crate::steps::cancel::{Refused, cancel};
+use crate::store::Store;
 use crate::store::dedupe::{self, Report};
 use crate::store::views::{self, ItemFilter, Listed};
-use crate::store::Store;
 use crate::zones::Zones;
 
 /// The queue: list, cancel, clean duplicates, take an old queue over
@@ -258,9 +258,7 @@ fn cancel_one(settings: Settings, args: &CancelArgs, now: Instant) -> anyhow::Re
     let cancelled = cx.store.write(|tx| cancel(&cx, tx, args.id, "cli", &args.reason, now));
     let item = cancelled.map_err(|error| match error.downcast::<Refused>() {
         Ok(Refused::Unknown(id)) => usage(Refused::Unknown(id)),
-        Ok(refused) => {
-            CliError { exit: Exit::Failed, message: refused.to_string() }.into()
-        }
+        Ok(refused) => CliError { exit: Exit::Failed, message: refused.to_string() }.into(),
         Err(error) => error,
     })?;
     output::line(&format!(

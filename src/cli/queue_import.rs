@@ -44,11 +44,11 @@ pub fn import(settings: Settings, args: &ImportArgs, now: Instant) -> anyhow::Re
         false => Store::open(path, now)?,
     };
     let cx = Context::new(Arc::new(store), settings.loaded.config, Arc::new(settings.zones))?;
-    let mut report = queue_import::import(&cx, &args.file, now).map_err(|error| {
-        match error.is::<Unusable>() {
-            true => usage(format!("{error:#}")),
-            false => error,
-        }
+    let mut report = queue_import::import(&cx, &args.file, now).map_err(|error| match error
+        .is::<Unusable>()
+    {
+        true => usage(format!("{error:#}")),
+        false => error,
     })?;
     if args.dry_run && report.outcome == Outcome::Applied {
         report.outcome = Outcome::DryRun;

@@ -59,7 +59,12 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     let mut add = |name: &str, text: String| lines.push(format!("{name:<12} {text}"));
     add(
         "database",
-        format!("{}, {} + {} log", clean(file), bytes(found.database_bytes), bytes(found.wal_bytes)),
+        format!(
+            "{}, {} + {} log",
+            clean(file),
+            bytes(found.database_bytes),
+            bytes(found.wal_bytes)
+        ),
     );
     add(
         "armed",
@@ -89,7 +94,10 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     }
     add("due now", found.due.to_string());
     add("waiting", counted(&found.waiting));
-    add("next call", found.next_call_at.as_deref().map_or("none queued".into(), |at| when(at, now)));
+    add(
+        "next call",
+        found.next_call_at.as_deref().map_or("none queued".into(), |at| when(at, now)),
+    );
     let tick = match &found.last_tick_at {
         None => "never".to_string(),
         Some(at) if found.tick_is_late => {

@@ -3,7 +3,6 @@
 use crate::service::dialer::{Dialer, Passed, Patience};
 use crate::service::follower;
 use crate::service::{Service, opening};
-use crate::steps::dial::Pass;
 use crate::steps::guard;
 
 /// Whether anything may be dialed now, after everything that stands before the first dial of a
@@ -26,6 +25,5 @@ pub fn open(service: &Service) -> anyhow::Result<Option<String>> {
 /// Dials one item, if the gate lets it through. The caller holds the lock and opened.
 pub fn dial(service: &Service, item_id: i64) -> anyhow::Result<Passed> {
     let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
-    let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
-    dialer.pass_over(Pass::over(item_id))
+    Dialer::new(service, patience, service.clock.now()?)?.only(item_id).pass()
 }

@@ -7,10 +7,11 @@ use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::service::Service;
+use crate::service::pace::Pace;
 use crate::steps::follow::{self, Followed};
 use crate::steps::{events, settle};
 use crate::store::attempts::{self, Attempt};
-use crate::store::meta;
+use crate::store::{doubts, meta};
 
 /// Which placed calls are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,22 +22,33 @@ pub enum Which {
     All,
 }
 
-/// Applies stored webhook events, then asks about placed calls, at most the configured requests
-/// of a minute. Returns how many calls were found ended.
-pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<usize> {
+/// The pace of asking of one process: it never asks more often than so many times a minute.
+pub fn pace_of_asking(service: &Service) -> Pace {
+    let requests = service.cx.config.follow.requests_per_minute;
+    Pace::new(requests, Duration::ZERO, [], clock::elapsed())
+}
+
+/// Applies stored webhook events, then asks about placed calls, those that wait longest first and
+/// no more than the pace allows. Returns how many calls were found ended.
+pub fn follow(
+    service: &Service,
+    asking: &mut Pace,
+    which: Which,
+    now: Instant,
+) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let mut ended = events::apply(cx, now)?;
+    let mut ended = events::apply(cx, service.provider.as_ref(), now)?;
     let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
     let mut due: Vec<Attempt> = placed
         .into_iter()
         .filter(|attempt| which == Which::All || attempt.next_poll_at.is_none_or(|at| at <= now))
         .collect();
     due.sort_by_key(|attempt| attempt.next_poll_at);
-    let requests = cx.config.follow.requests_per_minute;
-    for attempt in due.iter().take(requests) {
-        if service.stopping() {
+    for attempt in &due {
+        if service.stopping() || asking.free(clock::elapsed()) == 0 {
             break;
         }
+        asking.count(clock::elapsed());
         match follow::poll(cx, service.provider.as_ref(), attempt, now)? {
             Followed::Ended(_) => ended += 1,
             Followed::GoesOn => {}
@@ -54,7 +66,7 @@ pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<u
 /// `processing`. Returns how many are left.
 pub fn repair_unproven(service: &Service, now: Instant) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let unproven = cx.store.read(attempts::placed_without_flags)?;
+    let unproven = cx.store.read(doubts::placed_without_flags)?;
     let mut left = 0;
     for attempt in unproven {
         let call_id = attempt.vapi_call_id.clone();

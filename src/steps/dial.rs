@@ -13,7 +13,7 @@ use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
 use crate::provider::{PlaceOrder, Provider};
 use crate::steps::record::Reply;
-use crate::steps::{Context, gather, next, numbers};
+use crate::steps::{Context, gather, next, numbers, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta;
 use crate::store::moves::{self, Change, WAITING};
@@ -28,6 +28,8 @@ const STEP_BACK: Duration = Duration::seconds(2);
 /// Items looked at before the transaction is given back, so that a long queue never keeps
 /// others from writing.
 const LOOK_AT: usize = 200;
+/// An item this near to its last permitted instant goes before every other.
+const LAST_CHANCE: Duration = Duration::minutes(15);
 
 /// A committed intent: from here on a phone may ring.
 #[derive(Clone, Debug)]
@@ -41,7 +43,8 @@ pub struct Intent {
 /// One pass over the due items: each is looked at once.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    cursors: BTreeMap<CallType, Cursor>,
+    /// `None`: the items whose last permitted instant is near.
+    cursors: BTreeMap<Option<CallType>, Cursor>,
     /// `None`: every due item. Else this one alone.
     only: Option<i64>,
 }
@@ -80,14 +83,17 @@ pub fn claim(
         let pauses = meta::pauses(tx)?;
         let mut claimed = Claimed::default();
         let mut looked_at = 0;
-        for call_type in priority(cx) {
-            let cursor = tried.cursors.entry(call_type).or_default();
+        for class in priority(cx) {
+            let cursor = tried.cursors.entry(class).or_default();
             loop {
                 if lines <= claimed.intents.len() || LOOK_AT <= looked_at {
                     return Ok(claimed);
                 }
                 let limit = (lines - claimed.intents.len()).clamp(1, LOOK_AT);
-                let items = queue::due(tx, call_type, now, cursor, limit)?;
+                let items = match class {
+                    None => queue::last_chance(tx, now, now + LAST_CHANCE, cursor, limit)?,
+                    Some(call_type) => queue::due(tx, call_type, now, cursor, limit)?,
+                };
                 if items.is_empty() {
                     break;
                 }
@@ -107,15 +113,16 @@ pub fn claim(
     Ok(claimed)
 }
 
-/// The types in the configured order; those that are not named come last.
-fn priority(cx: &Context) -> Vec<CallType> {
+/// What is claimed first: items that are nearly too late, so that no stream of other calls can
+/// starve them, then the types in the configured order; those that are not named come last.
+fn priority(cx: &Context) -> Vec<Option<CallType>> {
     let named = &cx.config.dialing.priority;
     let place = |call_type: &CallType| {
         named.iter().position(|name| name == call_type.as_str()).unwrap_or(named.len())
     };
     let mut order = CallType::ALL.to_vec();
     order.sort_by_key(place);
-    order
+    std::iter::once(None).chain(order.into_iter().map(Some)).collect()
 }
 
 /// L3 for one item: what the gate says is done, in this transaction.
@@ -145,9 +152,15 @@ fn take(
         }
         Verdict::Skip(reason) => {
             let reason = if reason == Reason::TooLate { late_reason(item) } else { reason };
-            let change = Change::because(ItemStatus::Skipped, reason);
+            // Skipped means never dialed: a retry that is no longer allowed was called before.
+            let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+            let change = match was_placed {
+                true => Change::to(ItemStatus::Completed),
+                false => Change::because(ItemStatus::Skipped, reason),
+            };
             if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
-                claimed.skipped += 1;
+                claimed.skipped += usize::from(!was_placed);
+                claimed.completed += usize::from(was_placed);
                 next::advance(cx, tx, item.customer_id, now)?;
             }
         }
@@ -225,6 +238,22 @@ fn variables(customer: &Customer) -> serde_json::Map<String, serde_json::Value> 
         variables.entry("name").or_insert_with(|| customer.name.clone().into());
     }
     variables
+}
+
+/// The commit of these intents failed, so they may be on the disk or not; nothing was posted for
+/// them. Those that are there are proven not placed, and their items wait on.
+pub fn disown(cx: &Context, ids: &[String], now: Instant) -> anyhow::Result<()> {
+    cx.store.write(|tx| {
+        for id in ids {
+            let Some(attempt) = attempts::by_id(tx, id)? else { continue };
+            let why = "the commit of the intent failed; no byte was sent";
+            let dialing = AttemptState::Dialing;
+            if attempts::refuse(tx, &attempt, dialing, why, WHO, now)? == Moved::Yes {
+                settle::give_back(tx, &attempt, None, WHO, now)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Places one committed intent: one POST, asked just before the first byte whether the intent is

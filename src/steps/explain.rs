@@ -16,8 +16,8 @@ use crate::steps::dial::{self, Pass};
 use crate::steps::plan::hypothetical;
 use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
-use crate::store::queue::Item;
 use crate::store::holidays::{self, Holiday};
+use crate::store::queue::Item;
 use crate::store::{copy, customers, meta, moves, queue, views};
 
 /// More lines than one customer's calls could take.
@@ -277,9 +277,9 @@ impl Trial {
             return Ok(None);
         };
         let welcome = crate::domain::call::WELCOME_OCCASION;
-        let known = cx.store.read(|conn| {
-            queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome)
-        })?;
+        let known = cx
+            .store
+            .read(|conn| queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome))?;
         if !customer.welcome_call_completed && known.is_none() {
             let at = customer.created_at + cx.rules.welcome_delay;
             return Ok(Some(hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)));
@@ -300,7 +300,8 @@ impl Trial {
         customer_id: i64,
         occasions: &[Explanation],
     ) -> anyhow::Result<Option<Instant>> {
-        let soonest = occasions.iter().filter_map(|explanation| self.rings_at(&explanation.outcome));
+        let soonest =
+            occasions.iter().filter_map(|explanation| self.rings_at(&explanation.outcome));
         if let Some(soonest) = soonest.min() {
             return Ok(Some(soonest));
         }

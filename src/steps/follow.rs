@@ -11,12 +11,16 @@ use crate::steps::{Context, next, opt_out, record, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::moves::{self, Change};
 use crate::store::queue::{Item, Moved};
-use crate::store::{Tx, customers, facts, second};
+use crate::store::{Tx, customers, doubts, facts, second};
 
 const WHO: &str = "follow";
 /// A young call is asked about this often; the distance grows with its age.
 const POLL_AT_FIRST: Duration = Duration::seconds(10);
 const POLL_AT_MOST: Duration = Duration::minutes(5);
+/// No call lasts that long; what is not visible by then never will be.
+const GIVEN_UP_AFTER: Duration = Duration::hours(24);
+/// How long after a call its analysis may still be on its way.
+const ANALYSIS_TAKES: Duration = Duration::seconds(60);
 
 /// What asking about one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,21 +40,56 @@ pub fn poll(
 ) -> anyhow::Result<Followed> {
     let Some(call_id) = &attempt.vapi_call_id else {
         // Placed by a reply that could not be read: reconcile finds the id by the tag.
-        later(cx, attempt, None, now)?;
-        return Ok(Followed::GoesOn);
+        return unseen(cx, attempt, "its record was never found by its tag", now);
     };
     match provider.get(call_id) {
-        Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
-        // Just after a 201 a call may not be visible yet: 404 is never an end.
-        Err(ReadError::NotFound) => {
+        Ok(fetched) if is_strange(attempt, &fetched.call) => {
+            log::error!("the provider's call {call_id} carries another tag than its attempt");
+            unseen(cx, attempt, "the provider's call of this id carries another tag", now)
+        }
+        Ok(fetched) if is_analysis_awaited(cx, &fetched.call, now) => {
             later(cx, attempt, None, now)?;
             Ok(Followed::GoesOn)
         }
+        Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
+        // Just after a 201 a call may not be visible yet: 404 alone is never an end.
+        Err(ReadError::NotFound) => unseen(cx, attempt, "the provider no longer knows it", now),
         Err(error) => {
             later(cx, attempt, None, now)?;
             Ok(Followed::Unanswered(error.to_string()))
         }
     }
+}
+
+/// Whether the call names an attempt, and another one: an id that a person mistyped.
+fn is_strange(attempt: &Attempt, call: &ProviderCall) -> bool {
+    call.tags().next().is_some() && !call.carries(&attempt.tag())
+}
+
+/// A placed call whose record is not to be seen: asked about again, and after a day given up as
+/// ended in a way that nobody can tell. It was placed, so that permits nothing; it only frees the
+/// line that it would hold for ever.
+fn unseen(cx: &Context, attempt: &Attempt, why: &str, now: Instant) -> anyhow::Result<Followed> {
+    if now - attempt.created_at < GIVEN_UP_AFTER {
+        later(cx, attempt, None, now)?;
+        return Ok(Followed::GoesOn);
+    }
+    log::warn!("attempt {} ended in a way that nobody can tell: {why}", attempt.id);
+    let moved = cx.store.write(|tx| doubts::end_untold(tx, attempt, why, WHO, now))?;
+    Ok(match moved {
+        Moved::Yes => Followed::Ended(Disposition::Unknown),
+        Moved::No => Followed::GoesOn,
+    })
+}
+
+/// The provider analyses a call after its end. Where the opt-out is read from that analysis, an
+/// ended call without one is asked about again for a minute.
+fn is_analysis_awaited(cx: &Context, call: &ProviderCall, now: Instant) -> bool {
+    cx.config.do_not_call.structured_data_field.is_some()
+        && call.started_at.is_some()
+        && call.structured_data.is_none()
+        && call.is_ended()
+        && call.ended_at.is_some_and(|ended| now < ended + ANALYSIS_TAKES)
 }
 
 /// Takes in what the provider tells of a call, by whatever way it came. Idempotent: an event
@@ -106,7 +145,9 @@ pub fn end(
     if let Some(item) = settle::item_of(tx, attempt)?
         && item.status == ItemStatus::Completed
     {
-        retry(cx, tx, attempt, &item, how, now)?;
+        // Counted from the call's own end: how soon we hear of it must not matter.
+        let own_end = call.ended_at.filter(|at| attempt.created_at <= *at && *at <= now);
+        retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)?;
     }
     Ok(Followed::Ended(how))
 }
@@ -118,7 +159,7 @@ fn retry(
     tx: &Tx<'_>,
     attempt: &Attempt,
     item: &Item,
-    how: Disposition,
+    (how, ended_at): (Disposition, Instant),
     now: Instant,
 ) -> anyhow::Result<()> {
     let rule = cx.rules.retry_rule(how, attempt.call_type);
@@ -129,16 +170,19 @@ fn retry(
     }
     let Some(customer) = customers::by_id(tx, item.customer_id)? else { return Ok(()) };
     let Some(zone) = cx.zones.get(&customer.timezone) else { return Ok(()) };
-    let date = item.date();
-    let Some((at, last)) = retry_at(&rule, now, &zone, date) else { return Ok(()) };
-    // An item that was never dialed keeps the last instant of its occasion: nobody was reached,
-    // and nobody is called later than the rule for the first attempt says.
-    let last = match (how, item.call_type) {
-        (Disposition::NeverDialed, CallType::Daily) => item.expires_at.or(last),
-        (_, CallType::Extra) => item.expires_at,
+    // A person who was called is called again on that date or not at all. An item that was never
+    // dialed keeps the last instant of its occasion: a welcome call has none.
+    let date = match (how, item.call_type) {
+        (Disposition::NeverDialed, CallType::Welcome | CallType::Extra) => None,
+        _ => item.date().or_else(|| Some(zone.date(attempt.created_at))),
+    };
+    let Some((at, last)) = retry_at(&rule, ended_at, &zone, date) else { return Ok(()) };
+    let last = match how {
+        Disposition::NeverDialed => item.expires_at.or(last),
+        _ if item.call_type == CallType::Extra => last.min(item.expires_at.or(last)),
         _ => last,
     };
-    if last.is_some_and(|last| last < at) || has_other_open(tx, item)? {
+    if last.is_some_and(|last| last < at.max(now)) || has_other_open(tx, item)? {
         return Ok(());
     }
     let change =
@@ -154,19 +198,18 @@ fn has_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
     Ok(crate::store::queue::open_item(tx, item.customer_id, item.call_type)?.is_some())
 }
 
-/// A provider call that carries the tag of an attempt which has another call already: somebody's
-/// phone rang twice. Stored, the customer is held, and `audit` exits 1.
+/// A provider call that carries the tag of an attempt which has another call already, or rang at
+/// another number: somebody's phone may have rung twice. Stored, the customer is held, and `audit` exits 1.
 pub fn note_second_call(
     tx: &Tx<'_>,
     attempt: &Attempt,
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let detail = format!(
-        "attempt {} has the call {} too",
-        attempt.id,
-        attempt.vapi_call_id.as_deref().unwrap_or("without an id")
-    );
+    let detail = match &attempt.vapi_call_id {
+        Some(id) if *id != call.id => format!("attempt {} has the call {id} too", attempt.id),
+        _ => format!("it is for the occasion of attempt {}, and not its call", attempt.id),
+    };
     if second::note(tx, &call.id, &attempt.id, &attempt.customer_key, &detail, now)? == Moved::Yes {
         log::error!("a second provider call {} was seen: {detail}", call.id);
         let pause = crate::store::meta::Pause {

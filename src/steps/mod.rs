@@ -2,6 +2,9 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod adopt;
+pub mod audit;
+pub mod audit_calendar;
+pub mod audit_calls;
 pub mod call;
 pub mod cancel;
 pub mod csv_rows;
@@ -10,6 +13,7 @@ pub mod dial;
 pub mod dnc;
 pub mod doors;
 pub mod entry_text;
+pub mod erase;
 pub mod events;
 pub mod explain;
 pub mod explain_json;
@@ -23,6 +27,7 @@ pub mod import_header;
 pub mod import_report;
 pub mod next;
 pub mod numbers;
+pub mod operate;
 pub mod opt_out;
 pub mod plan;
 pub mod queue_import;

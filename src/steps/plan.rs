@@ -80,12 +80,8 @@ impl Asker<'_> {
                 planned.push(self.call(customer, &item, now)?);
             }
         }
-        let welcome = queue::item_of_occasion(
-            self.conn,
-            customer.id,
-            CallType::Welcome,
-            WELCOME_OCCASION,
-        )?;
+        let welcome =
+            queue::item_of_occasion(self.conn, customer.id, CallType::Welcome, WELCOME_OCCASION)?;
         let owed = !customer.welcome_call_completed && welcome.is_none();
         if owed {
             let at = customer.created_at + rules.welcome_delay;

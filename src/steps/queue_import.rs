@@ -15,10 +15,10 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::domain::fields::shown;
-use crate::steps::{Context, dial};
 use crate::steps::import_file::file_name;
 use crate::steps::import_report::{Outcome, Problem};
 use crate::steps::queue_rows::{OldRow, OldStatus, read};
+use crate::steps::{Context, dial};
 use crate::store::attempts::{self, Attempt};
 use crate::store::customers::{Found, find};
 use crate::store::moves::{self, Change, IN_FLIGHT};
@@ -101,7 +101,10 @@ fn place(
         };
         let Some(customer) = customer else {
             let who = shown(&row.customer);
-            bad("customer_id", format!("no customer has the external id \"{who}\": import them first"));
+            bad(
+                "customer_id",
+                format!("no customer has the external id \"{who}\": import them first"),
+            );
             continue;
         };
         let Some(zone) = cx.zones.get(&customer.timezone) else {

@@ -173,8 +173,7 @@ fn read_row(header: &[String], row: &Row<'_>) -> Result<OldRow, Bad> {
 }
 
 fn read_instant(column: &'static str, text: &str) -> Result<Instant, Bad> {
-    parse_instant(text)
-        .ok_or_else(|| (Some(column), format!("\"{}\" is no instant", shown(text))))
+    parse_instant(text).ok_or_else(|| (Some(column), format!("\"{}\" is no instant", shown(text))))
 }
 
 fn read_count(column: &'static str, text: &str) -> Result<i64, Bad> {

@@ -175,8 +175,7 @@ impl<'a> World<'a> {
                 self.note_bound(lines == 0, pace == 0)?;
                 return Ok(());
             }
-            let claimed =
-                dial::claim(self.cx, &mut pass, lines.min(pace), self.now, &mut new_id)?;
+            let claimed = dial::claim(self.cx, &mut pass, lines.min(pace), self.now, &mut new_id)?;
             for intent in claimed.intents {
                 self.begin(&intent)?;
             }
@@ -189,8 +188,7 @@ impl<'a> World<'a> {
     /// A cap binds only when something is due that it holds back.
     fn note_bound(&mut self, lines: bool, pace: bool) -> anyhow::Result<()> {
         let now = self.now;
-        self.bound =
-            self.cx.store.read(|conn| crate::store::queue::is_anything_due(conn, now))?;
+        self.bound = self.cx.store.read(|conn| crate::store::queue::is_anything_due(conn, now))?;
         if self.bound && self.is_told() {
             let hour = self.hour();
             hour.lines_bound |= lines;
@@ -206,8 +204,7 @@ impl<'a> World<'a> {
         let accepted = Accepted { call: Some(call), date: None };
         record::record(self.cx, intent, &Ok(accepted), self.now)?;
         let answered = self.assumed.no_answer_share <= share_of(attempt);
-        let length =
-            if answered { self.assumed.call_length } else { self.assumed.ring_length };
+        let length = if answered { self.assumed.call_length } else { self.assumed.ring_length };
         let placed = attempts::Attempt { vapi_call_id: Some(call_id.clone()), ..attempt.clone() };
         self.running.insert((self.now + length, call_id), (placed, answered));
         self.begun.push_back(self.now);

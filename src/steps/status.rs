@@ -96,9 +96,7 @@ pub fn status(
         let overdue_call = oldest
             .map(|since| (since, (now - since).num_minutes()))
             .filter(|(_, minutes)| alarm_minutes <= *minutes)
-            .map(|(since, minutes)| {
-                Overdue { since: instant_text(since), minutes, alarm_minutes }
-            });
+            .map(|(since, minutes)| Overdue { since: instant_text(since), minutes, alarm_minutes });
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
         let due = views::due(conn, now)?;
         let next = queue::next_due(conn, now)?;
@@ -131,8 +129,7 @@ fn paused((scope, pause): (String, meta::Pause)) -> Paused {
 }
 
 fn doubt(attempt: attempts::Attempt) -> Doubt {
-    let resolve =
-        format!("ringonce resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
+    let resolve = format!("ringonce resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
     Doubt {
         customer_id: attempt.customer_id,
         call_type: attempt.call_type,

@@ -269,7 +269,11 @@ pub fn end(
     moved(tx, rows, attempt, AttemptState::Ended, who, call.ended_reason.as_deref(), now)
 }
 
-/// A placed call that goes on: when to ask again, and the provider's last word.
+/// The provider's words in the order in which a call goes through them.
+const STATUSES: &str = " scheduled queued ringing in-progress forwarding";
+
+/// A placed call that goes on: when to ask again, and the provider's last word. A word that goes
+/// backwards, or that is not known, changes nothing.
 pub fn poll_again(
     tx: &Transaction<'_>,
     id: &str,
@@ -278,41 +282,12 @@ pub fn poll_again(
 ) -> anyhow::Result<()> {
     tx.prepare_cached(
         "UPDATE call_attempts SET next_poll_at = ?2,
-           provider_status = coalesce(?3, provider_status)
+           provider_status = CASE
+             WHEN instr(?4, coalesce(' ' || provider_status, '')) <= instr(?4, ' ' || ?3) THEN ?3
+             ELSE provider_status END
          WHERE id = ?1 AND state = 'placed'",
     )?
-    .execute(params![id, instant_text(next_poll_at), provider_status])?;
-    Ok(())
-}
-
-/// Gives a placed attempt without an id the one that its tag was found under.
-pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
-    let rows = tx
-        .prepare_cached(
-            "UPDATE call_attempts SET vapi_call_id = ?2
-             WHERE id = ?1 AND state = 'placed' AND vapi_call_id IS NULL",
-        )?
-        .execute([id, call_id])?;
-    Ok(Moved::from_rows(rows))
-}
-
-/// Notes one more complete listing without the attempt, or (with `None`) forgets them all.
-pub fn note_absence(
-    tx: &Transaction<'_>,
-    id: &str,
-    absence: Option<(Instant, i64, &str)>,
-    clean_reads: i64,
-) -> anyhow::Result<()> {
-    let (since, monotonic_ms, boot_id) = match absence {
-        Some((since, ms, boot_id)) => (Some(instant_text(since)), Some(ms), Some(boot_id)),
-        None => (None, None, None),
-    };
-    tx.prepare_cached(
-        "UPDATE call_attempts SET clean_reads = ?2, absent_since = ?3,
-           absent_since_monotonic_ms = ?4, absent_boot_id = ?5
-         WHERE id = ?1 AND state = 'in_doubt'",
-    )?
-    .execute(params![id, clean_reads, since, monotonic_ms, boot_id])?;
+    .execute(params![id, instant_text(next_poll_at), provider_status, STATUSES])?;
     Ok(())
 }
 
@@ -371,7 +346,7 @@ pub fn intents_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<In
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-fn moved(
+pub(super) fn moved(
     tx: &Transaction<'_>,
     rows: usize,
     attempt: &Attempt,
@@ -405,42 +380,4 @@ fn journal_move(
         why,
     };
     journal::add(tx, now, entry)
-}
-
-/// `not_placed` → `placed`: only on the provider's own record of the call. Late truth.
-pub fn revive(
-    tx: &Transaction<'_>,
-    attempt: &Attempt,
-    call_id: &str,
-    who: &str,
-    now: Instant,
-) -> anyhow::Result<Moved> {
-    let rows = tx
-        .prepare_cached(
-            "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
-               updated_at = ?3
-             WHERE id = ?1 AND state = 'not_placed'",
-        )?
-        .execute(params![attempt.id, call_id, instant_text(now)])?;
-    let why = Some("the provider's record arrived late");
-    moved(tx, rows, attempt, AttemptState::Placed, who, why, now)
-}
-
-/// Whether a sequence number is in the ledger: two files of one installation may have used it.
-pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
-    Ok(conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM call_attempts WHERE seq = ?1)")?
-        .query_one([seq], |row| row.get(0))?)
-}
-
-/// Attempts that were placed while their item is still `processing`: the flags were not proven.
-pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
-    let sql = format!(
-        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
-         WHERE state IN ('placed', 'ended') AND queue_id IN (
-           SELECT id FROM call_queue WHERE status = 'processing') ORDER BY seq"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
 }

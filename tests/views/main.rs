@@ -1,6 +1,7 @@
 //! What people ask: why, what next, what now. The answers must be those of the next tick.
 
 mod agreement;
+mod commands;
 mod moving;
 mod old_queue;
 mod seen;

@@ -34,7 +34,9 @@ fn four_rows_from_before_the_index_give_one_call() {
     let mut world = world();
     let rows: String = (1..=4)
         .map(|n| {
-            format!("{n},a1,daily,2026-03-02 12:00:00+00,pending,0,3,,,2026-03-02 11:0{n}:00+00,,x\n")
+            format!(
+                "{n},a1,daily,2026-03-02 12:00:00+00,pending,0,3,,,2026-03-02 11:0{n}:00+00,,x\n"
+            )
         })
         .collect();
     let report = take(&world, &rows);
@@ -78,7 +80,10 @@ fn a_row_in_the_middle_of_a_call_is_in_doubt_and_blocks_its_own_occasion_only() 
 #[test]
 fn a_waiting_row_with_a_provider_id_was_called() {
     let mut world = world();
-    take(&world, "1,a1,daily,2026-03-02 12:00:00+00,retrying,1,3,,old-1,2026-03-02 11:00:00+00,,\n");
+    take(
+        &world,
+        "1,a1,daily,2026-03-02 12:00:00+00,retrying,1,3,,old-1,2026-03-02 11:00:00+00,,\n",
+    );
     assert_eq!(world.told(1), ["2026-03-02 completed already_called"]);
     assert!(!world.tick("2026-03-02T12:00:00Z").contains(&1));
 }

@@ -2,8 +2,8 @@
 
 use chrono::Duration;
 use ringonce::domain::call::{CallType, Reason};
-use ringonce::steps::cancel::{Refused, cancel};
 use ringonce::steps::call::{self, due_item, queue_extra};
+use ringonce::steps::cancel::{Refused, cancel};
 use ringonce::steps::explain::{Outcome, explain};
 use ringonce::steps::plan::plan;
 use ringonce::steps::status::status;
@@ -63,8 +63,10 @@ fn a_doubt_is_shown_with_what_to_type() {
 fn a_copied_file_tells_that_it_is_not_armed() {
     let (world, _) = queued();
     let copy = world.folder.path().join("copy.db");
-    let backup = std::fs::read(world.cx.store.path()).unwrap();
-    std::fs::write(&copy, backup).unwrap();
+    for ending in ["", "-wal"] {
+        let from = format!("{}{ending}", world.cx.store.path().display());
+        std::fs::copy(from, format!("{}{ending}", copy.display())).unwrap();
+    }
     let store = ringonce::store::Store::look(&copy).unwrap();
     let found = status(&store, &world.cx.config, &world.cx.zones, world.now).unwrap();
     assert!(!found.armed);

@@ -156,7 +156,13 @@ fn caps_bind_in_the_hours_in_which_they_bind() {
         assert!(simulated.most_lines <= lines);
         // 20 calls of 90 s on one line, or two a minute: the last begins so much later.
         let last = simulated.longest_delay_seconds;
-        let expected = if lines_bound { 19 * 90 } else if pace_bound { 9 * 60 } else { 0 };
+        let expected = if lines_bound {
+            19 * 90
+        } else if pace_bound {
+            9 * 60
+        } else {
+            0
+        };
         assert_eq!(last, expected);
     }
 }
