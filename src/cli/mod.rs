@@ -109,14 +109,19 @@ pub enum Command {
 impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
-        match self {
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
-            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
-            Command::Status(_) | Command::Plan(_) | Command::Simulate(_) => false,
-            _ => true,
-        }
+        !matches!(
+            self,
+            Command::Check(_)
+                | Command::Init(_)
+                | Command::Completions(_)
+                | Command::Man(_)
+                | Command::Audit(_)
+                | Command::Verify(_)
+                | Command::Explain(_)
+                | Command::Status(_)
+                | Command::Plan(_)
+                | Command::Simulate(_)
+        )
     }
 
     /// How much is logged when `RUST_LOG` does not say.
