@@ -46,6 +46,8 @@ pub struct Passed {
 pub struct Dialer<'s> {
     service: &'s Service,
     pace: Pace,
+    /// The one item to dial: a call that a person asked for. `None`: every due one.
+    only: Option<i64>,
     /// A POST was accepted since the start, or since the breaker opened: several may be in
     /// flight.
     proven: bool,
@@ -89,6 +91,7 @@ impl<'s> Dialer<'s> {
         Ok(Dialer {
             service,
             pace: Pace::new(dialing.calls_per_minute, ramp, ages, clock::elapsed()),
+            only: None,
             proven: false,
             probing: false,
             recent: VecDeque::new(),
@@ -101,6 +104,12 @@ impl<'s> Dialer<'s> {
     /// Whether the wall clock jumped since it was last trusted.
     pub fn has_jumped(&self, reading: &Reading) -> bool {
         guard::jumped(&self.trusted, reading)
+    }
+
+    /// Dials this item alone.
+    pub fn only(mut self, item_id: i64) -> Dialer<'s> {
+        self.only = Some(item_id);
+        self
     }
 
     /// The clocks were compared, and agree.
@@ -138,7 +147,7 @@ impl<'s> Dialer<'s> {
     where
         's: 'scope,
     {
-        let mut pass = Pass::default();
+        let mut pass = self.only.map_or_else(Pass::default, Pass::over);
         loop {
             self.take_replies(receiver, in_flight, false, done)?;
             let lines = self.lines(*in_flight, started, done)?;

@@ -27,6 +27,7 @@ pub mod moves;
 pub mod places;
 pub mod pool;
 pub mod queue;
+pub mod queue_import;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
