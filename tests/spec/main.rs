@@ -1,0 +1,34 @@
+//! The specification of the defences: one file each, and each test fails when its guard is taken
+//! out. Below them the parts that they stand on.
+//!
+//! `world` is the setting of every test: a real database in a temporary folder, the fake provider
+//! that counts rings, one clock for both.
+
+mod people;
+mod world;
+
+mod d1_one_item_and_one_live_attempt_per_occasion;
+mod d2_one_dialer_per_file_and_one_worker_per_item;
+mod d3_the_intent_is_durable_before_the_ring;
+mod d4_the_provider_is_asked_once_per_attempt;
+mod d6_the_gate_is_asked_where_the_intent_is_written;
+
+// What went wrong once, and what may go wrong around it.
+mod defects;
+mod failures;
+
+// When a call is due, and the whole of it over days.
+mod schedule_rules;
+
+// The fake provider is trusted only as far as these.
+mod fake_faults;
+mod fake_vapi;
+mod fake_world;
+
+// What the service stands on.
+mod cli_config;
+mod cron;
+mod customers;
+mod listener;
+mod vapi_client;
+mod zones;
