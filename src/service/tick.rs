@@ -82,7 +82,7 @@ fn dial(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
     let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
     loop {
-        let passed = dialer.pass()?;
+        let passed = dialer.pass(&mut |_| Ok(None))?;
         add(done, &passed);
         let now = service.clock.now()?;
         let ended =

@@ -8,9 +8,10 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::steps::{Context, next};
+use crate::store::candidates::{self, Candidate};
 use crate::store::meta::{self, Mark};
 use crate::store::moves::{self, Change, WAITING};
-use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
+use crate::store::queue::{self, Item, Moved, NewItem};
 use crate::store::{Tx, customers, facts};
 
 /// Missed dates are told of up to this far back.
@@ -54,7 +55,7 @@ pub fn welcome_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let until = now + cx.rules.look_ahead - cx.rules.welcome_delay;
-    queue::welcome_candidates(tx, payment_status, until)
+    candidates::welcome_candidates(tx, payment_status, until)
 }
 
 /// L1 for daily calls.
@@ -65,7 +66,7 @@ pub fn daily_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let (from, to) = (now - cx.rules.max_lateness, now + cx.rules.look_ahead);
-    queue::daily_candidates(tx, payment_status, from, to)
+    candidates::daily_candidates(tx, payment_status, from, to)
 }
 
 /// L2 for a welcome call.
@@ -218,7 +219,7 @@ fn repair(
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    for customer_id in queue::stale_customers(tx, payment_status, oldest_callable)? {
+    for customer_id in candidates::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         let Some(was_due) = customer.next_call_scheduled_at else {
             next::advance(cx, tx, customer_id, now)?;

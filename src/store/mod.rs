@@ -5,6 +5,7 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod candidates;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
