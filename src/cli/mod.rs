@@ -1,7 +1,10 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod audit;
 mod check;
+mod check_inside;
+mod check_online;
 mod completions;
 pub mod customers;
 mod customers_fields;
@@ -9,9 +12,14 @@ mod customers_import;
 mod customers_show;
 mod demo;
 pub mod dialing;
+mod doubts;
+mod erase;
 pub mod exit;
+mod explain;
+mod files;
 mod init;
 pub mod output;
+mod pauses;
 mod startup;
 
 use std::path::PathBuf;
@@ -72,7 +80,17 @@ pub enum Command {
     Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Audit(audit::AuditArgs),
+    Backup(files::BackupArgs),
+    Snapshot(files::SnapshotArgs),
+    Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
+    Attempts(doubts::AttemptsArgs),
+    Pause(pauses::PauseArgs),
+    Resume(pauses::ResumeArgs),
+    Reconcile(doubts::ReconcileArgs),
+    Adopt(doubts::AdoptArgs),
+    Explain(explain::ExplainArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -82,11 +100,11 @@ impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) | Command::Demo(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
+            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
+            _ => true,
         }
     }
 
@@ -105,7 +123,17 @@ impl Command {
             Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Audit(args) => audit::run(global, &args),
+            Command::Backup(args) => files::run_backup(global, &args),
+            Command::Snapshot(args) => files::run_snapshot(global, &args),
+            Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Attempts(args) => doubts::attempts(global, &args),
+            Command::Pause(args) => pauses::pause(global, &args),
+            Command::Resume(args) => pauses::resume(global, &args),
+            Command::Reconcile(args) => doubts::reconcile(global, &args),
+            Command::Adopt(args) => doubts::adopt(global, &args),
+            Command::Explain(args) => explain::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

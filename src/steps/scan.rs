@@ -8,10 +8,9 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::steps::{Context, next};
-use crate::store::candidates::{self, Candidate};
 use crate::store::meta::{self, Mark};
 use crate::store::moves::{self, Change, WAITING};
-use crate::store::queue::{self, Item, Moved, NewItem};
+use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
 use crate::store::{Tx, customers, facts};
 
 /// Missed dates are told of up to this far back.
@@ -55,7 +54,7 @@ pub fn welcome_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let until = now + cx.rules.look_ahead - cx.rules.welcome_delay;
-    candidates::welcome_candidates(tx, payment_status, until)
+    queue::welcome_candidates(tx, payment_status, until)
 }
 
 /// L1 for daily calls.
@@ -66,7 +65,7 @@ pub fn daily_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let (from, to) = (now - cx.rules.max_lateness, now + cx.rules.look_ahead);
-    candidates::daily_candidates(tx, payment_status, from, to)
+    queue::daily_candidates(tx, payment_status, from, to)
 }
 
 /// L2 for a welcome call.
@@ -113,14 +112,15 @@ pub fn queue_daily(
         expires_at,
     };
     if expires_at.is_some_and(|expires_at| expires_at < now) {
-        return skip_missed(cx, tx, &new, now, done);
+        let reason = cx.rules.missed_reason(candidate.instant, &zone);
+        return skip_missed(cx, tx, &new, reason, now, done);
     }
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
         done.queued += 1;
         return Ok(());
     }
     settle_called(tx, &new, now, done)?;
-    next::advance(cx, tx, candidate.customer_id, now)
+    next::advance(cx, tx, CallType::Daily, candidate.customer_id, now)
 }
 
 /// A candidate that was refused on asking again: when the ledger or the flags say that it was
@@ -151,13 +151,14 @@ fn skip_missed(
     cx: &Context,
     tx: &Tx<'_>,
     new: &NewItem<'_>,
+    reason: Reason,
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    if queue::insert_settled(tx, new, ItemStatus::Skipped, Reason::TooLate, now)? == Moved::Yes {
+    if queue::insert_settled(tx, new, ItemStatus::Skipped, reason, now)? == Moved::Yes {
         done.skipped += 1;
     }
-    next::advance(cx, tx, new.customer_id, now)
+    next::advance(cx, tx, new.call_type, new.customer_id, now)
 }
 
 /// Ends open items whose last permitted instant has gone: `completed` when an attempt was
@@ -169,7 +170,7 @@ fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> a
         } else {
             done.skipped += 1;
         }
-        next::advance(cx, tx, item.customer_id, now)?;
+        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }
@@ -219,10 +220,10 @@ fn repair(
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    for customer_id in candidates::stale_customers(tx, payment_status, oldest_callable)? {
+    for customer_id in queue::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         let Some(was_due) = customer.next_call_scheduled_at else {
-            next::advance(cx, tx, customer_id, now)?;
+            next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };
         tell_missed(cx, tx, &customer, was_due, oldest_callable, now, done)?;
@@ -244,7 +245,9 @@ fn advance_from(
     crate::store::flags::set_next(tx, customer.id, next)
 }
 
-fn tell_missed(
+/// Gives each free date between two instants its row `too_late`, as far as the customer was
+/// eligible then.
+pub fn tell_missed(
     cx: &Context,
     tx: &Tx<'_>,
     customer: &Customer,

@@ -5,25 +5,34 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
-pub mod candidates;
+pub mod audit;
+pub mod backup;
+pub mod copy;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod enqueue;
+pub mod erase;
 pub mod events;
 pub mod facts;
 pub mod files;
 pub mod flags;
+pub mod holidays;
 pub mod journal;
 pub mod meta;
 pub mod migrations;
 pub mod moves;
+pub mod places;
 pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
+pub mod snapshot;
 pub mod tally;
+pub mod verify;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
