@@ -3,6 +3,8 @@
 
 mod audit;
 mod check;
+mod check_inside;
+mod check_online;
 mod completions;
 pub mod customers;
 mod customers_fields;

@@ -26,8 +26,8 @@ pub fn judge(
     controls: &Controls,
     reading: &Reading,
 ) -> anyhow::Result<bool> {
-    if reading.now < attempt.updated_at {
-        // Younger than the listing: it says nothing about this doubt.
+    if reading.now < attempt.updated_at || !controls.covers_the_doubt {
+        // The listing ends before the doubt, or begins after it: it says nothing about it.
         return Ok(false);
     }
     if let Some(missing) = controls.missing() {
