@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use chrono::{Duration, NaiveDate};
-use ringonce::clock::Clock;
+use ringonce::clock::{self, Clock};
 use ringonce::config::{self, Config, Overrides};
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::{FakeCore, Setup};
@@ -219,15 +219,13 @@ impl World {
         tick::tick(&service)
     }
 
-    /// A program that another test starts holds copies of our handles, this lock's too, for the
-    /// moment between its fork and its own beginning.
+    /// The right to dial. A program that another test is just starting holds copies of our open
+    /// files for a moment, locks too, so this asks for a while.
     fn lock(&self) -> DialerLock {
-        for _ in 0..500 {
-            match DialerLock::take(&self.db(), self.now()).expect("the lock file opens") {
+        for _ in 0..200 {
+            match DialerLock::take(&self.db(), self.now()).expect("a lock file") {
                 LockAnswer::Mine(lock) => return lock,
-                LockAnswer::Taken(_) => {
-                    ringonce::clock::pause(std::time::Duration::from_millis(10))
-                }
+                LockAnswer::Taken(_) => clock::pause(std::time::Duration::from_millis(10)),
             }
         }
         panic!("somebody else dials");
