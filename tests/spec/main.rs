@@ -14,20 +14,19 @@ mod d3_the_intent_is_durable_before_the_ring;
 mod d4_the_provider_is_asked_once_per_attempt;
 mod d5_doubt;
 mod d6_the_gate_is_asked_where_the_intent_is_written;
+mod d7_events;
 
 // Which file may dial, and when.
 mod arming;
 mod clocks;
+mod halting;
 
 // What went wrong once, and what may go wrong around it.
 mod defects;
 mod failures;
 
 // When a call is due, and the whole of it over days.
-mod d5_doubt;
-mod d7_events;
 mod edits;
-mod halting;
 mod schedule_rules;
 mod three_days;
 
