@@ -4,6 +4,8 @@
 mod audit;
 mod call;
 mod check;
+mod check_inside;
+mod check_online;
 mod completions;
 pub mod customers;
 mod customers_fields;
