@@ -25,6 +25,7 @@ mod d7_events;
 mod edits;
 mod halting;
 mod schedule_rules;
+mod slow_replies;
 mod three_days;
 
 // The schema and the house.
