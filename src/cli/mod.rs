@@ -6,7 +6,7 @@ mod completions;
 pub mod customers;
 mod customers_fields;
 mod customers_import;
-mod customers_show;
+pub mod customers_show;
 pub mod dialing;
 pub mod exit;
 mod init;

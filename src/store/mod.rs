@@ -21,6 +21,7 @@ pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
+pub mod web_views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -39,7 +40,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write waits in all: SQLite's own back-off is unfair under many processes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Readers: the page, the API and reports. Dialing itself reads on the writer.
-const READERS: u32 = 4;
+const READERS: u32 = 8;
 /// Statements kept prepared on a connection.
 const PREPARED: usize = 128;
 
