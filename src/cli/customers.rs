@@ -171,7 +171,7 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
             return Err(usage(format!("customer {} has this external id already", other.id)));
         }
         let after = plan_change(tx, &mut reader, &known, &entry, cx.now)?;
-        Ok((known.id, change(tx, &known, &after, WHO, cx.now)?))
+        Ok((known.id, change(tx, &mut reader, &known, &after, WHO, cx.now)?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
     output::line(&match fields.is_empty() {

@@ -11,7 +11,7 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::steps::Context;
 use crate::store::files::{self, Identity};
 use crate::store::meta::{self, Mark};
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Store, Tx};
 
 /// A clock may be set back so far by its daemon without being wrong.
 const BEHIND_MARK: Duration = Duration::seconds(2);
@@ -24,12 +24,17 @@ const LAST_READING: &str = "last_reading";
 ///
 /// Looks at the path only: opening the file a second time would drop SQLite's own locks.
 pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
-    let path = cx.store.path();
+    not_armed_at(&cx.store)
+}
+
+/// The same of a store alone, also of one that is only looked at.
+pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
+    let path = store.path();
     if path == Path::new(":memory:") {
         return Ok(None);
     }
     let here = Identity::of(path)?;
-    let armed = cx.store.read(meta::armed_identity)?;
+    let armed = store.read(meta::armed_identity)?;
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
         format!(
             "not armed here: {what}. If no other copy of it dials, run \

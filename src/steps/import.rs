@@ -250,7 +250,7 @@ fn apply_rows(
                 create(tx, &customer, None, now)?;
                 new += 1;
             }
-            Plan::Known(pair) => match change(tx, &pair.0, &pair.1, "import", now)?.is_empty() {
+            Plan::Known(pair) => match change(tx, &mut pass.reader, &pair.0, &pair.1, "import", now)?.is_empty() {
                 true => unchanged += 1,
                 false => changed += 1,
             },

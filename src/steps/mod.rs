@@ -5,8 +5,10 @@ pub mod adopt;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
+pub mod doors;
 pub mod entry_text;
 pub mod events;
+pub mod explain;
 pub mod follow;
 pub mod gather;
 pub mod guard;
@@ -19,6 +21,7 @@ pub mod numbers;
 pub mod opt_out;
 pub mod reconcile;
 pub mod record;
+pub mod reschedule;
 pub mod scan;
 pub mod settle;
 

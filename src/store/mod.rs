@@ -5,6 +5,7 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod copy;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
@@ -21,6 +22,7 @@ pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
+pub mod views;
 pub mod web_views;
 
 use std::path::{Path, PathBuf};
