@@ -11,6 +11,7 @@ pub mod dialing;
 pub mod exit;
 mod init;
 pub mod output;
+mod serving;
 mod startup;
 
 use std::path::PathBuf;

@@ -217,7 +217,7 @@ pub fn second_calls(conn: &Connection) -> anyhow::Result<i64> {
 }
 
 /// How many calls ended, by type and disposition, ever.
-pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, u64)>> {
+pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
          GROUP BY call_type, disposition",
@@ -227,7 +227,7 @@ pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, u64)>> {
 }
 
 /// How many occasions ended as skipped, by type and reason, ever.
-pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, u64)>> {
+pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT call_type, reason, count(*) FROM call_queue WHERE status = 'skipped'
          GROUP BY call_type, reason",

@@ -43,16 +43,17 @@ impl Front {
         service: Arc<Service>,
         api_token: Option<&Secret>,
         webhook_secret: Option<Secret>,
-    ) -> Front {
-        Front {
+    ) -> anyhow::Result<Front> {
+        let kept = Kept::new(&service.cx.store)?;
+        Ok(Front {
             service,
             webhook_secret,
             keys: api_token.map(Keys::new),
             health: Mutex::new(None),
-            metrics: Mutex::new(Kept::default()),
+            metrics: Mutex::new(kept),
             reading: Turnstile::new(READERS),
             writing: Turnstile::new(1),
-        }
+        })
     }
 
     pub fn cx(&self) -> &Context {

@@ -6,7 +6,7 @@ use crate::web::api::{calls, customers, numbers, service};
 use crate::web::delivery::Response;
 use crate::web::front::Front;
 use crate::web::http::{Request, percent_decode};
-use crate::web::page::{self, people, today, work};
+use crate::web::page::{self, acts, people, today, work};
 use crate::web::problem::{Problem, of_error};
 use crate::web::{health, metrics, webhook};
 
@@ -78,8 +78,6 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/metrics", Access::Token, metrics::metrics),
     route("GET", "/api/openapi.json", Access::Token, service::openapi),
     route("GET", "/api/status", Access::Token, service::status),
-    route("POST", "/api/pause", Access::Token, service::pause),
-    route("POST", "/api/resume", Access::Token, service::resume),
     route("GET", "/api/customers", Access::Token, customers::list),
     route("POST", "/api/customers", Access::Token, customers::upsert),
     route("PUT", "/api/customers", Access::Token, customers::upsert),
@@ -92,9 +90,12 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/", Access::Page, today::page),
     route("GET", "/customers", Access::Page, people::list),
     route("GET", "/customers/{id}", Access::Page, people::one),
+    route("POST", "/customers/{id}/reveal", Access::Form, people::reveal),
+    route("POST", "/customers/{id}/do-not-call", Access::Form, acts::never_call),
     route("GET", "/queue", Access::Page, work::queue),
     route("GET", "/calls", Access::Page, work::calls),
     route("GET", "/do-not-call", Access::Page, work::numbers),
+    route("POST", "/do-not-call", Access::Form, acts::never_call_number),
     route("GET", "/journal", Access::Page, work::journal),
 ];
 

@@ -167,7 +167,7 @@ fn write(
                     Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
             }
             let after = plan_change(tx, reader, &known, &entry, now)?;
-            let changes = change(tx, &known, &after, WHO, now)?;
+            let changes = change(tx, reader, &known, &after, WHO, now)?;
             Ok(Upserted::Known(read_back(tx, known.id)?, changes))
         }
     }

@@ -1,10 +1,12 @@
 //! The operator's pages: plain HTML from the server, no script. Everything that a page can show or
 //! do is also a command; a page only says which.
 
+pub mod acts;
 pub mod alarms;
 pub mod chart;
 pub mod html;
 pub mod people;
+pub mod story;
 pub mod today;
 pub mod words;
 pub mod work;

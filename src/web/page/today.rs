@@ -150,7 +150,7 @@ fn skipped(glance: &Glance) -> String {
     }
     html.push_str("<ul class=\"reasons\">");
     for (word, count) in &glance.skipped {
-        let text = Reason::parse(word).map_or(word.as_str(), words::reason);
+        let text = Reason::parse(word).map_or(word.as_str(), |reason| words::reason(reason));
         html.push_str(&format!(
             "<li><a href=\"/queue?status=skipped&amp;reason={}\">{}</a><b>{count}</b></li>",
             esc(word),
