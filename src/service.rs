@@ -3,6 +3,7 @@
 //! Every dial of the program goes through [`dialer::Dialer`], which is the only caller of the
 //! dial step. What decides whether dialing is allowed at all stands in [`opening`].
 
+pub mod adopting;
 pub mod dialer;
 pub mod follower;
 pub mod opening;

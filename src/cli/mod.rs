@@ -8,10 +8,12 @@ mod customers_fields;
 mod customers_import;
 pub mod customers_show;
 pub mod dialing;
+mod doubts;
 pub mod exit;
 mod init;
 pub mod output;
 mod serving;
+mod pauses;
 mod startup;
 
 use std::path::PathBuf;
@@ -72,6 +74,11 @@ pub enum Command {
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
+    Attempts(doubts::AttemptsArgs),
+    Pause(pauses::PauseArgs),
+    Resume(pauses::ResumeArgs),
+    Reconcile(doubts::ReconcileArgs),
+    Adopt(doubts::AdoptArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -83,6 +90,8 @@ impl Command {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
             Command::Customers(_) => true,
+            Command::Attempts(_) | Command::Pause(_) | Command::Resume(_) => true,
+            Command::Reconcile(_) | Command::Adopt(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -104,6 +113,11 @@ impl Command {
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Attempts(args) => doubts::attempts(global, &args),
+            Command::Pause(args) => pauses::pause(global, &args),
+            Command::Resume(args) => pauses::resume(global, &args),
+            Command::Reconcile(args) => doubts::reconcile(global, &args),
+            Command::Adopt(args) => doubts::adopt(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

@@ -12,11 +12,13 @@ pub const CLEAN_READS: i64 = 3;
 pub struct Controls {
     /// Every page was read and every row could be understood.
     pub complete: bool,
+    /// The listing began well before the doubt, and the provider still keeps records of then.
+    pub covers_the_doubt: bool,
     /// The account that answered is the one that our calls belong to.
     pub same_org: bool,
     /// A call that we know was placed is in the answer, or was read by its id.
     pub known_call_visible: bool,
-    /// A call of ours that was placed after the doubt is in the answer.
+    /// A call of ours that was dialed after the doubt was known is in the answer.
     pub later_call_visible: bool,
 }
 
@@ -25,6 +27,9 @@ impl Controls {
     pub fn missing(&self) -> Option<&'static str> {
         if !self.complete {
             return Some("the provider's list could not be read completely");
+        }
+        if !self.covers_the_doubt {
+            return Some("the provider's records do not reach back to it");
         }
         if !self.same_org {
             return Some("the key belongs to another account than our calls");
@@ -85,6 +90,7 @@ mod tests {
     fn a_reading_counts_only_under_every_control() {
         let all = Controls {
             complete: true,
+            covers_the_doubt: true,
             same_org: true,
             known_call_visible: true,
             later_call_visible: true,
@@ -92,6 +98,7 @@ mod tests {
         assert_eq!(all.missing(), None);
         for broken in [
             Controls { complete: false, ..all.clone() },
+            Controls { covers_the_doubt: false, ..all.clone() },
             Controls { same_org: false, ..all.clone() },
             Controls { known_call_visible: false, ..all.clone() },
             Controls { later_call_visible: false, ..all.clone() },

@@ -1,23 +1,29 @@
 //! The dialer: claims as many items as there are free lines, posts each on its own thread, and
 //! records the replies, several intents or outcomes in one commit where several are ready.
 
+mod outcomes;
+
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
 
 use crate::clock::{self, Reading};
-use crate::domain::call::{AttemptState, Reason};
+use crate::domain::call::Reason;
 use crate::domain::{Instant, parse_instant};
+use crate::provider::Accepted;
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
 use crate::steps::dial::{self, Intent, Pass};
-use crate::steps::record::{self, Recorded, Reply};
+use crate::steps::guard::{self, Heard};
+use crate::steps::record::Reply;
 use crate::store::meta;
-use crate::store::moves;
+use crate::store::{self, moves};
 
 /// How long a pass may last before the rest waits for the next one.
 pub const PASS_AT_MOST: Duration = Duration::from_secs(600);
+/// How the reason begins when the breaker ended a pass.
+pub const BREAKER: &str = "the breaker is open";
 /// Equal refusals of the request itself in a row that open the breaker.
 const EQUAL_REFUSALS: usize = 3;
 
@@ -50,6 +56,8 @@ pub struct Dialer<'s> {
     /// The last refusal of the request itself, and how often in a row.
     refused: (String, usize),
     patience: Patience,
+    /// The last trusted look at both clocks: what a jump is measured against.
+    trusted: Reading,
 }
 
 /// How long a dialer waits for what is not its own doing.
@@ -86,7 +94,18 @@ impl<'s> Dialer<'s> {
             recent: VecDeque::new(),
             refused: (String::new(), 0),
             patience,
+            trusted: service.clock.read()?,
         })
+    }
+
+    /// Whether the wall clock jumped since it was last trusted.
+    pub fn has_jumped(&self, reading: &Reading) -> bool {
+        guard::jumped(&self.trusted, reading)
+    }
+
+    /// The clocks were compared, and agree.
+    pub fn trust(&mut self, reading: Reading) {
+        self.trusted = reading;
     }
 
     /// Dials what is due, at the allowed pace, while lines are free. An error: the database
@@ -96,29 +115,49 @@ impl<'s> Dialer<'s> {
         let started = clock::elapsed();
         std::thread::scope(|scope| -> anyhow::Result<()> {
             let (sender, receiver) = channel();
-            let mut pass = Pass::default();
             let mut in_flight = 0;
-            loop {
-                in_flight -= self.take_replies(&receiver, in_flight, false, &mut done)?;
-                let lines = self.lines(in_flight, started, &mut done)?;
-                if lines == 0 {
-                    if in_flight == 0 && !self.waits_for_pace(started, &done) {
-                        return Ok(());
-                    }
-                    in_flight -= self.take_replies(&receiver, in_flight, true, &mut done)?;
-                    continue;
-                }
-                let claimed = self.claim(&mut pass, lines, scope, &sender, &mut done)?;
-                in_flight += claimed.0;
-                if claimed.0 == 0 && claimed.1 {
-                    if in_flight == 0 {
-                        return Ok(());
-                    }
-                    in_flight -= self.take_replies(&receiver, in_flight, true, &mut done)?;
-                }
+            let worked = self.work(scope, &sender, &receiver, &mut in_flight, started, &mut done);
+            if worked.is_err() {
+                self.keep_replies(&receiver, in_flight, &mut done);
             }
+            worked
         })
         .and_then(|()| self.tell_left(done))
+    }
+
+    /// The loop of a pass: replies first, then as many claims as there are free lines.
+    fn work<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        sender: &Sender<Answered>,
+        receiver: &Receiver<Answered>,
+        in_flight: &mut usize,
+        started: Duration,
+        done: &mut Passed,
+    ) -> anyhow::Result<()>
+    where
+        's: 'scope,
+    {
+        let mut pass = Pass::default();
+        loop {
+            self.take_replies(receiver, in_flight, false, done)?;
+            let lines = self.lines(*in_flight, started, done)?;
+            if lines == 0 {
+                if *in_flight == 0 && !self.waits_for_pace(started, done) {
+                    return Ok(());
+                }
+                self.take_replies(receiver, in_flight, true, done)?;
+                continue;
+            }
+            let (posted, exhausted) = self.claim(&mut pass, lines, scope, sender, done)?;
+            *in_flight += posted;
+            if posted == 0 && exhausted {
+                if *in_flight == 0 {
+                    return Ok(());
+                }
+                self.take_replies(receiver, in_flight, true, done)?;
+            }
+        }
     }
 
     /// How many more POSTs may begin now; 0 with the reason in `done` when none may.
@@ -137,10 +176,16 @@ impl<'s> Dialer<'s> {
             done.shut = Some(why);
             return Ok(0);
         }
-        let now = service.clock.now()?;
+        let reading = service.clock.read()?;
+        if self.has_jumped(&reading) {
+            guard::watch_clock(&service.cx, &reading, Heard::Nothing, clock::machine_now())?;
+            done.shut = Some("the clock jumped".to_string());
+            return Ok(0);
+        }
+        let now = reading.now;
         let at_once = match self.breaker(now)? {
             Breaking::Open(why) => {
-                done.shut = Some(format!("the breaker is open: {why}"));
+                done.shut = Some(format!("{BREAKER}: {why}"));
                 return Ok(0);
             }
             Breaking::Probing => 1,
@@ -198,8 +243,25 @@ impl<'s> Dialer<'s> {
         let service = self.service;
         // Read before the transaction: an intent that waited long for the lock is stale.
         let reading = service.clock.read()?;
-        let mut new_id = || new_id(reading.now);
-        let claimed = dial::claim(&service.cx, pass, lines, reading.now, &mut new_id)?;
+        if self.has_jumped(&reading) {
+            return Ok((0, true));
+        }
+        let mut ids = Vec::new();
+        let mut new_id = || {
+            let id = new_id(reading.now);
+            ids.push(id.clone());
+            id
+        };
+        let claimed = match dial::claim(&service.cx, pass, lines, reading.now, &mut new_id) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                // The commit may be on the disk; what it wrote was not posted, and never will be.
+                if store::is_uncertain_commit(&error) {
+                    dial::disown(&service.cx, &ids, reading.now)?;
+                }
+                return Err(error);
+            }
+        };
         done.processed += claimed.intents.len() + claimed.skipped + claimed.completed;
         done.skipped += claimed.skipped;
         let count = claimed.intents.len();
@@ -209,144 +271,6 @@ impl<'s> Dialer<'s> {
             scope.spawn(move || post(service, intent, &committed, &sender));
         }
         Ok((count, claimed.exhausted))
-    }
-
-    /// Takes the replies that are there, waiting for one with `wait`, and records them. Returns
-    /// how many came.
-    fn take_replies(
-        &mut self,
-        receiver: &Receiver<Answered>,
-        in_flight: usize,
-        wait: bool,
-        done: &mut Passed,
-    ) -> anyhow::Result<usize> {
-        let mut replies = Vec::new();
-        if wait && 0 < in_flight {
-            replies.extend(receiver.recv().ok());
-        }
-        replies.extend(receiver.try_iter());
-        let count = replies.len();
-        if 0 < count {
-            self.record(replies, done)?;
-        }
-        Ok(count)
-    }
-
-    /// Records replies together, or one by one when together fails; tries on when that fails
-    /// too, and nothing is posted meanwhile. Never gives a reply up while its patience lasts.
-    fn record(&mut self, replies: Vec<Answered>, done: &mut Passed) -> anyhow::Result<()> {
-        let now = self.service.clock.now()?;
-        if let Ok(all) = record::record_all(&self.service.cx, &replies, now) {
-            return all.into_iter().try_for_each(|recorded| self.learn(recorded, now, done));
-        }
-        let started = clock::elapsed();
-        let mut unwritten = replies;
-        loop {
-            let Some(error) = self.record_each(&mut unwritten, now, done)? else {
-                self.service.halt(None);
-                return Ok(());
-            };
-            let why = format!("{} outcomes cannot be written: {error:#}", unwritten.len());
-            log::error!("dialing halts: {why}");
-            self.service.halt(Some(why));
-            let waited = clock::elapsed().saturating_sub(started);
-            if self.patience.record < waited || self.service.stopping() {
-                // The attempts stay `dialing` on disk, so the next start finds them in doubt and
-                // asks the provider: nothing is lost and nothing is dialed again.
-                return Err(error.context("write the outcome of a call"));
-            }
-            clock::pause(Duration::from_millis(500));
-        }
-    }
-
-    /// Records what can be recorded; what cannot stays in `unwritten`, with the last error.
-    fn record_each(
-        &mut self,
-        unwritten: &mut Vec<Answered>,
-        now: Instant,
-        done: &mut Passed,
-    ) -> anyhow::Result<Option<anyhow::Error>> {
-        let mut left = Vec::new();
-        let mut trouble = None;
-        for (intent, reply) in unwritten.drain(..) {
-            match record::record(&self.service.cx, &intent, &reply, now) {
-                Ok(recorded) => self.learn(recorded, now, done)?,
-                Err(error) => {
-                    trouble = Some(error);
-                    left.push((intent, reply));
-                }
-            }
-        }
-        *unwritten = left;
-        Ok(trouble)
-    }
-
-    /// What a recorded reply means for the process: counts, proof, breaker, halt.
-    fn learn(&mut self, recorded: Recorded, now: Instant, done: &mut Passed) -> anyhow::Result<()> {
-        let accepted = recorded.became == AttemptState::Placed;
-        match recorded.became {
-            AttemptState::Placed => done.succeeded += 1,
-            AttemptState::InDoubt => done.in_doubt += 1,
-            _ => done.failed += 1,
-        }
-        // The hold itself was committed with the attempt; the next claim finds it.
-        if let Some(why) = &recorded.halt {
-            log::error!("dialing halts: {why}");
-        }
-        if accepted && !self.proven {
-            self.proven = true;
-            if self.service.cx.store.write(meta::close_breaker)? {
-                self.pace.recovered(clock::elapsed());
-            }
-        }
-        let probed = std::mem::take(&mut self.probing);
-        if recorded.breaker_opened {
-            self.proven = false;
-            self.recent.clear();
-            return Ok(());
-        }
-        if probed && !accepted {
-            return self.open_breaker("the probe failed too", now);
-        }
-        self.count_refusal(recorded.request_refused, now)?;
-        self.count_result(accepted, now)
-    }
-
-    fn count_refusal(&mut self, refusal: Option<String>, now: Instant) -> anyhow::Result<()> {
-        let Some(text) = refusal else {
-            self.refused = (String::new(), 0);
-            return Ok(());
-        };
-        let times = if self.refused.0 == text { self.refused.1 + 1 } else { 1 };
-        self.refused = (text, times);
-        if EQUAL_REFUSALS <= times {
-            let why = format!("{times} equal refusals in a row: {}", self.refused.0);
-            self.open_breaker(&why, now)?;
-            self.refused = (String::new(), 0);
-        }
-        Ok(())
-    }
-
-    fn count_result(&mut self, accepted: bool, now: Instant) -> anyhow::Result<()> {
-        let breaker = &self.service.cx.config.breaker;
-        self.recent.push_back(accepted);
-        while breaker.sample < self.recent.len() {
-            self.recent.pop_front();
-        }
-        let failures = self.recent.iter().filter(|accepted| !**accepted).count();
-        let share = failures as f64 / breaker.sample.max(1) as f64;
-        if breaker.sample <= self.recent.len() && breaker.failure_share < share {
-            let why = format!("{failures} of the last {} calls failed", self.recent.len());
-            self.open_breaker(&why, now)?;
-        }
-        Ok(())
-    }
-
-    fn open_breaker(&mut self, why: &str, now: Instant) -> anyhow::Result<()> {
-        self.proven = false;
-        self.recent.clear();
-        let cx = &self.service.cx;
-        cx.store.write(|tx| record::open_breaker(cx, tx, why, None, now))
     }
 
     fn breaker(&mut self, now: Instant) -> anyhow::Result<Breaking> {
@@ -366,7 +290,7 @@ impl<'s> Dialer<'s> {
     /// Marks what is due and was left with the reason, so that people see why it waits.
     fn tell_left(&self, done: Passed) -> anyhow::Result<Passed> {
         let reason = match &done.shut {
-            Some(why) if why.starts_with("the breaker") => Reason::Breaker,
+            Some(why) if why.starts_with(BREAKER) => Reason::Breaker,
             Some(_) => Reason::Held,
             None if done.no_line => Reason::NoLine,
             None => return Ok(done),
@@ -389,6 +313,11 @@ enum Breaking {
 fn post(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
     let read_clock = || service.clock.read().ok();
     let reply = dial::place(service.provider.as_ref(), &intent, committed, &read_clock);
+    if let (Ok(Accepted { date: Some(date), .. }), Some(reading)) = (&reply, read_clock())
+        && let Err(error) = guard::heard_date(&service.cx, &reading, *date, clock::machine_now())
+    {
+        log::error!("the provider's clock disagrees, and that cannot be written: {error:#}");
+    }
     if sender.send((intent, reply)).is_err() {
         log::error!("a reply came after its pass had ended; the next start asks the provider");
     }

@@ -10,7 +10,7 @@ use crate::service::Service;
 use crate::steps::follow::{self, Followed};
 use crate::steps::{events, settle};
 use crate::store::attempts::{self, Attempt};
-use crate::store::meta;
+use crate::store::{doubts, meta};
 
 /// Which placed calls are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Which {
 /// of a minute. Returns how many calls were found ended.
 pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let mut ended = events::apply(cx, now)?;
+    let mut ended = events::apply(cx, service.provider.as_ref(), now)?;
     let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
     let mut due: Vec<Attempt> = placed
         .into_iter()
@@ -54,7 +54,7 @@ pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<u
 /// `processing`. Returns how many are left.
 pub fn repair_unproven(service: &Service, now: Instant) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let unproven = cx.store.read(attempts::placed_without_flags)?;
+    let unproven = cx.store.read(doubts::placed_without_flags)?;
     let mut left = 0;
     for attempt in unproven {
         let call_id = attempt.vapi_call_id.clone();

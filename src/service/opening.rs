@@ -3,8 +3,8 @@
 
 use crate::clock::{self, Reading};
 use crate::service::Service;
-use crate::steps::guard;
-use crate::steps::reconcile::{self, Reconciled};
+use crate::steps::guard::{self, Clocks, Heard};
+use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::store::do_not_call;
 
 /// What came of trying to open.
@@ -15,32 +15,64 @@ pub struct Opening {
     pub shut: Option<String>,
     /// The clock is not trusted: not even a scan may run, because it would end occasions.
     pub clock_shut: bool,
+    /// Waiting does not open it.
+    pub needs_a_person: bool,
+}
+
+impl Opening {
+    fn shut(why: String) -> Opening {
+        Opening {
+            reconciled: Reconciled::default(),
+            shut: Some(why),
+            clock_shut: false,
+            needs_a_person: false,
+        }
+    }
 }
 
 /// Everything before the first dial of a start. An error is one of the database; whatever the
 /// provider or the clock refuses is told in `shut`.
 ///
-/// `accept_gap`: a person accepted a gap beyond the provider's retention (`adopt`).
-pub fn open(service: &Service, reading: &Reading, accept_gap: bool) -> anyhow::Result<Opening> {
+/// The clocks are compared before anything is taken in: by a wrong clock the records would be
+/// read for the wrong days. `accepted`: a person accepted a gap beyond the provider's retention,
+/// and the account of the key (`adopt`).
+pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Result<Opening> {
     let cx = &service.cx;
     let missing = cx.store.write(|tx| do_not_call::replay(tx, cx.store.path()))?;
     if 0 < missing {
         log::warn!("{missing} do-not-call numbers were missing from the database: put back");
     }
-    let mut opening = Opening { reconciled: Reconciled::default(), shut: None, clock_shut: false };
-    match reconcile::at_start(cx, service.provider.as_ref(), reading, accept_gap) {
-        Ok(reconciled) => opening.reconciled = reconciled,
-        Err(error) => match error.downcast::<reconcile::Closed>() {
-            Ok(closed) => opening.shut = Some(closed.to_string()),
-            Err(error) => return Err(error),
-        },
+    let asked = reconcile::ask(cx, service.provider.as_ref(), reading, Asking::Start { accepted });
+    let (asked, closed) = match asked {
+        Ok(answer) => (Some(answer), None),
+        Err(error) => (None, Some(error.downcast::<Closed>()?)),
+    };
+    let heard = asked.as_ref().map_or(Heard::Nothing, |answer| Heard::of(answer.date()));
+    let clocks = guard::watch_clock(cx, reading, heard, clock::machine_now())?;
+    let wrong = match (clocks, &closed) {
+        (Clocks::Agree, _) => None,
+        (Clocks::Disagree(why), _) => Some(format!("the clocks disagree: {why}")),
+        (Clocks::Unproven, Some(closed)) => {
+            Some(format!("{closed}; nothing vouches for the clock"))
+        }
+        (Clocks::Unproven, None) => Some("nothing vouches for the clock".to_string()),
+    };
+    if let Some(why) = wrong {
+        return Ok(Opening { clock_shut: true, ..Opening::shut(why) });
     }
-    let date = opening.reconciled.date;
-    if let Some(why) = guard::watch_clock(cx, reading, date, clock::machine_now())? {
-        opening.shut = Some(format!("the clocks disagree: {why}"));
-        opening.clock_shut = true;
+    let Some(answer) = asked else {
+        return Ok(Opening::shut(closed.map(|closed| closed.to_string()).unwrap_or_default()));
+    };
+    match reconcile::take_in(cx, &answer, reading) {
+        Ok(reconciled) => {
+            Ok(Opening { reconciled, shut: None, clock_shut: false, needs_a_person: false })
+        }
+        Err(error) => {
+            let closed = error.downcast::<Closed>()?;
+            let needs_a_person = closed.needs_a_person();
+            Ok(Opening { needs_a_person, ..Opening::shut(closed.to_string()) })
+        }
     }
-    Ok(opening)
 }
 
 /// Why nothing may be dialed now; `None` = nothing stands in the way. Asked before each claim.

@@ -13,7 +13,9 @@ use crate::domain::cron::Cron;
 use crate::service::dialer::{Dialer, Patience};
 use crate::service::follower::{self, Which, rest};
 use crate::service::{Service, opening};
-use crate::steps::{guard, reconcile, scan};
+use crate::steps::guard::{self, Clocks, Heard};
+use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
+use crate::steps::scan;
 use crate::store::attempts;
 use crate::store::meta::{self, Mark};
 
@@ -57,6 +59,9 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
         alive();
         let reading = service.clock.read()?;
         let opened = opening::open(service, &reading, false)?;
+        if let Some(why) = opened.shut.as_ref().filter(|_| opened.needs_a_person) {
+            return Err(Refused(why.clone()).into());
+        }
         let Some(why) = opened.shut else {
             follower::repair_unproven(service, reading.now)?;
             service.halt(None);
@@ -88,9 +93,12 @@ fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     while !service.stopping() {
         alive();
         let reading = service.clock.read()?;
-        if next_watch <= clock::elapsed() {
+        // Before a scan or a claim, so that a jump ends no occasion and rings nobody.
+        if next_watch <= clock::elapsed() || dialer.has_jumped(&reading) {
             next_watch = clock::elapsed() + WATCH_EVERY;
-            watch(service, &reading)?;
+            if watch(service, &reading)? {
+                dialer.trust(reading.clone());
+            }
         }
         let clock_held = clock_hold(service)?;
         if !clock_held && next_scan.is_some_and(|at| at <= reading.now) {
@@ -110,14 +118,19 @@ fn clock_hold(service: &Service) -> anyhow::Result<bool> {
     Ok(holds.iter().any(|hold| hold.kind == "clock"))
 }
 
-/// Compares the clocks and writes the marks.
-fn watch(service: &Service, reading: &Reading) -> anyhow::Result<()> {
+/// Compares the clocks and writes the marks; says whether they agree.
+fn watch(service: &Service, reading: &Reading) -> anyhow::Result<bool> {
     let cx = &service.cx;
-    if let Some(why) = guard::watch_clock(cx, reading, None, clock::machine_now())? {
-        log::error!("dialing holds: {why}");
-        return Ok(());
+    match guard::watch_clock(cx, reading, Heard::Nothing, clock::machine_now())? {
+        Clocks::Agree => {}
+        Clocks::Disagree(why) => {
+            log::error!("dialing holds: {why}");
+            return Ok(false);
+        }
+        Clocks::Unproven => return Ok(false),
     }
-    cx.store.write(|tx| meta::set_mark(tx, Mark::LastTick, reading.now))
+    cx.store.write(|tx| meta::set_mark(tx, Mark::LastTick, reading.now))?;
+    Ok(true)
 }
 
 /// Sleeps until the next item or scan is due, but never long: other processes may queue a call.
@@ -149,7 +162,11 @@ fn follow_once(
     next_doubts: &mut Duration,
 ) -> anyhow::Result<()> {
     let reading = service.clock.read()?;
-    follower::follow(service, Which::Due, reading.now)?;
+    // By a wrong clock a retry would be too late, and an occasion lost.
+    if !clock_hold(service)? {
+        follower::follow(service, Which::Due, reading.now)?;
+        follower::repair_unproven(service, reading.now)?;
+    }
     if *next_doubts <= clock::elapsed() {
         let every = reconcile_every(service, reading.now)?;
         *next_doubts = clock::elapsed() + every.unwrap_or(OLD_DOUBTS_EVERY);
@@ -169,29 +186,38 @@ fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Dur
     })?;
     let any_young = doubts.iter().any(|attempt| now - attempt.created_at < young);
     let often = Duration::from_secs(u64::try_from(config.poll_seconds).unwrap_or(10));
-    Ok((any_young || nameless).then_some(often))
+    Ok((any_young || nameless || clock_hold(service)?).then_some(often))
 }
 
 fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::Result<()> {
     let cx = &service.cx;
-    match reconcile::reconcile(cx, service.provider.as_ref(), reading, Some(dialing_since)) {
+    let asking = Asking::Beside { dialing_since: Some(dialing_since) };
+    let done = reconcile::ask(cx, service.provider.as_ref(), reading, asking).and_then(|answer| {
+        let now = service.clock.read()?;
+        match guard::watch_clock(cx, &now, Heard::of(answer.date()), clock::machine_now())? {
+            Clocks::Agree => reconcile::take_in(cx, &answer, reading),
+            Clocks::Disagree(why) => {
+                log::error!("dialing holds: {why}");
+                Ok(Reconciled::default())
+            }
+            Clocks::Unproven => Ok(Reconciled::default()),
+        }
+    });
+    match done.map_err(anyhow::Error::downcast::<Closed>) {
         Ok(done) => {
             if let Some(why) = done.foreign {
                 log::error!("dialing holds: {why}");
-                cx.store.write(|tx| meta::hold(tx, "foreign", &why, reading.now))?;
-            }
-            if done.date.is_some() {
-                let now = service.clock.read()?;
-                guard::watch_clock(cx, &now, done.date, clock::machine_now())?;
             }
             Ok(())
         }
-        Err(error) => match error.downcast::<reconcile::Closed>() {
-            Ok(closed) => {
-                log::warn!("doubts stay open: {closed}");
-                Ok(())
+        Err(Ok(closed)) => {
+            log::warn!("doubts stay open: {closed}");
+            if closed.needs_a_person() {
+                let why = closed.to_string();
+                cx.store.write(|tx| meta::hold(tx, "account", &why, reading.now))?;
             }
-            Err(error) => Err(error),
-        },
+            Ok(())
+        }
+        Err(Err(error)) => Err(error),
     }
 }

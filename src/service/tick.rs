@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::clock;
-use crate::service::dialer::{Dialer, PASS_AT_MOST, Passed, Patience};
+use crate::service::dialer::{BREAKER, Dialer, PASS_AT_MOST, Passed, Patience};
 use crate::service::follower::{self, Which};
 use crate::service::{Service, opening};
 use crate::steps::{guard, scan};
@@ -91,11 +91,20 @@ fn dial(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
         let again = passed.no_line && 0 < ended && !over && passed.shut.is_none();
         if !again {
             if let Some(why) = passed.shut {
-                refuse(done, why);
+                tell_shut(service, done, why);
             }
             return Ok(());
         }
     }
+}
+
+/// A pass that ended early refused to dial, unless it was told to stop, or had dialed before the
+/// breaker opened.
+fn tell_shut(service: &Service, done: &mut Ticked, why: String) {
+    let has_dialed = 0 < done.succeeded + done.failed + done.in_doubt;
+    let did_what_it_may = service.stopping() || (has_dialed && why.starts_with(BREAKER));
+    refuse(done, why);
+    done.shut = !did_what_it_may;
 }
 
 fn add(done: &mut Ticked, passed: &Passed) {

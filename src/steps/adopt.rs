@@ -1,14 +1,14 @@
 //! adopt: what the provider's records tell of a call becomes part of the ledger, whether the file
 //! knew the call, doubted it, or was behind the world. Late truth attaches; it never dials.
 
-use crate::domain::call::{AttemptState, CallType};
+use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
 use crate::steps::{Context, follow, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::queue::Moved;
-use crate::store::{Tx, meta};
+use crate::store::{Tx, customers, doubts, facts, meta};
 
 const WHO: &str = "reconcile";
 
@@ -19,10 +19,19 @@ pub enum Taken {
     Adopted,
     /// A doubt was found placed.
     Settled,
-    /// Unknown, ours, and younger than our own dialing: another dialer uses a copy of this file.
+    /// Unknown and ours, but not from a lost past of this file: another dialer uses a copy of it.
     Foreign(String),
     /// Nothing new, or not ours.
     Nothing,
+}
+
+/// What tells a call of another dialer from one that this file forgot.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sweep {
+    /// This process dials since then; it knows all its calls.
+    pub dialing_since: Option<Instant>,
+    /// The highest number that this file had given: below it, it knows all its calls.
+    pub highest_seq: Option<i64>,
 }
 
 /// Takes in one call of the provider's records.
@@ -30,7 +39,7 @@ pub fn take_in(
     cx: &Context,
     tx: &Tx<'_>,
     call: &ProviderCall,
-    dialing_since: Option<Instant>,
+    sweep: &Sweep,
     now: Instant,
 ) -> anyhow::Result<Taken> {
     if let Some(known) = attempts::by_call_id(tx, &call.id)? {
@@ -41,15 +50,27 @@ pub fn take_in(
     match attempts::by_id(tx, id)? {
         Some(attempt) => attach(cx, tx, &attempt, call, now),
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
-            let began = call.created_at.unwrap_or(now);
-            if dialing_since.is_some_and(|since| since < began) {
-                let what = format!("the call {} was placed by another dialer", call.id);
-                adopt_unknown(cx, tx, call, call_type, id, now)?;
-                return Ok(Taken::Foreign(what));
-            }
-            adopt_unknown(cx, tx, call, call_type, id, now)
+            let taken = adopt_unknown(cx, tx, call, call_type, id, now)?;
+            Ok(foreign(sweep, call, id).map_or(taken, Taken::Foreign))
         }
         None => Ok(Taken::Nothing),
+    }
+}
+
+/// The reply of a POST whose attempt somebody else has moved meanwhile.
+pub fn late_reply(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    now: Instant,
+) -> anyhow::Result<()> {
+    if attempts::by_call_id(tx, &call.id)?.is_some() {
+        return Ok(());
+    }
+    match attempts::by_id(tx, &attempt.id)? {
+        Some(attempt) => attach(cx, tx, &attempt, call, now).map(drop),
+        None => Ok(()),
     }
 }
 
@@ -60,6 +81,29 @@ fn parse_tag(tag: &str) -> Option<(CallType, &str)> {
     (id.len() == 36 && uuid::Uuid::parse_str(id).is_ok()).then_some((*call_type, id))
 }
 
+fn foreign(sweep: &Sweep, call: &ProviderCall, id: &str) -> Option<String> {
+    let is_later =
+        sweep.dialing_since.is_some_and(|since| since < begun(call, id).unwrap_or(since));
+    let has_our_number =
+        sweep.highest_seq.zip(call.seq).is_some_and(|(highest, seq)| seq <= highest);
+    (is_later || has_our_number).then(|| {
+        format!(
+            "the call {} was placed by another dialer with a copy of this database; stop one of \
+             them, then run `ringonce resume --reason WHY`",
+            call.id
+        )
+    })
+}
+
+/// When a call was asked for: as the provider says, else by the time in our own id.
+fn begun(call: &ProviderCall, id: &str) -> Option<Instant> {
+    let from_id = || {
+        let (seconds, nanos) = uuid::Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix();
+        chrono::DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    };
+    call.created_at.or_else(from_id)
+}
+
 /// A call that carries the tag of an attempt that the file knows.
 fn attach(
     cx: &Context,
@@ -68,18 +112,17 @@ fn attach(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Taken> {
-    if attempt.vapi_call_id.is_some() {
+    if attempt.vapi_call_id.is_some() || rang_elsewhere(cx, attempt, call) {
         follow::note_second_call(tx, attempt, call, now)?;
         return Ok(Taken::Nothing);
     }
-    warn_of_other_phone(attempt, call);
     match attempt.state {
         AttemptState::Dialing | AttemptState::InDoubt => {
             place(cx, tx, attempt, call, now)?;
             Ok(Taken::Settled)
         }
         AttemptState::Placed => {
-            if attempts::learn_call_id(tx, &attempt.id, &call.id)? == Moved::Yes {
+            if doubts::learn_call_id(tx, &attempt.id, &call.id)? == Moved::Yes {
                 reread_and_end(cx, tx, attempt, call, now)?;
             }
             Ok(Taken::Settled)
@@ -87,6 +130,21 @@ fn attach(
         AttemptState::NotPlaced => late_truth(cx, tx, attempt, call, now),
         AttemptState::Ended => Ok(Taken::Nothing),
     }
+}
+
+/// Whether the call went to another number than the attempt: it proves nothing about the attempt,
+/// and a person has to look at it.
+fn rang_elsewhere(cx: &Context, attempt: &Attempt, call: &ProviderCall) -> bool {
+    let Some(number) = &call.customer_number else { return false };
+    if attempt.phone_key.is_empty() || cx.installation.phone_key(number) == attempt.phone_key {
+        return false;
+    }
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let elsewhere = attempt.phone.as_deref().is_none_or(|phone| digits(phone) != digits(number));
+    if elsewhere {
+        log::error!("call {} has the tag of attempt {} but another number", call.id, attempt.id);
+    }
+    elsewhere
 }
 
 fn place(
@@ -98,7 +156,7 @@ fn place(
 ) -> anyhow::Result<()> {
     if attempts::accept(tx, attempt, Some(&call.id), now, WHO, now)? == Moved::Yes {
         learn_org(tx, call)?;
-        settle::complete_placed(cx, tx, attempt, Some(&call.id), WHO, now)?;
+        settle::complete_or_hold(cx, tx, attempt, Some(&call.id), WHO, now)?;
         reread_and_end(cx, tx, attempt, call, now)?;
     }
     Ok(())
@@ -123,9 +181,9 @@ fn late_truth(
         follow::note_second_call(tx, attempt, call, now)?;
         return Ok(Taken::Nothing);
     }
-    if attempts::revive(tx, attempt, &call.id, WHO, now)? == Moved::Yes {
+    if doubts::revive(tx, attempt, &call.id, WHO, now)? == Moved::Yes {
         log::warn!("attempt {} was taken for not placed, but the provider placed it", attempt.id);
-        settle::complete_placed(cx, tx, attempt, Some(&call.id), WHO, now)?;
+        settle::complete_or_hold(cx, tx, attempt, Some(&call.id), WHO, now)?;
         reread_and_end(cx, tx, attempt, call, now)?;
     }
     Ok(Taken::Settled)
@@ -140,48 +198,51 @@ fn adopt_unknown(
     id: &str,
     now: Instant,
 ) -> anyhow::Result<Taken> {
-    let key = call.customer_key.clone().unwrap_or_default();
-    let occasion = call.occasion.clone().unwrap_or_default();
-    let customer_id = settle::customer_of_key(tx, &key)?;
-    let attempt_no = call.attempt_no.unwrap_or(1);
+    let (customer_id, occasion) = whose(cx, tx, call, call_type, id)?;
+    let mut attempt_no = call.attempt_no.unwrap_or(1);
     if let Some(customer_id) = customer_id {
         let known = attempts::of_occasion(tx, customer_id, call_type, &occasion)?;
-        let clash = known.iter().find(|other| {
-            other.attempt_no == attempt_no || (other.state.is_live() && !call.is_ended())
-        });
-        if let Some(clash) = clash {
-            if clash.state == AttemptState::InDoubt {
-                log::warn!(
-                    "attempt {} in doubt shares its occasion with call {}",
-                    clash.id,
-                    call.id
-                );
-            }
+        if let Some(clash) = known.iter().find(|other| clashes(other, call, attempt_no)) {
+            log::error!("call {} is for an occasion of attempt {} too", call.id, clash.id);
             follow::note_second_call(tx, clash, call, now)?;
             return Ok(Taken::Nothing);
         }
+        if known.iter().any(|other| other.attempt_no == attempt_no) {
+            attempt_no = facts::next_attempt_no(tx, customer_id, call_type, &occasion)?;
+        }
     }
-    let number = call.customer_number.clone();
     let seq = match call.seq {
-        Some(seq) if !attempts::seq_is_taken(tx, seq)? => seq,
+        Some(seq) if !doubts::seq_is_taken(tx, seq)? => seq,
         _ => meta::next_seq(tx)?,
     };
     meta::raise_seq(tx, seq)?;
+    let number = call.customer_number.clone();
+    let is_over = call.is_ended();
     let attempt = Attempt {
         id: id.to_string(),
         seq,
         customer_id,
-        customer_key: key,
+        customer_key: call.customer_key.clone().unwrap_or_default(),
         call_type,
         occasion,
         attempt_no,
         phone_key: cx.installation.phone_key(number.as_deref().unwrap_or_default()),
         phone: number,
-        state: AttemptState::Placed,
+        // What is over is over: its retry rule was for the file that was there.
+        state: if is_over { AttemptState::Ended } else { AttemptState::Placed },
+        disposition: is_over.then(|| disposition(call.ended_reason.as_deref())),
+        ended_reason: call.ended_reason.clone().filter(|_| is_over),
+        started_at: call.started_at,
+        ended_at: call.ended_at,
+        duration_seconds: call
+            .started_at
+            .zip(call.ended_at)
+            .map(|(started, ended)| (ended - started).num_milliseconds() as f64 / 1000.0),
+        cost: call.cost,
         vapi_call_id: Some(call.id.clone()),
-        created_at: call.created_at.unwrap_or(now),
+        created_at: begun(call, id).unwrap_or(now),
         updated_at: now,
-        next_poll_at: Some(now),
+        next_poll_at: (!is_over).then_some(now),
         error_message: Some(format!(
             "adopted from the provider's records at {}",
             instant_text(now)
@@ -190,27 +251,58 @@ fn adopt_unknown(
     };
     attempts::insert(tx, &attempt, WHO)?;
     learn_org(tx, call)?;
-    settle::complete_placed(cx, tx, &attempt, Some(&call.id), WHO, now)?;
-    end_adopted(cx, tx, &attempt, call, now)?;
+    settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), WHO, now)?;
     Ok(Taken::Adopted)
 }
 
-/// An adopted call that is over ends in the ledger; its retry rule is for the file that was there.
-fn end_adopted(
+/// The customer and the occasion of an unknown call. An occasion that names none leaves no
+/// customer: the number alone is remembered.
+fn whose(
     cx: &Context,
     tx: &Tx<'_>,
-    attempt: &Attempt,
     call: &ProviderCall,
-    now: Instant,
-) -> anyhow::Result<()> {
-    if call.is_ended() {
-        let how = disposition(call.ended_reason.as_deref());
-        let keep_words = cx.config.follow.store_transcripts;
-        if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
-            anyhow::bail!("the adopted attempt {} could not be ended", attempt.id);
-        }
+    call_type: CallType,
+    id: &str,
+) -> anyhow::Result<(Option<i64>, String)> {
+    let customer_id = match &call.customer_key {
+        Some(key) => settle::customer_of_key(tx, key)?,
+        None => None,
+    };
+    let told = call.occasion.clone().unwrap_or_default();
+    let is_sound = match call_type {
+        CallType::Welcome => return Ok((customer_id, WELCOME_OCCASION.to_string())),
+        CallType::Daily => is_date(&told),
+        CallType::Extra => told.strip_prefix("extra:").is_some_and(|rest| !rest.is_empty()),
+    };
+    if is_sound {
+        return Ok((customer_id, told));
     }
-    Ok(())
+    // A daily call without its date is for the day on which it was made, where the customer is.
+    if let (CallType::Daily, Some(id_of_row)) = (call_type, customer_id)
+        && let Some(customer) = customers::by_id(tx, id_of_row)?
+        && let Some(zone) = cx.zones.get(&customer.timezone)
+        && let Some(begun) = begun(call, id)
+    {
+        return Ok((customer_id, crate::domain::call::daily_occasion(zone.date(begun))));
+    }
+    log::warn!("call {} names no occasion: only its number is remembered", call.id);
+    Ok((None, told))
+}
+
+fn is_date(text: &str) -> bool {
+    text.parse().is_ok_and(|date| crate::domain::call::daily_occasion(date) == text)
+}
+
+/// Whether two calls of one occasion cannot both be right: the earlier attempt is not over, or it
+/// rang as the same attempt.
+fn clashes(other: &Attempt, call: &ProviderCall, attempt_no: i64) -> bool {
+    let same_number = other.attempt_no == attempt_no;
+    match other.state {
+        AttemptState::NotPlaced => false,
+        AttemptState::Ended => same_number,
+        AttemptState::Dialing | AttemptState::InDoubt => true,
+        AttemptState::Placed => same_number || !call.is_ended(),
+    }
 }
 
 fn reread_and_end(
@@ -243,17 +335,5 @@ fn learn_org(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<()> {
     match (&call.org_id, meta::org_id(tx)?) {
         (Some(org_id), None) => meta::set_org_id(tx, org_id),
         _ => Ok(()),
-    }
-}
-
-fn warn_of_other_phone(attempt: &Attempt, call: &ProviderCall) {
-    if let (Some(ours), Some(theirs)) = (&attempt.phone, &call.customer_number)
-        && ours != theirs
-    {
-        log::error!(
-            "call {} carries the tag of attempt {} but another number",
-            call.id,
-            attempt.id
-        );
     }
 }

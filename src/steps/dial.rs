@@ -13,7 +13,7 @@ use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
 use crate::provider::{PlaceOrder, Provider};
 use crate::steps::record::Reply;
-use crate::steps::{Context, gather, next, numbers};
+use crate::steps::{Context, gather, next, numbers, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta;
 use crate::store::moves::{self, Change, WAITING};
@@ -211,6 +211,22 @@ fn variables(customer: &Customer) -> serde_json::Map<String, serde_json::Value> 
         variables.entry("name").or_insert_with(|| customer.name.clone().into());
     }
     variables
+}
+
+/// The commit of these intents failed, so they may be on the disk or not; nothing was posted for
+/// them. Those that are there are proven not placed, and their items wait on.
+pub fn disown(cx: &Context, ids: &[String], now: Instant) -> anyhow::Result<()> {
+    cx.store.write(|tx| {
+        for id in ids {
+            let Some(attempt) = attempts::by_id(tx, id)? else { continue };
+            let why = "the commit of the intent failed; no byte was sent";
+            let dialing = AttemptState::Dialing;
+            if attempts::refuse(tx, &attempt, dialing, why, WHO, now)? == Moved::Yes {
+                settle::give_back(tx, &attempt, None, WHO, now)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Places one committed intent: one POST, asked just before the first byte whether the intent is

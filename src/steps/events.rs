@@ -1,9 +1,13 @@
-//! events: applies what the webhook was told. The webhook stored it and decided nothing; here it
-//! updates the ledger, and can never open a dial.
+//! events: applies what the webhook was told. The webhook stored it and decided nothing; here the
+//! provider is asked, and its answer updates the ledger. An event alone changes no call.
+
+use chrono::Duration;
 
 use crate::domain::Instant;
-use crate::provider::ProviderCall;
+use crate::provider::{Provider, ProviderCall, ReadError};
+use crate::steps::adopt::Sweep;
 use crate::steps::{Context, adopt, opt_out};
+use crate::store::attempts::Attempt;
 use crate::store::queue::Moved;
 use crate::store::{Tx, attempts, events};
 
@@ -24,13 +28,31 @@ pub fn store(cx: &Context, told: &Told, now: Instant) -> anyhow::Result<Moved> {
     cx.store.write(|tx| events::insert(tx, &told.kind, &told.status, &extract, now))
 }
 
+/// How long an event about a call that the provider does not know yet is kept.
+const NOT_YET: Duration = Duration::minutes(10);
+
 /// Applies every stored event in the order of arrival. Returns how many calls ended by it.
-pub fn apply(cx: &Context, now: Instant) -> anyhow::Result<usize> {
-    let waiting = cx.store.read(events::waiting)?;
+///
+/// What an event says of its call is a hint, which may be forged, doubled or late: it only makes
+/// us ask the provider sooner, and the provider's answer is what counts.
+pub fn apply(cx: &Context, provider: &dyn Provider, now: Instant) -> anyhow::Result<usize> {
     let mut ended = 0;
-    for event in waiting {
+    for event in cx.store.read(events::waiting)? {
+        let known = cx.store.read(|conn| attempts::by_call_id(conn, &event.extract.call.id))?;
+        let call = match is_worth_asking(&event, known.as_ref())
+            .then(|| provider.get(&event.extract.call.id))
+        {
+            None => None,
+            Some(Ok(fetched)) => Some(fetched.call),
+            Some(Err(ReadError::NotFound)) if now - event.received_at < NOT_YET => continue,
+            Some(Err(ReadError::NotFound)) => None,
+            Some(Err(error)) => {
+                log::warn!("what the webhook was told waits: {error}");
+                break;
+            }
+        };
         ended += cx.store.write(|tx| {
-            let ended = apply_one(cx, tx, &event.extract, now)?;
+            let ended = apply_one(cx, tx, &event, call.as_ref(), now)?;
             events::applied(tx, event.id, now)?;
             Ok(ended)
         })?;
@@ -38,14 +60,28 @@ pub fn apply(cx: &Context, now: Instant) -> anyhow::Result<usize> {
     Ok(ended)
 }
 
+/// Whether the provider's own word can change anything: for a call that is said to be over, or
+/// that the ledger does not know under this id.
+fn is_worth_asking(event: &events::Waiting, known: Option<&Attempt>) -> bool {
+    match known {
+        Some(attempt) => attempt.state.is_live() && event.extract.call.is_ended(),
+        None => true,
+    }
+}
+
+/// `call` is what the provider answered, if it was asked and knows the call.
 fn apply_one(
     cx: &Context,
     tx: &Tx<'_>,
-    extract: &events::Extract,
+    event: &events::Waiting,
+    call: Option<&ProviderCall>,
     now: Instant,
 ) -> anyhow::Result<usize> {
+    let extract = &event.extract;
     let before = attempts::by_call_id(tx, &extract.call.id)?;
-    adopt::take_in(cx, tx, &extract.call, None, now)?;
+    if let Some(call) = call {
+        adopt::take_in(cx, tx, call, &Sweep::default(), now)?;
+    }
     let Some(after) = attempts::by_call_id(tx, &extract.call.id)? else { return Ok(0) };
     if let Some(tool) = &cx.config.do_not_call.tool_name
         && extract.tool_names.contains(tool)

@@ -11,12 +11,14 @@ use crate::steps::{Context, next, opt_out, record, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::moves::{self, Change};
 use crate::store::queue::{Item, Moved};
-use crate::store::{Tx, customers, facts, second};
+use crate::store::{Tx, customers, doubts, facts, second};
 
 const WHO: &str = "follow";
 /// A young call is asked about this often; the distance grows with its age.
 const POLL_AT_FIRST: Duration = Duration::seconds(10);
 const POLL_AT_MOST: Duration = Duration::minutes(5);
+/// No call lasts that long; what is not visible by then never will be.
+const GIVEN_UP_AFTER: Duration = Duration::hours(24);
 
 /// What asking about one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,21 +38,42 @@ pub fn poll(
 ) -> anyhow::Result<Followed> {
     let Some(call_id) = &attempt.vapi_call_id else {
         // Placed by a reply that could not be read: reconcile finds the id by the tag.
-        later(cx, attempt, None, now)?;
-        return Ok(Followed::GoesOn);
+        return unseen(cx, attempt, "its record was never found by its tag", now);
     };
     match provider.get(call_id) {
-        Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
-        // Just after a 201 a call may not be visible yet: 404 is never an end.
-        Err(ReadError::NotFound) => {
-            later(cx, attempt, None, now)?;
-            Ok(Followed::GoesOn)
+        Ok(fetched) if is_strange(attempt, &fetched.call) => {
+            log::error!("the provider's call {call_id} carries another tag than its attempt");
+            unseen(cx, attempt, "the provider's call of this id carries another tag", now)
         }
+        Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
+        // Just after a 201 a call may not be visible yet: 404 alone is never an end.
+        Err(ReadError::NotFound) => unseen(cx, attempt, "the provider no longer knows it", now),
         Err(error) => {
             later(cx, attempt, None, now)?;
             Ok(Followed::Unanswered(error.to_string()))
         }
     }
+}
+
+/// Whether the call names an attempt, and another one: an id that a person mistyped.
+fn is_strange(attempt: &Attempt, call: &ProviderCall) -> bool {
+    call.tags().next().is_some() && !call.carries(&attempt.tag())
+}
+
+/// A placed call whose record is not to be seen: asked about again, and after a day given up as
+/// ended in a way that nobody can tell. It was placed, so that permits nothing; it only frees the
+/// line that it would hold for ever.
+fn unseen(cx: &Context, attempt: &Attempt, why: &str, now: Instant) -> anyhow::Result<Followed> {
+    if now - attempt.created_at < GIVEN_UP_AFTER {
+        later(cx, attempt, None, now)?;
+        return Ok(Followed::GoesOn);
+    }
+    log::warn!("attempt {} ended in a way that nobody can tell: {why}", attempt.id);
+    let moved = cx.store.write(|tx| doubts::end_untold(tx, attempt, why, WHO, now))?;
+    Ok(match moved {
+        Moved::Yes => Followed::Ended(Disposition::Unknown),
+        Moved::No => Followed::GoesOn,
+    })
 }
 
 /// Takes in what the provider tells of a call, by whatever way it came. Idempotent: an event
@@ -154,19 +177,18 @@ fn has_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
     Ok(crate::store::queue::open_item(tx, item.customer_id, item.call_type)?.is_some())
 }
 
-/// A provider call that carries the tag of an attempt which has another call already: somebody's
-/// phone rang twice. Stored, the customer is held, and `audit` exits 1.
+/// A provider call that carries the tag of an attempt which has another call already, or rang at
+/// another number: somebody's phone may have rung twice. Stored, the customer is held, and `audit` exits 1.
 pub fn note_second_call(
     tx: &Tx<'_>,
     attempt: &Attempt,
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let detail = format!(
-        "attempt {} has the call {} too",
-        attempt.id,
-        attempt.vapi_call_id.as_deref().unwrap_or("without an id")
-    );
+    let detail = match &attempt.vapi_call_id {
+        Some(id) if *id != call.id => format!("attempt {} has the call {id} too", attempt.id),
+        _ => format!("it is for the occasion of attempt {}, and not its call", attempt.id),
+    };
     if second::note(tx, &call.id, &attempt.id, &attempt.customer_key, &detail, now)? == Moved::Yes {
         log::error!("a second provider call {} was seen: {detail}", call.id);
         let pause = crate::store::meta::Pause {

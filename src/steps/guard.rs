@@ -19,6 +19,8 @@ const BEHIND_MARK: Duration = Duration::seconds(2);
 const DISAGREE: Duration = Duration::seconds(60);
 /// Where the last trusted look at both clocks is kept.
 const LAST_READING: &str = "last_reading";
+/// Set while the provider's date disagreed last: only its date, or a person, takes it back.
+const DATE_DISAGREED: &str = "date_disagreed";
 
 /// Why this file, here, may not dial; `None` when it is the armed one.
 ///
@@ -86,29 +88,93 @@ struct Trusted {
     boot_id: String,
 }
 
-/// Compares the clocks, and holds or lifts the hold. Returns the reason while they disagree.
+/// What was heard of the provider's clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Heard {
+    /// The provider was not asked, or could not be heard.
+    Nothing,
+    /// It answered without a date.
+    Undated,
+    Date(Instant),
+}
+
+impl Heard {
+    /// Of an answer that may carry a date.
+    pub fn of(date: Option<Instant>) -> Heard {
+        date.map_or(Heard::Undated, Heard::Date)
+    }
+}
+
+/// What the clocks say of each other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Clocks {
+    Agree,
+    /// Nothing vouches for this clock: the machine was started anew and the provider is silent.
+    Unproven,
+    /// Dialing is held, for this reason.
+    Disagree(String),
+}
+
+/// Compares the clocks, and holds or lifts the hold.
 ///
-/// `date` is the provider's clock, when it was just heard. `machine_now` tells a provider that
-/// does not take part in a test clock: its date is then no witness.
+/// `machine_now` tells a provider that does not take part in a test clock: its date is then no
+/// witness.
 pub fn watch_clock(
     cx: &Context,
     reading: &Reading,
+    heard: Heard,
+    machine_now: Instant,
+) -> anyhow::Result<Clocks> {
+    let heard = match heard {
+        Heard::Date(date) if is_bystander(date, reading, machine_now) => Heard::Undated,
+        heard => heard,
+    };
+    cx.store.write(|tx| {
+        let clocks = compare(tx, reading, heard)?;
+        match &clocks {
+            Clocks::Disagree(why) => {
+                meta::hold(tx, "clock", why, reading.now)?;
+                if matches!(heard, Heard::Date(_)) {
+                    meta::set(tx, DATE_DISAGREED, why)?;
+                }
+            }
+            Clocks::Agree => trust(tx, reading)?,
+            Clocks::Unproven => {}
+        }
+        Ok(clocks)
+    })
+}
+
+/// Why the provider's date speaks against this clock; `None` when it does not.
+pub fn date_disagrees(
+    reading: &Reading,
     date: Option<Instant>,
     machine_now: Instant,
-) -> anyhow::Result<Option<String>> {
+) -> Option<String> {
+    let date = date.filter(|date| !is_bystander(*date, reading, machine_now))?;
+    (DISAGREE < (date - reading.now).abs()).then(|| apart(reading.now, date))
+}
+
+/// Holds dialing when a date that came with a reply disagrees; writes nothing otherwise.
+pub fn heard_date(
+    cx: &Context,
+    reading: &Reading,
+    date: Instant,
+    machine_now: Instant,
+) -> anyhow::Result<()> {
+    let Some(why) = date_disagrees(reading, Some(date), machine_now) else { return Ok(()) };
+    log::error!("dialing holds: {why}");
     cx.store.write(|tx| {
-        let heard = date.filter(|date| !is_bystander(*date, reading, machine_now));
-        match disagreement(tx, reading, heard)? {
-            Some(why) => {
-                meta::hold(tx, "clock", &why, reading.now)?;
-                Ok(Some(why))
-            }
-            None => {
-                trust(tx, reading)?;
-                Ok(None)
-            }
-        }
+        meta::set(tx, DATE_DISAGREED, &why)?;
+        meta::hold(tx, "clock", &why, reading.now)
     })
+}
+
+/// Whether the wall clock moved otherwise than the one that never jumps, between two readings of
+/// one process.
+pub fn jumped(earlier: &Reading, now: &Reading) -> bool {
+    let passed = Duration::milliseconds(now.monotonic_ms - earlier.monotonic_ms);
+    earlier.boot_id != now.boot_id || DISAGREE < ((now.now - earlier.now) - passed).abs()
 }
 
 /// Under a test clock, a date that is right for the machine belongs to a server that does not
@@ -119,52 +185,63 @@ fn is_bystander(date: Instant, reading: &Reading, machine_now: Instant) -> bool 
         && reading.boot_id == crate::clock::TEST_BOOT_ID
 }
 
-fn disagreement(
-    conn: &Conn,
-    reading: &Reading,
-    date: Option<Instant>,
-) -> anyhow::Result<Option<String>> {
-    if let Some(mark) = meta::mark(conn, Mark::ClockHighWater)?
-        && reading.now < mark - BEHIND_MARK
-    {
-        return Ok(Some(format!(
-            "the clock says {}, but this file has already seen {}",
-            instant_text(reading.now),
+fn apart(now: Instant, date: Instant) -> String {
+    format!(
+        "the clock says {}, the provider's says {}; set the machine's clock right",
+        instant_text(now),
+        instant_text(date)
+    )
+}
+
+/// Why the clock is behind what this file has already seen; `None` when it is not.
+pub fn behind_mark(conn: &Conn, now: Instant) -> anyhow::Result<Option<String>> {
+    let mark = meta::mark(conn, Mark::ClockHighWater)?;
+    Ok(mark.filter(|mark| now < *mark - BEHIND_MARK).map(|mark| {
+        format!(
+            "the clock says {}, but this file has already seen {}; set the machine's clock \
+             right, or, if that was wrong, run `ringonce resume --reason WHY`",
+            instant_text(now),
             instant_text(mark)
-        )));
+        )
+    }))
+}
+
+fn compare(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clocks> {
+    if let Some(why) = behind_mark(conn, reading.now)? {
+        return Ok(Clocks::Disagree(why));
     }
-    if let Some(date) = date {
-        let apart = (date - reading.now).abs();
-        if DISAGREE < apart {
-            return Ok(Some(format!(
-                "the clock says {}, the provider's says {}",
-                instant_text(reading.now),
-                instant_text(date)
-            )));
-        }
-        // The provider agrees: whatever the last reading was, this clock is right.
-        return Ok(None);
+    if let Heard::Date(date) = heard {
+        // When the provider agrees, this clock is right, whatever the last reading was.
+        let agree = (date - reading.now).abs() <= DISAGREE;
+        return Ok(if agree { Clocks::Agree } else { Clocks::Disagree(apart(reading.now, date)) });
     }
-    let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(None) };
+    if let Some(why) = meta::get(conn, DATE_DISAGREED)? {
+        return Ok(Clocks::Disagree(why));
+    }
+    let unproven = if heard == Heard::Nothing { Clocks::Unproven } else { Clocks::Agree };
+    let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(unproven) };
     let last: Trusted = serde_json::from_str(&text)?;
-    if last.boot_id != reading.boot_id {
-        return Ok(None);
+    let Some(last_wall) = parse_instant(&last.wall) else { return Ok(unproven) };
+    let earlier =
+        Reading { now: last_wall, monotonic_ms: last.monotonic_ms, boot_id: last.boot_id };
+    if earlier.boot_id != reading.boot_id {
+        return Ok(unproven);
     }
-    let Some(last_wall) = parse_instant(&last.wall) else { return Ok(None) };
-    let passed = Duration::milliseconds(reading.monotonic_ms - last.monotonic_ms);
-    if DISAGREE < ((reading.now - last_wall) - passed).abs() {
-        return Ok(Some(format!(
-            "the clock jumped to {} while only {} seconds passed since {}",
+    if jumped(&earlier, reading) {
+        return Ok(Clocks::Disagree(format!(
+            "the clock jumped to {} while only {} seconds passed since {}; dialing goes on when \
+             the provider's clock agrees",
             instant_text(reading.now),
-            passed.num_seconds(),
+            (reading.monotonic_ms - earlier.monotonic_ms) / 1000,
             last.wall
         )));
     }
-    Ok(None)
+    Ok(Clocks::Agree)
 }
 
 fn trust(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
     meta::lift_hold(tx, "clock")?;
+    meta::remove(tx, DATE_DISAGREED)?;
     meta::set_mark(tx, Mark::ClockHighWater, reading.now)?;
     let trusted = Trusted {
         wall: instant_text(reading.now),
@@ -174,9 +251,14 @@ fn trust(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
     meta::set(tx, LAST_READING, &serde_json::to_string(&trusted)?)
 }
 
-/// A person vouches for the clock (`resume`, `adopt`): what was seen before no longer counts.
+/// A person vouches for the clock (`resume`, `adopt`): what was seen before no longer counts. The
+/// marks move back only where they lie ahead of it.
 pub fn accept_clock(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
-    meta::reset_mark(tx, Mark::ClockHighWater, reading.now)?;
+    for mark in [Mark::ClockHighWater, Mark::LastTick, Mark::LastScan] {
+        if meta::mark(tx, mark)?.is_some_and(|at| reading.now < at) {
+            meta::reset_mark(tx, mark, reading.now)?;
+        }
+    }
     trust(tx, reading)
 }
 

@@ -18,6 +18,7 @@ pub mod import_header;
 pub mod import_report;
 pub mod next;
 pub mod numbers;
+pub mod operate;
 pub mod opt_out;
 pub mod reconcile;
 pub mod record;

@@ -1,25 +1,28 @@
 //! reconcile: asks the provider's records about doubt and gaps. Finding settles at once; absence
 //! settles only under every control, and only if the policy says so. Time alone settles nothing.
-
-use std::collections::HashSet;
+//!
+//! Two steps, so that the clocks can be compared between them: [`ask`] reads, [`take_in`] writes.
 
 use chrono::Duration;
 
 use crate::clock::Reading;
 use crate::config::DoubtPolicy;
-use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::recovery::{Absence, Controls, absence_is_proven};
-use crate::provider::{Listing, Provider, ReadError};
-use crate::steps::{Context, adopt, settle};
-use crate::store::Tx;
+use crate::domain::{Instant, instant_text};
+use crate::provider::{Listing, Provider, ProviderCall, ReadError};
+use crate::steps::adopt::{self, Sweep, Taken};
+use crate::steps::{Context, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
+use crate::store::{self, Conn, Tx, doubts};
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
 pub const MARGIN: Duration = Duration::minutes(15);
+/// Since when the present account is the one of this file; set when a person changed it.
+const ORG_SINCE: &str = "org_since";
 
 /// What a reconciling came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,10 +35,7 @@ pub struct Reconciled {
     pub absent: usize,
     /// Attempts that a dead process left in `dialing`.
     pub left_dialing: usize,
-    /// The provider's clock, when it was heard.
-    pub date: Option<Instant>,
-    /// An unknown call of ours that began while this process was dialing: somebody else dials
-    /// with a copy of this file.
+    /// Another dialer uses a copy of this file: dialing holds.
     pub foreign: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub enum Closed {
     Unreadable(#[from] ReadError),
     #[error(
         "the key belongs to another account than the calls of this file; set the right \
-         VAPI_API_KEY"
+         VAPI_API_KEY, or accept the account with `ringonce adopt --reason WHY`"
     )]
     OtherOrg,
     #[error(
@@ -57,74 +57,104 @@ pub enum Closed {
     BeyondRetention { days: i64, last_good: String },
 }
 
-/// The arming gate: before the first dial of every start. Doubts of a dead process, unknown
-/// calls, and a file that is behind the world are settled here.
-///
-/// `accept_gap`: a person accepted that the provider's records do not reach back far enough.
-pub fn at_start(
-    cx: &Context,
-    provider: &dyn Provider,
-    reading: &Reading,
-    accept_gap: bool,
-) -> anyhow::Result<Reconciled> {
-    let now = reading.now;
-    let mut done = Reconciled { left_dialing: doubt_leftovers(cx, now)?, ..Reconciled::default() };
-    let (since, ours) = cx.store.read(|conn| {
-        let last_good = meta::mark(conn, Mark::LastReconciled)?;
-        let created = meta::mark(conn, Mark::Created)?;
-        Ok(((last_good, created.unwrap_or(now)), meta::highest_seq(conn)?))
-    })?;
-    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
-    let (last_good, created) = since;
-    if let Some(last_good) = last_good
-        && last_good < oldest
-        && !accept_gap
-    {
-        let days = cx.config.reconcile.retention_days;
-        let last_good = crate::domain::instant_text(last_good);
-        return Err(Closed::BeyondRetention { days, last_good }.into());
+impl Closed {
+    /// Whether waiting cannot help.
+    pub fn needs_a_person(&self) -> bool {
+        !matches!(self, Closed::Unreadable(_))
     }
-    let from = last_good.unwrap_or(created.min(now)).min(now) - MARGIN;
-    let mut listing = provider.list(from.max(oldest)).map_err(Closed::from)?;
-    let behind = listing.calls.iter().any(|call| {
-        call.installation_id.as_deref() == Some(&cx.installation.id)
-            && call.seq.is_some_and(|seq| ours < seq)
-    });
-    if behind && oldest < from {
-        log::warn!("the provider knows later calls than this file: reading back to {oldest}");
-        listing = provider.list(oldest).map_err(Closed::from)?;
-    }
-    take_in(cx, &listing, reading, None, &mut done)?;
-    done.date = listing.date;
-    Ok(done)
 }
 
-/// Asks about open doubts and takes in whatever else the records tell. `dialing_since` is when
-/// this process began to dial: a call of ours from later that it does not know is foreign.
-pub fn reconcile(
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Asking {
+    /// The arming gate, before the first dial of a start. `accepted`: a person accepted a gap
+    /// beyond the provider's records, and the account of the key.
+    Start { accepted: bool },
+    /// While dialing goes on since then: an unknown call of ours from later is another dialer's.
+    Beside { dialing_since: Option<Instant> },
+}
+
+/// One complete listing, and what it can speak of.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub listing: Listing,
+    asking: Asking,
+    /// Calls created from here on are in the listing.
+    from: Instant,
+    /// Where the provider's records begin.
+    oldest: Instant,
+    /// The records are known up to here; `None`: this file was never reconciled.
+    last_good: Option<Instant>,
+    created: Instant,
+    /// Our highest number before this listing is taken in.
+    highest_seq: i64,
+    left_dialing: usize,
+}
+
+impl Answer {
+    /// The provider's clock, when it was heard.
+    pub fn date(&self) -> Option<Instant> {
+        self.listing.date
+    }
+}
+
+/// Reads the provider's records, back to the last known good moment and the oldest doubt. At a
+/// start, attempts of a dead process become doubts first; nothing else is written.
+pub fn ask(
     cx: &Context,
     provider: &dyn Provider,
     reading: &Reading,
-    dialing_since: Option<Instant>,
-) -> anyhow::Result<Reconciled> {
+    asking: Asking,
+) -> anyhow::Result<Answer> {
     let now = reading.now;
-    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
-    let from = cx.store.read(|conn| {
-        let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
-        let nameless = attempts::in_state(conn, AttemptState::Placed)?;
-        let nameless = nameless.iter().filter(|attempt| attempt.vapi_call_id.is_none());
-        let first = doubts.iter().chain(nameless).map(|attempt| attempt.created_at).min();
+    let is_start = matches!(asking, Asking::Start { .. });
+    let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
+    let (last_good, created, first_open, highest_seq) = cx.store.read(|conn| {
         let last_good = meta::mark(conn, Mark::LastReconciled)?;
-        Ok(first.into_iter().chain(last_good).min().unwrap_or(now) - MARGIN)
+        let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
+        Ok((last_good, created, first_unexplained(conn)?, meta::highest_seq(conn)?))
     })?;
-    let listing = provider.list(from.max(oldest)).map_err(Closed::from)?;
-    let mut done = Reconciled { date: listing.date, ..Reconciled::default() };
-    take_in(cx, &listing, reading, dialing_since, &mut done)?;
-    Ok(done)
+    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
+    let known_until = match last_good {
+        // A mark in the future was written by a wrong clock: nothing is known.
+        Some(at) if now < at => oldest,
+        Some(at) => at,
+        None => created.min(now),
+    };
+    let wanted = first_open.map_or(known_until, |first| first.min(known_until)) - MARGIN;
+    let mut from = wanted.max(oldest);
+    let mut listing = provider.list(from).map_err(Closed::from)?;
+    let behind = listing.calls.iter().any(|call| is_beyond(cx, call, highest_seq));
+    if is_start && behind && oldest < from {
+        log::warn!(
+            "the provider knows later calls than this file: reading back to {}",
+            instant_text(oldest)
+        );
+        from = oldest;
+        listing = provider.list(from).map_err(Closed::from)?;
+    }
+    Ok(Answer { listing, asking, from, oldest, last_good, created, highest_seq, left_dialing })
+}
+
+/// The oldest attempt whose call is not known: in doubt, or placed by a reply without an id.
+fn first_unexplained(conn: &Conn) -> anyhow::Result<Option<Instant>> {
+    let in_doubt = attempts::in_state(conn, AttemptState::InDoubt)?;
+    let placed = attempts::in_state(conn, AttemptState::Placed)?;
+    let nameless = placed.iter().filter(|attempt| attempt.vapi_call_id.is_none());
+    Ok(in_doubt.iter().chain(nameless).map(|attempt| attempt.created_at).min())
+}
+
+/// Whether a call of ours has a higher number than this file ever gave.
+fn is_beyond(cx: &Context, call: &ProviderCall, highest_seq: i64) -> bool {
+    call.installation_id.as_deref() == Some(&cx.installation.id)
+        && call.seq.is_some_and(|seq| highest_seq < seq)
 }
 
 /// Attempts that a dead process left in `dialing` are in doubt. Only called while nobody dials.
 fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
+    if cx.store.read(|conn| attempts::in_state(conn, AttemptState::Dialing))?.is_empty() {
+        return Ok(0);
+    }
     cx.store.write(|tx| {
         let left = attempts::in_state(tx, AttemptState::Dialing)?;
         for attempt in &left {
@@ -137,51 +167,143 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
     })
 }
 
-/// One complete listing: adopts, settles what was found, counts what was absent.
-fn take_in(
-    cx: &Context,
-    listing: &Listing,
-    reading: &Reading,
-    dialing_since: Option<Instant>,
-    done: &mut Reconciled,
-) -> anyhow::Result<()> {
-    let org_id = cx.store.read(meta::org_id)?;
-    let other = |call_org: &Option<String>| call_org.is_some() && *call_org != org_id;
-    if org_id.is_some() && listing.calls.iter().any(|call| other(&call.org_id)) {
-        return Err(Closed::OtherOrg.into());
-    }
+/// Takes one complete listing in: adopts, settles what was found, counts what was absent.
+pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Result<Reconciled> {
+    refuse_a_gap(cx, answer)?;
+    let org_id = the_account(cx, answer, reading.now)?;
+    let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
     cx.store.write(|tx| {
-        for call in &listing.calls {
-            let taken = adopt::take_in(cx, tx, call, dialing_since, reading.now)?;
-            match taken {
-                adopt::Taken::Adopted => done.adopted += 1,
-                adopt::Taken::Settled => done.found += 1,
-                adopt::Taken::Foreign(what) => done.foreign = Some(what),
-                adopt::Taken::Nothing => {}
-            }
+        let mut done = done.clone();
+        let all_taken = take_in_calls(cx, tx, answer, reading.now, &mut done)?;
+        if let Some(why) = &done.foreign {
+            meta::hold(tx, "foreign", why, reading.now)?;
         }
+        let known = latest_known(tx, &answer.listing)?;
         for attempt in attempts::in_state(tx, AttemptState::InDoubt)? {
-            if judge_absence(cx, tx, &attempt, listing, org_id.as_deref(), reading)? {
+            let controls = controls(tx, &attempt, answer, org_id.as_deref(), known)?;
+            if judge_absence(cx, tx, &attempt, &controls, reading)? {
                 done.absent += 1;
             }
         }
-        if listing.unreadable == 0 {
-            meta::set_mark(tx, Mark::LastReconciled, reading.now)?;
+        if all_taken {
+            note_reach(tx, answer, reading.now)?;
         }
-        Ok(())
+        Ok(done)
     })
 }
 
-/// Counts a listing in which a doubt is absent, and says whether that settled it.
+/// A gap that the records do not cover needs a person. A file that was never reconciled has one
+/// when calls of ours that it does not know show that it is an old copy.
+fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
+    if answer.asking != (Asking::Start { accepted: false }) {
+        return Ok(());
+    }
+    let is_behind = || {
+        answer.listing.calls.iter().any(|call| is_beyond(cx, call, answer.highest_seq))
+            || 0 < answer.highest_seq
+    };
+    let last_good = match answer.last_good {
+        Some(at) => at,
+        None if is_behind() => answer.created,
+        None => return Ok(()),
+    };
+    if answer.oldest <= last_good {
+        return Ok(());
+    }
+    let days = cx.config.reconcile.retention_days;
+    Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into())
+}
+
+/// The account whose records these are. Another one than ours answers nothing about our calls,
+/// and makes what was read before worthless.
+fn the_account(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Result<Option<String>> {
+    let ours = cx.store.read(meta::org_id)?;
+    let theirs = answer.listing.calls.iter().rev().find_map(|call| call.org_id.clone());
+    let is_other = |call: &ProviderCall| call.org_id.is_some() && call.org_id != ours;
+    if ours.is_none() || !answer.listing.calls.iter().any(is_other) {
+        return Ok(ours);
+    }
+    cx.store.write(doubts::forget_absences)?;
+    if answer.asking != (Asking::Start { accepted: true }) {
+        return Err(Closed::OtherOrg.into());
+    }
+    cx.store.write(|tx| {
+        meta::set_org_id(tx, theirs.as_deref().unwrap_or_default())?;
+        meta::set(tx, ORG_SINCE, &instant_text(now))
+    })?;
+    Ok(theirs)
+}
+
+/// Takes in each call in a part of its own, in the order of our numbers: one that cannot be
+/// written stops dialing, and no other call. Returns whether all were taken in.
+fn take_in_calls(
+    cx: &Context,
+    tx: &Tx<'_>,
+    answer: &Answer,
+    now: Instant,
+    done: &mut Reconciled,
+) -> anyhow::Result<bool> {
+    let sweep = Sweep {
+        dialing_since: match answer.asking {
+            Asking::Beside { dialing_since } => dialing_since,
+            Asking::Start { .. } => None,
+        },
+        highest_seq: Some(answer.highest_seq),
+    };
+    let mut calls: Vec<&ProviderCall> = answer.listing.calls.iter().collect();
+    calls.sort_by_key(|call| (call.seq.unwrap_or(i64::MAX), call.created_at));
+    let mut all_taken = true;
+    for call in calls {
+        match store::part(tx, |tx| adopt::take_in(cx, tx, call, &sweep, now)) {
+            Ok(Taken::Adopted) => done.adopted += 1,
+            Ok(Taken::Settled) => done.found += 1,
+            Ok(Taken::Foreign(what)) => done.foreign = Some(what),
+            Ok(Taken::Nothing) => {}
+            Err(error) => {
+                let why = format!("the call {} cannot be taken in: {error:#}", call.id);
+                log::error!("dialing holds: {why}");
+                meta::hold(tx, "record", &why, now)?;
+                all_taken = false;
+            }
+        }
+    }
+    Ok(all_taken)
+}
+
+/// The records are known up to now, if the listing reached back to what was known before and
+/// every row of it could be read.
+fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
+    let accepted = answer.asking == (Asking::Start { accepted: true });
+    let known_until = answer.last_good.unwrap_or(answer.created);
+    let is_whole = answer.from <= known_until && answer.listing.unreadable == 0;
+    if now < known_until || accepted {
+        return meta::reset_mark(tx, Mark::LastReconciled, now);
+    }
+    // A file that never dialed has nothing to miss: see `refuse_a_gap`.
+    if is_whole || (answer.last_good.is_none() && answer.listing.unreadable == 0) {
+        meta::set_mark(tx, Mark::LastReconciled, now)?;
+    }
+    Ok(())
+}
+
+/// Counts a listing in which a doubt is absent, and says whether that settled it. A listing that
+/// fails a control makes the earlier ones worthless too.
 fn judge_absence(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
-    listing: &Listing,
-    org_id: Option<&str>,
+    controls: &Controls,
     reading: &Reading,
 ) -> anyhow::Result<bool> {
-    if controls(tx, attempt, listing, org_id)?.missing().is_some() {
+    if reading.now < attempt.updated_at {
+        // Younger than the listing: it says nothing about this doubt.
+        return Ok(false);
+    }
+    if let Some(missing) = controls.missing() {
+        log::info!("attempt {} stays in doubt: {missing}", attempt.id);
+        if 0 < attempt.clean_reads {
+            doubts::note_absence(tx, &attempt.id, None, 0)?;
+        }
         return Ok(false);
     }
     let same_boot = attempt.absent_boot_id.as_deref() == Some(&reading.boot_id);
@@ -191,12 +313,8 @@ fn judge_absence(
             _ => (reading.now, reading.monotonic_ms, 0),
         };
     let clean_reads = earlier_reads + 1;
-    attempts::note_absence(
-        tx,
-        &attempt.id,
-        Some((since, since_ms, &reading.boot_id)),
-        clean_reads,
-    )?;
+    let note = Some((since, since_ms, reading.boot_id.as_str()));
+    doubts::note_absence(tx, &attempt.id, note, clean_reads)?;
     let absence = Absence {
         clean_reads,
         first_read_at: since,
@@ -204,7 +322,11 @@ fn judge_absence(
         monotonic_elapsed: Duration::milliseconds(reading.monotonic_ms - since_ms),
     };
     let settle = Duration::minutes(cx.config.reconcile.settle_minutes);
-    if !absence_is_proven(&absence, settle) || cx.config.reconcile.in_doubt == DoubtPolicy::Hold {
+    if !absence_is_proven(&absence, settle) {
+        return Ok(false);
+    }
+    if cx.config.reconcile.in_doubt == DoubtPolicy::Hold {
+        tell_a_person(tx, attempt)?;
         return Ok(false);
     }
     let why = "the provider's records do not hold it, under every control";
@@ -215,28 +337,46 @@ fn judge_absence(
     Ok(true)
 }
 
+fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<()> {
+    let sentence = "proven absent from the provider's records, waits for a person: \
+                    `ringonce attempts resolve`";
+    if doubts::tell(tx, &attempt.id, sentence)? == Moved::Yes {
+        log::warn!("attempt {} is {sentence}", attempt.id);
+    }
+    Ok(())
+}
+
+/// When the latest of the listed calls that this file knows was dialed; `None`: it knows none.
+fn latest_known(tx: &Tx<'_>, listing: &Listing) -> anyhow::Result<Option<Instant>> {
+    let mut latest = None;
+    for call in &listing.calls {
+        let known = attempts::by_call_id(tx, &call.id)?;
+        latest = latest.max(known.map(|attempt| attempt.created_at));
+    }
+    Ok(latest)
+}
+
 /// The controls of one listing for one doubt.
 fn controls(
     tx: &Tx<'_>,
     attempt: &Attempt,
-    listing: &Listing,
+    answer: &Answer,
     org_id: Option<&str>,
+    latest_known: Option<Instant>,
 ) -> anyhow::Result<Controls> {
+    let listing = &answer.listing;
+    let looked_for_from = attempt.created_at - MARGIN;
+    let org_since = meta::get(tx, ORG_SINCE)?.and_then(|at| crate::domain::parse_instant(&at));
     let same_org = org_id.is_some()
+        && org_since.is_none_or(|since| since < attempt.created_at)
         && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)
         && !listing.calls.is_empty();
-    let listed: HashSet<&str> = listing.calls.iter().map(|call| call.id.as_str()).collect();
-    let mut known = false;
-    let mut later = false;
-    for id in listed {
-        let Some(other) = attempts::by_call_id(tx, id)? else { continue };
-        known = true;
-        later |= attempt.created_at < other.created_at;
-    }
     Ok(Controls {
         complete: listing.unreadable == 0,
+        covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
         same_org,
-        known_call_visible: known,
-        later_call_visible: later,
+        known_call_visible: latest_known.is_some(),
+        later_call_visible: latest_known
+            .is_some_and(|at| attempt.created_at < at && attempt.updated_at <= at),
     })
 }

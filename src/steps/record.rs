@@ -6,7 +6,7 @@ use crate::domain::Instant;
 use crate::domain::call::{AttemptState, Reason};
 use crate::provider::{Accepted, PlaceError, Refusal};
 use crate::steps::dial::Intent;
-use crate::steps::{Context, numbers, settle};
+use crate::steps::{Context, adopt, numbers, settle};
 use crate::store::meta::{self, Breaker};
 use crate::store::queue::Moved;
 use crate::store::{self, Tx, attempts};
@@ -109,21 +109,32 @@ fn placed(
     let call_id = call.map(|call| call.id.as_str());
     let attempt = &intent.attempt;
     if attempts::accept(tx, attempt, call_id, now + FIRST_POLL, WHO, now)? == Moved::No {
-        // Settled by somebody else meanwhile (a webhook, a person): the late truth is kept there.
+        // Settled by somebody else meanwhile (the records, a person): the late truth attaches.
+        if let Some(call) = call {
+            adopt::late_reply(cx, tx, attempt, call, now)?;
+        }
         return Ok(recorded);
     }
-    if let Some(org_id) = call.and_then(|call| call.org_id.as_deref())
-        && meta::org_id(tx)?.is_none()
-    {
-        meta::set_org_id(tx, org_id)?;
+    if let Some(org_id) = call.and_then(|call| call.org_id.as_deref()) {
+        check_account(tx, org_id, now)?;
     }
-    let flags = store::part(tx, |tx| settle::complete_placed(cx, tx, attempt, call_id, WHO, now));
-    if let Err(error) = flags {
-        let why = format!("{error:#}");
-        meta::hold(tx, "flag", &why, now)?;
-        recorded.halt = Some(why);
-    }
+    recorded.halt = settle::complete_or_hold(cx, tx, attempt, call_id, WHO, now)?;
     Ok(recorded)
+}
+
+/// The first accepted call tells whose account it is; a later one of another account holds
+/// dialing, because the records of our earlier calls are not there.
+fn check_account(tx: &Tx<'_>, org_id: &str, now: Instant) -> anyhow::Result<()> {
+    match meta::org_id(tx)? {
+        None => meta::set_org_id(tx, org_id),
+        Some(known) if known == org_id => Ok(()),
+        Some(_) => {
+            let why = "a call was accepted by another account than the calls before; set the \
+                       right VAPI_API_KEY, or accept the account with `ringonce adopt --reason WHY`";
+            log::error!("dialing holds: {why}");
+            meta::hold(tx, "account", why, now)
+        }
+    }
 }
 
 fn not_placed(

@@ -8,7 +8,7 @@ use crate::steps::{Context, next};
 use crate::store::attempts::Attempt;
 use crate::store::moves::{self, Change};
 use crate::store::queue::{self, Item, Moved, NewItem};
-use crate::store::{Tx, customers, flags};
+use crate::store::{self, Tx, customers, flags, meta};
 
 /// What a placed attempt means: the flag, proven; the item completed; the next occasion.
 ///
@@ -24,6 +24,16 @@ pub fn complete_placed(
 ) -> anyhow::Result<()> {
     let Some(customer_id) = attempt.customer_id else { return Ok(()) };
     let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
+    if customers::by_id(tx, customer_id)?.is_none() {
+        // Erased meanwhile: there is no flag to set, and the ledger has what counts.
+        return match item_of(tx, attempt)? {
+            Some(item) => {
+                let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
+                complete_item(tx, &item, &change, who, now)
+            }
+            None => Ok(()),
+        };
+    }
     flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
     match queue::item_of_occasion(tx, customer_id, call_type, occasion)? {
         Some(item) => {
@@ -47,6 +57,27 @@ pub fn complete_placed(
         }
     }
     next::advance(cx, tx, customer_id, now)
+}
+
+/// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,
+/// the attempt stays placed, and dialing holds. Returns why.
+pub fn complete_or_hold(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call_id: Option<&str>,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Option<String>> {
+    match store::part(tx, |tx| complete_placed(cx, tx, attempt, call_id, who, now)) {
+        Ok(()) => Ok(None),
+        Err(error) => {
+            let why = format!("{error:#}");
+            log::error!("dialing holds: {why}");
+            meta::hold(tx, "flag", &why, now)?;
+            Ok(Some(why))
+        }
+    }
 }
 
 fn complete_item(
@@ -144,7 +175,15 @@ pub fn absent_item(
     let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
     let in_time = item.expires_at.is_none_or(|last| now <= last);
     let left = item.attempts < item.max_attempts;
-    if item.status != ItemStatus::Failed || !in_time || !left || !no_other_open(tx, &item)? {
+    if item.status != ItemStatus::Failed || item.reason != Some(Reason::InDoubt) {
+        return Ok(Unplaced::Failed);
+    }
+    if !in_time || !left || !no_other_open(tx, &item)? {
+        // No longer in doubt, and no longer to be dialed: the row says which of the two.
+        let reason = if left { Reason::TooLate } else { Reason::AttemptsUsed };
+        let change =
+            Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
+        proven(moves::item(tx, &item, &[ItemStatus::Failed], &change, who, now)?, &item)?;
         return Ok(Unplaced::Failed);
     }
     let change = Change {

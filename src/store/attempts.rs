@@ -285,37 +285,6 @@ pub fn poll_again(
     Ok(())
 }
 
-/// Gives a placed attempt without an id the one that its tag was found under.
-pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
-    let rows = tx
-        .prepare_cached(
-            "UPDATE call_attempts SET vapi_call_id = ?2
-             WHERE id = ?1 AND state = 'placed' AND vapi_call_id IS NULL",
-        )?
-        .execute([id, call_id])?;
-    Ok(Moved::from_rows(rows))
-}
-
-/// Notes one more complete listing without the attempt, or (with `None`) forgets them all.
-pub fn note_absence(
-    tx: &Transaction<'_>,
-    id: &str,
-    absence: Option<(Instant, i64, &str)>,
-    clean_reads: i64,
-) -> anyhow::Result<()> {
-    let (since, monotonic_ms, boot_id) = match absence {
-        Some((since, ms, boot_id)) => (Some(instant_text(since)), Some(ms), Some(boot_id)),
-        None => (None, None, None),
-    };
-    tx.prepare_cached(
-        "UPDATE call_attempts SET clean_reads = ?2, absent_since = ?3,
-           absent_since_monotonic_ms = ?4, absent_boot_id = ?5
-         WHERE id = ?1 AND state = 'in_doubt'",
-    )?
-    .execute(params![id, clean_reads, since, monotonic_ms, boot_id])?;
-    Ok(())
-}
-
 pub fn by_id(conn: &Connection, id: &str) -> anyhow::Result<Option<Attempt>> {
     let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE id = ?1");
     Ok(conn.prepare_cached(&sql)?.query_one([id], attempt_from_row).optional()?)
@@ -371,7 +340,7 @@ pub fn intents_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<In
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-fn moved(
+pub(super) fn moved(
     tx: &Transaction<'_>,
     rows: usize,
     attempt: &Attempt,
@@ -405,42 +374,4 @@ fn journal_move(
         why,
     };
     journal::add(tx, now, entry)
-}
-
-/// `not_placed` → `placed`: only on the provider's own record of the call. Late truth.
-pub fn revive(
-    tx: &Transaction<'_>,
-    attempt: &Attempt,
-    call_id: &str,
-    who: &str,
-    now: Instant,
-) -> anyhow::Result<Moved> {
-    let rows = tx
-        .prepare_cached(
-            "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
-               updated_at = ?3
-             WHERE id = ?1 AND state = 'not_placed'",
-        )?
-        .execute(params![attempt.id, call_id, instant_text(now)])?;
-    let why = Some("the provider's record arrived late");
-    moved(tx, rows, attempt, AttemptState::Placed, who, why, now)
-}
-
-/// Whether a sequence number is in the ledger: two files of one installation may have used it.
-pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
-    Ok(conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM call_attempts WHERE seq = ?1)")?
-        .query_one([seq], |row| row.get(0))?)
-}
-
-/// Attempts that were placed while their item is still `processing`: the flags were not proven.
-pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
-    let sql = format!(
-        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
-         WHERE state IN ('placed', 'ended') AND queue_id IN (
-           SELECT id FROM call_queue WHERE status = 'processing') ORDER BY seq"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
 use crate::store::queue::Moved;
+use crate::store::rows;
 
 /// What is kept of an event's body.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -17,6 +18,7 @@ pub struct Extract {
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub id: i64,
+    pub received_at: Instant,
     pub extract: Extract,
 }
 
@@ -46,13 +48,18 @@ pub fn insert(
 /// Events that wait, oldest first; at most a batch.
 pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<Waiting>> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, body FROM webhook_events WHERE applied_at IS NULL ORDER BY id LIMIT 500",
+        "SELECT id, received_at, body FROM webhook_events WHERE applied_at IS NULL ORDER BY id LIMIT 500",
     )?;
-    let rows = statement
-        .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+    let found = statement
+        .query_map([], |row| {
+            Ok((row.get::<_, i64>(0)?, rows::instant(row, 1)?, row.get::<_, String>(2)?))
+        })?
         .collect::<Result<Vec<_>, _>>()?;
-    rows.into_iter()
-        .map(|(id, body)| Ok(Waiting { id, extract: serde_json::from_str(&body)? }))
+    found
+        .into_iter()
+        .map(|(id, received_at, body)| {
+            Ok(Waiting { id, received_at, extract: serde_json::from_str(&body)? })
+        })
         .collect()
 }
 

@@ -55,7 +55,7 @@ impl Installation {
 /// Why nothing is dialed, until it is lifted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// `flag`, `clock`, `record`, `foreign`.
+    /// `flag`, `clock`, `record`, `foreign`, `account`.
     pub kind: String,
     pub why: String,
     pub since: String,
@@ -241,7 +241,8 @@ pub fn set(tx: &Transaction<'_>, key: &str, value: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn remove(tx: &Transaction<'_>, key: &str) -> anyhow::Result<bool> {
+/// Removes a value; says whether there was one.
+pub fn remove(tx: &Transaction<'_>, key: &str) -> anyhow::Result<bool> {
     let rows = tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?;
     Ok(rows == 1)
 }

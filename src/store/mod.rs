@@ -10,6 +10,7 @@ pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
+pub mod doubts;
 pub mod events;
 pub mod facts;
 pub mod files;

@@ -1,10 +1,8 @@
 //! Every fault of the fake provider: what the client hears, and what the journal knows.
 
-mod fake_world;
-
 use std::time::Duration;
 
-use fake_world::{id_of, setup, tag, world, world_with};
+use crate::fake_world::{id_of, setup, tag, world, world_with};
 use ringonce::clock;
 use ringonce::demo::core::Setup;
 use ringonce::demo::faults::{Fault, FaultKind, Faults};

@@ -1,12 +1,10 @@
 //! The fake provider, seen from outside over real HTTP: strict like the real one, and truthful in
 //! its journal.
 
-mod fake_world;
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use fake_world::{World, id_of, order, setup, start, tag, world, world_with};
+use crate::fake_world::{World, id_of, order, setup, start, tag, world, world_with};
 use ringonce::demo::calls::Mix;
 use ringonce::demo::core::{FakeCore, Setup};
 use ringonce::demo::fake::FakeVapi;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ringonce::provider::{PlaceError, Provider, Refusal};
 
-use crate::server::{Server, hang, read_request};
-use crate::{client, daily, hasty, place};
+use super::server::{Server, hang, read_request};
+use super::{client, daily, hasty, place};
 
 fn in_doubt(error: &PlaceError) -> bool {
     matches!(error, PlaceError::InDoubt { stop_dialing: false, .. })

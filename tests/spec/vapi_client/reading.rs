@@ -7,9 +7,9 @@ use ringonce::domain::parse_instant;
 use ringonce::provider::{Provider, ReadError};
 use serde_json::{Value, json};
 
-use crate::little_vapi::{Order, little_vapi, row, start_of_day};
-use crate::server::{Server, answer, own_form};
-use crate::{KEY, client, hasty, parsed, sample};
+use super::little_vapi::{Order, little_vapi, row, start_of_day};
+use super::server::{Server, answer, own_form};
+use super::{KEY, client, hasty, parsed, sample};
 
 #[test]
 fn an_ended_call_is_read_with_all_that_it_tells() {
@@ -157,7 +157,7 @@ fn a_listing_with_one_page_lost_is_no_listing() {
 
 #[test]
 fn a_list_that_never_comes_ends_with_the_time_limit() {
-    let server = Server::acting(|stream, _| crate::server::hang(stream));
+    let server = Server::acting(|stream, _| super::server::hang(stream));
     let error = hasty(&server.url()).list(start_of_day()).unwrap_err();
     assert!(matches!(error, ReadError::Unavailable(_)), "{error:?}");
 }

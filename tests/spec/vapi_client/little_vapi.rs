@@ -6,7 +6,7 @@ use chrono::{Duration, TimeZone, Utc};
 use ringonce::domain::{Instant, instant_text, parse_instant};
 use serde_json::{Value, json};
 
-use crate::server::{Request, Server, answer, own_form};
+use super::server::{Request, Server, answer, own_form};
 
 /// How this provider orders and bounds its lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

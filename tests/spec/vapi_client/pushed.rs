@@ -3,7 +3,7 @@
 use ringonce::domain::parse_instant;
 use ringonce::vapi::webhook::parse_event;
 
-use crate::{parsed, sample};
+use super::{parsed, sample};
 
 #[test]
 fn a_status_update_tells_status_and_call() {

@@ -5,8 +5,8 @@ use ringonce::domain::call::CallType;
 use ringonce::vapi::wire;
 use serde_json::{Value, json};
 
-use crate::server::{Server, answer};
-use crate::{KEY, client, daily, order, parsed, place, sample};
+use super::server::{Server, answer};
+use super::{KEY, client, daily, order, parsed, place, sample};
 
 /// The official schema of a create request, with every object that we fill closed to unknown
 /// properties.

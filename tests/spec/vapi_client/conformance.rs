@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use ringonce::domain::call::CallType;
 use ringonce::provider::{PlaceError, Provider, ReadError, Refusal};
 
-use crate::little_vapi::{Order, little_vapi};
-use crate::{client, order, place};
+use super::little_vapi::{Order, little_vapi};
+use super::{client, order, place};
 
 /// Runs all facts against a provider that accepts every call and shows it at once. It may hold
 /// calls from before.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ringonce::domain::parse_instant;
 use ringonce::provider::{Accepted, PlaceError, Refusal};
 
-use crate::server::{Request, Server, answer, own_form, read_request};
-use crate::{client, daily, hasty, parsed, place, sample};
+use super::server::{Request, Server, answer, own_form, read_request};
+use super::{client, daily, hasty, parsed, place, sample};
 
 /// The outcome of one order at a server that always answers so; checks that it was asked once.
 fn outcome(reply: Vec<u8>) -> Result<Accepted, PlaceError> {

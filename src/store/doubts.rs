@@ -1,0 +1,155 @@
+//! Doubt in the ledger: what was read about it, what a person is told, late truth, and the end of
+//! placed calls that nobody can follow. Nothing here moves because time passed alone.
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::call::AttemptState;
+use crate::domain::{Instant, instant_text};
+use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::queue::Moved;
+
+/// Gives a placed attempt without an id the one that its tag was found under.
+pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET vapi_call_id = ?2
+             WHERE id = ?1 AND state = 'placed' AND vapi_call_id IS NULL",
+        )?
+        .execute([id, call_id])?;
+    Ok(Moved::from_rows(rows))
+}
+
+/// Notes one more complete listing without the attempt, or (with `None`) forgets them all.
+pub fn note_absence(
+    tx: &Transaction<'_>,
+    id: &str,
+    absence: Option<(Instant, i64, &str)>,
+    clean_reads: i64,
+) -> anyhow::Result<()> {
+    let (since, monotonic_ms, boot_id) = match absence {
+        Some((since, ms, boot_id)) => (Some(instant_text(since)), Some(ms), Some(boot_id)),
+        None => (None, None, None),
+    };
+    tx.prepare_cached(
+        "UPDATE call_attempts SET clean_reads = ?2, absent_since = ?3,
+           absent_since_monotonic_ms = ?4, absent_boot_id = ?5
+         WHERE id = ?1 AND state = 'in_doubt'",
+    )?
+    .execute(params![id, clean_reads, since, monotonic_ms, boot_id])?;
+    Ok(())
+}
+
+/// Forgets what was read about every doubt: the readings came from another account.
+pub fn forget_absences(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "UPDATE call_attempts SET clean_reads = 0, absent_since = NULL,
+           absent_since_monotonic_ms = NULL, absent_boot_id = NULL
+         WHERE state = 'in_doubt' AND 0 < clean_reads",
+    )?
+    .execute([])?;
+    Ok(())
+}
+
+/// Adds a sentence to what is told of a doubt, once.
+pub fn tell(tx: &Transaction<'_>, id: &str, sentence: &str) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET error_message =
+               CASE WHEN coalesce(error_message, '') = '' THEN ?2
+                 ELSE error_message || '; ' || ?2 END
+             WHERE id = ?1 AND state = 'in_doubt' AND instr(coalesce(error_message, ''), ?2) = 0",
+        )?
+        .execute([id, sentence])?;
+    Ok(Moved::from_rows(rows))
+}
+
+/// `not_placed` → `placed`: only on the provider's own record of the call. Late truth.
+pub fn revive(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    call_id: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
+               updated_at = ?3
+             WHERE id = ?1 AND state = 'not_placed'",
+        )?
+        .execute(params![attempt.id, call_id, instant_text(now)])?;
+    let why = Some("the provider's record arrived late");
+    attempts::moved(tx, rows, attempt, AttemptState::Placed, who, why, now)
+}
+
+/// `placed` → `ended` as `unknown`, which permits no retry: a call whose end nobody can tell any
+/// more. It only gives its line back.
+pub fn end_untold(
+    tx: &Transaction<'_>,
+    attempt: &Attempt,
+    why: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET state = 'ended', disposition = 'unknown', error_message = ?2,
+               next_poll_at = NULL, updated_at = ?3
+             WHERE id = ?1 AND state = 'placed'",
+        )?
+        .execute(params![attempt.id, why, instant_text(now)])?;
+    attempts::moved(tx, rows, attempt, AttemptState::Ended, who, Some(why), now)
+}
+
+/// Attempts whose id begins so, at most two: enough to see whether it names one.
+pub fn beginning_with(conn: &Connection, id: &str) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([id], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The newest attempts first, with the customer's name where the file knows it; of one state when
+/// it is given.
+pub fn newest(
+    conn: &Connection,
+    state: Option<AttemptState>,
+    limit: usize,
+) -> anyhow::Result<Vec<(Attempt, Option<String>)>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS},
+           (SELECT name FROM customers WHERE customers.id = call_attempts.customer_id)
+         FROM call_attempts WHERE ?1 IS NULL OR state = ?1
+         ORDER BY created_at DESC, seq DESC LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = statement.query_map(params![state.map(AttemptState::as_str), limit], |row| {
+        Ok((attempt_from_row(row)?, row.get(27)?))
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Attempts that were placed while their item still waits for an answer: the flags were not
+/// proven.
+pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+         WHERE state IN ('placed', 'ended') AND queue_id IN (
+           SELECT id FROM call_queue
+           WHERE status = 'processing' OR (status = 'failed' AND reason = 'in_doubt'))
+         ORDER BY seq"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Whether a sequence number is in the ledger: two files of one installation may have used it.
+pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM call_attempts WHERE seq = ?1)")?
+        .query_one([seq], |row| row.get(0))?)
+}
