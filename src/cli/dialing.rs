@@ -12,7 +12,7 @@ use crate::cli::serving::{self, Secrets};
 use crate::cli::{Global, Settings, output, settings_for_dialing};
 use crate::service::tick::Ticked;
 use crate::service::{Service, run, tick};
-use crate::steps::Context;
+use crate::steps::{Context, holidays};
 use crate::store::Store;
 use crate::store::files::{DialerLock, Identity, LockAnswer};
 use crate::vapi::{ApiKey, Vapi};
@@ -41,7 +41,9 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
+    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
+    store.write(|tx| holidays::apply(tx, &days))?;
     let opened = Identity::of(&loaded.db)?;
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));

@@ -10,6 +10,7 @@ pub mod customers_show;
 pub mod dialing;
 mod doubts;
 pub mod exit;
+mod explain;
 mod init;
 pub mod output;
 mod serving;
@@ -79,6 +80,7 @@ pub enum Command {
     Resume(pauses::ResumeArgs),
     Reconcile(doubts::ReconcileArgs),
     Adopt(doubts::AdoptArgs),
+    Explain(explain::ExplainArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -95,6 +97,7 @@ impl Command {
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
+            _ => false,
         }
     }
 
@@ -118,6 +121,7 @@ impl Command {
             Command::Resume(args) => pauses::resume(global, &args),
             Command::Reconcile(args) => doubts::reconcile(global, &args),
             Command::Adopt(args) => doubts::adopt(global, &args),
+            Command::Explain(args) => explain::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

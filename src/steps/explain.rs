@@ -16,6 +16,7 @@ use crate::steps::dial::{self, Pass};
 use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
 use crate::store::queue::Item;
+use crate::store::holidays::{self, Holiday};
 use crate::store::{copy, customers, meta, moves, queue, views};
 
 /// More lines than one customer's calls could take.
@@ -78,16 +79,21 @@ impl Explained {
 }
 
 /// Explains one customer at an instant. `cx` may be over a store that is only looked at.
-/// `None`: there is no such customer.
+/// `None`: there is no such customer. `days` are the dates without calls that the next start
+/// reads; without them those of the last start count.
 pub fn explain(
     cx: &Context,
     customer_id: i64,
     at: Instant,
+    days: Option<&[Holiday]>,
 ) -> anyhow::Result<Option<Explained>> {
     let Some(customer) = cx.store.read(|conn| customers::by_id(conn, customer_id))? else {
         return Ok(None);
     };
     let trial = Trial::new(cx, &customer, at)?;
+    if let Some(days) = days {
+        trial.cx.store.write(|tx| holidays::replace(tx, days))?;
+    }
     let occasions = trial.run(customer_id)?;
     let past = cx.store.read(|conn| views::calls_of_customer(conn, customer_id, PAST_CALLS))?;
     let (rhythm, zone) = (next::rhythm(cx, &customer), cx.zones.get(&customer.timezone));

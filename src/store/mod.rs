@@ -15,6 +15,7 @@ pub mod events;
 pub mod facts;
 pub mod files;
 pub mod flags;
+pub mod holidays;
 pub mod journal;
 pub mod meta;
 pub mod migrations;
