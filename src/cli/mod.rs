@@ -7,6 +7,8 @@ pub mod customers;
 mod customers_fields;
 mod customers_import;
 pub mod customers_show;
+mod customers_show;
+mod demo;
 pub mod dialing;
 mod doubts;
 pub mod exit;
@@ -72,6 +74,7 @@ pub struct Global {
 pub enum Command {
     Run(dialing::RunArgs),
     Tick(dialing::TickArgs),
+    Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
     Customers(Box<customers::CustomersArgs>),
@@ -94,6 +97,7 @@ impl Command {
             Command::Customers(_) => true,
             Command::Attempts(_) | Command::Pause(_) | Command::Resume(_) => true,
             Command::Reconcile(_) | Command::Adopt(_) => true,
+            Command::Customers(_) | Command::Demo(_) => true,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -113,6 +117,7 @@ impl Command {
         match self {
             Command::Run(args) => dialing::run(global, &args),
             Command::Tick(args) => dialing::tick(global, &args),
+            Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Customers(args) => customers::run(global, &args),

@@ -26,6 +26,7 @@ pub mod rows;
 pub mod second;
 pub mod views;
 pub mod web_views;
+pub mod tally;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

@@ -8,6 +8,17 @@ mod people;
 mod world;
 
 mod d1_one_item_and_one_live_attempt_per_occasion;
+mod d2_one_dialer_per_file_and_one_worker_per_item;
+mod d3_the_intent_is_durable_before_the_ring;
+mod d4_the_provider_is_asked_once_per_attempt;
+mod d6_the_gate_is_asked_where_the_intent_is_written;
+
+// What went wrong once, and what may go wrong around it.
+mod defects;
+mod failures;
+
+// When a call is due, and the whole of it over days.
+mod schedule_rules;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;
