@@ -7,7 +7,6 @@ pub mod customers;
 mod customers_fields;
 mod customers_import;
 pub mod customers_show;
-mod customers_show;
 mod demo;
 pub mod dialing;
 mod doubts;
@@ -94,7 +93,6 @@ impl Command {
     fn outlives_its_reader(&self) -> bool {
         match self {
             Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) => true,
             Command::Attempts(_) | Command::Pause(_) | Command::Resume(_) => true,
             Command::Reconcile(_) | Command::Adopt(_) => true,
             Command::Customers(_) | Command::Demo(_) => true,

@@ -1,6 +1,7 @@
 //! Everything that answers HTTP. Built on one small listener; TLS stays with a reverse proxy.
 
 pub mod access;
+mod acts;
 pub mod api;
 pub mod delivery;
 pub mod front;

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::customer::mask_phone;
 use crate::domain::instant_text;
+use crate::steps::operate::Resolved;
 use crate::store::attempts::Attempt;
 use crate::store::queue::Item;
 use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
+use crate::web::acts::{self, Reason as Why};
 use crate::web::api::customers::one;
-use crate::web::api::{limit, number, page_of, word};
+use crate::web::api::{WHO, body, limit, number, optional_text, page_of, reason, text, word};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -121,4 +123,20 @@ fn attempt_json(named: &Named<Attempt>) -> Value {
         "created_at": instant_text(attempt.created_at),
         "updated_at": instant_text(attempt.updated_at),
     })
+}
+
+/// `POST /api/attempts/{id}/resolve` with `outcome` (`placed` or `not_placed`), `reason`, and the
+/// provider's `call_id` where it is known: a person's word about a doubt.
+pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let fields = body(asked, &["outcome", "call_id", "reason"])?;
+    let call_id = optional_text(&fields, "call_id")?;
+    let word = acts::word(text(&fields, "outcome")?, call_id)?;
+    let why = reason(&fields)?;
+    let resolved = acts::resolve(asked, asked.place(), &word, &Why { who: WHO, why: &why })?;
+    let became = match resolved {
+        Resolved::Placed => "placed",
+        Resolved::Retrying => "retrying",
+        Resolved::Closed => "closed",
+    };
+    Ok(Response::json(200, &json!({ "resolved": true, "became": became })))
 }

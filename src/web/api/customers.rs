@@ -7,8 +7,10 @@ use crate::cli::customers_show::as_json;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry};
 use crate::domain::fields::{Column, shown};
+use crate::domain::parse_instant;
 use crate::steps::customers::{change, create, plan_change, plan_new};
 use crate::steps::entry_text::{Draft, Reader};
+use crate::steps::{explain, explain_json};
 use crate::store::customers::{self, Filter, Found, matching};
 use crate::store::{Conn, Tx, journal};
 use crate::web::api::{self, WHO, body, limit, number, page_of, reveals};
@@ -47,6 +49,22 @@ pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
         note_reveal(asked, &format!("customer:{}", customer.id))?;
     }
     Ok(Response::json(200, &as_json(&customer, reveal)))
+}
+
+/// `GET /api/customers/{id}/explain`, at `at` or now: what the next tick does, and why.
+pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let cx = asked.front.cx();
+    let at = match asked.query("at") {
+        None => asked.now,
+        Some(text) => parse_instant(text).ok_or_else(|| {
+            Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
+        })?,
+    };
+    let customer = cx.store.read(|conn| one(conn, asked.place()))?;
+    match explain::explain(cx, customer.id, at, None)? {
+        Some(explained) => Ok(Response::json(200, &explain_json::json(&explained))),
+        None => Err(Problem::not_found("the customer is gone").into()),
+    }
 }
 
 /// The one customer that a word names: an id, external id, e-mail or phone.

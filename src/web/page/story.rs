@@ -10,7 +10,7 @@ use crate::web::router::Asked;
 
 /// The story of a customer.
 pub fn story(asked: &Asked<'_>, customer_id: i64) -> anyhow::Result<String> {
-    let Some(explained) = explain(asked.front.cx(), customer_id, asked.now)? else {
+    let Some(explained) = explain(asked.front.cx(), customer_id, asked.now, None)? else {
         return Ok("<p class=\"nothing\">The customer is gone.</p>".to_string());
     };
     let fallback = asked.front.zone();
