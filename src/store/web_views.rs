@@ -161,11 +161,26 @@ pub fn items(
         filter.customer_id,
         filter.before
     ];
-    let rows = statement.query_map(values, |row| {
-        let name = row.get(ITEM_COLUMNS.split(',').count())?;
-        Ok(Named { name, row: item_from_row(row)? })
-    })?;
+    let rows = statement.query_map(values, named_item)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Open items, the next one first.
+pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<Item>>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
+           WHERE c.id = call_queue.customer_id), '')
+         FROM call_queue WHERE {OPEN} ORDER BY coalesce(not_before, scheduled_for), id
+         LIMIT {limit}"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map([], named_item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn named_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named<Item>> {
+    let name = row.get(ITEM_COLUMNS.split(',').count())?;
+    Ok(Named { name, row: item_from_row(row)? })
 }
 
 /// Which attempts a list shows. `None` = all.

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::clock;
 use crate::domain::Instant;
+use crate::domain::call::{CallType, Disposition};
 use crate::store::meta::{self, Mark};
 use crate::store::web_views::{self, Glance, Span};
 use crate::store::{Conn, Store, files};
@@ -103,6 +104,13 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
 
 fn counts(conn: &Conn, registry: &mut Registry) -> anyhow::Result<()> {
     let calls: Family<Labels, Counter> = Family::default();
+    for call_type in CallType::ALL {
+        for disposition in Disposition::ALL {
+            // There from the start, so that the first call of a kind shows as an increase.
+            let (call_type, disposition) = (call_type.to_string(), disposition.to_string());
+            drop(calls.get_or_create(&vec![("type", call_type), ("disposition", disposition)]));
+        }
+    }
     for (call_type, disposition, count) in web_views::ended(conn)? {
         let labels = vec![("type", call_type), ("disposition", disposition)];
         calls.get_or_create(&labels).inc_by(count.unsigned_abs());

@@ -75,8 +75,10 @@ pub fn chart(
         }
         svg.push_str(&bar(label, stack, x + slot * 0.16, slot * 0.68, &y_of));
         if index % every == 0 {
+            // On a small screen there is room for every other label only.
+            let class = if index / every % 2 == 0 { "tick" } else { "tick minor" };
             svg.push_str(&format!(
-                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 x + slot / 2.0,
                 HEIGHT - 7.0,
                 esc(label)

@@ -6,7 +6,7 @@ use chrono::{Days, NaiveDate, NaiveTime, Timelike};
 use crate::domain::call::Reason;
 use crate::domain::zone::Zone;
 use crate::steps::Context;
-use crate::store::web_views::{self, AttemptFilter, Glance, ItemFilter, Minute, Span};
+use crate::store::web_views::{self, AttemptFilter, Glance, Minute, Span};
 use crate::web::delivery::Response;
 use crate::web::page::alarms::{self, Alarm};
 use crate::web::page::chart::{self, Stack};
@@ -37,7 +37,7 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
             web_views::glance(conn, day, asked.now)?,
             web_views::minutes(conn, fortnight)?,
             next_daily,
-            web_views::items(conn, &ItemFilter::default(), SHORT)?,
+            web_views::next_items(conn, SHORT)?,
             web_views::attempts(conn, &AttemptFilter::default(), SHORT)?,
         ))
     })?;
@@ -49,7 +49,7 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         None => "none planned".to_string(),
     };
     let body = format!(
-        "{}{}{}<div class=\"pair\">{}{}</div>{}{}<div class=\"pair\"><section><h2>Latest in the \
+        "{}{}{}<div class=\"pair\">{}{}</div>{}{}<div class=\"pair\"><section><h2>Next in the \
          queue</h2>{}<p><a href=\"/queue\">All of the queue</a></p></section><section><h2>Latest \
          calls</h2>{}<p><a href=\"/calls\">All calls</a></p></section></div>{}",
         heading(asked, &zone, today, &alarms),

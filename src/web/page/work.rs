@@ -75,7 +75,7 @@ pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> String {
             ]
         })
         .collect();
-    table("Latest in the queue", &["Who", "When", "State"], &rows, "The queue is empty.")
+    table("Next in the queue", &["Who", "When", "State"], &rows, "Nobody waits.")
 }
 
 /// A few calls for the first page.
