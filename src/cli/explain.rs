@@ -172,7 +172,11 @@ fn print_past(past: &[Attempt], now: Instant, zone: Option<&Zone>) -> anyhow::Re
     for attempt in past {
         let how = attempt.disposition.map_or("–".to_string(), |how| how.to_string());
         table.row([
-            format!("{} ({})", local(attempt.created_at, zone), output::relative(attempt.created_at, now)),
+            format!(
+                "{} ({})",
+                local(attempt.created_at, zone),
+                output::relative(attempt.created_at, now)
+            ),
             attempt.call_type.to_string(),
             occasion(&attempt.occasion),
             attempt.attempt_no.to_string(),

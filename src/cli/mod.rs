@@ -1,6 +1,7 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod audit;
 mod check;
 mod completions;
 pub mod customers;
@@ -10,8 +11,10 @@ pub mod customers_show;
 mod demo;
 pub mod dialing;
 mod doubts;
+mod erase;
 pub mod exit;
 mod explain;
+mod files;
 mod init;
 pub mod output;
 mod serving;
@@ -76,6 +79,10 @@ pub enum Command {
     Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Audit(audit::AuditArgs),
+    Backup(files::BackupArgs),
+    Snapshot(files::SnapshotArgs),
+    Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
     Attempts(doubts::AttemptsArgs),
     Pause(pauses::PauseArgs),
@@ -100,6 +107,11 @@ impl Command {
                 false
             }
             _ => false,
+            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
+                false
+            }
+            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
+            _ => true,
         }
     }
 
@@ -118,6 +130,10 @@ impl Command {
             Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Audit(args) => audit::run(global, &args),
+            Command::Backup(args) => files::run_backup(global, &args),
+            Command::Snapshot(args) => files::run_snapshot(global, &args),
+            Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
             Command::Attempts(args) => doubts::attempts(global, &args),
             Command::Pause(args) => pauses::pause(global, &args),

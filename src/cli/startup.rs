@@ -6,8 +6,11 @@ use std::io::Write;
 /// New files are for their owner alone, and a crash leaves no memory image with the key in it.
 pub fn protect() {
     #[cfg(unix)]
-    // SAFETY: both calls only change limits of this process; the struct lives through the call.
+    // SAFETY: the calls only change limits and a signal of this process, before any thread is
+    // started; the struct lives through the call.
     unsafe {
+        // A file that may not grow is a failed write, which halts dialing, and no sudden end.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         libc::umask(0o077);
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);

@@ -21,7 +21,8 @@ pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
     if let Some(why) = opened.shut {
         return Err(Refused(why).into());
     }
-    follower::follow(service, Which::All, reading.now)?;
+    let mut asking = follower::pace_of_asking(service);
+    follower::follow(service, &mut asking, Which::All, reading.now)?;
     Ok(opened.reconciled)
 }
 
@@ -69,7 +70,8 @@ pub fn adopt(service: &Service, who: &str, why: &str) -> anyhow::Result<Reconcil
     }
     let here = Identity::of(cx.store.path())?;
     cx.store.write(|tx| operate::arm(tx, &here, who, why, &reading))?;
-    Ok(opened.reconciled)
+    // What another copy did is taken in, and the person says that it is over.
+    Ok(Reconciled { foreign: None, ..opened.reconciled })
 }
 
 /// A clock that is behind what the file has seen is accepted only when the provider's agrees, or

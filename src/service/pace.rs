@@ -1,4 +1,5 @@
-//! The pace of dialing: at most so many POSTs in any minute, fewer just after an outage.
+//! The pace of dialing, and of asking about calls: at most so many requests in any minute, and
+//! fewer POSTs just after an outage.
 //!
 //! Counted in real time, also under a test clock, so that a frozen clock never stops it.
 

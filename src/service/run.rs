@@ -12,6 +12,7 @@ use crate::domain::call::AttemptState;
 use crate::domain::cron::Cron;
 use crate::service::dialer::{Dialer, Patience};
 use crate::service::follower::{self, Which, rest};
+use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
@@ -148,8 +149,9 @@ fn sleep_until_due(service: &Service, next_scan: Option<Instant>) -> anyhow::Res
 /// database stops the service.
 fn follow_on(service: &Service, dialing_since: Instant) {
     let mut next_doubts = clock::elapsed();
+    let mut asking = follower::pace_of_asking(service);
     while !service.stopping() {
-        if let Err(error) = follow_once(service, dialing_since, &mut next_doubts) {
+        if let Err(error) = follow_once(service, &mut asking, dialing_since, &mut next_doubts) {
             log::error!("following failed: {error:#}");
         }
         rest(service, Duration::from_secs(1));
@@ -158,13 +160,14 @@ fn follow_on(service: &Service, dialing_since: Instant) {
 
 fn follow_once(
     service: &Service,
+    asking: &mut Pace,
     dialing_since: Instant,
     next_doubts: &mut Duration,
 ) -> anyhow::Result<()> {
     let reading = service.clock.read()?;
     // By a wrong clock a retry would be too late, and an occasion lost.
     if !clock_hold(service)? {
-        follower::follow(service, Which::Due, reading.now)?;
+        follower::follow(service, asking, Which::Due, reading.now)?;
         follower::repair_unproven(service, reading.now)?;
     }
     if *next_doubts <= clock::elapsed() {

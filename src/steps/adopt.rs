@@ -5,7 +5,7 @@ use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
-use crate::steps::{Context, follow, settle};
+use crate::steps::{Context, follow, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::queue::Moved;
 use crate::store::{Tx, customers, doubts, facts, meta};
@@ -79,6 +79,11 @@ fn parse_tag(tag: &str) -> Option<(CallType, &str)> {
     let (letter, id) = tag.split_once('-')?;
     let call_type = CallType::ALL.iter().find(|t| letter == t.tag_letter().to_string())?;
     (id.len() == 36 && uuid::Uuid::parse_str(id).is_ok()).then_some((*call_type, id))
+}
+
+/// Whether a text has the form of our tags.
+pub fn is_tag(text: &str) -> bool {
+    parse_tag(text).is_some()
 }
 
 fn foreign(sweep: &Sweep, call: &ProviderCall, id: &str) -> Option<String> {
@@ -252,6 +257,9 @@ fn adopt_unknown(
     attempts::insert(tx, &attempt, WHO)?;
     learn_org(tx, call)?;
     settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), WHO, now)?;
+    if is_over {
+        opt_out::honour(cx, tx, &attempt, call, now)?;
+    }
     Ok(Taken::Adopted)
 }
 
@@ -325,10 +333,15 @@ fn end_if_over(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
-    if call.is_ended() && attempt.state == AttemptState::Placed {
-        follow::end(cx, tx, attempt, call, now)?;
+    match attempt.state {
+        AttemptState::Placed if call.is_ended() => {
+            follow::end(cx, tx, attempt, call, now)?;
+            Ok(())
+        }
+        // The provider's analysis comes after the end, and may hold an opt-out.
+        AttemptState::Ended => opt_out::honour(cx, tx, attempt, call, now),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn learn_org(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<()> {

@@ -28,6 +28,8 @@ const STEP_BACK: Duration = Duration::seconds(2);
 /// Items looked at before the transaction is given back, so that a long queue never keeps
 /// others from writing.
 const LOOK_AT: usize = 200;
+/// An item this near to its last permitted instant goes before every other.
+const LAST_CHANCE: Duration = Duration::minutes(15);
 
 /// A committed intent: from here on a phone may ring.
 #[derive(Clone, Debug)]
@@ -39,7 +41,8 @@ pub struct Intent {
 /// One pass over the due items: each is looked at once.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    cursors: BTreeMap<CallType, Cursor>,
+    /// `None`: the items whose last permitted instant is near.
+    cursors: BTreeMap<Option<CallType>, Cursor>,
 }
 
 /// What a claim came to.
@@ -69,14 +72,17 @@ pub fn claim(
         let pauses = meta::pauses(tx)?;
         let mut claimed = Claimed::default();
         let mut looked_at = 0;
-        for call_type in priority(cx) {
-            let cursor = tried.cursors.entry(call_type).or_default();
+        for class in priority(cx) {
+            let cursor = tried.cursors.entry(class).or_default();
             loop {
                 if lines <= claimed.intents.len() || LOOK_AT <= looked_at {
                     return Ok(claimed);
                 }
                 let limit = (lines - claimed.intents.len()).clamp(1, LOOK_AT);
-                let items = queue::due(tx, call_type, now, cursor, limit)?;
+                let items = match class {
+                    None => queue::last_chance(tx, now, now + LAST_CHANCE, cursor, limit)?,
+                    Some(call_type) => queue::due(tx, call_type, now, cursor, limit)?,
+                };
                 if items.is_empty() {
                     break;
                 }
@@ -93,15 +99,16 @@ pub fn claim(
     Ok(claimed)
 }
 
-/// The types in the configured order; those that are not named come last.
-fn priority(cx: &Context) -> Vec<CallType> {
+/// What is claimed first: items that are nearly too late, so that no stream of other calls can
+/// starve them, then the types in the configured order; those that are not named come last.
+fn priority(cx: &Context) -> Vec<Option<CallType>> {
     let named = &cx.config.dialing.priority;
     let place = |call_type: &CallType| {
         named.iter().position(|name| name == call_type.as_str()).unwrap_or(named.len())
     };
     let mut order = CallType::ALL.to_vec();
     order.sort_by_key(place);
-    order
+    std::iter::once(None).chain(order.into_iter().map(Some)).collect()
 }
 
 /// L3 for one item: what the gate says is done, in this transaction.
@@ -131,9 +138,15 @@ fn take(
         }
         Verdict::Skip(reason) => {
             let reason = if reason == Reason::TooLate { late_reason(item) } else { reason };
-            let change = Change::because(ItemStatus::Skipped, reason);
+            // Skipped means never dialed: a retry that is no longer allowed was called before.
+            let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+            let change = match was_placed {
+                true => Change::to(ItemStatus::Completed),
+                false => Change::because(ItemStatus::Skipped, reason),
+            };
             if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
-                claimed.skipped += 1;
+                claimed.skipped += usize::from(!was_placed);
+                claimed.completed += usize::from(was_placed);
                 next::advance(cx, tx, item.customer_id, now)?;
             }
         }

@@ -25,7 +25,10 @@ pub struct Told {
 /// Stores an event once; `No` for a copy.
 pub fn store(cx: &Context, told: &Told, now: Instant) -> anyhow::Result<Moved> {
     let extract = events::Extract { call: told.call.clone(), tool_names: told.tool_names.clone() };
-    cx.store.write(|tx| events::insert(tx, &told.kind, &told.status, &extract, now))
+    // Two events of one kind that name different tools are two events: one may be the opt-out.
+    let tools = told.tool_names.join(" ");
+    let status = if told.status.is_empty() { &tools } else { &told.status };
+    cx.store.write(|tx| events::insert(tx, &told.kind, status, &extract, now))
 }
 
 /// How long an event about a call that the provider does not know yet is kept.

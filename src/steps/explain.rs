@@ -15,8 +15,8 @@ use crate::provider::Accepted;
 use crate::steps::dial::{self, Pass};
 use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
-use crate::store::queue::Item;
 use crate::store::holidays::{self, Holiday};
+use crate::store::queue::Item;
 use crate::store::{copy, customers, meta, moves, queue, views};
 
 /// More lines than one customer's calls could take.
@@ -295,9 +295,9 @@ impl Trial {
             processed_at: None,
         };
         let welcome = crate::domain::call::WELCOME_OCCASION;
-        let known = cx.store.read(|conn| {
-            queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome)
-        })?;
+        let known = cx
+            .store
+            .read(|conn| queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome))?;
         if !customer.welcome_call_completed && known.is_none() {
             let at = customer.created_at + cx.rules.welcome_delay;
             return Ok(Some(item(CallType::Welcome, welcome.to_string(), at, None)));

@@ -1,5 +1,7 @@
 //! Gathers what the gate asks about one item, in the transaction that will act on the answer.
 
+use std::sync::Arc;
+
 use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
@@ -105,12 +107,13 @@ fn pause(
     })
 }
 
-/// With `strict`, the preset of the phone's country binds too where it is not the zone's.
+/// With `strict`, the window of the phone's country binds too where it is not the zone's: its
+/// preset, or ours where none is known, in each of its zones.
 fn phone_window(
     cx: &Context,
     customer: &Customer,
     zone_country: Option<&str>,
-) -> Option<CallingWindow> {
+) -> Option<(CallingWindow, Vec<Arc<Zone>>)> {
     if !cx.rules.strict {
         return None;
     }
@@ -118,5 +121,8 @@ fn phone_window(
     if Some(phone_country.as_str()) == zone_country {
         return None;
     }
-    CallingWindow::for_country(&phone_country)
+    let window =
+        CallingWindow::for_country(&phone_country).unwrap_or_else(|| cx.rules.window.clone());
+    let zones = zone_country::zones_of(&phone_country).filter_map(|name| cx.zones.get(name));
+    Some((window, zones.collect()))
 }

@@ -2,11 +2,15 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod adopt;
+pub mod audit;
+pub mod audit_calendar;
+pub mod audit_calls;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
 pub mod doors;
 pub mod entry_text;
+pub mod erase;
 pub mod events;
 pub mod explain;
 pub mod explain_json;

@@ -178,9 +178,9 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         if let Some(why) = &done.foreign {
             meta::hold(tx, "foreign", why, reading.now)?;
         }
-        let known = latest_known(tx, &answer.listing)?;
+        let seen = seen(tx, &answer.listing)?;
         for attempt in attempts::in_state(tx, AttemptState::InDoubt)? {
-            let controls = controls(tx, &attempt, answer, org_id.as_deref(), known)?;
+            let controls = controls(cx, tx, &attempt, answer, org_id.as_deref(), &seen)?;
             if judge_absence(cx, tx, &attempt, &controls, reading)? {
                 done.absent += 1;
             }
@@ -346,23 +346,34 @@ fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// When the latest of the listed calls that this file knows was dialed; `None`: it knows none.
-fn latest_known(tx: &Tx<'_>, listing: &Listing) -> anyhow::Result<Option<Instant>> {
-    let mut latest = None;
+/// What a listing shows beside the call that is looked for.
+struct Seen<'a> {
+    /// When the latest of the calls that this file knows was dialed; `None`: it knows none.
+    latest_known: Option<Instant>,
+    /// Calls that nobody can assign: they carry no tag of ours.
+    strangers: Vec<&'a ProviderCall>,
+}
+
+fn seen<'a>(tx: &Tx<'_>, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
+    let mut seen = Seen { latest_known: None, strangers: Vec::new() };
     for call in &listing.calls {
-        let known = attempts::by_call_id(tx, &call.id)?;
-        latest = latest.max(known.map(|attempt| attempt.created_at));
+        match attempts::by_call_id(tx, &call.id)? {
+            Some(known) => seen.latest_known = seen.latest_known.max(Some(known.created_at)),
+            None if !call.tags().any(adopt::is_tag) => seen.strangers.push(call),
+            None => {}
+        }
     }
-    Ok(latest)
+    Ok(seen)
 }
 
 /// The controls of one listing for one doubt.
 fn controls(
+    cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
     answer: &Answer,
     org_id: Option<&str>,
-    latest_known: Option<Instant>,
+    seen: &Seen<'_>,
 ) -> anyhow::Result<Controls> {
     let listing = &answer.listing;
     let looked_for_from = attempt.created_at - MARGIN;
@@ -371,12 +382,22 @@ fn controls(
         && org_since.is_none_or(|since| since < attempt.created_at)
         && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)
         && !listing.calls.is_empty();
+    // A call that lost its tags may be the one that is looked for.
+    let may_be_it = |call: &&ProviderCall| {
+        call.created_at.is_none_or(|at| looked_for_from <= at)
+            && call
+                .customer_number
+                .as_ref()
+                .is_none_or(|number| cx.installation.phone_key(number) == attempt.phone_key)
+    };
     Ok(Controls {
         complete: listing.unreadable == 0,
         covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
         same_org,
-        known_call_visible: latest_known.is_some(),
-        later_call_visible: latest_known
+        no_stranger: !seen.strangers.iter().any(may_be_it),
+        known_call_visible: seen.latest_known.is_some(),
+        later_call_visible: seen
+            .latest_known
             .is_some_and(|at| attempt.created_at < at && attempt.updated_at <= at),
     })
 }

@@ -112,7 +112,8 @@ pub fn queue_daily(
         expires_at,
     };
     if expires_at.is_some_and(|expires_at| expires_at < now) {
-        return skip_missed(cx, tx, &new, now, done);
+        let reason = cx.rules.missed_reason(candidate.instant, &zone);
+        return skip_missed(cx, tx, &new, reason, now, done);
     }
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
         done.queued += 1;
@@ -150,10 +151,11 @@ fn skip_missed(
     cx: &Context,
     tx: &Tx<'_>,
     new: &NewItem<'_>,
+    reason: Reason,
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    if queue::insert_settled(tx, new, ItemStatus::Skipped, Reason::TooLate, now)? == Moved::Yes {
+    if queue::insert_settled(tx, new, ItemStatus::Skipped, reason, now)? == Moved::Yes {
         done.skipped += 1;
     }
     next::advance(cx, tx, new.customer_id, now)

@@ -5,12 +5,15 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod audit;
+pub mod backup;
 pub mod copy;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod erase;
 pub mod events;
 pub mod facts;
 pub mod files;
@@ -26,7 +29,10 @@ pub mod rows;
 pub mod second;
 pub mod views;
 pub mod web_views;
+pub mod snapshot;
 pub mod tally;
+pub mod verify;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

@@ -318,6 +318,7 @@ pub fn insert_extra(tx: &Transaction<'_>, new: &NewItem<'_>, now: Instant) -> an
 /// How far a pass over the due items of one type has come: an item is looked at once a pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor {
+    /// The instant of the last one, by which they are ordered.
     due_at: String,
     id: i64,
 }
@@ -345,6 +346,34 @@ pub fn due(
     let items: Vec<Item> = found.collect::<Result<_, _>>()?;
     if let Some(last) = items.last() {
         *cursor = Cursor { due_at: instant_text(last.due_at()), id: last.id };
+    }
+    Ok(items)
+}
+
+/// Due items of any type whose last permitted instant comes before `until`, the nearest first,
+/// beyond the cursor, which it moves on.
+pub fn last_chance(
+    conn: &Connection,
+    now: Instant,
+    until: Instant,
+    cursor: &mut Cursor,
+    limit: usize,
+) -> anyhow::Result<Vec<Item>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM call_queue
+         WHERE status IN ('pending', 'retrying') AND expires_at < ?2
+           AND (?3, ?4) < (expires_at, id) AND coalesce(not_before, scheduled_for) <= ?1
+         ORDER BY expires_at, id LIMIT ?5"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(
+        params![instant_text(now), instant_text(until), cursor.due_at, cursor.id, limit as i64],
+        item_from_row,
+    )?;
+    let items: Vec<Item> = found.collect::<Result<_, _>>()?;
+    if let Some(last) = items.last() {
+        let at = last.expires_at.map(instant_text).unwrap_or_default();
+        *cursor = Cursor { due_at: at, id: last.id };
     }
     Ok(items)
 }

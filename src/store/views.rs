@@ -75,11 +75,7 @@ pub struct ItemFilter {
 }
 
 /// Items by their instant: of open ones the soonest first, else the newest first.
-pub fn items(
-    conn: &Connection,
-    filter: &ItemFilter,
-    limit: usize,
-) -> anyhow::Result<Vec<Listed>> {
+pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Result<Vec<Listed>> {
     let columns: Vec<String> =
         ITEM_COLUMNS.split(',').map(|column| format!("item.{}", column.trim())).collect();
     let order = if filter.open { "ASC" } else { "DESC" };

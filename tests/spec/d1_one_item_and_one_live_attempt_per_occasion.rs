@@ -2,7 +2,7 @@
 //! before the indexes are cleaned first, and nothing is deleted.
 
 use ringonce::domain::call::{CallType, ItemStatus, Reason};
-use ringonce::service::dialer::new_id;
+use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::scan;
 use ringonce::store::dedupe::{self, GUARDED_INDEXES};

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 
 use ringonce::clock;
 use ringonce::demo::core::Setup;
-use ringonce::service::dialer::new_id;
+use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Intent, Pass};
 use ringonce::steps::scan;
 use ringonce::store::files::{DialerLock, LockAnswer, beside};

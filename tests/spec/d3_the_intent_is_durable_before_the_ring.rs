@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringonce::clock;
 use ringonce::provider::{PlaceError, Refusal};
 use ringonce::service::Service;
-use ringonce::service::dialer::new_id;
+use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Intent, Pass};
 use ringonce::steps::record::{self, Reply};
 use ringonce::steps::scan;

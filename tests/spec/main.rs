@@ -7,6 +7,8 @@
 mod people;
 mod world;
 
+mod arming;
+mod clocks;
 mod d1_one_item_and_one_live_attempt_per_occasion;
 mod d2_one_dialer_per_file_and_one_worker_per_item;
 mod d3_the_intent_is_durable_before_the_ring;
@@ -18,6 +20,7 @@ mod defects;
 mod failures;
 
 // When a call is due, and the whole of it over days.
+mod d5_doubt;
 mod schedule_rules;
 
 // The fake provider is trusted only as far as these.

@@ -336,7 +336,7 @@ fn edit(world: &World, zone: &str, time: &str) {
             ..Default::default()
         };
         let after = people::plan_change(tx, &mut reader, &known, &entry, now)?;
-        people::change(tx, &known, &after, "spec", now)
+        people::change(tx, &mut reader, &known, &after, "spec", now)
     });
     written.expect("an edit");
 }

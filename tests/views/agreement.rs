@@ -95,13 +95,17 @@ fn said(explained: &Explained, items: &[Item]) -> Vec<String> {
     for explanation in explained.occasions.iter().filter(|e| e.item_id.is_some()) {
         let item = items
             .iter()
-            .find(|item| (item.call_type, &item.occasion) == (explanation.call_type, &explanation.occasion))
+            .find(|item| {
+                (item.call_type, &item.occasion) == (explanation.call_type, &explanation.occasion)
+            })
             .expect("an item that explain says is queued");
         let not_due = explained.at < item.scheduled_for;
         let word = match explanation.outcome {
             Outcome::Rings => "rings".to_string(),
             Outcome::Waits { .. } if not_due => "waits -".to_string(),
-            Outcome::Waits { reason, .. } => format!("waits {}", reason.map_or("-", Reason::as_str)),
+            Outcome::Waits { reason, .. } => {
+                format!("waits {}", reason.map_or("-", Reason::as_str))
+            }
             Outcome::Skipped(reason) => format!("ends {reason}"),
             Outcome::AlreadyCalled => "already called".to_string(),
             Outcome::InFlight => "in flight".to_string(),
@@ -140,7 +144,8 @@ fn explain_says_of_every_customer_what_the_next_tick_does() {
             let mut did: Vec<String> = items
                 .iter()
                 .filter_map(|item| {
-                    let rang = intents.iter().any(|intent| intent.attempt.queue_id == Some(item.id));
+                    let rang =
+                        intents.iter().any(|intent| intent.attempt.queue_id == Some(item.id));
                     let before = before.iter().find(|before| before.id == item.id);
                     happened(item, rang, before)
                 })
@@ -158,7 +163,9 @@ fn explain_says_of_every_customer_what_the_next_tick_does() {
         }
     }
     // The test is worth something only when everything happened.
-    for word in ["rings", "ends too_late", "ends same_phone", "waits outside_window", "ends do_not_call"] {
+    for word in
+        ["rings", "ends too_late", "ends same_phone", "waits outside_window", "ends do_not_call"]
+    {
         assert!(outcomes.contains_key(word), "{word} never happened: {outcomes:?}");
     }
 }
@@ -181,7 +188,10 @@ fn disturb(world: &mut World, dice: &mut Dice, people: &[i64]) {
             let _ = world.cx.store.write(|tx| do_not_call::add(tx, &path, &entry)).unwrap();
         }
         4 => {
-            let scope = format!("type:{}", if dice.one_in(2) { CallType::Daily } else { CallType::Welcome });
+            let scope = format!(
+                "type:{}",
+                if dice.one_in(2) { CallType::Daily } else { CallType::Welcome }
+            );
             let pause = Pause { who: "test".into(), why: "busy".into(), since: "today".into() };
             world
                 .cx
