@@ -17,8 +17,8 @@ mod explain;
 mod files;
 mod init;
 pub mod output;
-mod serving;
 mod pauses;
+mod serving;
 mod startup;
 
 use std::path::PathBuf;
@@ -99,14 +99,6 @@ impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Attempts(_) | Command::Pause(_) | Command::Resume(_) => true,
-            Command::Reconcile(_) | Command::Adopt(_) => true,
-            Command::Customers(_) | Command::Demo(_) => true,
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
-            _ => false,
             Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }

@@ -27,12 +27,11 @@ pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
-pub mod views;
-pub mod web_views;
 pub mod snapshot;
 pub mod tally;
 pub mod verify;
 pub mod views;
+pub mod web_views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
