@@ -16,6 +16,7 @@ pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
     if let Some(why) = guard::not_armed(&service.cx)? {
         return Err(Refused(why).into());
     }
+    reconcile::read_back(&service.cx)?;
     let reading = service.clock.read()?;
     let opened = opening::open(service, &reading, false)?;
     if let Some(why) = opened.shut {
@@ -31,6 +32,7 @@ pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
     if let Some(why) = guard::not_armed(&service.cx)? {
         return Err(Refused(why).into());
     }
+    reconcile::read_back(&service.cx)?;
     let reading = service.clock.read()?;
     let asking = Asking::Beside { dialing_since: None };
     reconcile::ask(&service.cx, service.provider.as_ref(), &reading, asking)

@@ -148,31 +148,36 @@ fn sleep_until_due(service: &Service, next_scan: Option<Instant>) -> anyhow::Res
 /// The follower's loop. Trouble with the provider is told and tried again; trouble with the
 /// database stops the service.
 fn follow_on(service: &Service, dialing_since: Instant) {
-    let mut next_doubts = clock::elapsed();
+    let mut last_asked = None;
     let mut asking = follower::pace_of_asking(service);
     while !service.stopping() {
-        if let Err(error) = follow_once(service, &mut asking, dialing_since, &mut next_doubts) {
+        if let Err(error) = follow_once(service, &mut asking, dialing_since, &mut last_asked) {
             log::error!("following failed: {error:#}");
         }
         rest(service, Duration::from_secs(1));
     }
 }
 
+/// `last_asked`: when the records were read last.
 fn follow_once(
     service: &Service,
     asking: &mut Pace,
     dialing_since: Instant,
-    next_doubts: &mut Duration,
+    last_asked: &mut Option<Duration>,
 ) -> anyhow::Result<()> {
+    let cx = &service.cx;
     let reading = service.clock.read()?;
     // By a wrong clock a retry would be too late, and an occasion lost.
-    if !clock_hold(service)? {
+    if guard::is_trusted(cx, &reading)? {
         follower::follow(service, asking, Which::Due, reading.now)?;
-        follower::repair_unproven(service, reading.now)?;
+        let holds = cx.store.read(meta::holds)?;
+        if !holds.iter().any(|hold| hold.kind == "flag") {
+            follower::repair_unproven(service, reading.now)?;
+        }
     }
-    if *next_doubts <= clock::elapsed() {
-        let every = reconcile_every(service, reading.now)?;
-        *next_doubts = clock::elapsed() + every.unwrap_or(OLD_DOUBTS_EVERY);
+    let every = reconcile_every(service, reading.now)?.unwrap_or(OLD_DOUBTS_EVERY);
+    if last_asked.is_none_or(|at| at + every <= clock::elapsed()) {
+        *last_asked = Some(clock::elapsed());
         ask(service, &reading, dialing_since)?;
     }
     Ok(())
@@ -207,12 +212,7 @@ fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::
         }
     });
     match done.map_err(anyhow::Error::downcast::<Closed>) {
-        Ok(done) => {
-            if let Some(why) = done.foreign {
-                log::error!("dialing holds: {why}");
-            }
-            Ok(())
-        }
+        Ok(_) => Ok(()),
         Err(Ok(closed)) => {
             log::warn!("doubts stay open: {closed}");
             if closed.needs_a_person() {

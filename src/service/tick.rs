@@ -102,11 +102,11 @@ fn dial(service: &Service, asking: &mut Pace, done: &mut Ticked) -> anyhow::Resu
     }
 }
 
-/// A pass that ended early refused to dial, unless it was told to stop, or had dialed before the
-/// breaker opened.
+/// A pass that ended early refused to dial, unless it was told to stop, or had placed a call before
+/// the breaker opened.
 fn tell_shut(service: &Service, done: &mut Ticked, why: String) {
-    let has_dialed = 0 < done.succeeded + done.failed + done.in_doubt;
-    let did_what_it_may = service.stopping() || (has_dialed && why.starts_with(BREAKER));
+    let opened_midway = 0 < done.succeeded && why.starts_with(BREAKER);
+    let did_what_it_may = service.stopping() || opened_midway;
     refuse(done, why);
     done.shut = !did_what_it_may;
 }

@@ -5,7 +5,6 @@ use chrono::Duration;
 
 use crate::domain::Instant;
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::adopt::Sweep;
 use crate::steps::{Context, adopt, opt_out};
 use crate::store::attempts::Attempt;
 use crate::store::queue::Moved;
@@ -83,7 +82,7 @@ fn apply_one(
     let extract = &event.extract;
     let before = attempts::by_call_id(tx, &extract.call.id)?;
     if let Some(call) = call {
-        adopt::take_in(cx, tx, call, &Sweep::default(), now)?;
+        adopt::take_in(cx, tx, call, None, now)?;
     }
     let Some(after) = attempts::by_call_id(tx, &extract.call.id)? else { return Ok(0) };
     if let Some(tool) = &cx.config.do_not_call.tool_name

@@ -189,7 +189,7 @@ fn retry(
         Change { not_before: Some(at), expires_at: last, ..Change::to(ItemStatus::Retrying) };
     let from = [ItemStatus::Completed];
     if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
-        next::advance(cx, tx, item.customer_id, now)?;
+        next::move_on(cx, tx, item.customer_id, item.call_type, now)?;
     }
     Ok(())
 }

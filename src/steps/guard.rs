@@ -170,6 +170,11 @@ pub fn heard_date(
     })
 }
 
+/// Whether nothing speaks against this clock now; writes nothing.
+pub fn is_trusted(cx: &Context, reading: &Reading) -> anyhow::Result<bool> {
+    Ok(cx.store.read(|conn| compare(conn, reading, Heard::Nothing))? == Clocks::Agree)
+}
+
 /// Whether the wall clock moved otherwise than the one that never jumps, between two readings of
 /// one process.
 pub fn jumped(earlier: &Reading, now: &Reading) -> bool {

@@ -120,7 +120,7 @@ pub fn queue_daily(
         return Ok(());
     }
     settle_called(tx, &new, now, done)?;
-    next::advance(cx, tx, candidate.customer_id, now)
+    next::move_on(cx, tx, candidate.customer_id, CallType::Daily, now)
 }
 
 /// A candidate that was refused on asking again: when the ledger or the flags say that it was
@@ -158,7 +158,7 @@ fn skip_missed(
     if queue::insert_settled(tx, new, ItemStatus::Skipped, reason, now)? == Moved::Yes {
         done.skipped += 1;
     }
-    next::advance(cx, tx, new.customer_id, now)
+    next::move_on(cx, tx, new.customer_id, new.call_type, now)
 }
 
 /// Ends open items whose last permitted instant has gone: `completed` when an attempt was
@@ -170,7 +170,7 @@ fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> a
         } else {
             done.skipped += 1;
         }
-        next::advance(cx, tx, item.customer_id, now)?;
+        next::move_on(cx, tx, item.customer_id, item.call_type, now)?;
     }
     Ok(())
 }
@@ -245,7 +245,9 @@ fn advance_from(
     crate::store::flags::set_next(tx, customer.id, next)
 }
 
-fn tell_missed(
+/// Gives each free date between two instants its row `too_late`, as far as the customer was
+/// eligible then.
+pub fn tell_missed(
     cx: &Context,
     tx: &Tx<'_>,
     customer: &Customer,

@@ -2,9 +2,9 @@
 //! Shared by the reply to a POST, the provider's records and a person's word.
 
 use crate::domain::Instant;
-use crate::domain::call::{ItemStatus, Reason};
+use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::retry::back_off;
-use crate::steps::{Context, next};
+use crate::steps::{Context, next, scan};
 use crate::store::attempts::Attempt;
 use crate::store::moves::{self, Change};
 use crate::store::queue::{self, Item, Moved, NewItem};
@@ -24,8 +24,9 @@ pub fn complete_placed(
 ) -> anyhow::Result<()> {
     let Some(customer_id) = attempt.customer_id else { return Ok(()) };
     let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
-    if customers::by_id(tx, customer_id)?.is_none() {
-        // Erased meanwhile: there is no flag to set, and the ledger has what counts.
+    if attempt.state != AttemptState::Dialing && customers::by_id(tx, customer_id)?.is_none() {
+        // Erased since: there is no flag to set, and the ledger has what counts. While an attempt
+        // is dialing nobody is erased, so a row that is gone then is a flag that is not proven.
         return match item_of(tx, attempt)? {
             Some(item) => {
                 let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
@@ -34,6 +35,7 @@ pub fn complete_placed(
             None => Ok(()),
         };
     }
+    tell_skipped_over(cx, tx, attempt, customer_id, now)?;
     flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
     match queue::item_of_occasion(tx, customer_id, call_type, occasion)? {
         Some(item) => {
@@ -56,7 +58,7 @@ pub fn complete_placed(
             }
         }
     }
-    next::advance(cx, tx, customer_id, now)
+    next::move_on(cx, tx, customer_id, call_type, now)
 }
 
 /// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,
@@ -77,6 +79,28 @@ pub fn complete_or_hold(
             meta::hold(tx, "flag", &why, now)?;
             Ok(Some(why))
         }
+    }
+}
+
+/// A call that the file did not know moves the last date on, over dates that nobody was called
+/// on: they are told as missed before nothing looks at them any more.
+fn tell_skipped_over(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    customer_id: i64,
+    now: Instant,
+) -> anyhow::Result<()> {
+    if attempt.call_type != CallType::Daily {
+        return Ok(());
+    }
+    let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+    match customer.next_call_scheduled_at {
+        Some(was_due) if was_due < attempt.created_at => {
+            let mut done = scan::Scanned::default();
+            scan::tell_missed(cx, tx, &customer, was_due, attempt.created_at, now, &mut done)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -122,7 +146,7 @@ pub fn item_in_doubt(
     let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
     proven(moves::item(tx, &item, &open, &change, who, now)?, &item)?;
-    next::advance(cx, tx, item.customer_id, now)
+    next::move_on(cx, tx, item.customer_id, item.call_type, now)
 }
 
 /// What became of an item whose attempt was proven not to have been placed.
@@ -211,7 +235,7 @@ pub fn give_up(
     if flags::count_failure(tx, item.customer_id, limit, who, now)? {
         log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);
     }
-    next::advance(cx, tx, item.customer_id, now)
+    next::move_on(cx, tx, item.customer_id, item.call_type, now)
 }
 
 /// The attempt does not count: the item waits as it did before (a breaker, a stale intent).

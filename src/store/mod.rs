@@ -13,6 +13,7 @@ pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod enqueue;
 pub mod erase;
 pub mod events;
 pub mod facts;

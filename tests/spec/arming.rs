@@ -116,16 +116,45 @@ fn a_call_of_a_customer_that_the_backup_does_not_know_keeps_its_number_from_a_se
 }
 
 #[test]
-fn a_restored_file_takes_in_what_is_damaged_without_stopping_for_ever() {
+fn a_restored_backup_knows_its_calls_by_tag_and_number_when_their_metadata_are_gone() {
     let world = World::new();
     world.daily("Ada");
+    world.customer("Eve").paid().signed_up("2026-02-01T08:00:00Z").add();
     let backup = copy_to(&world, "backup.db");
     world.tick_at(NOON);
     restore(&world, &backup);
-    // The row of the customer is there; its occasion does not come back from the provider.
     world.faults("strips=metadata");
     let ticked = world.tick_at("2026-02-02T12:01:00Z");
     assert!(!ticked.shut, "{ticked:?}");
+    assert_eq!(world.rings().len(), 2);
+    let mut known = world.attempts();
+    known.sort();
+    assert_eq!(
+        known,
+        ["Ada daily 2026-02-02 #1 ended answered", "Eve welcome welcome #1 ended answered"]
+    );
+}
+
+#[test]
+fn a_record_that_cannot_be_taken_in_holds_dialing_and_keeps_no_other_out() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:00").paid().welcomed().add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at(NOON);
+    restore(&world, &backup);
+    world.sql(
+        "CREATE TRIGGER broken BEFORE INSERT ON call_attempts WHEN NEW.customer_id = 1
+         BEGIN SELECT RAISE(ABORT, 'a damaged page'); END",
+    );
+    let ticked = world.tick_at("2026-02-02T12:01:00Z");
+    assert!(ticked.shut, "{ticked:?}");
+    assert_eq!(world.attempts(), ["Bob daily 2026-02-02 #1 ended answered"]);
+    world.sql("DROP TRIGGER broken");
+    world.command(&["resume", "--reason", "the trigger is gone"]);
+    assert!(!world.tick().shut);
+    assert_eq!(world.attempts().len(), 2, "the last known good moment had not moved");
+    assert_eq!(world.rings().len(), 2);
 }
 
 #[test]

@@ -21,7 +21,15 @@ mod failures;
 
 // When a call is due, and the whole of it over days.
 mod d5_doubt;
+mod edits;
+mod d7_events;
+mod halting;
 mod schedule_rules;
+mod three_days;
+
+// The schema and the house.
+mod architecture;
+mod schema;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;

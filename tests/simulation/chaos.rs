@@ -1,0 +1,376 @@
+//! What happens from outside: customers change, the operator comes by, clocks jump, backups are
+//! restored, the provider has bad hours.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::Duration;
+use ringonce::domain::call::AttemptState;
+use ringonce::domain::customer::CallStatus;
+use ringonce::domain::{Instant, instant_text};
+use ringonce::steps::entry_text::Reader;
+use ringonce::steps::events::{self, Told};
+use ringonce::steps::{Context, customers as change, guard, settle};
+use ringonce::store::do_not_call::{self, Entry};
+use ringonce::store::queue::Moved;
+use ringonce::store::{Conn, Store, attempts, customers, meta};
+use rusqlite::backup::Backup;
+
+use crate::life::Life;
+use crate::oracle;
+use crate::people::{self, Person};
+use crate::vapi::{Faults, Spell};
+
+const WHO: &str = "operator";
+
+/// A backup of the file, with what was true of the people then.
+pub struct Snapshot {
+    conn: Conn,
+    people: Vec<Person>,
+}
+
+impl Life {
+    pub fn chaos(&mut self) -> anyhow::Result<()> {
+        if self.quiet {
+            self.next_chaos = self.now + Duration::hours(6);
+            return self.operator_visits(true);
+        }
+        let minutes = self.plan.chaos_every.num_minutes() * 2;
+        self.next_chaos = self.now + self.dice.seconds(60, minutes * 60);
+        if self.paused_all {
+            return self.pause_all();
+        }
+        match self.dice.below(20) {
+            0 | 1 => self.crash(),
+            2..8 if self.plan.edits => self.edit()?,
+            8 | 9 if self.plan.spells => self.bad_hours(),
+            10 | 11 if self.plan.jumps => self.jump(),
+            12 => self.take_snapshot()?,
+            13 if self.plan.restores => self.restore()?,
+            14 => self.sign_up(false)?,
+            15 | 16 if self.plan.webhooks => self.webhooks()?,
+            17 if self.plan.edits => self.pause_all()?,
+            _ => self.operator_visits(false)?,
+        }
+        Ok(())
+    }
+
+    /// A context of a command that works beside the dialer.
+    fn command(&self) -> anyhow::Result<Context> {
+        Context::new(self.store.clone(), self.config.clone(), self.zones.clone())
+    }
+
+    fn look_again(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.next_claim = process.next_claim.min(self.now);
+            process.next_follow = process.next_follow.min(self.now);
+        }
+    }
+
+    pub fn sign_up(&mut self, old: bool) -> anyhow::Result<()> {
+        let shares = !self.people.is_empty() && self.dice.one_in(25);
+        let phone = match shares {
+            true => {
+                let other = self.dice.below(self.people.len());
+                self.people[other].shares_number = true;
+                self.people[other].phone.clone()
+            }
+            false => people::phone(self.phones_used),
+        };
+        self.phones_used += usize::from(!shares);
+        let wish = people::wish(&mut self.dice, self.plan.few, self.now);
+        let mut entry = people::entry(&wish, Some(&phone));
+        entry.welcome_call_completed = Some(old);
+        entry.external_id = Some(format!("app-{}", self.phones_used * 1000 + self.people.len()));
+        let (now, zones) = (self.now, self.zones.clone());
+        let id = self.store.write(|tx| {
+            let mut reader = Reader::new(&zones, None);
+            let customer = change::plan_new(&mut reader, &entry, now)?;
+            change::create(tx, &customer, None, now)
+        })?;
+        self.people.push(Person {
+            id,
+            phone,
+            wishes: vec![wish],
+            old,
+            created_at: now,
+            loose_until: now,
+            shares_number: shares,
+        });
+        Ok(())
+    }
+
+    /// Nothing exact is owed around a change.
+    pub fn loosen(&mut self, id: i64) {
+        let until = self.now + Duration::hours(50);
+        if let Some(person) = self.people.iter_mut().find(|person| person.id == id) {
+            person.loose_until = person.loose_until.max(until);
+        }
+    }
+
+    fn edit(&mut self) -> anyhow::Result<()> {
+        if !self.wall_offset.is_zero() || self.people.is_empty() {
+            return Ok(());
+        }
+        self.counts.edits += 1;
+        let at = self.dice.below(self.people.len());
+        let mut wish = self.people[at].wish().clone();
+        let mut phone = None;
+        match self.dice.below(10) {
+            0..4 => wish = people::wish(&mut self.dice, self.plan.few, self.now),
+            4 | 5 => wish.paid = !wish.paid,
+            6 => {
+                phone = Some(people::phone(self.phones_used));
+                self.phones_used += 1;
+            }
+            7 => return self.opt_out(at),
+            _ => wish.paused = !wish.paused,
+        }
+        let was = self.people[at].wish().clone();
+        wish.from = self.now;
+        if was.eligible() != wish.eligible() || (was.zone, was.time) != (wish.zone, wish.time) {
+            let id = self.people[at].id;
+            self.loosen(id);
+        }
+        let (now, zones, id) = (self.now, self.zones.clone(), self.people[at].id);
+        let entry = people::entry(&wish, phone.as_deref());
+        self.store.write(|tx| {
+            let known = customers::by_id(tx, id)?.context("a known customer")?;
+            let mut reader = Reader::new(&zones, None);
+            let after = change::plan_change(tx, &mut reader, &known, &entry, now)?;
+            change::change(tx, &known, &after, WHO, now)?;
+            let known = customers::by_id(tx, id)?.context("a known customer")?;
+            if wish.paused {
+                change::pause(tx, &known, WHO, "a test", now)?;
+            } else if known.call_status == CallStatus::Paused {
+                change::resume(tx, &known, WHO, "a test", now)?;
+            }
+            Ok(())
+        })?;
+        let person = &mut self.people[at];
+        person.wishes.push(wish);
+        if let Some(phone) = phone {
+            person.phone = phone;
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    fn opt_out(&mut self, at: usize) -> anyhow::Result<()> {
+        let phone = self.people[at].phone.clone();
+        self.list_number(&phone)?;
+        self.do_not_call.push(phone);
+        Ok(())
+    }
+
+    fn list_number(&self, phone: &str) -> anyhow::Result<()> {
+        let entry = Entry {
+            phone: phone.to_string(),
+            reason: "asked".to_string(),
+            source: WHO.to_string(),
+            created_at: self.now,
+        };
+        let moved = self.store.write(|tx| do_not_call::add(tx, self.store.path(), &entry))?;
+        anyhow::ensure!(moved == Moved::Yes || self.do_not_call.contains(&entry.phone));
+        Ok(())
+    }
+
+    fn bad_hours(&mut self) {
+        let spells = [Spell::Unreachable, Spell::Fails, Spell::RefusesKey, Spell::WrongDate];
+        let spell = *self.dice.pick(&spells);
+        if spell == Spell::WrongDate && !self.wall_offset.is_zero() {
+            return;
+        }
+        self.vapi.world().spell = spell;
+        self.spell_until = self.now + self.dice.seconds(60, 6 * 3600);
+    }
+
+    fn jump(&mut self) {
+        if !self.wall_offset.is_zero() || self.vapi.world().spell == Spell::WrongDate {
+            return;
+        }
+        self.counts.jumps += 1;
+        let far = if self.dice.one_in(3) { 400 * 86_400 } else { 2 * 86_400 };
+        let seconds = self.dice.seconds(90, far);
+        self.wall_offset = if self.dice.one_in(2) { seconds } else { -seconds };
+        self.wall_right_at = self.now + self.dice.seconds(60, 5 * 3600);
+        self.look_again();
+    }
+
+    fn pause_all(&mut self) -> anyhow::Result<()> {
+        self.paused_all = !self.paused_all;
+        let (paused, now) = (self.paused_all, self.now);
+        self.store.write(|tx| match paused {
+            true => {
+                let pause = meta::Pause {
+                    who: WHO.to_string(),
+                    why: "a test".to_string(),
+                    since: instant_text(now),
+                };
+                meta::set_pause(tx, "all", &pause)
+            }
+            false => meta::lift_pause(tx, "all").map(|_| ()),
+        })?;
+        self.look_again();
+        Ok(())
+    }
+
+    fn take_snapshot(&mut self) -> anyhow::Result<()> {
+        if self.store.read(meta::org_id)?.is_none() {
+            // Before the first call nothing tells whose key it is, nor is there much to lose.
+            return Ok(());
+        }
+        let mut conn = Conn::open_in_memory()?;
+        self.store.read(|from| {
+            Backup::new(from, &mut conn)?.run_to_completion(10_000, Default::default(), None)?;
+            Ok(())
+        })?;
+        self.snapshot = Some(Snapshot { conn, people: self.people.clone() });
+        Ok(())
+    }
+
+    /// The file is lost or its machine is; a backup or a copy of it is adopted, here or elsewhere,
+    /// when the provider's lists are up to date.
+    fn restore(&mut self) -> anyhow::Result<()> {
+        let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
+        self.process = None;
+        self.counts.restores += 1;
+        oracle::watch(&snapshot.conn)?;
+        self.store = Arc::new(Store::over(snapshot.conn));
+        let lost = std::mem::replace(&mut self.people, snapshot.people);
+        let (now, wait) = (self.now, self.dice.seconds(60, 20 * 3600));
+        for person in &mut self.people {
+            let same = lost.iter().any(|p| p.id == person.id && p.wish() == person.wish());
+            if !same {
+                person.loose_until = now + wait + Duration::hours(50);
+            }
+        }
+        for phone in self.do_not_call.clone() {
+            self.list_number(&phone)?;
+        }
+        self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
+        self.adopting = true;
+        self.wall_offset = Duration::zero();
+        self.boot += 1;
+        self.booted_at = now;
+        self.next_start = self.vapi.world().all_visible_at().max(now + wait);
+        Ok(())
+    }
+
+    /// A person looks doubts up at the provider and says what is true.
+    fn operator_visits(&mut self, thorough: bool) -> anyhow::Result<()> {
+        let doubts = self.store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
+        let cx = self.command()?;
+        for attempt in doubts {
+            if !thorough && self.dice.one_in(3) {
+                continue;
+            }
+            let in_flight = self.process.as_ref().is_some_and(|process| {
+                let replies = process.replies.iter().map(|(intent, _)| intent);
+                let mut intents = process.intents.iter().map(|(intent, _)| intent).chain(replies);
+                intents.any(|intent| intent.attempt.id == attempt.id)
+            });
+            if in_flight || self.now - attempt.created_at < Duration::minutes(10) {
+                continue;
+            }
+            let call = self.vapi.world().of_tag(&attempt.tag()).map(|call| call.id.clone());
+            self.resolve(&cx, &attempt, call.as_deref())?;
+            self.counts.doubts_left += 1;
+        }
+        if thorough {
+            self.lift_customer_pauses()?;
+        }
+        self.operator = true;
+        self.look_at_moves()?;
+        self.operator = false;
+        self.look_again();
+        Ok(())
+    }
+
+    fn resolve(
+        &self,
+        cx: &Context,
+        attempt: &attempts::Attempt,
+        call_id: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let now = self.reading().now;
+        self.store.write(|tx| match call_id {
+            Some(call_id) => {
+                let moved = attempts::accept(tx, attempt, Some(call_id), now, WHO, now)?;
+                anyhow::ensure!(moved == Moved::Yes, "a doubt could not be resolved as placed");
+                settle::complete_placed(cx, tx, attempt, Some(call_id), WHO, now)
+            }
+            None => {
+                let doubt = AttemptState::InDoubt;
+                let moved = attempts::refuse(tx, attempt, doubt, "a person said so", WHO, now)?;
+                anyhow::ensure!(moved == Moved::Yes, "a doubt could not be resolved as absent");
+                settle::absent_item(tx, attempt, "a person said so", WHO, now).map(|_| ())
+            }
+        })
+    }
+
+    fn lift_customer_pauses(&mut self) -> anyhow::Result<()> {
+        let pauses = self.store.read(meta::pauses)?;
+        self.store.write(|tx| {
+            for (scope, _) in pauses {
+                meta::lift_pause(tx, &scope)?;
+            }
+            meta::close_breaker(tx).map(|_| ())
+        })
+    }
+
+    /// The provider tells of calls, in any order and more than once.
+    fn webhooks(&mut self) -> anyhow::Result<()> {
+        let cx = self.command()?;
+        let now: Instant = self.reading().now;
+        for _ in 0..10 {
+            let call = {
+                let world = self.vapi.world();
+                let recent = world.calls.len().min(20);
+                let Some(back) = world.calls.len().checked_sub(1 + self.dice.below(recent)) else {
+                    return Ok(());
+                };
+                if self.now < world.calls[back].created_at {
+                    continue;
+                }
+                world.told(back)
+            };
+            let kind = if call.is_ended() { "end-of-call-report" } else { "status-update" };
+            let status = call.status.clone().filter(|_| kind == "status-update");
+            let told = Told {
+                kind: kind.to_string(),
+                status: status.unwrap_or_default(),
+                call,
+                tool_names: Vec::new(),
+            };
+            let _copy_is_fine = events::store(&cx, &told, now)?;
+        }
+        if self.process.as_ref().is_some_and(|process| process.opened.is_some()) {
+            events::apply(&cx, &self.vapi, now)?;
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    /// Everything that troubles ends.
+    pub fn become_quiet(&mut self) -> anyhow::Result<()> {
+        self.quiet = true;
+        self.wall_offset = Duration::zero();
+        self.plan.chaos_every = Duration::hours(6);
+        let settled = self.vapi.world().all_visible_at();
+        {
+            let mut world = self.vapi.world();
+            world.spell = Spell::Fine;
+            world.faults =
+                Faults { delay: world.faults.delay, lag: world.faults.lag, ..Faults::default() };
+        }
+        self.next_start = self.next_start.min(self.now + Duration::minutes(1));
+        self.next_chaos = settled;
+        if self.paused_all {
+            self.pause_all()?;
+        }
+        let cx = self.command()?;
+        let reading = self.reading();
+        cx.store.write(|tx| guard::accept_clock(tx, &reading))
+    }
+}

@@ -1,0 +1,285 @@
+//! The promise, checked from the provider's truth and from the file: after each step, and whole at
+//! the end of a life. Nothing here asks the program whether it did well.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context as _, bail, ensure};
+use chrono::{Duration, NaiveDate};
+use ringonce::domain::call::CallType;
+use ringonce::domain::{Instant, instant_text, parse_instant};
+use ringonce::steps::dial::Intent;
+use ringonce::store::{Conn, Store};
+
+use crate::people::Person;
+use crate::vapi::{Call, World, permits_another};
+
+/// Seconds that may lie between an intent and its first byte, and a little for the clock.
+const SLACK: Duration = Duration::seconds(6);
+const WELCOME_DELAY: Duration = Duration::minutes(20);
+const AT_ITS_TIME: Duration = Duration::minutes(30);
+const ANY_GAP: Duration = Duration::minutes(60);
+
+/// What rang, by customer and by number.
+#[derive(Default)]
+pub struct Book {
+    by_occasion: HashMap<(String, CallType, String), Vec<usize>>,
+    by_number: HashMap<(String, CallType, String), Vec<usize>>,
+    last_to_number: HashMap<String, Instant>,
+    pub rings: u64,
+    pub doubled: u64,
+}
+
+impl Book {
+    /// A call came into being: it may ring only if nothing before it did, or its ending permits.
+    pub fn enter(&mut self, world: &World, index: usize) -> anyhow::Result<()> {
+        let call = &world.calls[index];
+        if !call.rings {
+            return Ok(());
+        }
+        self.rings += 1;
+        if call.is_double {
+            self.doubled += 1;
+            return Ok(());
+        }
+        let order = &call.order;
+        let key = (order.customer_key.clone(), order.call_type, order.occasion.clone());
+        let before = self.by_occasion.entry(key).or_default();
+        let mut endings: BTreeMap<&str, usize> = BTreeMap::new();
+        for earlier in before.iter().map(|index| &world.calls[*index]) {
+            let times = endings.entry(earlier.reason).or_default();
+            *times += 1;
+            let over = earlier.ended_at <= call.posted_at;
+            if !over || !permits_another(earlier) || 1 < *times {
+                bail!("DUPLICATE: {} rang after {}", told(call), told(earlier));
+            }
+        }
+        before.push(index);
+        let number = (order.phone.clone(), order.call_type, order.occasion.clone());
+        let others = self.by_number.entry(number).or_default();
+        for earlier in others.iter().map(|index| &world.calls[*index]) {
+            if earlier.order.customer_key != order.customer_key {
+                bail!("DUPLICATE at one number: {} rang after {}", told(call), told(earlier));
+            }
+        }
+        others.push(index);
+        self.last_to_number.insert(order.phone.clone(), call.posted_at);
+        Ok(())
+    }
+
+    /// An intent was committed at the true instant `now`: may it ring?
+    pub fn intent(
+        &self,
+        conn: &Conn,
+        intent: &Intent,
+        person: &Person,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        let attempt = &intent.attempt;
+        let what = format!("{} {} of customer {}", attempt.call_type, attempt.occasion, person.id);
+        let wish = person.wish();
+        ensure!(wish.eligible(), "{what}: an unpaid or paused customer is dialed");
+        ensure!(intent.order.phone == person.phone, "{what}: an old number is dialed");
+        if let Some(last) = self.last_to_number.get(&person.phone) {
+            ensure!(ANY_GAP - SLACK <= now - *last, "{what}: the number was called just before");
+        }
+        let scheduled: String = conn
+            .prepare_cached("SELECT scheduled_for FROM call_queue WHERE id = ?1")?
+            .query_one([attempt.queue_id], |row| row.get(0))?;
+        let scheduled = parse_instant(&scheduled).context("an instant")?;
+        ensure!(scheduled <= now + Duration::seconds(2), "{what}: dialed too early");
+        match attempt.call_type {
+            CallType::Welcome => {
+                let first = person.created_at + WELCOME_DELAY;
+                ensure!(first <= now + Duration::seconds(2), "{what}: welcomed too early");
+                ensure!(wish.in_window(now), "{what}: welcomed outside the window");
+            }
+            _ => {
+                let date: NaiveDate = attempt.occasion.parse()?;
+                ensure!(
+                    person.ever_wanted(date, scheduled),
+                    "{what}: scheduled for {}, which nobody chose",
+                    instant_text(scheduled)
+                );
+                let at_its_time = now <= scheduled + AT_ITS_TIME + SLACK;
+                let in_window = wish.in_window(now) || wish.in_window(now - SLACK);
+                ensure!(at_its_time || in_window, "{what}: dialed outside the window");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn told(call: &Call) -> String {
+    let order = &call.order;
+    format!(
+        "{} ({} {} of {}, attempt {}, posted {}, made {}, {})",
+        call.id,
+        order.call_type,
+        order.occasion,
+        order.customer_key,
+        order.attempt_no,
+        instant_text(call.posted_at),
+        instant_text(call.created_at),
+        call.reason
+    )
+}
+
+/// Notes, inside the file's own connection, the moves that need evidence.
+pub fn watch(conn: &Conn) -> anyhow::Result<()> {
+    conn.set_prepared_statement_cache_capacity(256);
+    conn.execute_batch(
+        "CREATE TEMP TABLE seen (what TEXT, subject TEXT, became TEXT);
+         CREATE TEMP TRIGGER doubt_left AFTER UPDATE OF state ON main.call_attempts
+           WHEN OLD.state <> NEW.state AND (OLD.state IN ('in_doubt', 'not_placed')
+             OR NEW.state = 'not_placed')
+         BEGIN INSERT INTO seen VALUES (OLD.state, NEW.id, NEW.state); END;
+         CREATE TEMP TRIGGER flag_cleared AFTER UPDATE ON main.customers
+           WHEN NEW.welcome_call_completed < OLD.welcome_call_completed
+             OR coalesce(NEW.last_call_date, '') < coalesce(OLD.last_call_date, '')
+         BEGIN INSERT INTO seen VALUES ('flag', NEW.id, ''); END;
+         CREATE TEMP TRIGGER disabled AFTER UPDATE OF call_status ON main.customers
+           WHEN NEW.call_status = 'disabled' AND OLD.call_status <> 'disabled'
+         BEGIN INSERT INTO seen VALUES ('disabled', NEW.id, ''); END;",
+    )?;
+    Ok(())
+}
+
+/// What the watch has noted since it was last asked: what, subject, became.
+pub fn noted(store: &Store) -> anyhow::Result<Vec<(String, String, String)>> {
+    store.read(|conn| {
+        let mut statement = conn.prepare_cached("SELECT what, subject, became FROM seen")?;
+        let found: Vec<(String, String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        if !found.is_empty() {
+            conn.execute("DELETE FROM seen", [])?;
+        }
+        Ok(found)
+    })
+}
+
+/// At rest: nothing hangs, every flag is set, the ledger knows every call.
+pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
+    let count = |sql: &str| -> anyhow::Result<i64> {
+        Ok(conn.query_one(sql, [instant_text(now - Duration::hours(26))], |row| row.get(0))?)
+    };
+    for (what, sql) in [
+        (
+            "live attempts",
+            "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'in_doubt', 'placed') AND created_at < ?1",
+        ),
+        (
+            "items in processing",
+            "SELECT count(*) FROM call_queue WHERE status = 'processing' AND created_at < ?1",
+        ),
+        (
+            "open daily items of past days",
+            "SELECT count(*) FROM call_queue WHERE status IN ('pending', 'retrying') AND call_type = 'daily' AND scheduled_for < ?1",
+        ),
+        (
+            "ended items without a reason",
+            "SELECT count(*) FROM call_queue WHERE status IN ('failed', 'skipped') AND reason IS NULL AND ?1 <> ''",
+        ),
+        (
+            "placed attempts without a flag",
+            "SELECT count(*) FROM call_attempts AS made JOIN customers AS who ON who.id = made.customer_id WHERE made.state IN ('placed', 'ended') AND ?1 <> '' AND ((made.call_type = 'welcome' AND who.welcome_call_completed = 0) OR (made.call_type = 'daily' AND coalesce(who.last_call_date, '') < made.occasion))",
+        ),
+    ] {
+        let found = count(sql)?;
+        ensure!(found == 0, "at rest there are {found} {what}");
+    }
+    for call in world.calls.iter().filter(|call| !call.is_double) {
+        let known: bool = conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE vapi_call_id = ?1)
+                   OR EXISTS (SELECT 1 FROM second_calls WHERE vapi_call_id = ?1)",
+            )?
+            .query_one([&call.id], |row| row.get(0))?;
+        let recent = now - Duration::hours(2) < call.created_at;
+        ensure!(known || recent, "the ledger does not know {}", told(call));
+    }
+    Ok(())
+}
+
+/// Every occasion that fell due by the people's own account has its one terminal row.
+pub fn nothing_lost(
+    conn: &Conn,
+    person: &Person,
+    from: Instant,
+    until: Instant,
+) -> anyhow::Result<()> {
+    let mut since = from.max(person.loose_until);
+    if !person.old {
+        let Some(welcomed) = welcomed_at(conn, person, until)? else { return Ok(()) };
+        since = since.max(welcomed + Duration::hours(25));
+    }
+    let mut date = person.wish_at(since).date(since);
+    loop {
+        let slot = person.wish_at(since).slot(date);
+        if until <= slot {
+            return Ok(());
+        }
+        if since <= slot && person.wish_at(slot).eligible() {
+            let status: Option<String> = conn
+                .prepare_cached(
+                    "SELECT max(status) FROM call_queue
+                     WHERE customer_id = ?1 AND call_type = 'daily' AND occasion = ?2",
+                )?
+                .query_one(rusqlite::params![person.id, date.to_string()], |row| row.get(0))?;
+            let status = status.as_deref().unwrap_or("missing");
+            if status == "missing" && std::env::var_os("SIM_TRACE").is_some() {
+                tell_all(conn, person)?;
+            }
+            ensure!(
+                ["completed", "failed", "skipped"].contains(&status),
+                "LOST: the daily call {date} of customer {} ({:?} {}) is {status}",
+                person.id,
+                person.wish().time,
+                person.wish().zone
+            );
+        }
+        date = date.succ_opt().context("a date")?;
+    }
+}
+
+/// When the welcome call of a new customer reached its end; an error when it is lost.
+fn welcomed_at(conn: &Conn, person: &Person, until: Instant) -> anyhow::Result<Option<Instant>> {
+    let found: Option<(String, String)> = conn
+        .prepare_cached(
+            "SELECT max(status), max(coalesce(processed_at, '')) FROM call_queue
+             WHERE customer_id = ?1 AND call_type = 'welcome'",
+        )?
+        .query_one([person.id], |row| Ok(row.get(0).ok().zip(row.get(1).ok())))?;
+    let always = person.wishes.iter().all(|wish| wish.eligible());
+    let fell_due = person.created_at.max(person.loose_until) + Duration::hours(26) < until;
+    match found {
+        Some((status, at)) if ["completed", "failed", "skipped"].contains(&status.as_str()) => {
+            Ok(parse_instant(&at))
+        }
+        other => {
+            ensure!(
+                !always || !fell_due,
+                "LOST: the welcome call of customer {} is {other:?}",
+                person.id
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// Everything the file holds about one customer, for a person who replays a seed.
+fn tell_all(conn: &Conn, person: &Person) -> anyhow::Result<()> {
+    eprintln!("{person:?}");
+    for sql in [
+        "SELECT concat_ws(' ', timezone, call_time, payment_status, call_status, welcome_call_completed, next_call_scheduled_at, last_call_date, eligible_from) FROM customers WHERE id = ?1",
+        "SELECT concat_ws(' ', 'item', id, occasion, scheduled_for, status, reason, created_at, updated_at, expires_at, not_before) FROM call_queue WHERE customer_id = ?1",
+        "SELECT concat_ws(' ', 'attempt', occasion, attempt_no, state, disposition, created_at, updated_at, error_message) FROM call_attempts WHERE customer_id = ?1",
+    ] {
+        let mut statement = conn.prepare(sql)?;
+        let lines = statement.query_map([person.id], |row| row.get::<_, String>(0))?;
+        for line in lines {
+            eprintln!("{}", line?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! What a seed switches on: each seed tries another random part of everything that can happen.
+
+use chrono::{Duration, TimeZone, Utc};
+use ringonce::config::{Config, DoubtPolicy};
+use ringonce::domain::Instant;
+
+use crate::dice::Dice;
+use crate::vapi::{Faults, ON_POST};
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub begins: Instant,
+    pub days: i64,
+    pub customers: usize,
+    /// A system cron starts `tick` every quarter of an hour, instead of a service that stays.
+    pub ticks: bool,
+    /// How many zones and times there are.
+    pub few: usize,
+    /// One phase in so many is a process's last.
+    pub crash_in: usize,
+    /// One POST in so many waits while the process is stopped.
+    pub stop_in: usize,
+    /// Something from outside happens about this often.
+    pub chaos_every: Duration,
+    pub edits: bool,
+    pub restores: bool,
+    pub jumps: bool,
+    pub spells: bool,
+    pub webhooks: bool,
+    pub recheck: Duration,
+    pub idle_reconcile: Duration,
+    pub redial: bool,
+    pub lines: usize,
+    pub faults: Faults,
+}
+
+impl Plan {
+    pub fn new(seed: u64) -> Plan {
+        let mut dice = Dice::new(seed ^ 0x51a4);
+        let starts = [(2026, 3, 5), (2026, 3, 26), (2026, 6, 9), (2026, 10, 22), (2026, 10, 29)];
+        let (year, month, day) = *dice.pick(&starts);
+        let begins = Utc.with_ymd_and_hms(year, month, day, dice.below(24) as u32, 3, 0).unwrap();
+        let mut on = || !dice.one_in(2);
+        let (edits, restores, jumps, spells) = (on(), on(), on(), on());
+        let (webhooks, ticks, redial) = (on(), on(), on());
+        let delay = Duration::seconds([1, 60, 400][dice.below(3)]);
+        let lag = Duration::seconds([0, 0, 5, 60, 400][dice.below(5)]);
+        let on_post = ON_POST.into_iter().filter(|_| !dice.one_in(2)).collect();
+        let share = |dice: &mut Dice| if dice.one_in(2) { 20 + dice.below(100) } else { 0 };
+        let faults = Faults {
+            on_post,
+            post_share: [20, 60, 150][dice.below(3)],
+            delay,
+            lag,
+            stale_share: share(&mut dice),
+            list_error_share: share(&mut dice),
+            unreadable_share: share(&mut dice),
+            other_org_share: share(&mut dice),
+            no_date_share: share(&mut dice),
+            get_error_share: share(&mut dice),
+            get_404: Duration::seconds([0, 30][dice.below(2)]),
+            backwards_share: share(&mut dice),
+            strip_share: share(&mut dice),
+            strip_metadata: !restores,
+        };
+        Plan {
+            begins,
+            days: 6 + dice.below(10) as i64,
+            customers: 60 + dice.below(120),
+            ticks,
+            few: 1 + dice.below(6),
+            crash_in: [60, 150, 400][dice.below(3)],
+            stop_in: [50, 400, 5000][dice.below(3)],
+            chaos_every: Duration::minutes([100, 240, 600][dice.below(3)]),
+            edits,
+            restores,
+            jumps,
+            spells,
+            webhooks,
+            recheck: Duration::minutes([15, 40][dice.below(2)]),
+            idle_reconcile: Duration::minutes([15, 60, 240][dice.below(3)]),
+            redial,
+            lines: [8, 30, 200][dice.below(3)],
+            faults,
+        }
+    }
+
+    pub fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.vapi.phone_number_id = Some("our-number".to_string());
+        config.vapi.assistant_id = Some("our-assistant".to_string());
+        config.dialing.max_active_calls = self.lines;
+        if self.redial {
+            config.reconcile.in_doubt = DoubtPolicy::Redial;
+        }
+        config
+    }
+}
+
+/// What a life came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    pub customer_days: u64,
+    pub steps: u64,
+    pub posts: u64,
+    pub faulted: u64,
+    pub rings: u64,
+    pub crashes: u64,
+    pub restores: u64,
+    pub jumps: u64,
+    pub stops: u64,
+    pub edits: u64,
+    pub doubts_left: u64,
+    /// Rings that only the provider is to blame for: two calls of one POST.
+    pub doubled: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Counts) {
+        self.customer_days += other.customer_days;
+        self.steps += other.steps;
+        self.posts += other.posts;
+        self.faulted += other.faulted;
+        self.rings += other.rings;
+        self.crashes += other.crashes;
+        self.restores += other.restores;
+        self.jumps += other.jumps;
+        self.stops += other.stops;
+        self.edits += other.edits;
+        self.doubts_left += other.doubts_left;
+        self.doubled += other.doubled;
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "customer-days {}, POSTs {}, faulted POSTs {}, rings {}, crashes {}, restores {}, \
+             clock jumps {}, stopped processes {}, edits {}, doubts settled {}, provider's own \
+             doubles {}, steps {}, duplicates 0, unexplained 0",
+            self.customer_days,
+            self.posts,
+            self.faulted,
+            self.rings,
+            self.crashes,
+            self.restores,
+            self.jumps,
+            self.stops,
+            self.edits,
+            self.doubts_left,
+            self.doubled,
+            self.steps,
+        )
+    }
+}

@@ -1,0 +1,427 @@
+//! The provider in the process: accepts, rings, forgets, lies and lags as the seed says, and keeps
+//! the truth about what rang. What it tells and what is true are kept apart.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard};
+
+use chrono::Duration;
+use ringonce::domain::Instant;
+use ringonce::domain::call::CallType;
+use ringonce::provider::{
+    Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError, Refusal,
+};
+
+use crate::dice::Dice;
+
+pub const ORG: &str = "org-of-the-simulation";
+const OTHER_ORG: &str = "another-org";
+
+/// What can go wrong with one POST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnPost {
+    LostReply,
+    UnreadReply,
+    AcceptedWith500,
+    RefusedWith500,
+    Closed,
+    Delayed,
+    NeverSent,
+    RefusedNumber,
+    RefusedRequest,
+    RateLimited,
+    DailyLimit,
+    Redirect,
+    NeverDialed,
+    AccountWide,
+    UnknownEnd,
+    WaitsInQueue,
+    Twice,
+}
+
+pub const ON_POST: [OnPost; 17] = [
+    OnPost::LostReply,
+    OnPost::UnreadReply,
+    OnPost::AcceptedWith500,
+    OnPost::RefusedWith500,
+    OnPost::Closed,
+    OnPost::Delayed,
+    OnPost::NeverSent,
+    OnPost::RefusedNumber,
+    OnPost::RefusedRequest,
+    OnPost::RateLimited,
+    OnPost::DailyLimit,
+    OnPost::Redirect,
+    OnPost::NeverDialed,
+    OnPost::AccountWide,
+    OnPost::UnknownEnd,
+    OnPost::WaitsInQueue,
+    OnPost::Twice,
+];
+
+/// What the seed switched on. Shares are of a thousand.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    pub on_post: Vec<OnPost>,
+    pub post_share: usize,
+    /// The longest delay of an acceptance.
+    pub delay: Duration,
+    pub lag: Duration,
+    pub stale_share: usize,
+    pub list_error_share: usize,
+    pub unreadable_share: usize,
+    pub other_org_share: usize,
+    pub no_date_share: usize,
+    pub get_error_share: usize,
+    pub get_404: Duration,
+    pub backwards_share: usize,
+    pub strip_share: usize,
+    /// Metadata may be stripped too; only where no file is ever behind the world.
+    pub strip_metadata: bool,
+}
+
+/// How the provider is out of order for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spell {
+    Fine,
+    Unreachable,
+    Fails,
+    RefusesKey,
+    /// Its clock is a day ahead.
+    WrongDate,
+}
+
+/// One accepted call, as it truly is.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub id: String,
+    pub order: PlaceOrder,
+    pub posted_at: Instant,
+    /// When it comes into being; later than the POST when acceptance was delayed.
+    pub created_at: Instant,
+    pub rings: bool,
+    pub ended_at: Instant,
+    pub reason: &'static str,
+    /// The provider made two calls of one POST, and this is the second.
+    pub is_double: bool,
+    /// Carriers that do not come back: 1 metadata, 2 name, 4 external id.
+    stripped: u8,
+}
+
+pub struct World {
+    pub now: Instant,
+    pub faults: Faults,
+    pub spell: Spell,
+    pub calls: Vec<Call>,
+    /// Calls that came into being since they were last looked at.
+    pub fresh: Vec<usize>,
+    pub posts: u64,
+    pub faulted: u64,
+    /// A tag that was posted twice.
+    pub repeated: Option<String>,
+    dice: Dice,
+    by_id: HashMap<String, usize>,
+    tags: HashMap<String, usize>,
+    delayed: Vec<usize>,
+    posted: HashSet<String>,
+}
+
+pub struct SimVapi(Mutex<World>);
+
+impl SimVapi {
+    pub fn new(seed: u64, now: Instant, faults: Faults) -> SimVapi {
+        SimVapi(Mutex::new(World {
+            now,
+            faults,
+            spell: Spell::Fine,
+            calls: Vec::new(),
+            fresh: Vec::new(),
+            posts: 0,
+            faulted: 0,
+            repeated: None,
+            dice: Dice::new(seed ^ 0x7a71),
+            by_id: HashMap::new(),
+            tags: HashMap::new(),
+            delayed: Vec::new(),
+            posted: HashSet::new(),
+        }))
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("one thread")
+    }
+}
+
+impl World {
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        let (due, later): (Vec<usize>, Vec<usize>) =
+            self.delayed.iter().partition(|call| self.calls[**call].created_at <= now);
+        self.delayed = later;
+        self.fresh.extend(due);
+    }
+
+    /// The call of an attempt, also one that is still to come into being.
+    pub fn of_tag(&self, tag: &str) -> Option<&Call> {
+        self.tags.get(tag).map(|index| &self.calls[*index])
+    }
+
+    /// The instant from which on every call so far is in every list.
+    pub fn all_visible_at(&self) -> Instant {
+        let last = self.calls.iter().rev().take(50).map(|call| call.created_at).max();
+        let delayed = self.delayed.iter().map(|index| self.calls[*index].created_at).max();
+        let last = last.into_iter().chain(delayed).max().unwrap_or(self.now);
+        last.max(self.now) + self.faults.lag * 2 + Duration::seconds(1)
+    }
+
+    fn strikes(&mut self, share: usize) -> bool {
+        0 < share && self.dice.below(1000) < share
+    }
+
+    fn date(&mut self) -> Option<Instant> {
+        if self.spell == Spell::WrongDate {
+            return Some(self.now + Duration::days(1));
+        }
+        let silent = self.faults.no_date_share;
+        (!self.strikes(silent)).then_some(self.now)
+    }
+
+    fn fault(&mut self) -> Option<OnPost> {
+        let share = self.faults.post_share;
+        if self.faults.on_post.is_empty() || !self.strikes(share) {
+            return None;
+        }
+        self.faulted += 1;
+        let at = self.dice.below(self.faults.on_post.len());
+        Some(self.faults.on_post[at])
+    }
+
+    fn post(&mut self, order: &PlaceOrder) -> Result<Accepted, PlaceError> {
+        self.posts += 1;
+        if !self.posted.insert(order.tag.clone()) {
+            self.repeated.get_or_insert(order.tag.clone());
+        }
+        if let Some(error) = self.out_of_order() {
+            self.faulted += 1;
+            return Err(error);
+        }
+        let fault = self.fault();
+        use OnPost::*;
+        match fault {
+            Some(RefusedWith500) => return Err(doubt("500", false)),
+            Some(Closed) => return Err(doubt("closed without an answer", false)),
+            Some(Redirect) => return Err(doubt("302", true)),
+            Some(NeverSent) => return Err(refused(Refusal::NeverSent)),
+            Some(RefusedNumber) => return Err(refused(Refusal::Number)),
+            Some(RefusedRequest) => return Err(refused(Refusal::Request)),
+            Some(DailyLimit) => return Err(refused(Refusal::Everybody)),
+            Some(RateLimited) => {
+                return Err(refused(Refusal::RateLimited { retry_after_secs: Some(30) }));
+            }
+            _ => {}
+        }
+        let index = self.accept(order, fault);
+        match fault {
+            Some(LostReply | Delayed) => Err(doubt("closed without an answer", false)),
+            Some(AcceptedWith500) => Err(doubt("502", false)),
+            Some(UnreadReply) => Ok(Accepted { call: None, date: self.date() }),
+            _ => {
+                let call = tell(&self.calls[index], self.now, true);
+                Ok(Accepted { call: Some(call), date: self.date() })
+            }
+        }
+    }
+
+    fn out_of_order(&mut self) -> Option<PlaceError> {
+        match self.spell {
+            Spell::Fine | Spell::WrongDate => None,
+            Spell::Unreachable => Some(refused(Refusal::NeverSent)),
+            Spell::Fails => Some(doubt("503", false)),
+            Spell::RefusesKey => Some(refused(Refusal::Everybody)),
+        }
+    }
+
+    fn accept(&mut self, order: &PlaceOrder, fault: Option<OnPost>) -> usize {
+        let delay = match fault {
+            Some(OnPost::Delayed) => self.dice.seconds(1, self.faults.delay.num_seconds().max(1)),
+            _ => Duration::zero(),
+        };
+        let created_at = self.now + delay;
+        let (reason, rings) = self.ending(fault);
+        let length = match fault {
+            Some(OnPost::WaitsInQueue) => self.dice.seconds(60, 2940),
+            _ if !rings => Duration::zero(),
+            _ if self.dice.one_in(20) => self.dice.seconds(11, 900),
+            _ => self.dice.seconds(3, 9),
+        };
+        let share = self.faults.strip_share;
+        let stripped = if self.strikes(share) { self.carriers_to_strip() } else { 0 };
+        let call = Call {
+            id: String::new(),
+            order: order.clone(),
+            posted_at: self.now,
+            created_at,
+            rings,
+            ended_at: created_at + length,
+            reason,
+            is_double: false,
+            stripped,
+        };
+        if fault == Some(OnPost::Twice) {
+            self.keep(Call { is_double: true, ..call.clone() });
+        }
+        let index = self.keep(call);
+        self.tags.insert(order.tag.clone(), index);
+        index
+    }
+
+    fn ending(&mut self, fault: Option<OnPost>) -> (&'static str, bool) {
+        match fault {
+            Some(OnPost::NeverDialed) => ("call.start.error-get-transport", false),
+            Some(OnPost::AccountWide) => {
+                ("call.start.error-subscription-insufficient-credits", false)
+            }
+            Some(OnPost::UnknownEnd) => ("an-invented-reason", true),
+            _ => match self.dice.below(100) {
+                0..70 => ("customer-ended-call", true),
+                70..82 => ("customer-did-not-answer", true),
+                82..87 => ("customer-busy", true),
+                87..98 => ("voicemail", true),
+                _ => ("pipeline-error-openai-voice-failed", true),
+            },
+        }
+    }
+
+    /// One or two of the three carriers, never all.
+    fn carriers_to_strip(&mut self) -> u8 {
+        let choices: &[u8] =
+            if self.faults.strip_metadata { &[1, 2, 3, 4, 5, 6] } else { &[2, 4, 6] };
+        *self.dice.pick(choices)
+    }
+
+    fn keep(&mut self, mut call: Call) -> usize {
+        let index = self.calls.len();
+        call.id = format!("call-{index}");
+        self.by_id.insert(call.id.clone(), index);
+        match call.created_at <= self.now {
+            true => self.fresh.push(index),
+            false => self.delayed.push(index),
+        }
+        self.calls.push(call);
+        index
+    }
+
+    fn read_trouble(&mut self, share: usize) -> Option<ReadError> {
+        match self.spell {
+            Spell::Unreachable | Spell::Fails => Some(ReadError::Unavailable("down".into())),
+            Spell::RefusesKey => Some(ReadError::Unauthorized("401".into())),
+            _ => self.strikes(share).then(|| ReadError::Unavailable("502".into())),
+        }
+    }
+
+    fn list(&mut self, since: Instant) -> Result<Listing, ReadError> {
+        if let Some(error) = self.read_trouble(self.faults.list_error_share) {
+            return Err(error);
+        }
+        let stale = self.strikes(self.faults.stale_share);
+        let as_of = self.now - if stale { self.faults.lag * 2 } else { self.faults.lag };
+        let oldest_post = since - self.faults.delay - Duration::seconds(1);
+        let recent = self.calls.iter().rev().take_while(|call| oldest_post <= call.posted_at);
+        let listed = recent.filter(|call| since <= call.created_at && call.created_at <= as_of);
+        let mut calls: Vec<ProviderCall> =
+            listed.map(|call| tell(call, self.now, call.stripped == 0)).collect();
+        calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        if self.strikes(self.faults.other_org_share) {
+            // Somebody else's calls, and none of ours.
+            let (id, org_id) = ("their-call".to_string(), Some(OTHER_ORG.to_string()));
+            let created_at = Some(self.now - Duration::minutes(1));
+            calls = vec![ProviderCall { id, org_id, created_at, ..ProviderCall::default() }];
+        }
+        let unreadable = usize::from(self.strikes(self.faults.unreadable_share));
+        Ok(Listing { calls, unreadable, date: self.date() })
+    }
+
+    fn get(&mut self, id: &str) -> Result<Fetched, ReadError> {
+        if let Some(error) = self.read_trouble(self.faults.get_error_share) {
+            return Err(error);
+        }
+        let index = *self.by_id.get(id).ok_or(ReadError::NotFound)?;
+        if self.now < self.calls[index].created_at + self.faults.get_404 {
+            return Err(ReadError::NotFound);
+        }
+        let mut call = tell(&self.calls[index], self.now, self.calls[index].stripped == 0);
+        if self.strikes(self.faults.backwards_share) {
+            call.status = Some("queued".to_string());
+            call.ended_reason = None;
+        }
+        Ok(Fetched { call, date: self.date() })
+    }
+
+    /// What a webhook would say of a call now.
+    pub fn told(&self, index: usize) -> ProviderCall {
+        tell(&self.calls[index], self.now, true)
+    }
+}
+
+/// What the provider tells of a call; without `whole`, some carriers are missing.
+fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
+    let order = &call.order;
+    let over = call.ended_at <= now;
+    let stripped = if whole { 0 } else { call.stripped };
+    let meta = stripped & 1 == 0;
+    ProviderCall {
+        id: call.id.clone(),
+        org_id: Some(ORG.to_string()),
+        created_at: Some(call.created_at),
+        status: Some(if over { "ended" } else { "in-progress" }.to_string()),
+        ended_reason: over.then(|| call.reason.to_string()),
+        started_at: call.rings.then_some(call.created_at),
+        ended_at: over.then_some(call.ended_at),
+        customer_number: Some(order.phone.clone()),
+        name: (stripped & 2 == 0).then(|| order.tag.clone()),
+        external_id: (stripped & 4 == 0).then(|| order.tag.clone()),
+        attempt_tag: meta.then(|| order.tag.clone()),
+        installation_id: meta.then(|| order.installation_id.clone()),
+        seq: meta.then_some(order.seq),
+        attempt_no: meta.then_some(order.attempt_no),
+        customer_key: meta.then(|| order.customer_key.clone()),
+        call_type: meta.then_some(order.call_type),
+        occasion: meta.then(|| order.occasion.clone()),
+        ..ProviderCall::default()
+    }
+}
+
+/// Whether this ending lets one more attempt of the occasion ring, by the rules as people know
+/// them: not answered or busy, on a daily call.
+pub fn permits_another(call: &Call) -> bool {
+    call.order.call_type == CallType::Daily
+        && ["customer-did-not-answer", "customer-busy"].contains(&call.reason)
+}
+
+fn doubt(detail: &str, stop_dialing: bool) -> PlaceError {
+    PlaceError::InDoubt { detail: detail.to_string(), stop_dialing }
+}
+
+fn refused(refusal: Refusal) -> PlaceError {
+    PlaceError::NotPlaced { refusal, detail: format!("{refusal:?}") }
+}
+
+impl Provider for SimVapi {
+    fn place(
+        &self,
+        order: &PlaceOrder,
+        may_send: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Accepted, PlaceError> {
+        if !may_send() {
+            return Err(refused(Refusal::Stale));
+        }
+        self.world().post(order)
+    }
+
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+        self.world().get(call_id)
+    }
+
+    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
+        self.world().list(since)
+    }
+}
