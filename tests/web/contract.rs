@@ -79,7 +79,7 @@ fn assert_fits(method: &str, path: &str, status: u16, answer: &Value) {
 
 #[test]
 fn every_answer_fits_its_description() {
-    let house = House::build(&Plan { faults: "reset-before-accept,first=1", ..Plan::default() });
+    let house = House::build(&Plan { faults: "reset-before-accept:first=1", ..Plan::default() });
     house.wait_until_well();
     house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
     house.set_clock("2026-11-23T12:00:00Z");
