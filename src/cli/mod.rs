@@ -3,6 +3,8 @@
 
 mod audit;
 mod check;
+mod check_inside;
+mod check_online;
 mod completions;
 pub mod customers;
 mod customers_fields;
@@ -98,13 +100,16 @@ pub enum Command {
 impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
-        match self {
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
-            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
-            _ => true,
-        }
+        !matches!(
+            self,
+            Command::Check(_)
+                | Command::Init(_)
+                | Command::Completions(_)
+                | Command::Man(_)
+                | Command::Audit(_)
+                | Command::Verify(_)
+                | Command::Explain(_)
+        )
     }
 
     /// How much is logged when `RUST_LOG` does not say.

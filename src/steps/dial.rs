@@ -147,14 +147,14 @@ fn take(
             if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
                 claimed.skipped += usize::from(!was_placed);
                 claimed.completed += usize::from(was_placed);
-                next::move_on(cx, tx, item.customer_id, item.call_type, now)?;
+                next::advance(cx, tx, item.call_type, item.customer_id, now)?;
             }
         }
         Verdict::AlreadyCalled => {
             let change = Change::because(ItemStatus::Completed, Reason::AlreadyCalled);
             if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
                 claimed.completed += 1;
-                next::move_on(cx, tx, item.customer_id, item.call_type, now)?;
+                next::advance(cx, tx, item.call_type, item.customer_id, now)?;
             }
         }
     }

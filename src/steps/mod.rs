@@ -1,6 +1,7 @@
 //! Floor 3: acts. One verb a file; each takes the store, the provider where it needs one, and
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
+pub mod absence;
 pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;

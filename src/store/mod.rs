@@ -24,6 +24,7 @@ pub mod journal;
 pub mod meta;
 pub mod migrations;
 pub mod moves;
+pub mod places;
 pub mod pool;
 pub mod queue;
 pub mod rows;

@@ -21,8 +21,8 @@ mod failures;
 
 // When a call is due, and the whole of it over days.
 mod d5_doubt;
-mod edits;
 mod d7_events;
+mod edits;
 mod halting;
 mod schedule_rules;
 mod three_days;
