@@ -27,6 +27,10 @@ pub fn judge(
     controls: &Controls,
     reading: &Reading,
 ) -> anyhow::Result<bool> {
+    if attempt.phone_number_id.is_none() {
+        // A doubt from an older scheduler carries no tag of ours, so its absence is no proof.
+        return Ok(false);
+    }
     if reading.now < attempt.updated_at || !controls.covers_the_doubt {
         // The listing ends before the doubt, or begins after it: it says nothing about it.
         return Ok(false);
