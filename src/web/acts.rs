@@ -1,8 +1,10 @@
 //! What a person does by page or API, through the same steps as the command line. Nothing here
 //! dials; what a person says about a doubt is the only thing that can permit a call.
 
+use crate::domain::customer::Customer;
+use crate::steps::call;
 use crate::steps::operate::{self, Refused, Resolved, Resumed, Scope, Word};
-use crate::store::queue::Moved;
+use crate::store::queue::{Item, Moved};
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
 
@@ -29,6 +31,16 @@ pub fn resume(asked: &Asked<'_>, scope: &Scope, reason: &Reason<'_>) -> anyhow::
     cx.store
         .write(|tx| operate::resume(cx, tx, scope, reason.who, reason.why, &reading))
         .map_err(as_problem)
+}
+
+/// Queues an extra call, which the running dialer takes up at once where the gate lets it.
+pub fn call(asked: &Asked<'_>, customer: &Customer, why: &str) -> anyhow::Result<Item> {
+    let cx = asked.front.cx();
+    let queued = cx.store.write(|tx| call::queue_extra(cx, tx, customer, why, asked.now));
+    queued.map_err(|error| match error.downcast::<call::Refused>() {
+        Ok(refused) => Problem::new(409, refused.to_string()).into(),
+        Err(error) => error,
+    })
 }
 
 /// A person's word about a doubt, as it was sent.

@@ -13,6 +13,7 @@ use crate::steps::entry_text::{Draft, Reader};
 use crate::steps::{explain, explain_json};
 use crate::store::customers::{self, Filter, Found, matching};
 use crate::store::{Conn, Tx, journal};
+use crate::web::acts;
 use crate::web::api::{self, WHO, body, limit, number, page_of, reveals};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
@@ -65,6 +66,15 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Some(explained) => Ok(Response::json(200, &explain_json::json(&explained))),
         None => Err(Problem::not_found("the customer is gone").into()),
     }
+}
+
+/// `POST /api/customers/{id}/call` with `reason`: an extra call, now.
+pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let fields = body(asked, &["reason"])?;
+    let why = api::reason(&fields)?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.place()))?;
+    let item = acts::call(asked, &customer, &why)?;
+    Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
 }
 
 /// The one customer that a word names: an id, external id, e-mail or phone.

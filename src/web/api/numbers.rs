@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::domain::customer::mask_phone;
 use crate::domain::instant_text;
 use crate::phones;
+use crate::steps::dnc::{self, Listed};
 use crate::store::do_not_call::{self, Entry};
 use crate::store::journal;
-use crate::store::queue::Moved;
 use crate::web::api::{WHO, body, one_line, reason, reveals, text};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
@@ -43,10 +43,10 @@ fn as_json(entry: &Entry, reveal: bool) -> Value {
 /// `POST /api/dnc` with `phone` and `reason`: effective before the next call.
 pub fn add(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["phone", "reason"])?;
-    let entry = entry(asked, text(&fields, "phone")?, reason(&fields)?, WHO)?;
-    let added = put(asked, &entry, true)?;
-    let status = if added { 201 } else { 200 };
-    Ok(Response::json(status, &json!({ "added": added, "number": as_json(&entry, false) })))
+    let (phone, why) = (text(&fields, "phone")?, reason(&fields)?);
+    let added = never_call(asked, phone, &why, WHO)?;
+    let told = json!({ "added": added, "phone": mask_phone(&e164(phone)?) });
+    Ok(Response::json(if added { 201 } else { 200 }, &told))
 }
 
 /// `DELETE /api/dnc` with `phone` and `reason`, in the query or the body.
@@ -58,44 +58,29 @@ pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let fields = body(asked, &["phone", "reason"])?;
         (text(&fields, "phone")?.to_string(), reason(&fields)?)
     };
-    let entry = entry(asked, &phone, why, WHO)?;
-    if !put(asked, &entry, false)? {
+    let (cx, phone) = (asked.front.cx(), e164(&phone)?);
+    if !dnc::remove(&cx.store, &cx.installation, &phone, &why, WHO, asked.now)? {
         return Err(Problem::not_found("this number is not on the list").into());
     }
-    Ok(Response::json(200, &json!({ "removed": true, "number": as_json(&entry, false) })))
+    Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
 }
 
-/// An entry for a number as a person wrote it.
-pub fn entry(asked: &Asked<'_>, phone: &str, why: String, who: &str) -> Result<Entry, Problem> {
+/// The number that a person wrote, in E.164.
+fn e164(phone: &str) -> Result<String, Problem> {
     // In a query a plus is a blank.
-    let phone = phones::e164(phone)
+    phones::e164(phone)
         .or_else(|| phones::e164(&format!("+{}", phone.trim())))
-        .ok_or_else(|| Problem::field("phone", "write the number with its country: +12125550101"))?;
-    Ok(Entry { phone, reason: why, source: who.to_string(), created_at: asked.now })
+        .ok_or_else(|| Problem::field("phone", "write the number with its country: +12125550101"))
 }
 
-/// Adds or removes a number, with the journal. `false`: it was so already.
-pub fn put(asked: &Asked<'_>, entry: &Entry, on: bool) -> anyhow::Result<bool> {
+/// Puts a number on the list, with the journal. `false`: it was there already.
+pub fn never_call(
+    asked: &Asked<'_>,
+    phone: &str,
+    reason: &str,
+    who: &str,
+) -> anyhow::Result<bool> {
     let cx = asked.front.cx();
-    let path = cx.store.path();
-    cx.store.write(|tx| {
-        let moved = match on {
-            true => do_not_call::add(tx, path, entry)?,
-            false => do_not_call::remove(tx, path, entry)?,
-        };
-        if moved == Moved::Yes {
-            // The journal can never be erased: it names the number by its key alone.
-            let subject = format!("number:{}", cx.installation.phone_key(&entry.phone));
-            let line = journal::Entry {
-                who: &entry.source,
-                what: "do not call",
-                subject: &subject,
-                old: None,
-                new: Some(if on { "added" } else { "removed" }),
-                why: Some(&entry.reason),
-            };
-            journal::add(tx, asked.now, line)?;
-        }
-        Ok(moved == Moved::Yes)
-    })
+    let listed = [Listed { phone: e164(phone)?, reason: reason.to_string() }];
+    Ok(0 < dnc::add(&cx.store, &cx.installation, &listed, who, asked.now)?)
 }

@@ -1,13 +1,11 @@
 //! The service over HTTP: its state, pause and resume, and the description of this API.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::call::CallType;
-use crate::domain::instant_text;
 use crate::phones;
 use crate::steps::operate::Scope;
-use crate::store::meta::{self, Mark};
-use crate::store::web_views::{self, Span};
+use crate::steps::status;
 use crate::web::acts::{self, Reason};
 use crate::web::api::customers::one;
 use crate::web::api::{WHO, body, optional_text, reason};
@@ -26,50 +24,15 @@ pub fn openapi(_: &Asked<'_>) -> anyhow::Result<Response> {
         .with_body(OPENAPI.as_bytes().to_vec()))
 }
 
-/// `GET /api/status`
+/// `GET /api/status`: what `ringonce status --json` prints, and whether the service is well.
 pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let (cx, now) = (asked.front.cx(), asked.now);
-    let zone = asked.front.zone();
-    let midnight = |date: chrono::NaiveDate| zone.resolve(date.and_time(chrono::NaiveTime::MIN));
-    let today = zone.date(now);
-    let span = Span {
-        from: midnight(today),
-        to: midnight(today.succ_opt().unwrap_or(today)),
-    };
-    let status = cx.store.read(|conn| {
-        let glance = web_views::glance(conn, span, now)?;
-        let skipped: Value =
-            glance.skipped.iter().map(|(word, count)| (word.clone(), json!(count))).collect();
-        let mark = |mark| anyhow::Ok(meta::mark(conn, mark)?.map(instant_text));
-        let pauses: Vec<Value> = meta::pauses(conn)?
-            .into_iter()
-            .map(|(scope, pause)| {
-                json!({"scope": scope, "who": pause.who, "why": pause.why, "since": pause.since})
-            })
-            .collect();
-        Ok(json!({
-            "now": instant_text(now),
-            "due": glance.due,
-            "waiting": glance.waiting,
-            "in_doubt": glance.in_doubt,
-            "lines_in_use": glance.lines_in_use,
-            "max_active_calls": cx.config.dialing.max_active_calls,
-            "next_item_at": glance.next_at.map(instant_text),
-            "today": {"called": glance.called, "reached": glance.reached, "skipped": skipped},
-            "customers": glance.customers,
-            "holds": meta::holds(conn)?,
-            "breaker": meta::breaker(conn)?,
-            "pauses": pauses,
-            "last_tick_at": mark(Mark::LastTick)?,
-            "last_scan_at": mark(Mark::LastScan)?,
-            "last_reconciled_at": mark(Mark::LastReconciled)?,
-        }))
-    })?;
-    let mut status = status;
-    let reasons = health::reasons(&asked.front.service, now);
-    status["healthy"] = json!(reasons.is_empty());
-    status["reasons"] = json!(reasons);
-    Ok(Response::json(200, &status))
+    let cx = asked.front.cx();
+    let found = status::status(&cx.store, &cx.config, &cx.zones, asked.now)?;
+    let mut told = serde_json::to_value(found)?;
+    let reasons = health::reasons(&asked.front.service, asked.now);
+    told["healthy"] = json!(reasons.is_empty());
+    told["reasons"] = json!(reasons);
+    Ok(Response::json(200, &told))
 }
 
 /// `POST /api/pause` with `reason`, and `customer`, `type` or `number`; of everything without.

@@ -5,8 +5,7 @@ use crate::domain::call::CallType;
 use crate::steps::operate::Scope;
 use crate::web::acts::{self, Reason};
 use crate::web::api::customers::one;
-use crate::web::api::numbers::{entry, put};
-use crate::web::api::one_line;
+use crate::web::api::{numbers, one_line};
 use crate::web::delivery::Response;
 use crate::web::page::go_to;
 use crate::web::problem::Problem;
@@ -22,8 +21,7 @@ fn why(asked: &Asked<'_>) -> Result<String, Problem> {
 
 /// `POST /do-not-call`
 pub fn never_call_number(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let entry = entry(asked, asked.form("phone"), why(asked)?, WHO)?;
-    put(asked, &entry, true)?;
+    numbers::never_call(asked, asked.form("phone"), &why(asked)?, WHO)?;
     Ok(go_to("/do-not-call"))
 }
 
@@ -31,8 +29,7 @@ pub fn never_call_number(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn never_call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
     let customer = store.read(|conn| one(conn, asked.place()))?;
-    let entry = entry(asked, &customer.phone, why(asked)?, WHO)?;
-    put(asked, &entry, true)?;
+    numbers::never_call(asked, &customer.phone, &why(asked)?, WHO)?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }
 
@@ -85,4 +82,11 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let word = acts::word(asked.form("outcome"), call_id)?;
     acts::resolve(asked, asked.place(), &word, &Reason { who: WHO, why: &why(asked)? })?;
     Ok(go_to("/calls?state=in_doubt"))
+}
+
+/// `POST /customers/{id}/call`: an extra call, by the gate and the running dialer.
+pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.place()))?;
+    acts::call(asked, &customer, &why(asked)?)?;
+    Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }
