@@ -34,6 +34,7 @@ pub mod snapshot;
 pub mod tally;
 pub mod verify;
 pub mod views;
+pub mod web_views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -53,7 +54,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write waits in all: SQLite's own back-off is unfair under many processes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Readers: the page, the API and reports. Dialing itself reads on the writer.
-const READERS: u32 = 4;
+const READERS: u32 = 8;
 /// Statements kept prepared on a connection.
 const PREPARED: usize = 128;
 
