@@ -24,18 +24,27 @@ const IDLE: Duration = Duration::from_secs(10);
 
 pub fn figures() -> anyhow::Result<Vec<Figure>> {
     let folder = Folder::new()?;
+    let begun = clock::machine_now();
+    let due_every = chrono::Duration::milliseconds(100);
+    let crowd = Crowd { customers: CUSTOMERS, due: 0, due_from: begun, due_every };
+    world::fill(&folder.db(), crowd, begun)?;
     let now = clock::machine_now();
     // One is due at once; the others begin when everything runs.
     let due_from = now + chrono::Duration::seconds(45);
-    let due_every = chrono::Duration::milliseconds(100);
-    let crowd = Crowd { customers: CUSTOMERS, due: PUNCTUAL, due_from, due_every };
-    world::fill(&folder.db(), crowd, now)?;
-    let conn = world::plain_connection(&folder.db())?;
-    let soon = ringonce::domain::instant_text(now - chrono::Duration::minutes(1));
-    conn.execute(
-        "UPDATE customers SET next_call_scheduled_at = ?1 WHERE external_id = 'bench-999999'",
-        [soon],
-    )?;
+    let mut conn = world::plain_connection(&folder.db())?;
+    let tx = conn.transaction()?;
+    let falls_due = |number: usize, at: Instant| {
+        let at = ringonce::domain::instant_text(at);
+        tx.execute(
+            "UPDATE customers SET next_call_scheduled_at = ?1 WHERE external_id = ?2",
+            [at, format!("bench-{number}")],
+        )
+    };
+    falls_due(CUSTOMERS - 1, now - chrono::Duration::minutes(1))?;
+    for number in 0..PUNCTUAL {
+        falls_due(number, due_from + due_every * i32::try_from(number)?)?;
+    }
+    tx.commit()?;
     drop(conn);
     let fake = fake()?;
     std::fs::write(folder.path().join("ringonce.toml"), configuration(&fake))?;
