@@ -27,6 +27,7 @@ pub mod moves;
 pub mod places;
 pub mod pool;
 pub mod queue;
+pub mod queue_import;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
@@ -244,6 +246,8 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
 
 fn configure_common(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(PREPARED);
+    // Without it SQLite prepares statements anew when their bound values change.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     // An erased phone number must not stay in a free page.
     conn.pragma_update(None, "secure_delete", 1)?;

@@ -257,6 +257,7 @@ impl Life {
         let reading = self.reading();
         process.try_open = self.now + Duration::minutes(1);
         let cx = &process.cx;
+        self.vapi.world().right_key = process.adopting;
         if process.adopting {
             cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
         }
