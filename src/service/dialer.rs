@@ -171,7 +171,7 @@ impl<'s> Dialer<'s> {
             let wait = match meanwhile(self)? {
                 Some(wait) => {
                     // What was looked at may have changed by then.
-                    pass = Pass::default();
+                    pass = self.only.map_or_else(Pass::default, Pass::over);
                     Wait::AtMost(wait)
                 }
                 None => Wait::ForOne,

@@ -44,6 +44,6 @@ pub fn cancel(
     let entry =
         journal::Entry { who, what: "cancel", subject: &subject, new, why, ..Default::default() };
     journal::add(tx, now, entry)?;
-    next::advance(cx, tx, item.customer_id, now)?;
+    next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     Ok(item)
 }

@@ -29,6 +29,7 @@ mod failures;
 // When a call is due, and the whole of it over days.
 mod edits;
 mod schedule_rules;
+mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
