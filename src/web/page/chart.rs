@@ -38,12 +38,7 @@ pub fn add(stack: &mut Stack, minute: &Minute) {
 
 /// The picture, its legend and its table. `bars` are label and stack; every `every`-th label is
 /// written below; `marked` is the bar of now.
-pub fn chart(
-    title: &str,
-    bars: &[(String, Stack)],
-    every: usize,
-    marked: Option<usize>,
-) -> String {
+pub fn chart(title: &str, bars: &[(String, Stack)], every: usize, marked: Option<usize>) -> String {
     let total: i64 = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>()).sum();
     let highest = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>()).max().unwrap_or(0);
     let step = step_for(highest);
