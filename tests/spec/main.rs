@@ -20,6 +20,7 @@ mod defects;
 mod erasure_and_audit;
 mod failures;
 mod files;
+mod guards;
 
 // When a call is due, and the whole of it over days.
 mod d5_doubt;
