@@ -47,10 +47,6 @@ pub fn poll(
             log::error!("the provider's call {call_id} carries another tag than its attempt");
             unseen(cx, attempt, "the provider's call of this id carries another tag", now)
         }
-        Ok(fetched) if is_analysis_awaited(cx, &fetched.call, now) => {
-            later(cx, attempt, None, now)?;
-            Ok(Followed::GoesOn)
-        }
         Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
         // Just after a 201 a call may not be visible yet: 404 alone is never an end.
         Err(ReadError::NotFound) => unseen(cx, attempt, "the provider no longer knows it", now),
@@ -126,6 +122,10 @@ pub fn end(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Followed> {
+    if is_analysis_awaited(cx, call, now) {
+        attempts::poll_again(tx, &attempt.id, None, now + POLL_AT_FIRST)?;
+        return Ok(Followed::GoesOn);
+    }
     let how = disposition(call.ended_reason.as_deref());
     let keep_words = cx.config.follow.store_transcripts;
     if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
@@ -189,7 +189,7 @@ fn retry(
         Change { not_before: Some(at), expires_at: last, ..Change::to(ItemStatus::Retrying) };
     let from = [ItemStatus::Completed];
     if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
-        next::move_on(cx, tx, item.customer_id, item.call_type, now)?;
+        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }

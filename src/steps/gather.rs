@@ -81,7 +81,10 @@ pub fn facts<'a>(
     }
     if let Some(zone) = zone {
         let country = zone_country::country_of(&zone.name);
-        known.holiday = facts::holiday(conn, country, zone.date(now))?;
+        // The call of a holiday is not made at the midnight after it either.
+        let today = zone.date(now);
+        known.holiday = facts::holiday(conn, country, item.date().unwrap_or(today))?
+            .or(facts::holiday(conn, country, today)?);
         known.phone_window = phone_window(cx, customer, country);
     }
     Ok(known)

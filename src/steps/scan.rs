@@ -120,7 +120,7 @@ pub fn queue_daily(
         return Ok(());
     }
     settle_called(tx, &new, now, done)?;
-    next::move_on(cx, tx, candidate.customer_id, CallType::Daily, now)
+    next::advance(cx, tx, CallType::Daily, candidate.customer_id, now)
 }
 
 /// A candidate that was refused on asking again: when the ledger or the flags say that it was
@@ -158,7 +158,7 @@ fn skip_missed(
     if queue::insert_settled(tx, new, ItemStatus::Skipped, reason, now)? == Moved::Yes {
         done.skipped += 1;
     }
-    next::move_on(cx, tx, new.customer_id, new.call_type, now)
+    next::advance(cx, tx, new.call_type, new.customer_id, now)
 }
 
 /// Ends open items whose last permitted instant has gone: `completed` when an attempt was
@@ -170,7 +170,7 @@ fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> a
         } else {
             done.skipped += 1;
         }
-        next::move_on(cx, tx, item.customer_id, item.call_type, now)?;
+        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }
@@ -223,7 +223,7 @@ fn repair(
     for customer_id in queue::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         let Some(was_due) = customer.next_call_scheduled_at else {
-            next::advance(cx, tx, customer_id, now)?;
+            next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };
         tell_missed(cx, tx, &customer, was_due, oldest_callable, now, done)?;

@@ -58,7 +58,7 @@ pub fn complete_placed(
             }
         }
     }
-    next::move_on(cx, tx, customer_id, call_type, now)
+    next::advance(cx, tx, call_type, customer_id, now)
 }
 
 /// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,
@@ -146,7 +146,7 @@ pub fn item_in_doubt(
     let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
     proven(moves::item(tx, &item, &open, &change, who, now)?, &item)?;
-    next::move_on(cx, tx, item.customer_id, item.call_type, now)
+    next::advance(cx, tx, item.call_type, item.customer_id, now)
 }
 
 /// What became of an item whose attempt was proven not to have been placed.
@@ -235,7 +235,7 @@ pub fn give_up(
     if flags::count_failure(tx, item.customer_id, limit, who, now)? {
         log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);
     }
-    next::move_on(cx, tx, item.customer_id, item.call_type, now)
+    next::advance(cx, tx, item.call_type, item.customer_id, now)
 }
 
 /// The attempt does not count: the item waits as it did before (a breaker, a stale intent).

@@ -76,7 +76,10 @@ fn what_is_not_an_end_leaves_the_call_where_it_was_and_its_line_in_use() {
         world.faults(fault);
         world.daily("Ada");
         world.tick_at("2026-02-02T12:00:00Z");
-        world.tick_at("2026-02-02T12:15:00Z");
+        world.pass(Duration::seconds(30));
+        let (cx, vapi) = (world.context(), world.vapi());
+        let followed = follow::poll(&cx, &vapi, &placed(&world), world.now()).expect("a poll");
+        assert!(!matches!(followed, Followed::Ended(_)), "{why}");
         assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 placed"], "{why}");
         let lines = world.store().read(attempts::lines_in_use).expect("readable");
         assert_eq!(lines, 1, "{why}");

@@ -8,10 +8,12 @@ mod people;
 #[allow(dead_code)]
 mod world;
 
+mod check;
 mod fairness;
 mod follow;
 mod limits;
 mod month;
+mod month_oracle;
 mod numbers;
 mod opt_out;
 mod oracle;

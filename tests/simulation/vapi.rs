@@ -111,6 +111,8 @@ pub struct World {
     pub now: Instant,
     pub faults: Faults,
     pub spell: Spell,
+    /// A person who adopts a file looks twice at the key.
+    pub right_key: bool,
     pub calls: Vec<Call>,
     /// Calls that came into being since they were last looked at.
     pub fresh: Vec<usize>,
@@ -133,6 +135,7 @@ impl SimVapi {
             now,
             faults,
             spell: Spell::Fine,
+            right_key: false,
             calls: Vec::new(),
             fresh: Vec::new(),
             posts: 0,
@@ -330,7 +333,7 @@ impl World {
         let mut calls: Vec<ProviderCall> =
             listed.map(|call| tell(call, self.now, call.stripped == 0)).collect();
         calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        if self.strikes(self.faults.other_org_share) {
+        if !self.right_key && self.strikes(self.faults.other_org_share) {
             // Somebody else's calls, and none of ours.
             let (id, org_id) = ("their-call".to_string(), Some(OTHER_ORG.to_string()));
             let created_at = Some(self.now - Duration::minutes(1));

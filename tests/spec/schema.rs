@@ -119,8 +119,11 @@ fn plans(world: &World, act: impl FnOnce(&rusqlite::Transaction<'_>)) -> Vec<Str
     let mut steps = Vec::new();
     for statement in statements {
         let mut plan = tx.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
-        let rows = plan.query_map([], |row| row.get::<_, String>(3)).unwrap();
-        steps.extend(rows.map(|row| row.unwrap()));
+        // Parameters stay unbound: the plan must not hang on a value.
+        let mut rows = plan.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get::<_, String>(3).unwrap());
+        }
     }
     steps
 }
