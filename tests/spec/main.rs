@@ -25,6 +25,8 @@ mod halting;
 mod defects;
 mod erasure_and_audit;
 mod failures;
+mod files;
+mod guards;
 
 // When a call is due, and the whole of it over days.
 mod edits;
