@@ -22,6 +22,7 @@ pub mod pool;
 pub mod queue;
 pub mod rows;
 pub mod second;
+pub mod stale;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
