@@ -35,6 +35,7 @@ pub mod tally;
 pub mod verify;
 pub mod views;
 pub mod web_views;
+pub mod stale;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

@@ -16,10 +16,10 @@ use ringonce::store::queue::Moved;
 use ringonce::store::{Conn, Store, attempts, customers, meta};
 use rusqlite::backup::Backup;
 
+use crate::faults::{Faults, Spell};
 use crate::life::Life;
 use crate::oracle;
 use crate::people::{self, Person};
-use crate::vapi::{Faults, Spell};
 
 const WHO: &str = "operator";
 

@@ -6,8 +6,10 @@
 //! `SIM_SEED=N` lives one life, `SIM_SEEDS=A..B` a range, `SIM_CUSTOMER_DAYS=N` as many lives as
 //! make so many customer-days.
 
+mod acts;
 mod chaos;
 mod dice;
+mod faults;
 mod life;
 mod oracle;
 mod people;

@@ -23,9 +23,7 @@ mod halting;
 
 // What went wrong once, and what may go wrong around it.
 mod defects;
-mod erasure_and_audit;
 mod failures;
-mod files;
 mod guards;
 
 // When a call is due, and the whole of it over days.
@@ -35,6 +33,7 @@ mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
+mod erasure_and_audit;
 mod files;
 
 // The schema and the house.
