@@ -22,10 +22,10 @@ mod files;
 mod init;
 pub mod output;
 mod pauses;
-mod serving;
 mod plan;
 pub mod queue;
 mod queue_import;
+mod serving;
 mod startup;
 mod status;
 

@@ -79,7 +79,8 @@ pub fn ping_after_scans(service: &Arc<Service>) -> anyhow::Result<Option<JoinHan
     let Some(url) = service.cx.config.web.ping_url.clone() else { return Ok(None) };
     let service = Arc::clone(service);
     let pinger = Builder::new().name("ping".to_string()).spawn(move || {
-        let scanned = || service.cx.store.read(|conn| meta::mark(conn, Mark::LastScan)).ok().flatten();
+        let scanned =
+            || service.cx.store.read(|conn| meta::mark(conn, Mark::LastScan)).ok().flatten();
         let mut told = scanned();
         while !service.stopping() {
             follower::rest(&service, LOOK_EVERY);

@@ -34,7 +34,8 @@ pub struct Glance {
     pub customers: i64,
 }
 
-const OPEN: &str = "status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')";
+const OPEN: &str =
+    "status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')";
 
 pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Glance> {
     let (from, to, now) = (instant_text(span.from), instant_text(span.to), instant_text(now));
@@ -46,9 +47,8 @@ pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Gla
          WHERE {OPEN} AND coalesce(not_before, scheduled_for) <= ?1"
     );
     let open = format!("SELECT count(*) FROM call_queue WHERE {OPEN}");
-    let next = format!(
-        "SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue WHERE {OPEN}"
-    );
+    let next =
+        format!("SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue WHERE {OPEN}");
     let due = count(&due, &[&now])?;
     let made = "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND created_at < ?2
                 AND state IN ('placed', 'ended')";
@@ -78,7 +78,11 @@ fn skipped(conn: &Connection, from: &str, to: &str) -> anyhow::Result<Vec<(Strin
 }
 
 /// The next daily call of an eligible status that no scan has queued yet.
-pub fn next_daily(conn: &Connection, status: &str, now: Instant) -> anyhow::Result<Option<Instant>> {
+pub fn next_daily(
+    conn: &Connection,
+    status: &str,
+    now: Instant,
+) -> anyhow::Result<Option<Instant>> {
     let next: Option<String> = conn
         .prepare_cached(
             "SELECT min(next_call_scheduled_at) FROM customers
@@ -226,9 +230,7 @@ pub fn attempts(
 
 /// Provider calls beyond the first of an attempt: phones that rang twice.
 pub fn second_calls(conn: &Connection) -> anyhow::Result<i64> {
-    Ok(conn
-        .prepare_cached("SELECT count(*) FROM second_calls")?
-        .query_one([], |row| row.get(0))?)
+    Ok(conn.prepare_cached("SELECT count(*) FROM second_calls")?.query_one([], |row| row.get(0))?)
 }
 
 /// How many calls ended, by type and disposition, ever.

@@ -118,7 +118,9 @@ fn counts(conn: &Conn, registry: &mut Registry) -> anyhow::Result<()> {
     registry.register("calls", "Calls that ended, by type and disposition", calls);
     let skips: Family<Labels, Counter> = Family::default();
     for (call_type, reason, count) in web_views::skips(conn)? {
-        skips.get_or_create(&vec![("type", call_type), ("reason", reason)]).inc_by(count.unsigned_abs());
+        skips
+            .get_or_create(&vec![("type", call_type), ("reason", reason)])
+            .inc_by(count.unsigned_abs());
     }
     registry.register("skips", "Occasions that were not called, by type and reason", skips);
     let second = Counter::<u64>::default();
@@ -161,14 +163,20 @@ fn of_meta(conn: &Conn, registry: &mut Registry, now: Instant) -> anyhow::Result
     }
     if let Some(at) = meta::mark(conn, Mark::LastReconciled)? {
         let age = (now - at).num_milliseconds() as f64 / 1000.0;
-        gauge(registry, "last_reconciled_age_seconds", "Since the provider's records were read", age);
+        gauge(
+            registry,
+            "last_reconciled_age_seconds",
+            "Since the provider's records were read",
+            age,
+        );
     }
     Ok(())
 }
 
 /// Bytes on the disk; a file that is not there has none.
 fn sizes(store: &Store, registry: &mut Registry) {
-    let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len()) as f64;
+    let bytes =
+        |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len()) as f64;
     gauge(registry, "database_bytes", "Size of the database file", bytes(store.path()));
     let wal = files::beside(store.path(), "-wal");
     gauge(registry, "wal_bytes", "Size of its write-ahead log", bytes(&wal));

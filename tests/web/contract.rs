@@ -57,14 +57,11 @@ fn every_reference_of_the_description_leads_somewhere_and_every_operation_is_nam
 /// Whether an answer fits the schema that the description gives for it.
 fn assert_fits(method: &str, path: &str, status: u16, answer: &Value) {
     let document = document();
-    let response = &document["paths"][path][method.to_lowercase()]["responses"]
-        [status.to_string()]["content"];
+    let response =
+        &document["paths"][path][method.to_lowercase()]["responses"][status.to_string()]["content"];
     let schema = &response["application/json"]["schema"];
-    let schema = if schema.is_null() {
-        &response["application/problem+json"]["schema"]
-    } else {
-        schema
-    };
+    let schema =
+        if schema.is_null() { &response["application/problem+json"]["schema"] } else { schema };
     assert!(!schema.is_null(), "{method} {path} {status} is not described");
     let whole = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -72,8 +69,10 @@ fn assert_fits(method: &str, path: &str, status: u16, answer: &Value) {
         "allOf": [schema],
     });
     let validator = jsonschema::validator_for(&whole).expect("a schema");
-    let errors: Vec<String> =
-        validator.iter_errors(answer).map(|error| format!("{error} at {}", error.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(answer)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{method} {path} {status}: {errors:?} in {answer}");
 }
 
@@ -83,11 +82,13 @@ fn every_answer_fits_its_description() {
     house.wait_until_well();
     house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
     house.set_clock("2026-11-23T12:00:00Z");
-    house.wait_for("the doubt", || house.get("/api/attempts")["attempts"][0]["state"] == "in_doubt");
+    house
+        .wait_for("the doubt", || house.get("/api/attempts")["attempts"][0]["state"] == "in_doubt");
     let attempts = house.get("/api/attempts");
     let id = attempts["attempts"][0]["id"].as_str().expect("an id").to_string();
     let number = json!({"phone": "+442079460103", "reason": "asked"});
-    let new = json!({"email": "new@example.com", "phone": "+442079460104", "timezone": "Europe/London"});
+    let new =
+        json!({"email": "new@example.com", "phone": "+442079460104", "timezone": "Europe/London"});
     let why = json!({"reason": "a test"});
     let word = json!({"outcome": "not_placed", "reason": "a test"});
     let nothing = Value::Null;

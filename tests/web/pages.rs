@@ -65,8 +65,7 @@ fn every_page_answers_with_a_strict_policy_and_masked_phones() {
     let house = House::build(&Plan::default());
     house.place_calls(1);
     let visitor = Visitor::signed_in(&house);
-    for path in
-        ["/", "/customers", "/customers/u1", "/queue", "/calls", "/do-not-call", "/journal"]
+    for path in ["/", "/customers", "/customers/u1", "/queue", "/calls", "/do-not-call", "/journal"]
     {
         let answer = house.ask("GET", path, &[("Cookie", &visitor.cookie)], "");
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);

@@ -51,9 +51,7 @@ fn customer_id(asked: &Asked<'_>) -> anyhow::Result<Option<i64>> {
     match customer {
         Ok(customer) => Ok(Some(customer.id)),
         Err(error) => match error.downcast::<Problem>() {
-            Ok(problem) => {
-                Err(Problem { field: Some("customer".to_string()), ..problem }.into())
-            }
+            Ok(problem) => Err(Problem { field: Some("customer".to_string()), ..problem }.into()),
             Err(error) => Err(error),
         },
     }

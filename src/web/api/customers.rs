@@ -175,7 +175,8 @@ fn write(
                 [("phone", entry.phone.is_none()), ("timezone", entry.timezone.is_none())]
             {
                 if is_missing {
-                    let detail = format!("nobody is known by this key, and a new one needs {field}");
+                    let detail =
+                        format!("nobody is known by this key, and a new one needs {field}");
                     return Err(Problem::field(field, detail).into());
                 }
             }
@@ -191,8 +192,7 @@ fn write(
             }
             if entry.phone.is_none() && entry.phone_validated.is_some() {
                 let phone = reader.phone(&known.phone);
-                entry.phone =
-                    Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
+                entry.phone = Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
             }
             let after = plan_change(tx, reader, &known, &entry, now)?;
             let changes = change(tx, reader, &known, &after, WHO, now)?;

@@ -70,7 +70,10 @@ pub fn one_line(name: &str, text: &str) -> Result<String, Problem> {
         return Err(Problem::field(name, "say why: it goes into the journal"));
     }
     if 500 < text.chars().count() || text.chars().any(char::is_control) {
-        return Err(Problem::field(name, format!("{name} must be one line of at most 500 letters")));
+        return Err(Problem::field(
+            name,
+            format!("{name} must be one line of at most 500 letters"),
+        ));
     }
     Ok(text.to_string())
 }
@@ -98,9 +101,9 @@ pub fn word<T>(
     known: &[&str],
 ) -> Result<Option<T>, Problem> {
     let Some(text) = asked.query(name) else { return Ok(None) };
-    parse(text).map(Some).ok_or_else(|| {
-        Problem::field(name, format!("{name} must be one of {}", known.join(", ")))
-    })
+    parse(text)
+        .map(Some)
+        .ok_or_else(|| Problem::field(name, format!("{name} must be one of {}", known.join(", "))))
 }
 
 /// Whether the query asks for whole phone numbers.

@@ -74,12 +74,7 @@ fn e164(phone: &str) -> Result<String, Problem> {
 }
 
 /// Puts a number on the list, with the journal. `false`: it was there already.
-pub fn never_call(
-    asked: &Asked<'_>,
-    phone: &str,
-    reason: &str,
-    who: &str,
-) -> anyhow::Result<bool> {
+pub fn never_call(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<bool> {
     let cx = asked.front.cx();
     let listed = [Listed { phone: e164(phone)?, reason: reason.to_string() }];
     Ok(0 < dnc::add(&cx.store, &cx.installation, &listed, who, asked.now)?)

@@ -59,23 +59,24 @@ fn scope(asked: &Asked<'_>) -> anyhow::Result<(Scope, String)> {
     ];
     let named: Vec<(&str, &str)> =
         given.iter().filter_map(|(name, value)| value.map(|value| (*name, value))).collect();
-    let scope = match named.as_slice() {
-        [] => Scope::Everything,
-        [("customer", who)] => {
-            let store = &asked.front.cx().store;
-            Scope::Customer(Box::new(store.read(|conn| one(conn, who))?))
-        }
-        [("type", text)] => Scope::Type(CallType::parse(text).ok_or_else(|| {
-            Problem::field("type", "type must be one of welcome, daily, extra")
-        })?),
-        [("number", text)] => Scope::Number(phones::e164(text).ok_or_else(|| {
-            Problem::field("number", "write the number with its country: +12125550101")
-        })?),
-        [_, (second, _), ..] => {
-            let detail = "name at most one of customer, type and number";
-            return Err(Problem::field(second, detail).into());
-        }
-        [_] => return Err(Problem::new(400, "this cannot be paused").into()),
-    };
+    let scope =
+        match named.as_slice() {
+            [] => Scope::Everything,
+            [("customer", who)] => {
+                let store = &asked.front.cx().store;
+                Scope::Customer(Box::new(store.read(|conn| one(conn, who))?))
+            }
+            [("type", text)] => Scope::Type(CallType::parse(text).ok_or_else(|| {
+                Problem::field("type", "type must be one of welcome, daily, extra")
+            })?),
+            [("number", text)] => Scope::Number(phones::e164(text).ok_or_else(|| {
+                Problem::field("number", "write the number with its country: +12125550101")
+            })?),
+            [_, (second, _), ..] => {
+                let detail = "name at most one of customer, type and number";
+                return Err(Problem::field(second, detail).into());
+            }
+            [_] => return Err(Problem::new(400, "this cannot be paused").into()),
+        };
     Ok((scope, why))
 }

@@ -38,12 +38,7 @@ pub fn add(stack: &mut Stack, minute: &Minute) {
 
 /// The picture, its legend and its table. `bars` are label and stack; every `every`-th label is
 /// written below; `marked` is the bar of now.
-pub fn chart(
-    title: &str,
-    bars: &[(String, Stack)],
-    every: usize,
-    marked: Option<usize>,
-) -> String {
+pub fn chart(title: &str, bars: &[(String, Stack)], every: usize, marked: Option<usize>) -> String {
     let total: i64 = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>()).sum();
     let highest = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>()).max().unwrap_or(0);
     let step = step_for(highest);
@@ -76,7 +71,7 @@ pub fn chart(
         svg.push_str(&bar(label, stack, x + slot * 0.16, slot * 0.68, &y_of));
         if index % every == 0 {
             // On a small screen there is room for every other label only.
-            let class = if index / every % 2 == 0 { "tick" } else { "tick minor" };
+            let class = if (index / every).is_multiple_of(2) { "tick" } else { "tick minor" };
             svg.push_str(&format!(
                 "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 x + slot / 2.0,

@@ -136,7 +136,8 @@ pub fn login(asked: &Asked<'_>) -> anyhow::Result<Response> {
         return Ok(problem(asked.front, asked.request, &no_token()));
     };
     let next = asked.form("next");
-    if crate::web::access::is_from_another_site(asked.request) || !keys.is_token(asked.form("token"))
+    if crate::web::access::is_from_another_site(asked.request)
+        || !keys.is_token(asked.form("token"))
     {
         log::warn!("somebody failed to sign in from {}", asked.request.peer.ip());
         let wrong = login_document(next, Some("This is not the token."));

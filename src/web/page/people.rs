@@ -185,9 +185,9 @@ fn facts_list(asked: &Asked<'_>, known: &Known, zone: &Zone, reveal: bool) -> St
         (None, false) => badge(Tone::Bad, "not valid"),
     };
     let welcome = if customer.welcome_call_completed { "made" } else { "owed" };
-    let next = customer.next_call_scheduled_at.map_or("–".to_string(), |at| {
-        format!("{} ({})", time(at, zone), away(at, asked.now))
-    });
+    let next = customer
+        .next_call_scheduled_at
+        .map_or("–".to_string(), |at| format!("{} ({})", time(at, zone), away(at, asked.now)));
     let last = customer.last_call_date.map_or("–".to_string(), |date| date.to_string());
     let rhythm = customer.call_schedule.as_ref().or(customer.call_time.as_ref());
     let facts = [
@@ -255,8 +255,7 @@ fn timeline(calls: &[Named<Attempt>], zone: &Zone) -> String {
     let mut html = String::from("<ol class=\"timeline\">");
     for named in calls {
         let attempt = &named.row;
-        let (tone, _) =
-            crate::web::page::words::attempt(attempt.state, attempt.disposition);
+        let (tone, _) = crate::web::page::words::attempt(attempt.state, attempt.disposition);
         let talked = match attempt.duration_seconds {
             Some(_) => format!(", {}", work::seconds(attempt.duration_seconds)),
             None => String::new(),

@@ -48,9 +48,11 @@ fn occasion(told: &Explanation, zone: &Zone, now: crate::domain::Instant) -> Str
             });
             (Tone::Warn, "waits", format!("It waits: {}; {again}.", esc(words::reason(reason))))
         }
-        Outcome::Skipped(reason) => {
-            (Tone::Dim, "skipped", format!("It ends without a call: {}.", esc(words::reason(reason))))
-        }
+        Outcome::Skipped(reason) => (
+            Tone::Dim,
+            "skipped",
+            format!("It ends without a call: {}.", esc(words::reason(reason))),
+        ),
         Outcome::AlreadyCalled => {
             (Tone::Good, "called", "A phone rang for it, or may have: never again.".to_string())
         }
@@ -73,11 +75,14 @@ fn rule(answer: &Answer, zone: &Zone) -> String {
     let (class, sign, what) = match &answer.verdict {
         Verdict::Open => ("good", "yes", String::new()),
         Verdict::Wait { reason, until } => {
-            let until = until.map_or(String::new(), |until| format!(", until {}", time(until, zone)));
+            let until =
+                until.map_or(String::new(), |until| format!(", until {}", time(until, zone)));
             ("warn", "not now", format!("{}{until}", esc(words::reason(*reason))))
         }
         Verdict::Skip(reason) => ("bad", "no", esc(words::reason(*reason))),
-        Verdict::AlreadyCalled => ("good", "called", "a phone rang for it, or may have".to_string()),
+        Verdict::AlreadyCalled => {
+            ("good", "called", "a phone rang for it, or may have".to_string())
+        }
     };
     let detail = match answer.detail.is_empty() {
         true => String::new(),

@@ -261,8 +261,7 @@ pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let zone = asked.front.zone();
     let subject = asked.query("subject");
-    let lines =
-        asked.front.cx().store.read(|conn| journal::newest(conn, subject, 200))?;
+    let lines = asked.front.cx().store.read(|conn| journal::newest(conn, subject, 200))?;
     let body = format!(
         "<div class=\"head\"><h1>Journal</h1></div><p class=\"hint\">Who did what to what, and \
          why; the newest first. Nothing here can be changed.</p><form class=\"filter\" \
