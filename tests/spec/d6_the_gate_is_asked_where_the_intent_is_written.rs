@@ -198,6 +198,46 @@ fn the_list_of_eligible_payments_is_the_configured_one() {
     assert_eq!(items, ["Bob daily 2026-02-02 completed", "Cyd daily 2026-02-02 completed"]);
 }
 
+/// The query alone, before anything is asked again.
+#[test]
+fn the_query_itself_leaves_out_who_is_not_eligible() {
+    let cases = [
+        ("", true),
+        ("payment_status = 'Pending'", false),
+        ("phone_validated = 0", false),
+        ("call_status = 'paused'", false),
+        ("call_status = 'disabled'", false),
+        ("call_time = NULL", false),
+        ("welcome_call_completed = 0", false),
+        ("next_call_scheduled_at = NULL", false),
+        ("next_call_scheduled_at = '2026-02-02T07:44:59.999Z'", false),
+        ("next_call_scheduled_at = '2026-02-02T07:45:00.000Z'", true),
+        ("next_call_scheduled_at = '2026-02-02T12:05:00.001Z'", false),
+    ];
+    for (change, found) in cases {
+        let world = World::new();
+        world.daily("Ada");
+        world.set_clock(SCAN);
+        if !change.is_empty() {
+            world.sql(&format!("UPDATE customers SET {change}"));
+        }
+        let (cx, now) = (world.context(), world.now());
+        let candidates = cx.store.write(|tx| scan::daily_candidates(&cx, tx, "Paid", now)).unwrap();
+        assert_eq!(candidates.len(), usize::from(found), "{change}");
+    }
+}
+
+/// An attempt that somebody made in the meantime.
+fn an_attempt(call_type: &str, occasion: &str, state: &str) -> String {
+    let disposition = if state == "ended" { "'answered'" } else { "NULL" };
+    format!(
+        "INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+           attempt_no, phone_key, state, disposition, created_at, updated_at)
+         VALUES ('x', 900, 1, 'k', '{call_type}', '{occasion}', 1, 'p', '{state}', {disposition},
+           '2026-02-02T11:44:00.000Z', '2026-02-02T11:44:00.000Z')"
+    )
+}
+
 /// L2: what changes between the query and the insert, by a reader of the same transaction.
 #[test]
 fn what_changes_between_the_query_and_the_insert_queues_nothing() {
@@ -209,6 +249,10 @@ fn what_changes_between_the_query_and_the_insert_queues_nothing() {
         ("UPDATE customers SET call_status = 'paused'", 0),
         ("UPDATE customers SET call_status = 'disabled'", 0),
         ("UPDATE customers SET next_call_scheduled_at = '2026-02-02T13:00:00.000Z'", 0),
+        (&an_attempt("daily", "2026-02-02", "ended"), 0),
+        (&an_attempt("daily", "2026-02-02", "in_doubt"), 0),
+        (&an_attempt("daily", "2026-02-02", "not_placed"), 1),
+        (&an_attempt("daily", "2026-02-01", "ended"), 1),
         ("DELETE FROM customers", 0),
     ];
     for (change, queued) in cases {
@@ -235,6 +279,8 @@ fn a_welcome_that_was_made_between_the_query_and_the_insert_queues_nothing() {
     let cases = [
         ("", 1),
         ("UPDATE customers SET welcome_call_completed = 1", 0),
+        (&an_attempt("welcome", "welcome", "ended"), 0),
+        (&an_attempt("welcome", "welcome", "not_placed"), 1),
         ("UPDATE customers SET payment_status = 'Pending'", 0),
         ("UPDATE customers SET phone_validated = 0", 0),
         ("UPDATE customers SET call_status = 'disabled'", 0),

@@ -25,10 +25,13 @@ mod halting;
 mod defects;
 mod erasure_and_audit;
 mod failures;
+mod files;
+mod guards;
 
 // When a call is due, and the whole of it over days.
 mod edits;
 mod schedule_rules;
+mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
