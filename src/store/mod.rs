@@ -31,11 +31,11 @@ pub mod queue_import;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
+pub mod stale;
 pub mod tally;
 pub mod verify;
 pub mod views;
 pub mod web_views;
-pub mod stale;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
