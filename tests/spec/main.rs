@@ -24,6 +24,7 @@ mod halting;
 // What went wrong once, and what may go wrong around it.
 mod defects;
 mod failures;
+mod golden;
 mod guards;
 
 // When a call is due, and the whole of it over days.
