@@ -37,23 +37,25 @@ const SECTIONS: [Section; 4] = [
 fn main() -> ExitCode {
     // `cargo bench` adds `--bench`; every other word names a section.
     let named: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let mut table = Table::new(&["work", "ringonce", "plain loop", "ratio", "goal", ""])
-        .align_right(1)
-        .align_right(2)
-        .align_right(3);
+    let mut figures = Vec::new();
     for (name, measure) in SECTIONS {
         if !named.is_empty() && !named.iter().any(|word| word == name) {
             continue;
         }
         eprintln!("measuring: {name}");
         match measure() {
-            Ok(figures) => figures.into_iter().for_each(|figure| add(&mut table, figure)),
+            Ok(measured) => figures.extend(measured),
             Err(error) => {
                 eprintln!("{name}: {error:#}");
                 return ExitCode::FAILURE;
             }
         }
     }
+    let mut table = Table::new(&["work", "ringonce", "plain loop", "ratio", "goal", ""])
+        .align_right(1)
+        .align_right(2)
+        .align_right(3);
+    figures.into_iter().for_each(|figure| add(&mut table, figure));
     println!("{}", table.render(None, false));
     ExitCode::SUCCESS
 }

@@ -57,7 +57,8 @@ fn fake() -> anyhow::Result<FakeVapi> {
         mix: "answered=1".parse().map_err(|problem: String| anyhow::anyhow!(problem))?,
         ..Setup::default()
     };
-    let journal = Journal { without_reads: true, ..Journal::default() };
+    let mut journal = Journal::default();
+    journal.without_reads = true;
     Ok(FakeVapi::on_free_port(FakeCore::new(setup, journal), Arc::new(clock::machine_now))?)
 }
 

@@ -170,3 +170,15 @@ pub fn memory_of(pid: u32, what: &str) -> anyhow::Result<f64> {
         line.split_whitespace().nth(1).context("no number")?.parse().context("a number")?;
     Ok(kilobytes / 1024.0)
 }
+
+/// Seconds of processor time used so far by this process, and by the children that it waited for.
+pub fn processor_times() -> anyhow::Result<(f64, f64)> {
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    let rest = text.rsplit(')').next().context("no name in stat")?;
+    let ticks: Vec<f64> =
+        rest.split_whitespace().skip(11).take(4).filter_map(|word| word.parse().ok()).collect();
+    let [user, system, children_user, children_system] = ticks[..] else {
+        anyhow::bail!("/proc/self/stat has another form");
+    };
+    Ok(((user + system) / 100.0, (children_user + children_system) / 100.0))
+}

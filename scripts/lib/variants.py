@@ -14,6 +14,24 @@ def target():
     return os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 
 
+def locate(tree, name, text):
+    """The file that holds a text exactly once: the named one, or the only other one to which the
+    text was moved. `None` when that is not clear."""
+    def count(path):
+        with open(path) as file:
+            return file.read().count(text)
+
+    if os.path.exists(os.path.join(tree, name)) and count(os.path.join(tree, name)) == 1:
+        return name
+    holders = []
+    for folder, _, files in os.walk(os.path.join(tree, "src")):
+        paths = [os.path.join(folder, file) for file in files if file.endswith(".rs")]
+        holders += [(path, count(path)) for path in paths if count(path)]
+    if len(holders) == 1 and holders[0][1] == 1:
+        return os.path.relpath(holders[0][0], tree)
+    return None
+
+
 class Variant:
     """The copy. It stays where it is, so that the next run compiles less."""
 
@@ -73,13 +91,12 @@ class Variant:
 
     def replace(self, name, old, new):
         """Replaces the one place of a text; says when there is not exactly one."""
-        path = os.path.join(self.tree, name)
-        if not os.path.exists(path):
-            return f"{name} is not there"
+        found = locate(self.tree, name, old)
+        if found is None:
+            return f"{name} does not hold the text once, nor does any other file"
+        path = os.path.join(self.tree, found)
         with open(path) as file:
             text = file.read()
-        if text.count(old) != 1:
-            return f"{name} holds the text {text.count(old)} times"
         with open(path, "w") as file:
             file.write(text.replace(old, new))
         return None

@@ -71,7 +71,9 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
     }
     for explanation in &explained.occasions {
         output::line("")?;
-        output::line(&headline(explanation, explained))?;
+        let (what, outcome) = headline(explanation, explained);
+        output::line(&what)?;
+        output::line(&format!("  {outcome}"))?;
         let mut table = Table::new(&["RULE", "ANSWER", "DETAIL"]);
         for answer in &explanation.answers {
             table.row(rule(answer, explained.at, zone));
@@ -119,8 +121,8 @@ fn person(explained: &Explained) -> Vec<String> {
     ]
 }
 
-/// `daily call 2026-11-22 (Sun 2026-11-22 07:00): rings now`
-fn headline(explanation: &Explanation, explained: &Explained) -> String {
+/// `daily call of 2026-11-22, due Sun 2026-11-22 07:00 (item 3)` and `rings now`.
+fn headline(explanation: &Explanation, explained: &Explained) -> (String, String) {
     let zone = explained.zone.as_deref();
     let occasion = match explanation.call_type.as_str() {
         "daily" => format!("daily call of {}", explanation.occasion),
@@ -147,7 +149,7 @@ fn headline(explanation: &Explanation, explained: &Explained) -> String {
         Outcome::AlreadyCalled => toned(Tone::Dim, "is over: already called"),
         Outcome::InFlight => toned(Tone::Good, "an attempt is under way"),
     };
-    format!("{occasion}, due {due} ({queued}): {outcome}")
+    (format!("{occasion}, due {due} ({queued})"), outcome)
 }
 
 fn rule(answer: &Answer, now: Instant, zone: Option<&Zone>) -> [String; 3] {

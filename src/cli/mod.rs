@@ -2,6 +2,7 @@
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
 mod audit;
+mod call;
 mod check;
 mod check_inside;
 mod check_online;
@@ -9,9 +10,10 @@ mod completions;
 pub mod customers;
 mod customers_fields;
 mod customers_import;
-mod customers_show;
+pub mod customers_show;
 mod demo;
 pub mod dialing;
+mod dnc;
 mod doubts;
 mod erase;
 pub mod exit;
@@ -20,7 +22,12 @@ mod files;
 mod init;
 pub mod output;
 mod pauses;
+mod plan;
+pub mod queue;
+mod queue_import;
+mod serving;
 mod startup;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,12 +92,18 @@ pub enum Command {
     Snapshot(files::SnapshotArgs),
     Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
+    Status(status::StatusArgs),
     Attempts(doubts::AttemptsArgs),
     Pause(pauses::PauseArgs),
     Resume(pauses::ResumeArgs),
     Reconcile(doubts::ReconcileArgs),
     Adopt(doubts::AdoptArgs),
     Explain(explain::ExplainArgs),
+    Plan(plan::PlanArgs),
+    Simulate(plan::SimulateArgs),
+    Queue(queue::QueueArgs),
+    Call(call::CallArgs),
+    Dnc(dnc::DncArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -99,13 +112,19 @@ pub enum Command {
 impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
-        match self {
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
-            Command::Audit(_) | Command::Verify(_) | Command::Explain(_) => false,
-            _ => true,
-        }
+        !matches!(
+            self,
+            Command::Check(_)
+                | Command::Init(_)
+                | Command::Completions(_)
+                | Command::Man(_)
+                | Command::Audit(_)
+                | Command::Verify(_)
+                | Command::Explain(_)
+                | Command::Status(_)
+                | Command::Plan(_)
+                | Command::Simulate(_)
+        )
     }
 
     /// How much is logged when `RUST_LOG` does not say.
@@ -128,12 +147,18 @@ impl Command {
             Command::Snapshot(args) => files::run_snapshot(global, &args),
             Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Status(args) => status::run(global, &args),
             Command::Attempts(args) => doubts::attempts(global, &args),
             Command::Pause(args) => pauses::pause(global, &args),
             Command::Resume(args) => pauses::resume(global, &args),
             Command::Reconcile(args) => doubts::reconcile(global, &args),
             Command::Adopt(args) => doubts::adopt(global, &args),
             Command::Explain(args) => explain::run(global, &args),
+            Command::Plan(args) => plan::plan_command(global, &args),
+            Command::Simulate(args) => plan::simulate_command(global, &args),
+            Command::Queue(args) => queue::run(global, &args),
+            Command::Call(args) => call::run(global, &args),
+            Command::Dnc(args) => dnc::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

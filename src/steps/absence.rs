@@ -1,5 +1,5 @@
-//! absence: what it takes to believe that a call in doubt was never made. One listing without it
-//! proves nothing; time alone proves nothing.
+//! absence: whether a doubt that a listing does not show was never placed. Refuses to take silence
+//! for an answer: every control counts, and one failure makes the readings before it worthless.
 
 use chrono::Duration;
 
@@ -7,6 +7,7 @@ use crate::clock::Reading;
 use crate::config::DoubtPolicy;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
+use crate::domain::parse_instant;
 use crate::domain::recovery::{Absence, Controls, absence_is_proven};
 use crate::provider::{Listing, ProviderCall};
 use crate::steps::reconcile::{Answer, MARGIN, ORG_SINCE};
@@ -26,6 +27,10 @@ pub fn judge(
     controls: &Controls,
     reading: &Reading,
 ) -> anyhow::Result<bool> {
+    if attempt.phone_number_id.is_none() {
+        // A doubt from an older scheduler carries no tag of ours, so its absence is no proof.
+        return Ok(false);
+    }
     if reading.now < attempt.updated_at || !controls.covers_the_doubt {
         // The listing ends before the doubt, or begins after it: it says nothing about it.
         return Ok(false);
@@ -77,7 +82,7 @@ fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The other calls of a listing.
+/// What a listing shows beside the call that is looked for.
 pub struct Seen<'a> {
     /// When the latest of the calls that this file knows was dialed; `None`: it knows none.
     latest_known: Option<Instant>,
@@ -85,7 +90,6 @@ pub struct Seen<'a> {
     strangers: Vec<&'a ProviderCall>,
 }
 
-/// What a listing shows beside the calls that are looked for.
 pub fn seen<'a>(tx: &Tx<'_>, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
     let mut seen = Seen { latest_known: None, strangers: Vec::new() };
     for call in &listing.calls {
@@ -109,7 +113,7 @@ pub fn controls(
 ) -> anyhow::Result<Controls> {
     let listing = &answer.listing;
     let looked_for_from = attempt.created_at - MARGIN;
-    let org_since = meta::get(tx, ORG_SINCE)?.and_then(|at| crate::domain::parse_instant(&at));
+    let org_since = meta::get(tx, ORG_SINCE)?.and_then(|at| parse_instant(&at));
     let same_org = org_id.is_some()
         && org_since.is_none_or(|since| since < attempt.created_at)
         && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)

@@ -9,7 +9,7 @@ use crate::steps::{Context, follow, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::customers::Found;
 use crate::store::queue::Moved;
-use crate::store::{Tx, customers, doubts, facts, meta};
+use crate::store::{Tx, customers, doubts, facts, meta, second};
 
 const WHO: &str = "reconcile";
 
@@ -43,7 +43,9 @@ pub fn take_in(
     match attempts::by_id(tx, id)? {
         Some(attempt) => attach(cx, tx, &attempt, call, now),
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
-            let foreign = foreign(tx, call, id, dialing_since)?;
+            // Noted before, and still not ours to take in: no news of another dialer.
+            let is_news = !second::is_noted(tx, &call.id)?;
+            let foreign = foreign(tx, call, id, dialing_since)?.filter(|_| is_news);
             let taken = adopt_unknown(cx, tx, call, call_type, id, now)?;
             let Some(why) = foreign else { return Ok(taken) };
             log::error!("dialing holds: {why}");
@@ -336,8 +338,10 @@ fn clashes(other: &Attempt, call: &ProviderCall, attempt_no: i64) -> bool {
     match other.state {
         AttemptState::NotPlaced => false,
         AttemptState::Ended => same_number,
-        AttemptState::Dialing | AttemptState::InDoubt => true,
-        AttemptState::Placed => same_number || !call.is_ended(),
+        // A later attempt was made by the file that is lost, after it had settled this doubt.
+        AttemptState::Dialing | AttemptState::InDoubt | AttemptState::Placed => {
+            same_number || !call.is_ended()
+        }
     }
 }
 

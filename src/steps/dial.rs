@@ -36,6 +36,8 @@ const LAST_CHANCE: Duration = Duration::minutes(15);
 pub struct Intent {
     pub attempt: Attempt,
     pub order: PlaceOrder,
+    /// When its item fell due; the rest until now it waited for a line or for pace.
+    pub due_at: Instant,
 }
 
 /// One pass over the due items: each is looked at once.
@@ -43,6 +45,15 @@ pub struct Intent {
 pub struct Pass {
     /// `None`: the items whose last permitted instant is near.
     cursors: BTreeMap<Option<CallType>, Cursor>,
+    /// `None`: every due item. Else this one alone.
+    only: Option<i64>,
+}
+
+impl Pass {
+    /// A pass over one item: a call that a person asked for.
+    pub fn over(item_id: i64) -> Pass {
+        Pass { only: Some(item_id), ..Pass::default() }
+    }
 }
 
 /// What a claim came to.
@@ -88,6 +99,9 @@ pub fn claim(
                 }
                 looked_at += items.len();
                 for item in items {
+                    if pass.only.is_some_and(|only| only != item.id) {
+                        continue;
+                    }
                     take(cx, tx, &item, &pauses, now, new_id, &mut claimed)?;
                 }
             }
@@ -214,7 +228,7 @@ fn write_intent(
         call_type: item.call_type,
         occasion: item.occasion.clone(),
     };
-    Ok(Some(Intent { attempt, order }))
+    Ok(Some(Intent { attempt, order, due_at: item.due_at() }))
 }
 
 /// What the assistant gets: the customer's own variables, and the name where they hold none.
@@ -264,4 +278,11 @@ pub fn is_fresh(committed: &Reading, now: &Reading) -> bool {
         && -STEP_BACK <= wall
         && wall <= FRESH_FOR
         && monotonic <= FRESH_FOR
+}
+
+/// A UUIDv7 whose time is `now`.
+pub fn new_id(now: Instant) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+    uuid::Uuid::new_v7(stamp).to_string()
 }

@@ -15,12 +15,9 @@ pub const ARMED: &str = "this file may dial";
 pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result<Vec<Answer>> {
     let armed = door(ARMED, Reason::Held, guard::not_armed_at(&cx.store)?, None);
     let holds = guard::holds(cx)?;
-    let (pauses, breaker, in_use) = cx.store.read(|conn| {
-        Ok((meta::pauses(conn)?, meta::breaker(conn)?, attempts::lines_in_use(conn)?))
-    })?;
-    let everything = pauses.into_iter().find(|(scope, _)| scope == "all");
-    let everything = everything.map(|(_, pause)| format!("paused by {}: {}", pause.who, pause.why));
-    let held = holds.into_iter().next().or(everything);
+    let (breaker, in_use) =
+        cx.store.read(|conn| Ok((meta::breaker(conn)?, attempts::lines_in_use(conn)?)))?;
+    let held = holds.into_iter().next();
     let probe_at = breaker.as_ref().and_then(|breaker| parse_instant(&breaker.probe_at));
     let is_open = breaker.filter(|_| probe_at.is_none_or(|probe_at| at < probe_at));
     let lines = cx.config.dialing.max_active_calls;

@@ -13,6 +13,7 @@ use crate::domain::gate::{self, Answer, Decision, Verdict};
 use crate::domain::zone::Zone;
 use crate::provider::Accepted;
 use crate::steps::dial::{self, Pass};
+use crate::steps::plan::hypothetical;
 use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
 use crate::store::holidays::{self, Holiday};
@@ -261,12 +262,10 @@ impl Trial {
         let due = Some(item.due_at()).filter(|due| self.at < *due);
         match *verdict {
             Verdict::Open => Outcome::Waits { reason: None, until: due },
-            Verdict::Wait { reason, until } => {
-                Outcome::Waits { reason: Some(reason), until: until.or(due) }
-            }
-            Verdict::Skip(reason) => Outcome::Waits { reason: Some(reason), until: due },
+            Verdict::Wait { reason, until } => Outcome::Waits { reason: Some(reason), until },
+            Verdict::Skip(reason) => Outcome::Waits { reason: Some(reason), until: None },
             Verdict::AlreadyCalled => {
-                Outcome::Waits { reason: Some(Reason::AlreadyCalled), until: due }
+                Outcome::Waits { reason: Some(Reason::AlreadyCalled), until: None }
             }
         }
     }
@@ -277,37 +276,22 @@ impl Trial {
         let Some(customer) = cx.store.read(|conn| customers::by_id(conn, customer_id))? else {
             return Ok(None);
         };
-        let item = |call_type, occasion: String, scheduled_for: Instant, expires_at| Item {
-            id: 0,
-            customer_id,
-            call_type,
-            occasion,
-            scheduled_for,
-            status: ItemStatus::Pending,
-            attempts: 0,
-            max_attempts: cx.rules.max_attempts,
-            reason: None,
-            error_message: None,
-            vapi_call_id: None,
-            not_before: None,
-            expires_at,
-            created_at: self.at,
-            processed_at: None,
-        };
         let welcome = crate::domain::call::WELCOME_OCCASION;
         let known = cx
             .store
             .read(|conn| queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome))?;
         if !customer.welcome_call_completed && known.is_none() {
             let at = customer.created_at + cx.rules.welcome_delay;
-            return Ok(Some(item(CallType::Welcome, welcome.to_string(), at, None)));
+            return Ok(Some(hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)));
         }
         let zone = cx.zones.get(&customer.timezone);
         let (Some(at), Some(zone)) = (customer.next_call_scheduled_at, zone) else {
             return Ok(None);
         };
-        let last = cx.rules.last_permitted(CallType::Daily, at, &zone);
-        Ok(Some(item(CallType::Daily, daily_occasion(zone.date(at)), at, last)))
+        let expires_at = cx.rules.last_permitted(CallType::Daily, at, &zone);
+        let occasion = daily_occasion(zone.date(at));
+        let item = hypothetical(&customer, CallType::Daily, occasion, at);
+        Ok(Some(Item { expires_at, ..item }))
     }
 
     /// When the phone rings next, as far as rules and clocks tell.
@@ -316,19 +300,27 @@ impl Trial {
         customer_id: i64,
         occasions: &[Explanation],
     ) -> anyhow::Result<Option<Instant>> {
-        let soonest = occasions
-            .iter()
-            .filter_map(|explanation| match explanation.outcome {
-                Outcome::Rings => Some(self.at),
-                Outcome::Waits { until, .. } => until,
-                _ => None,
-            })
-            .min();
-        if soonest.is_some() {
-            return Ok(soonest);
+        let soonest =
+            occasions.iter().filter_map(|explanation| self.rings_at(&explanation.outcome));
+        if let Some(soonest) = soonest.min() {
+            return Ok(Some(soonest));
         }
-        let customer = self.cx.store.read(|conn| customers::by_id(conn, customer_id))?;
-        let next = customer.and_then(|customer| customer.next_call_scheduled_at);
-        Ok(next.filter(|next| self.at <= *next))
+        let Some(item) = self.next_item(customer_id)? else { return Ok(None) };
+        let verdict = self.ask(&item)?.verdict;
+        Ok(self.rings_at(&self.expected(&item, &verdict)))
+    }
+
+    /// When an outcome comes to a call, if nobody does anything about it.
+    fn rings_at(&self, outcome: &Outcome) -> Option<Instant> {
+        use Reason::{Breaker, Cap, Held, Holiday, MinGap, NoLine, OutsideWindow};
+        match outcome {
+            Outcome::Rings => Some(self.at),
+            Outcome::Waits { reason: None, until } => *until,
+            Outcome::Waits {
+                reason: Some(OutsideWindow | MinGap | Holiday | Cap | NoLine | Breaker | Held),
+                until,
+            } => *until,
+            _ => None,
+        }
     }
 }

@@ -82,9 +82,9 @@ pub struct Answer {
     pub listing: Listing,
     asking: Asking,
     /// Calls created from here on are in the listing.
-    pub(super) from: Instant,
+    pub from: Instant,
     /// Where the provider's records begin.
-    pub(super) oldest: Instant,
+    pub oldest: Instant,
     /// The records are known up to here; `None`: this file was never reconciled.
     last_good: Option<Instant>,
     created: Instant,

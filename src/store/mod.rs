@@ -27,12 +27,15 @@ pub mod moves;
 pub mod places;
 pub mod pool;
 pub mod queue;
+pub mod queue_import;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
+pub mod stale;
 pub mod tally;
 pub mod verify;
 pub mod views;
+pub mod web_views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -40,6 +43,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
@@ -51,7 +55,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write waits in all: SQLite's own back-off is unfair under many processes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Readers: the page, the API and reports. Dialing itself reads on the writer.
-const READERS: u32 = 4;
+const READERS: u32 = 8;
 /// Statements kept prepared on a connection.
 const PREPARED: usize = 128;
 
@@ -244,6 +248,8 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
 
 fn configure_common(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(PREPARED);
+    // Without it SQLite prepares statements anew when their bound values change.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     // An erased phone number must not stay in a free page.
     conn.pragma_update(None, "secure_delete", 1)?;

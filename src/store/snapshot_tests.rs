@@ -1,3 +1,5 @@
+//! No column of the schema is forgotten by a snapshot, and no word of a person passes.
+
 use super::*;
 use crate::domain::parse_instant;
 

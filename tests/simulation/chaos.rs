@@ -16,10 +16,10 @@ use ringonce::store::queue::Moved;
 use ringonce::store::{Conn, Store, attempts, customers, meta};
 use rusqlite::backup::Backup;
 
+use crate::faults::{Faults, Spell};
 use crate::life::Life;
 use crate::oracle;
 use crate::people::{self, Person};
-use crate::vapi::{Faults, Spell};
 
 const WHO: &str = "operator";
 
@@ -138,7 +138,7 @@ impl Life {
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             let mut reader = Reader::new(&zones, None);
             let after = change::plan_change(tx, &mut reader, &known, &entry, now)?;
-            change::change(tx, &known, &after, WHO, now)?;
+            change::change(tx, &mut reader, &known, &after, WHO, now)?;
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             if wish.paused {
                 change::pause(tx, &known, WHO, "a test", now)?;
@@ -186,7 +186,9 @@ impl Life {
     }
 
     fn jump(&mut self) {
-        if !self.wall_offset.is_zero() || self.vapi.world().spell == Spell::WrongDate {
+        // A person who adopts a file looks at the clock, too.
+        let is_wrong_already = !self.wall_offset.is_zero() || self.adopting;
+        if is_wrong_already || self.vapi.world().spell == Spell::WrongDate {
             return;
         }
         self.counts.jumps += 1;

@@ -126,7 +126,9 @@ fn told(call: &Call) -> String {
 
 /// Notes, inside the file's own connection, the moves that need evidence.
 pub fn watch(conn: &Conn) -> anyhow::Result<()> {
+    // A restored connection is not opened by the store, so it is set up here.
     conn.set_prepared_statement_cache_capacity(256);
+    conn.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.execute_batch(
         "CREATE TEMP TABLE seen (what TEXT, subject TEXT, became TEXT);
          CREATE TEMP TRIGGER doubt_left AFTER UPDATE OF state ON main.call_attempts
@@ -257,6 +259,9 @@ fn welcomed_at(conn: &Conn, person: &Person, until: Instant) -> anyhow::Result<O
             Ok(parse_instant(&at))
         }
         other => {
+            if always && fell_due && std::env::var_os("SIM_TRACE").is_some() {
+                tell_all(conn, person)?;
+            }
             ensure!(
                 !always || !fell_due,
                 "LOST: the welcome call of customer {} is {other:?}",

@@ -5,7 +5,7 @@ use ringonce::config::{Config, DoubtPolicy};
 use ringonce::domain::Instant;
 
 use crate::dice::Dice;
-use crate::vapi::{Faults, ON_POST};
+use crate::faults::{Faults, ON_POST};
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -65,8 +65,8 @@ impl Plan {
         };
         Plan {
             begins,
-            days: 6 + dice.below(10) as i64,
-            customers: 60 + dice.below(120),
+            days: 5 + dice.below(8) as i64,
+            customers: 60 + dice.below(400),
             ticks,
             few: 1 + dice.below(6),
             crash_in: [60, 150, 400][dice.below(3)],

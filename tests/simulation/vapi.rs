@@ -12,83 +12,10 @@ use ringonce::provider::{
 };
 
 use crate::dice::Dice;
+use crate::faults::{Faults, OnPost, Spell};
 
 pub const ORG: &str = "org-of-the-simulation";
 const OTHER_ORG: &str = "another-org";
-
-/// What can go wrong with one POST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnPost {
-    LostReply,
-    UnreadReply,
-    AcceptedWith500,
-    RefusedWith500,
-    Closed,
-    Delayed,
-    NeverSent,
-    RefusedNumber,
-    RefusedRequest,
-    RateLimited,
-    DailyLimit,
-    Redirect,
-    NeverDialed,
-    AccountWide,
-    UnknownEnd,
-    WaitsInQueue,
-    Twice,
-}
-
-pub const ON_POST: [OnPost; 17] = [
-    OnPost::LostReply,
-    OnPost::UnreadReply,
-    OnPost::AcceptedWith500,
-    OnPost::RefusedWith500,
-    OnPost::Closed,
-    OnPost::Delayed,
-    OnPost::NeverSent,
-    OnPost::RefusedNumber,
-    OnPost::RefusedRequest,
-    OnPost::RateLimited,
-    OnPost::DailyLimit,
-    OnPost::Redirect,
-    OnPost::NeverDialed,
-    OnPost::AccountWide,
-    OnPost::UnknownEnd,
-    OnPost::WaitsInQueue,
-    OnPost::Twice,
-];
-
-/// What the seed switched on. Shares are of a thousand.
-#[derive(Clone, Debug, Default)]
-pub struct Faults {
-    pub on_post: Vec<OnPost>,
-    pub post_share: usize,
-    /// The longest delay of an acceptance.
-    pub delay: Duration,
-    pub lag: Duration,
-    pub stale_share: usize,
-    pub list_error_share: usize,
-    pub unreadable_share: usize,
-    pub other_org_share: usize,
-    pub no_date_share: usize,
-    pub get_error_share: usize,
-    pub get_404: Duration,
-    pub backwards_share: usize,
-    pub strip_share: usize,
-    /// Metadata may be stripped too; only where no file is ever behind the world.
-    pub strip_metadata: bool,
-}
-
-/// How the provider is out of order for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spell {
-    Fine,
-    Unreachable,
-    Fails,
-    RefusesKey,
-    /// Its clock is a day ahead.
-    WrongDate,
-}
 
 /// One accepted call, as it truly is.
 #[derive(Clone, Debug)]
@@ -111,6 +38,8 @@ pub struct World {
     pub now: Instant,
     pub faults: Faults,
     pub spell: Spell,
+    /// A person who adopts a file looks twice at the key.
+    pub right_key: bool,
     pub calls: Vec<Call>,
     /// Calls that came into being since they were last looked at.
     pub fresh: Vec<usize>,
@@ -133,6 +62,7 @@ impl SimVapi {
             now,
             faults,
             spell: Spell::Fine,
+            right_key: false,
             calls: Vec::new(),
             fresh: Vec::new(),
             posts: 0,
@@ -330,7 +260,7 @@ impl World {
         let mut calls: Vec<ProviderCall> =
             listed.map(|call| tell(call, self.now, call.stripped == 0)).collect();
         calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        if self.strikes(self.faults.other_org_share) {
+        if !self.right_key && self.strikes(self.faults.other_org_share) {
             // Somebody else's calls, and none of ours.
             let (id, org_id) = ("their-call".to_string(), Some(OTHER_ORG.to_string()));
             let created_at = Some(self.now - Duration::minutes(1));

@@ -168,7 +168,7 @@ fn the_date_of_a_reply_holds_the_next_call() {
     world.faults("date-skew=86400");
     let patience = Patience { pace: false, record: std::time::Duration::ZERO };
     let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
-    let passed = dialer.pass().unwrap();
+    let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
     assert_eq!(passed.succeeded, 1, "{passed:?}");
     assert!(passed.shut.unwrap().contains("clock"));
     assert_eq!((world.rings().len(), world.holds()), (1, vec!["clock".to_string()]));

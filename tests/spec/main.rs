@@ -24,13 +24,16 @@ mod halting;
 // What went wrong once, and what may go wrong around it.
 mod defects;
 mod failures;
+mod guards;
 
 // When a call is due, and the whole of it over days.
 mod edits;
 mod schedule_rules;
+mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
+mod erasure_and_audit;
 mod files;
 
 // The schema and the house.

@@ -151,7 +151,7 @@ fn the_scan_and_the_claim_search_the_due_and_never_read_a_whole_table() {
         (
             "customers_daily_due",
             Box::new(|tx| {
-                queue::stale_customers(tx, "Paid", now - hour).unwrap();
+                ringonce::store::stale::stale_customers(tx, "Paid", now - hour).unwrap();
             }),
         ),
         (

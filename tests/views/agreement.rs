@@ -125,7 +125,7 @@ fn explain_says_of_every_customer_what_the_next_tick_does() {
     });
     let people: Vec<i64> = (0..60).map(|_| world.add(&person(&mut dice))).collect();
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..60 {
+    for _ in 0..40 {
         let minutes = [1, 7, 15, 15, 15, 60, 180, 500, 1500][dice.roll(9) as usize];
         world.pass_time(Duration::minutes(minutes));
         disturb(&mut world, &mut dice, &people);

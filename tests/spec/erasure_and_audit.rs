@@ -1,8 +1,77 @@
-//! The audit, as the binary's user meets it: what was due is worked out once more and compared.
+//! Erasure and the audit: a person can be forgotten without being called again, and what was due
+//! is worked out twice, by two kinds of code.
 
 use serde_json::Value;
 
-use super::World;
+use crate::files::{World, error_of};
+
+#[test]
+fn an_erased_customer_leaves_no_byte_and_is_not_welcomed_again() {
+    let world = World::after_a_morning();
+    assert!(world.holds("Newcomer") && world.holds("+442079460103"));
+    let said = world.refused(2, &["customers", "erase", "cy-9", "--reason", "Cy Newcomer asked"]);
+    assert!(said.contains("names the person"), "{said}");
+    let said = world.ok(&["customers", "erase", "cy-9", "--reason", "letter of 2 March"]);
+    assert!(said.contains("erased customer 3: 1 attempts"), "{said}");
+    for text in ["Newcomer", "442079460103", "cy@example.com", "cy-9"] {
+        assert!(!world.holds(text), "{text} is still in the file");
+    }
+    let line = "SELECT group_concat(who || ' ' || subject || ' ' || new || ' ' || why)
+        FROM journal WHERE new = 'erased'";
+    assert_eq!(world.one("ringonce.db", line), "cli customer:3 erased letter of 2 March");
+
+    let rang = world.fake.rings().len();
+    world.ok(&["customers", "import", "customers.csv"]);
+    for time in ["13:45", "14:00", "18:00"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    assert_eq!(world.fake.rings().len(), rang, "the number was welcomed already");
+    let reason = "SELECT status || ' ' || reason FROM call_queue WHERE customer_id = 4";
+    assert_eq!(world.one("ringonce.db", reason), "skipped same_phone");
+    world.ok(&["audit"]);
+}
+
+#[test]
+fn a_welcome_known_only_by_its_flag_is_not_repeated_after_erasure() {
+    let world = World::new();
+    world.ok(&["customers", "erase", "ada-7", "--reason", "letter"]);
+    let again = "name,phone,timezone,payment_status,created_at\n\
+        Ada,+12125550101,America/New_York,Paid,2026-03-02T11:00:00Z\n";
+    std::fs::write(world.path("again.csv"), again).unwrap();
+    world.ok(&["customers", "import", "again.csv"]);
+    world.at("2026-03-02T15:00:00Z");
+    world.ok(&["tick"]);
+    let to_ada = world.fake.rings().iter().filter(|ring| ring.number == "+12125550101").count();
+    assert_eq!(to_ada, 0);
+}
+
+#[test]
+fn nobody_is_erased_while_a_call_to_them_is_being_placed() {
+    let world = World::new();
+    world.sql(
+        "INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+           attempt_no, phone, phone_key, state, created_at, updated_at)
+         VALUES ('a', 1, 1, 'k', 'daily', '2026-03-02', 1, '+12125550101', 'h', 'dialing',
+           '2026-03-02T11:30:00.000Z', '2026-03-02T11:30:00.000Z')",
+    );
+    let said = world.refused(1, &["customers", "erase", "ada-7", "--reason", "letter"]);
+    assert!(said.contains("being placed"), "{said}");
+    assert!(world.holds("Lovelorn"));
+}
+
+#[test]
+fn the_do_not_call_list_outlives_an_erasure() {
+    let world = World::new();
+    world.sql(
+        "INSERT INTO do_not_call (phone, reason, source, created_at)
+           VALUES ('+12125550101', 'asked', 'cli', '2026-03-02T11:30:00.000Z');",
+    );
+    let output = world.run(&["customers", "erase", "ada-7", "--reason", "letter"]);
+    assert!(error_of(&output).contains("stays on the do-not-call list"));
+    let listed = "SELECT CAST(count(*) AS TEXT) FROM do_not_call";
+    assert_eq!(world.one("ringonce.db", listed), "1");
+}
 
 #[test]
 fn an_honest_morning_passes_the_audit() {
