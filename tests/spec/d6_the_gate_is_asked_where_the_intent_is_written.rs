@@ -2,6 +2,8 @@
 //! item is inserted (L2), and once more in the transaction that writes the intent (L3).
 
 use ringonce::domain::customer::CallStatus;
+use ringonce::service::new_id;
+use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::scan::{self, Scanned};
 use ringonce::store::Tx;
 
@@ -78,6 +80,26 @@ fn pause(scope: &str) -> String {
 
 fn holiday(country: &str) -> String {
     format!("INSERT INTO holidays VALUES ('{country}', '2026-02-02', 'a day off')")
+}
+
+#[test]
+fn a_claim_refuses_what_is_too_late_or_too_early_without_any_scan() {
+    // The claim's instant, and what the item is after it.
+    let cases = [
+        ("11:59:59", "pending"),
+        ("12:00:00", "processing"),
+        ("16:00:00", "processing"),
+        ("16:00:01", "skipped too_late"),
+    ];
+    for (time, item) in cases {
+        let world = World::new();
+        world.daily("Ada");
+        world.tick_at(SCAN);
+        world.set_clock(&format!("2026-02-02T{time}Z"));
+        let (cx, now) = (world.context(), world.now());
+        dial::claim(&cx, &mut Pass::default(), 1, now, &mut || new_id(now)).unwrap();
+        assert_eq!(world.items(), [format!("Ada daily 2026-02-02 {item}")], "{time}");
+    }
 }
 
 #[test]

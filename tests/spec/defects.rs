@@ -95,6 +95,8 @@ fn a_flag_that_is_not_proven_stops_all_dialing_until_a_person_says_so() {
         let attempt = "SELECT state || ' ' || (vapi_call_id IS NOT NULL) FROM call_attempts";
         assert_eq!(world.one(attempt), "placed 1", "{what}: placed, with its id");
         assert_eq!(world.items()[0], "Ada daily 2026-02-02 processing", "{what}");
+        let made = world.one("SELECT total_calls_made FROM customers WHERE name = 'Ada'");
+        assert_eq!(made, "0", "{what}: what was written with the flag is undone");
         assert_eq!(world.holds(), ["flag"], "{what}");
 
         // Restarts do not lift it, not even when the cause is gone and the flag can be written.
