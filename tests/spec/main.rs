@@ -15,6 +15,7 @@ mod d4_the_provider_is_asked_once_per_attempt;
 mod d5_doubt;
 mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod d7_events;
+mod guards;
 
 // Which file may dial, and when.
 mod arming;
