@@ -110,6 +110,8 @@ CREATE UNIQUE INDEX unique_customer_call_active ON call_queue (customer_id, call
   WHERE status IN ('pending', 'retrying', 'processing');
 CREATE INDEX call_queue_due ON call_queue (call_type, coalesce(not_before, scheduled_for), id)
   WHERE status IN ('pending', 'retrying');
+CREATE INDEX call_queue_last_chance ON call_queue (expires_at, id)
+  WHERE status IN ('pending', 'retrying');
 CREATE INDEX call_queue_by_time ON call_queue (scheduled_for);
 
 -- Rows that `queue dedupe` moved out, whole, with the reason. Nothing is deleted.

@@ -340,7 +340,7 @@ impl Default for Retry {
 
 impl Default for Follow {
     fn default() -> Self {
-        Follow { requests_per_minute: 60, alarm_minutes: 60, store_transcripts: false }
+        Follow { requests_per_minute: 300, alarm_minutes: 60, store_transcripts: false }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every dial of the program goes through [`dialer::Dialer`], which is the only caller of the
 //! dial step. What decides whether dialing is allowed at all stands in [`opening`].
 
+pub mod adopting;
+pub mod call;
 pub mod dialer;
 pub mod follower;
 pub mod opening;
@@ -14,9 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
-use crate::domain::Instant;
 use crate::provider::Provider;
 use crate::steps::Context;
+pub use crate::steps::dial::new_id;
 use crate::store::files::Identity;
 
 /// What a dialing process works with, shared by its threads.
@@ -46,11 +48,4 @@ impl Service {
     pub fn halted(&self) -> Option<String> {
         self.halted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
-}
-
-/// A UUIDv7 whose time is `now`.
-pub fn new_id(now: Instant) -> String {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
-    uuid::Uuid::new_v7(stamp).to_string()
 }

@@ -1,5 +1,5 @@
 //! Says whether everything is in place before anything is started. Changes nothing, creates
-//! nothing, asks nobody over the network.
+//! nothing, and asks nobody over the network unless it is told to.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -11,16 +11,20 @@ use serde::Serialize;
 
 use super::exit::{CliError, Exit};
 use super::output::{self, Table, Tone, clean, toned};
-use super::{Global, environment};
+use super::{Global, check_inside, check_online, environment};
 use crate::clock::Clock;
 use crate::config::{self, BaseUrl, Loaded, others_may_read};
 use crate::domain::{Instant, instant_text};
 use crate::zones::Zones;
 
-/// Checks configuration, key, clock, zones and files; changes nothing.
+/// Checks configuration, key, clock, zones, files and customers; changes nothing.
 #[derive(Args)]
 #[command(after_help = "Exits 0 when nothing is a problem, 2 when something is.")]
 pub struct CheckArgs {
+    /// Ask the provider once whether it takes the key, and what its clock says
+    #[arg(long)]
+    online: bool,
+
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -29,7 +33,7 @@ pub struct CheckArgs {
 /// How an item stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+pub(super) enum State {
     Ok,
     /// Allowed, but worth a word.
     Warning,
@@ -39,21 +43,25 @@ enum State {
 
 /// One item and what was found.
 #[derive(Debug, Serialize)]
-struct Finding {
-    item: &'static str,
-    state: State,
-    detail: String,
+pub(super) struct Finding {
+    pub(super) item: &'static str,
+    pub(super) state: State,
+    pub(super) detail: String,
 }
 
 impl Finding {
-    fn new(item: &'static str, state: State, detail: impl Into<String>) -> Finding {
+    pub(super) fn new(item: &'static str, state: State, detail: impl Into<String>) -> Finding {
         Finding { item, state, detail: detail.into() }
     }
 }
 
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Exit> {
     let loaded = config::load(&global.overrides(), &environment)?;
-    let findings = findings(&loaded, &Zones::load());
+    let zones = Zones::load();
+    let mut findings = findings(&loaded, &zones);
+    if args.online {
+        findings.extend(check_online::ask(&loaded));
+    }
     if args.json {
         output::json(&findings)?;
     } else {
@@ -81,6 +89,8 @@ fn print(findings: &[Finding]) -> anyhow::Result<()> {
 
 fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
     let mut found = configuration(loaded, zones);
+    found.extend(assistants(loaded));
+    found.extend(retry_rules(loaded));
     found.extend(secrets(loaded));
     found.extend(clock_and_zones(&loaded.clock, zones));
     found.extend(holiday_files(loaded));
@@ -90,7 +100,43 @@ fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
         let detail = format!("{place} can be read by others: chmod 600 {place}");
         found.push(Finding::new("file mode", State::Warning, detail));
     }
+    let readable =
+        found.iter().all(|finding| finding.item != "database" || finding.state == State::Ok);
+    if readable && fs::metadata(&loaded.db).is_ok_and(|file| 0 < file.len()) {
+        found.extend(check_inside::findings(loaded, zones));
+    }
     found
+}
+
+/// Rules under which somebody who talked to us, or may have, is called again.
+fn retry_rules(loaded: &Loaded) -> Vec<Finding> {
+    use crate::domain::call::{CallType, Disposition};
+    let doubtful = [Disposition::Answered, Disposition::Failed, Disposition::Unknown];
+    let all = doubtful.iter().flat_map(|how| CallType::ALL.iter().map(move |kind| (*how, *kind)));
+    all.filter(|(how, kind)| 0 < loaded.config.retry.rule(*how, *kind).times)
+        .map(|(how, kind)| {
+            let detail =
+                format!("retry.{how}.{kind} calls people again who were reached, or may have been");
+            Finding::new("retry rules", State::Warning, detail)
+        })
+        .collect()
+}
+
+/// Which assistant speaks in which call.
+fn assistants(loaded: &Loaded) -> Vec<Finding> {
+    let vapi = &loaded.config.vapi;
+    let named = [
+        ("assistant_id", &vapi.assistant_id),
+        ("welcome_assistant_id", &vapi.welcome_assistant_id),
+        ("daily_assistant_id", &vapi.daily_assistant_id),
+    ];
+    let set: Vec<String> =
+        named.iter().filter_map(|(key, id)| id.as_ref().map(|id| format!("{key} {id}"))).collect();
+    // None at all is told among what is missing for dialing.
+    if set.is_empty() {
+        return Vec::new();
+    }
+    vec![Finding::new("assistant", State::Ok, set.join(", "))]
 }
 
 fn configuration(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::customers_fields::FieldArgs;
 use super::customers_import::{ImportArgs, import};
 use super::customers_show::{ListArgs, ShowArgs, list, show};
+use super::erase;
 use super::exit::{CliError, Exit};
 use super::{Global, output, settings};
 use crate::domain::Instant;
@@ -47,6 +48,8 @@ pub enum CustomersCommand {
     Pause(ReasonArgs),
     /// Let a paused or disabled customer be called again
     Resume(ReasonArgs),
+    /// Forget a customer; the ledger keeps only that a number was called
+    Erase(erase::EraseArgs),
 }
 
 #[derive(Args)]
@@ -122,6 +125,7 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
         CustomersCommand::Update(args) => update(cx, args),
         CustomersCommand::Pause(args) => set_paused(cx, args, true),
         CustomersCommand::Resume(args) => set_paused(cx, args, false),
+        CustomersCommand::Erase(args) => erase::run(cx, args),
     }
 }
 
@@ -171,7 +175,7 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
             return Err(usage(format!("customer {} has this external id already", other.id)));
         }
         let after = plan_change(tx, &mut reader, &known, &entry, cx.now)?;
-        Ok((known.id, change(tx, &known, &after, WHO, cx.now)?))
+        Ok((known.id, change(tx, &mut reader, &known, &after, WHO, cx.now)?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
     output::line(&match fields.is_empty() {

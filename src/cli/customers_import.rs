@@ -143,7 +143,7 @@ fn print_samples(kind: &str, count: u64, samples: &[Sample]) -> anyhow::Result<(
 }
 
 /// `customers.csv line 7, column timezone: "Eastern Time" is no IANA zone; nearest: …`
-fn describe(file: &str, problem: &Problem) -> String {
+pub fn describe(file: &str, problem: &Problem) -> String {
     let line = problem.line;
     match &problem.column {
         Some(column) => format!("{file} line {line}, column {column}: {}", problem.reason),

@@ -157,7 +157,7 @@ fn note_reveal(cx: &Cx<'_>, subject: &str) -> anyhow::Result<()> {
 }
 
 /// Every column, with the phone masked unless it is revealed.
-fn as_json(customer: &Customer, reveal: bool) -> Value {
+pub fn as_json(customer: &Customer, reveal: bool) -> Value {
     json!({
         "id": customer.id,
         "key": customer.key,

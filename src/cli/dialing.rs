@@ -1,17 +1,18 @@
 //! `run` and `tick`: the two commands that dial.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::serving::{self, Secrets};
 use crate::cli::{Global, Settings, output, settings_for_dialing};
 use crate::service::tick::Ticked;
 use crate::service::{Service, run, tick};
-use crate::steps::Context;
+use crate::steps::{Context, holidays};
 use crate::store::Store;
 use crate::store::files::{DialerLock, Identity, LockAnswer};
 use crate::vapi::{ApiKey, Vapi};
@@ -40,7 +41,9 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
+    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
+    store.write(|tx| holidays::apply(tx, &days))?;
     let opened = Identity::of(&loaded.db)?;
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -79,6 +82,9 @@ pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
     };
     let ticked = tick::tick(&service)?;
     print(&ticked, args.json)?;
+    if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
+        serving::ping(url);
+    }
     Ok(if ticked.shut { Exit::Refused } else { Exit::Done })
 }
 
@@ -107,6 +113,10 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     overrides.listen = args.listen.clone();
     let settings = settings_for_dialing(&overrides)?;
     let path = settings.loaded.db.clone();
+    let secrets = Secrets {
+        api_token: settings.loaded.api_token.clone(),
+        webhook: settings.loaded.webhook_secret.clone(),
+    };
     let mut service = service(settings)?;
     service.cx.recheck_after = chrono::Duration::seconds(30);
     let _lock = match lock(&service, &path)? {
@@ -115,8 +125,19 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
             return Err(CliError::locked(format!("another dialer is running: {holder}")).into());
         }
     };
+    let service = Arc::new(service);
+    let listener = serving::listen(&service, secrets)?;
+    let pinger = serving::ping_after_scans(&service)?;
     log::info!("running on {}", path.display());
-    match run::run(&service, &|| {}) {
+    let ended = run::run(&service, &serving::told_to_the_manager());
+    serving::goodbye();
+    service.stop.store(true, Ordering::Relaxed);
+    drop(listener);
+    if let Some(pinger) = pinger {
+        // A panic of the pinger was printed when it happened; the service has ended well.
+        let _ = pinger.join();
+    }
+    match ended {
         Ok(()) => {
             log::info!("stopped");
             Ok(Exit::Done)

@@ -1,17 +1,33 @@
 //! The commands. Each reads the configuration, does one thing, and ends with an exit code.
 //! Results go to stdout, log lines and errors to stderr; keys are never printed.
 
+mod audit;
+mod call;
 mod check;
+mod check_inside;
+mod check_online;
 mod completions;
 pub mod customers;
 mod customers_fields;
 mod customers_import;
-mod customers_show;
+pub mod customers_show;
+mod demo;
 pub mod dialing;
+mod dnc;
+mod doubts;
+mod erase;
 pub mod exit;
+mod explain;
+mod files;
 mod init;
 pub mod output;
+mod pauses;
+mod plan;
+pub mod queue;
+mod queue_import;
+mod serving;
 mod startup;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,9 +84,26 @@ pub struct Global {
 pub enum Command {
     Run(dialing::RunArgs),
     Tick(dialing::TickArgs),
+    Demo(demo::DemoArgs),
     FakeVapi(crate::demo::command::FakeOptions),
     Check(check::CheckArgs),
+    Audit(audit::AuditArgs),
+    Backup(files::BackupArgs),
+    Snapshot(files::SnapshotArgs),
+    Verify(files::VerifyArgs),
     Customers(Box<customers::CustomersArgs>),
+    Status(status::StatusArgs),
+    Attempts(doubts::AttemptsArgs),
+    Pause(pauses::PauseArgs),
+    Resume(pauses::ResumeArgs),
+    Reconcile(doubts::ReconcileArgs),
+    Adopt(doubts::AdoptArgs),
+    Explain(explain::ExplainArgs),
+    Plan(plan::PlanArgs),
+    Simulate(plan::SimulateArgs),
+    Queue(queue::QueueArgs),
+    Call(call::CallArgs),
+    Dnc(dnc::DncArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -79,13 +112,19 @@ pub enum Command {
 impl Command {
     /// Whether the command must finish its work though nobody reads its output any more.
     fn outlives_its_reader(&self) -> bool {
-        match self {
-            Command::Run(_) | Command::Tick(_) | Command::FakeVapi(_) => true,
-            Command::Customers(_) => true,
-            Command::Check(_) | Command::Init(_) | Command::Completions(_) | Command::Man(_) => {
-                false
-            }
-        }
+        !matches!(
+            self,
+            Command::Check(_)
+                | Command::Init(_)
+                | Command::Completions(_)
+                | Command::Man(_)
+                | Command::Audit(_)
+                | Command::Verify(_)
+                | Command::Explain(_)
+                | Command::Status(_)
+                | Command::Plan(_)
+                | Command::Simulate(_)
+        )
     }
 
     /// How much is logged when `RUST_LOG` does not say.
@@ -100,9 +139,26 @@ impl Command {
         match self {
             Command::Run(args) => dialing::run(global, &args),
             Command::Tick(args) => dialing::tick(global, &args),
+            Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
+            Command::Audit(args) => audit::run(global, &args),
+            Command::Backup(args) => files::run_backup(global, &args),
+            Command::Snapshot(args) => files::run_snapshot(global, &args),
+            Command::Verify(args) => files::run_verify(&args),
             Command::Customers(args) => customers::run(global, &args),
+            Command::Status(args) => status::run(global, &args),
+            Command::Attempts(args) => doubts::attempts(global, &args),
+            Command::Pause(args) => pauses::pause(global, &args),
+            Command::Resume(args) => pauses::resume(global, &args),
+            Command::Reconcile(args) => doubts::reconcile(global, &args),
+            Command::Adopt(args) => doubts::adopt(global, &args),
+            Command::Explain(args) => explain::run(global, &args),
+            Command::Plan(args) => plan::plan_command(global, &args),
+            Command::Simulate(args) => plan::simulate_command(global, &args),
+            Command::Queue(args) => queue::run(global, &args),
+            Command::Call(args) => call::run(global, &args),
+            Command::Dnc(args) => dnc::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),
             Command::Man(args) => completions::man(&args),

@@ -1,6 +1,8 @@
 //! The gate: may this item be dialed now? Asked for `explain`, and once more in the transaction
 //! that writes the intent. The only way to `Open` is that every rule says yes.
 
+use std::sync::Arc;
+
 use chrono::{Duration, NaiveDate, NaiveTime};
 
 use crate::domain::Instant;
@@ -69,6 +71,15 @@ impl Rules {
             }
         }
     }
+
+    /// Why an occasion that nobody could be called for any more was missed: a chosen time that
+    /// the strict window never allows is no lateness of ours.
+    pub fn missed_reason(&self, scheduled_for: Instant, zone: &Zone) -> Reason {
+        match self.strict && !self.window.is_open(zone, scheduled_for) {
+            true => Reason::OutsideWindow,
+            false => Reason::TooLate,
+        }
+    }
 }
 
 /// What is known about one item at the moment of asking.
@@ -105,8 +116,9 @@ pub struct Facts<'a> {
     pub extra_in_day: i64,
     /// The name of today's holiday or blackout where the customer lives.
     pub holiday: Option<String>,
-    /// The window of the phone's country, where it differs and `strict` asks for both.
-    pub phone_window: Option<CallingWindow>,
+    /// The window of the phone's country and every zone of it, where the customer's zone lies in
+    /// another country and `strict` asks for both: nobody knows in which of them the phone is.
+    pub phone_window: Option<(CallingWindow, Vec<Arc<Zone>>)>,
 }
 
 /// What a rule, or the whole gate, answers.
@@ -312,14 +324,35 @@ fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
     if at_its_time && !rules.strict {
         return open(rule);
     }
-    let both = facts.phone_window.as_ref().map(|phone| rules.window.intersect(phone));
-    let window = both.as_ref().unwrap_or(&rules.window);
-    if window.is_open(zone, facts.now) {
+    let phone = facts.phone_window.iter();
+    let phone = phone.flat_map(|(window, zones)| zones.iter().map(move |z| (window, z.as_ref())));
+    let places: Vec<(&CallingWindow, &Zone)> =
+        std::iter::once((&rules.window, zone)).chain(phone).collect();
+    let until = open_everywhere(&places, facts.now);
+    if until == Some(facts.now) {
         return open(rule);
     }
-    let until = window.next_open(zone, facts.now);
-    let detail = format!("it is {} there", zone.local(facts.now).format("%a %H:%M"));
+    let there = zone.local(facts.now).format("%a %H:%M");
+    let detail = match rules.window.is_open(zone, facts.now) {
+        true => format!("it is {there} there, but the phone's country may be closed"),
+        false => format!("it is {there} there"),
+    };
     wait(rule, Reason::OutsideWindow, until, detail)
+}
+
+/// The first instant at or after `at` at which every place is open; `None` when none is near.
+fn open_everywhere(places: &[(&CallingWindow, &Zone)], at: Instant) -> Option<Instant> {
+    let mut candidate = at;
+    while candidate <= at + Duration::days(15) {
+        let next: Option<Vec<Instant>> =
+            places.iter().map(|(window, zone)| window.next_open(zone, candidate)).collect();
+        let latest = next?.into_iter().max()?;
+        if latest == candidate {
+            return Some(candidate);
+        }
+        candidate = latest;
+    }
+    None
 }
 
 fn daily_gap(facts: &Facts<'_>, rules: &Rules) -> Answer {

@@ -16,6 +16,8 @@ pub struct Controls {
     pub covers_the_doubt: bool,
     /// The account that answered is the one that our calls belong to.
     pub same_org: bool,
+    /// No call in the answer could be the doubt's without its tags.
+    pub no_stranger: bool,
     /// A call that we know was placed is in the answer, or was read by its id.
     pub known_call_visible: bool,
     /// A call of ours that was dialed after the doubt was known is in the answer.
@@ -33,6 +35,9 @@ impl Controls {
         }
         if !self.same_org {
             return Some("the key belongs to another account than our calls");
+        }
+        if !self.no_stranger {
+            return Some("a call to this number carries no tag, and may be it");
         }
         if !self.known_call_visible {
             return Some("no known call of ours is visible in the list");
@@ -92,6 +97,7 @@ mod tests {
             complete: true,
             covers_the_doubt: true,
             same_org: true,
+            no_stranger: true,
             known_call_visible: true,
             later_call_visible: true,
         };
@@ -100,6 +106,7 @@ mod tests {
             Controls { complete: false, ..all.clone() },
             Controls { covers_the_doubt: false, ..all.clone() },
             Controls { same_org: false, ..all.clone() },
+            Controls { no_stranger: false, ..all.clone() },
             Controls { known_call_visible: false, ..all.clone() },
             Controls { later_call_visible: false, ..all.clone() },
         ] {

@@ -10,6 +10,11 @@ pub fn country_of(zone_name: &str) -> Option<&'static str> {
     Some(ZONES[at].1)
 }
 
+/// Every zone of a country (ISO 3166), older names included.
+pub fn zones_of(country: &str) -> impl Iterator<Item = &'static str> {
+    ZONES.iter().filter(move |(_, code)| *code == country).map(|(name, _)| *name)
+}
+
 /// Sorted by name.
 #[rustfmt::skip]
 static ZONES: [(&str, &str); 518] = [

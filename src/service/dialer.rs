@@ -4,6 +4,7 @@
 mod outcomes;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crate::clock::{self, Reading};
 use crate::domain::call::Reason;
 use crate::domain::{Instant, parse_instant};
-use crate::provider::Accepted;
+use crate::provider::{Accepted, PlaceError};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
 use crate::steps::dial::{self, Intent, Pass};
@@ -46,6 +47,8 @@ pub struct Passed {
 pub struct Dialer<'s> {
     service: &'s Service,
     pace: Pace,
+    /// The one item to dial: a call that a person asked for. `None`: every due one.
+    only: Option<i64>,
     /// A POST was accepted since the start, or since the breaker opened: several may be in
     /// flight.
     proven: bool,
@@ -72,6 +75,10 @@ pub struct Patience {
 
 type Answered = (Intent, Reply);
 
+/// What the caller does while replies are awaited: it says how long the dialer may wait before it
+/// looks at the due items again; `None` = until a reply comes.
+pub type Meanwhile<'m, 's> = &'m mut dyn FnMut(&mut Dialer<'s>) -> anyhow::Result<Option<Duration>>;
+
 impl<'s> Dialer<'s> {
     pub fn new(
         service: &'s Service,
@@ -89,6 +96,7 @@ impl<'s> Dialer<'s> {
         Ok(Dialer {
             service,
             pace: Pace::new(dialing.calls_per_minute, ramp, ages, clock::elapsed()),
+            only: None,
             proven: false,
             probing: false,
             recent: VecDeque::new(),
@@ -103,22 +111,29 @@ impl<'s> Dialer<'s> {
         guard::jumped(&self.trusted, reading)
     }
 
+    /// Dials this item alone.
+    pub fn only(mut self, item_id: i64) -> Dialer<'s> {
+        self.only = Some(item_id);
+        self
+    }
+
     /// The clocks were compared, and agree.
     pub fn trust(&mut self, reading: Reading) {
         self.trusted = reading;
     }
 
-    /// Dials what is due, at the allowed pace, while lines are free. An error: the database
-    /// failed, and nothing more is posted.
-    pub fn pass(&mut self) -> anyhow::Result<Passed> {
+    /// Dials what is due, at the allowed pace, while lines are free. One slow reply keeps nobody
+    /// waiting: whatever falls due meanwhile is dialed on the other lines, if `meanwhile` says
+    /// when. An error: the database failed, and nothing more is posted.
+    pub fn pass(&mut self, meanwhile: Meanwhile<'_, 's>) -> anyhow::Result<Passed> {
         let mut done = Passed::default();
         let started = clock::elapsed();
         std::thread::scope(|scope| -> anyhow::Result<()> {
             let (sender, receiver) = channel();
-            let mut in_flight = 0;
-            let worked = self.work(scope, &sender, &receiver, &mut in_flight, started, &mut done);
+            let mut post = Posting { scope, sender, receiver, in_flight: 0, started };
+            let worked = self.work(&mut post, meanwhile, &mut done);
             if worked.is_err() {
-                self.keep_replies(&receiver, in_flight, &mut done);
+                self.keep_replies(&post.receiver, post.in_flight, &mut done);
             }
             worked
         })
@@ -128,35 +143,40 @@ impl<'s> Dialer<'s> {
     /// The loop of a pass: replies first, then as many claims as there are free lines.
     fn work<'scope>(
         &mut self,
-        scope: &'scope Scope<'scope, '_>,
-        sender: &Sender<Answered>,
-        receiver: &Receiver<Answered>,
-        in_flight: &mut usize,
-        started: Duration,
+        post: &mut Posting<'scope, '_>,
+        meanwhile: Meanwhile<'_, 's>,
         done: &mut Passed,
     ) -> anyhow::Result<()>
     where
         's: 'scope,
     {
-        let mut pass = Pass::default();
+        let mut pass = self.only.map_or_else(Pass::default, Pass::over);
         loop {
-            self.take_replies(receiver, in_flight, false, done)?;
-            let lines = self.lines(*in_flight, started, done)?;
-            if lines == 0 {
-                if *in_flight == 0 && !self.waits_for_pace(started, done) {
-                    return Ok(());
-                }
-                self.take_replies(receiver, in_flight, true, done)?;
+            self.take_replies(&post.receiver, &mut post.in_flight, Wait::Not, done)?;
+            let lines = self.lines(post.in_flight, post.started, done)?;
+            let (posted, exhausted) = match lines {
+                0 => (0, false),
+                _ => self.claim(&mut pass, lines, post, done)?,
+            };
+            post.in_flight += posted;
+            if 0 < lines && (0 < posted || !exhausted) {
                 continue;
             }
-            let (posted, exhausted) = self.claim(&mut pass, lines, scope, sender, done)?;
-            *in_flight += posted;
-            if posted == 0 && exhausted {
-                if *in_flight == 0 {
+            if post.in_flight == 0 {
+                if 0 < lines || !self.waits_for_pace(post.started, done) {
                     return Ok(());
                 }
-                self.take_replies(receiver, in_flight, true, done)?;
+                continue;
             }
+            let wait = match meanwhile(self)? {
+                Some(wait) => {
+                    // What was looked at may have changed by then.
+                    pass = self.only.map_or_else(Pass::default, Pass::over);
+                    Wait::AtMost(wait)
+                }
+                None => Wait::ForOne,
+            };
+            self.take_replies(&post.receiver, &mut post.in_flight, wait, done)?;
         }
     }
 
@@ -233,8 +253,7 @@ impl<'s> Dialer<'s> {
         &mut self,
         pass: &mut Pass,
         lines: usize,
-        scope: &'scope Scope<'scope, '_>,
-        sender: &Sender<Answered>,
+        post: &Posting<'scope, '_>,
         done: &mut Passed,
     ) -> anyhow::Result<(usize, bool)>
     where
@@ -267,8 +286,8 @@ impl<'s> Dialer<'s> {
         let count = claimed.intents.len();
         for intent in claimed.intents {
             self.pace.count(clock::elapsed());
-            let (sender, committed) = (sender.clone(), reading.clone());
-            scope.spawn(move || post(service, intent, &committed, &sender));
+            let (sender, committed) = (post.sender.clone(), reading.clone());
+            post.scope.spawn(move || post_one(service, intent, &committed, &sender));
         }
         Ok((count, claimed.exhausted))
     }
@@ -308,11 +327,32 @@ enum Breaking {
     Open(String),
 }
 
+/// The POSTs of one pass.
+struct Posting<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    sender: Sender<Answered>,
+    receiver: Receiver<Answered>,
+    in_flight: usize,
+    started: Duration,
+}
+
+/// How long to wait for a reply.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wait {
+    Not,
+    AtMost(Duration),
+    ForOne,
+}
+
 /// One POST on its own thread. The reply always reaches the dialer: it holds the receiver until
-/// every thread of the pass has ended.
-fn post(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
+/// every thread of the pass has ended, and a panic is a reply that says nothing.
+fn post_one(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
     let read_clock = || service.clock.read().ok();
-    let reply = dial::place(service.provider.as_ref(), &intent, committed, &read_clock);
+    let place = || dial::place(service.provider.as_ref(), &intent, committed, &read_clock);
+    let reply = catch_unwind(AssertUnwindSafe(place)).unwrap_or_else(|_| {
+        let detail = "the thread that placed the call panicked".to_string();
+        Err(PlaceError::InDoubt { detail, stop_dialing: true })
+    });
     if let (Ok(Accepted { date: Some(date), .. }), Some(reading)) = (&reply, read_clock())
         && let Err(error) = guard::heard_date(&service.cx, &reading, *date, clock::machine_now())
     {

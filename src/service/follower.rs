@@ -7,6 +7,7 @@ use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::service::Service;
+use crate::service::pace::Pace;
 use crate::steps::follow::{self, Followed};
 use crate::steps::{events, settle};
 use crate::store::attempts::{self, Attempt};
@@ -21,9 +22,20 @@ pub enum Which {
     All,
 }
 
-/// Applies stored webhook events, then asks about placed calls, at most the configured requests
-/// of a minute. Returns how many calls were found ended.
-pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<usize> {
+/// The pace of asking of one process: it never asks more often than so many times a minute.
+pub fn pace_of_asking(service: &Service) -> Pace {
+    let requests = service.cx.config.follow.requests_per_minute;
+    Pace::new(requests, Duration::ZERO, [], clock::elapsed())
+}
+
+/// Applies stored webhook events, then asks about placed calls, those that wait longest first and
+/// no more than the pace allows. Returns how many calls were found ended.
+pub fn follow(
+    service: &Service,
+    asking: &mut Pace,
+    which: Which,
+    now: Instant,
+) -> anyhow::Result<usize> {
     let cx = &service.cx;
     let mut ended = events::apply(cx, service.provider.as_ref(), now)?;
     let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
@@ -32,11 +44,11 @@ pub fn follow(service: &Service, which: Which, now: Instant) -> anyhow::Result<u
         .filter(|attempt| which == Which::All || attempt.next_poll_at.is_none_or(|at| at <= now))
         .collect();
     due.sort_by_key(|attempt| attempt.next_poll_at);
-    let requests = cx.config.follow.requests_per_minute;
-    for attempt in due.iter().take(requests) {
-        if service.stopping() {
+    for attempt in &due {
+        if service.stopping() || asking.free(clock::elapsed()) == 0 {
             break;
         }
+        asking.count(clock::elapsed());
         match follow::poll(cx, service.provider.as_ref(), attempt, now)? {
             Followed::Ended(_) => ended += 1,
             Followed::GoesOn => {}

@@ -1,6 +1,7 @@
 //! run: the service. The main thread scans on the cron and dials each item at its own instant;
 //! a second thread follows and reconciles. Both end cleanly on SIGTERM and SIGINT.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use crate::clock::{self, Reading};
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::cron::Cron;
+use crate::domain::zone::Zone;
 use crate::service::dialer::{Dialer, Patience};
 use crate::service::follower::{self, Which, rest};
+use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
@@ -79,38 +82,79 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
 }
 
 fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
-    let cx = &service.cx;
-    let cron = Cron::parse(&cx.config.schedule.scan)
-        .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
-    let zone = cx
-        .zones
-        .get_schedule_zone(&cx.config.schedule.timezone)
-        .context("schedule.timezone is not known")?;
     let patience = Patience { pace: false, record: Duration::MAX };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
-    let mut next_scan = Some(service.clock.now()?);
-    let mut next_watch = clock::elapsed();
+    let mut duties = Duties::new(service, alive)?;
     while !service.stopping() {
-        alive();
+        if duties.see_to(&mut dialer)? {
+            dialer.pass(&mut |dialer| {
+                duties.see_to(dialer)?;
+                Ok(Some(duties.until_due()?))
+            })?;
+        }
+        rest(service, duties.until_due()?);
+    }
+    Ok(())
+}
+
+/// What the service does beside dialing, also while replies are awaited.
+struct Duties<'s> {
+    service: &'s Service,
+    alive: &'s dyn Fn(),
+    cron: Cron,
+    zone: Arc<Zone>,
+    next_scan: Option<Instant>,
+    /// Process time at which the clocks are compared next.
+    next_watch: Duration,
+}
+
+impl<'s> Duties<'s> {
+    fn new(service: &'s Service, alive: &'s dyn Fn()) -> anyhow::Result<Duties<'s>> {
+        let schedule = &service.cx.config.schedule;
+        let cron = Cron::parse(&schedule.scan)
+            .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
+        let zone = service
+            .cx
+            .zones
+            .get_schedule_zone(&schedule.timezone)
+            .context("schedule.timezone is not known")?;
+        let next_scan = Some(service.clock.now()?);
+        Ok(Duties { service, alive, cron, zone, next_scan, next_watch: clock::elapsed() })
+    }
+
+    /// Compares the clocks and scans when it is time. Says whether the clock may be dialed by.
+    fn see_to(&mut self, dialer: &mut Dialer<'_>) -> anyhow::Result<bool> {
+        (self.alive)();
+        let service = self.service;
         let reading = service.clock.read()?;
         // Before a scan or a claim, so that a jump ends no occasion and rings nobody.
-        if next_watch <= clock::elapsed() || dialer.has_jumped(&reading) {
-            next_watch = clock::elapsed() + WATCH_EVERY;
+        if self.next_watch <= clock::elapsed() || dialer.has_jumped(&reading) {
+            self.next_watch = clock::elapsed() + WATCH_EVERY;
             if watch(service, &reading)? {
                 dialer.trust(reading.clone());
             }
         }
-        let clock_held = clock_hold(service)?;
-        if !clock_held && next_scan.is_some_and(|at| at <= reading.now) {
-            scan::scan(cx, reading.now)?;
-            next_scan = cron.next_after(&zone, reading.now);
+        if clock_hold(service)? {
+            return Ok(false);
         }
-        if !clock_held {
-            dialer.pass()?;
+        if self.next_scan.is_some_and(|at| at <= reading.now) {
+            scan::scan(&service.cx, reading.now)?;
+            self.next_scan = self.cron.next_after(&self.zone, reading.now);
         }
-        sleep_until_due(service, next_scan)?;
+        Ok(true)
     }
-    Ok(())
+
+    /// How long until the next item or scan is due, but never long: other processes may queue a
+    /// call.
+    fn until_due(&self) -> anyhow::Result<Duration> {
+        let service = self.service;
+        let now = service.clock.now()?;
+        let next_due = service.cx.store.read(|conn| crate::store::queue::next_due(conn, now))?;
+        let next = next_due.into_iter().chain(self.next_scan).min();
+        let wait = next.map_or(LOOK_AGAIN, |at| (at - now).to_std().unwrap_or(Duration::ZERO));
+        // A millisecond more, so that the instant has come when the wait is over.
+        Ok((wait + Duration::from_millis(1)).min(LOOK_AGAIN))
+    }
 }
 
 fn clock_hold(service: &Service) -> anyhow::Result<bool> {
@@ -133,43 +177,39 @@ fn watch(service: &Service, reading: &Reading) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Sleeps until the next item or scan is due, but never long: other processes may queue a call.
-fn sleep_until_due(service: &Service, next_scan: Option<Instant>) -> anyhow::Result<()> {
-    let now = service.clock.now()?;
-    let next_due = service.cx.store.read(|conn| crate::store::queue::next_due(conn, now))?;
-    let next = next_due.into_iter().chain(next_scan).min();
-    let wait = next.map_or(LOOK_AGAIN, |at| (at - now).to_std().unwrap_or(Duration::ZERO));
-    // A millisecond more, so that the instant has come when the sleep is over.
-    rest(service, (wait + Duration::from_millis(1)).min(LOOK_AGAIN));
-    Ok(())
-}
-
 /// The follower's loop. Trouble with the provider is told and tried again; trouble with the
 /// database stops the service.
 fn follow_on(service: &Service, dialing_since: Instant) {
-    let mut next_doubts = clock::elapsed();
+    let mut last_asked = None;
+    let mut asking = follower::pace_of_asking(service);
     while !service.stopping() {
-        if let Err(error) = follow_once(service, dialing_since, &mut next_doubts) {
+        if let Err(error) = follow_once(service, &mut asking, dialing_since, &mut last_asked) {
             log::error!("following failed: {error:#}");
         }
         rest(service, Duration::from_secs(1));
     }
 }
 
+/// `last_asked`: when the records were read last.
 fn follow_once(
     service: &Service,
+    asking: &mut Pace,
     dialing_since: Instant,
-    next_doubts: &mut Duration,
+    last_asked: &mut Option<Duration>,
 ) -> anyhow::Result<()> {
+    let cx = &service.cx;
     let reading = service.clock.read()?;
     // By a wrong clock a retry would be too late, and an occasion lost.
-    if !clock_hold(service)? {
-        follower::follow(service, Which::Due, reading.now)?;
-        follower::repair_unproven(service, reading.now)?;
+    if guard::is_trusted(cx, &reading)? {
+        follower::follow(service, asking, Which::Due, reading.now)?;
+        let holds = cx.store.read(meta::holds)?;
+        if !holds.iter().any(|hold| hold.kind == "flag") {
+            follower::repair_unproven(service, reading.now)?;
+        }
     }
-    if *next_doubts <= clock::elapsed() {
-        let every = reconcile_every(service, reading.now)?;
-        *next_doubts = clock::elapsed() + every.unwrap_or(OLD_DOUBTS_EVERY);
+    let every = reconcile_every(service, reading.now)?.unwrap_or(OLD_DOUBTS_EVERY);
+    if last_asked.is_none_or(|at| at + every <= clock::elapsed()) {
+        *last_asked = Some(clock::elapsed());
         ask(service, &reading, dialing_since)?;
     }
     Ok(())
@@ -204,12 +244,7 @@ fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::
         }
     });
     match done.map_err(anyhow::Error::downcast::<Closed>) {
-        Ok(done) => {
-            if let Some(why) = done.foreign {
-                log::error!("dialing holds: {why}");
-            }
-            Ok(())
-        }
+        Ok(_) => Ok(()),
         Err(Ok(closed)) => {
             log::warn!("doubts stay open: {closed}");
             if closed.needs_a_person() {

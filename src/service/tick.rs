@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::service::dialer::{BREAKER, Dialer, PASS_AT_MOST, Passed, Patience};
 use crate::service::follower::{self, Which};
+use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::{guard, scan};
 use crate::store::meta::{self, Mark};
@@ -57,8 +58,9 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
     }
     let now = reading.now;
     follower::repair_unproven(service, now)?;
+    let mut asking = follower::pace_of_asking(service);
     if opened.shut.is_none() {
-        follower::follow(service, Which::All, now)?;
+        follower::follow(service, &mut asking, Which::All, now)?;
     }
     let scanned = scan::scan(cx, now)?;
     done.queued = scanned.queued;
@@ -68,7 +70,7 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
         refuse(done, why);
         return Ok(());
     }
-    dial(service, done)?;
+    dial(service, &mut asking, done)?;
     let ended = service.clock.now()?;
     cx.store.write(|tx| {
         meta::set_mark(tx, Mark::LastTick, ended)?;
@@ -77,16 +79,18 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
 }
 
 /// Dials, and follows what was placed: a call that is over already frees its line for the next.
-fn dial(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
+fn dial(service: &Service, asking: &mut Pace, done: &mut Ticked) -> anyhow::Result<()> {
     let started = clock::elapsed();
     let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
     loop {
-        let passed = dialer.pass()?;
+        let passed = dialer.pass(&mut |_| Ok(None))?;
         add(done, &passed);
         let now = service.clock.now()?;
-        let ended =
-            if 0 < passed.succeeded { follower::follow(service, Which::All, now)? } else { 0 };
+        let ended = match passed.succeeded {
+            0 => 0,
+            _ => follower::follow(service, asking, Which::All, now)?,
+        };
         let over = PASS_AT_MOST <= clock::elapsed().saturating_sub(started);
         let again = passed.no_line && 0 < ended && !over && passed.shut.is_none();
         if !again {
@@ -98,11 +102,11 @@ fn dial(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
     }
 }
 
-/// A pass that ended early refused to dial, unless it was told to stop, or had dialed before the
-/// breaker opened.
+/// A pass that ended early refused to dial, unless it was told to stop, or had placed a call before
+/// the breaker opened.
 fn tell_shut(service: &Service, done: &mut Ticked, why: String) {
-    let has_dialed = 0 < done.succeeded + done.failed + done.in_doubt;
-    let did_what_it_may = service.stopping() || (has_dialed && why.starts_with(BREAKER));
+    let opened_midway = 0 < done.succeeded && why.starts_with(BREAKER);
+    let did_what_it_may = service.stopping() || opened_midway;
     refuse(done, why);
     done.shut = !did_what_it_may;
 }

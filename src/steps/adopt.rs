@@ -5,10 +5,11 @@ use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
-use crate::steps::{Context, follow, settle};
+use crate::steps::{Context, follow, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
+use crate::store::customers::Found;
 use crate::store::queue::Moved;
-use crate::store::{Tx, customers, doubts, facts, meta};
+use crate::store::{Tx, customers, doubts, facts, meta, second};
 
 const WHO: &str = "reconcile";
 
@@ -25,21 +26,13 @@ pub enum Taken {
     Nothing,
 }
 
-/// What tells a call of another dialer from one that this file forgot.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sweep {
-    /// This process dials since then; it knows all its calls.
-    pub dialing_since: Option<Instant>,
-    /// The highest number that this file had given: below it, it knows all its calls.
-    pub highest_seq: Option<i64>,
-}
-
-/// Takes in one call of the provider's records.
+/// Takes in one call of the provider's records. `dialing_since`: this process dials since then and
+/// knows all calls of its own; `None` where it does not dial.
 pub fn take_in(
     cx: &Context,
     tx: &Tx<'_>,
     call: &ProviderCall,
-    sweep: &Sweep,
+    dialing_since: Option<Instant>,
     now: Instant,
 ) -> anyhow::Result<Taken> {
     if let Some(known) = attempts::by_call_id(tx, &call.id)? {
@@ -50,15 +43,35 @@ pub fn take_in(
     match attempts::by_id(tx, id)? {
         Some(attempt) => attach(cx, tx, &attempt, call, now),
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
+            // Noted before, and still not ours to take in: no news of another dialer.
+            let is_news = !second::is_noted(tx, &call.id)?;
+            let foreign = foreign(tx, call, id, dialing_since)?.filter(|_| is_news);
             let taken = adopt_unknown(cx, tx, call, call_type, id, now)?;
-            if taken != Taken::Adopted {
-                // Noted before, and still not ours to take in: no news of another dialer.
-                return Ok(taken);
-            }
-            Ok(foreign(sweep, call, id).map_or(taken, Taken::Foreign))
+            let Some(why) = foreign else { return Ok(taken) };
+            log::error!("dialing holds: {why}");
+            meta::hold(tx, "foreign", &why, now)?;
+            Ok(Taken::Foreign(why))
         }
+        // The metadata are gone, and with them whose call it is: it counts as ours when it went
+        // to a number that we call.
+        None if call.installation_id.is_none() => match customer_of_number(tx, call)? {
+            Some(_) => adopt_unknown(cx, tx, call, call_type, id, now),
+            None => Ok(Taken::Nothing),
+        },
         None => Ok(Taken::Nothing),
     }
+}
+
+fn customer_of_number(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<Option<i64>> {
+    let Some(number) = call.customer_number.as_ref().filter(|number| number.starts_with('+'))
+    else {
+        return Ok(None);
+    };
+    Ok(match customers::find(tx, number)? {
+        Found::Nobody => None,
+        Found::One(customer) => Some(customer.id),
+        Found::Several(customers) => customers.first().map(|customer| customer.id),
+    })
 }
 
 /// The reply of a POST whose attempt somebody else has moved meanwhile.
@@ -85,18 +98,36 @@ fn parse_tag(tag: &str) -> Option<(CallType, &str)> {
     (id.len() == 36 && uuid::Uuid::parse_str(id).is_ok()).then_some((*call_type, id))
 }
 
-fn foreign(sweep: &Sweep, call: &ProviderCall, id: &str) -> Option<String> {
-    let is_later =
-        sweep.dialing_since.is_some_and(|since| since < begun(call, id).unwrap_or(since));
-    let has_our_number =
-        sweep.highest_seq.zip(call.seq).is_some_and(|(highest, seq)| seq <= highest);
-    (is_later || has_our_number).then(|| {
+/// The number that a call says it has; `None` for one that we never give.
+pub fn number_of(call: &ProviderCall) -> Option<i64> {
+    call.seq.filter(|seq| (1..1 << 53).contains(seq))
+}
+
+/// Whether a text has the form of our tags.
+pub fn is_tag(text: &str) -> bool {
+    parse_tag(text).is_some()
+}
+
+/// Why an unknown call of ours is another dialer's, and not one that this file forgot: it is from
+/// a time when only we should dial, or it has a number that we gave to another attempt.
+fn foreign(
+    tx: &Tx<'_>,
+    call: &ProviderCall,
+    id: &str,
+    dialing_since: Option<Instant>,
+) -> anyhow::Result<Option<String>> {
+    let is_later = dialing_since.is_some_and(|since| begun(call, id).is_some_and(|at| since < at));
+    let has_our_number = match number_of(call) {
+        Some(seq) => doubts::seq_is_taken(tx, seq)?,
+        None => false,
+    };
+    Ok((is_later || has_our_number).then(|| {
         format!(
             "the call {} was placed by another dialer with a copy of this database; stop one of \
              them, then run `ringonce resume --reason WHY`",
             call.id
         )
-    })
+    }))
 }
 
 /// When a call was asked for: as the provider says, else by the time in our own id.
@@ -215,7 +246,7 @@ fn adopt_unknown(
             attempt_no = facts::next_attempt_no(tx, customer_id, call_type, &occasion)?;
         }
     }
-    let seq = match call.seq {
+    let seq = match number_of(call) {
         Some(seq) if !doubts::seq_is_taken(tx, seq)? => seq,
         _ => meta::next_seq(tx)?,
     };
@@ -256,6 +287,9 @@ fn adopt_unknown(
     attempts::insert(tx, &attempt, WHO)?;
     learn_org(tx, call)?;
     settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), WHO, now)?;
+    if is_over {
+        opt_out::honour(cx, tx, &attempt, call, now)?;
+    }
     Ok(Taken::Adopted)
 }
 
@@ -270,7 +304,7 @@ fn whose(
 ) -> anyhow::Result<(Option<i64>, String)> {
     let customer_id = match &call.customer_key {
         Some(key) => settle::customer_of_key(tx, key)?,
-        None => None,
+        None => customer_of_number(tx, call)?,
     };
     let told = call.occasion.clone().unwrap_or_default();
     let is_sound = match call_type {
@@ -331,10 +365,15 @@ fn end_if_over(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
-    if call.is_ended() && attempt.state == AttemptState::Placed {
-        follow::end(cx, tx, attempt, call, now)?;
+    match attempt.state {
+        AttemptState::Placed if call.is_ended() => {
+            follow::end(cx, tx, attempt, call, now)?;
+            Ok(())
+        }
+        // The provider's analysis comes after the end, and may hold an opt-out.
+        AttemptState::Ended => opt_out::honour(cx, tx, attempt, call, now),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn learn_org(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry, changes};
 use crate::domain::schedule::Rhythm;
 use crate::steps::entry_text::Reader;
+use crate::steps::reschedule::{movable_item, reschedule};
 use crate::store::{Conn, Tx, customers, flags, journal};
 
 /// The new customer that an entry makes, with the first occasion after now unless one was said.
@@ -63,9 +64,11 @@ pub fn create(
     Ok(id)
 }
 
-/// Writes a planned change and journals it; an unchanged customer is not touched.
+/// Writes a planned change and journals it; an unchanged customer is not touched. The call that
+/// waits moves along with an edit of its time: see `reschedule`.
 pub fn change(
     tx: &Tx<'_>,
+    reader: &mut Reader<'_>,
     known: &Customer,
     after: &Customer,
     who: &str,
@@ -76,10 +79,13 @@ pub fn change(
         return Ok(changes);
     }
     customers::update_fields(tx, after, now)?;
-    if known.next_call_scheduled_at != after.next_call_scheduled_at
-        || has_other_rhythm(known, after)
+    let has_moved = known.next_call_scheduled_at != after.next_call_scheduled_at;
+    if has_other_rhythm(known, after) || (has_moved && known.last_call_date == after.last_call_date)
     {
-        reschedule(tx, after.id, after.next_call_scheduled_at)?;
+        let zone = reader.zone(&after.timezone);
+        reschedule(tx, after.id, after.next_call_scheduled_at, zone.as_deref(), now)?;
+    } else if has_moved {
+        flags::set_next(tx, after.id, after.next_call_scheduled_at)?;
     }
     let (old, new) = journal_texts(&changes);
     let subject = format!("customer:{}", known.id);
@@ -87,13 +93,6 @@ pub fn change(
     let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
     journal::add(tx, now, entry)?;
     Ok(changes)
-}
-
-/// Moves a customer's next daily call after an edit of zone, time or schedule.
-///
-/// The only place where an edit moves a call.
-pub fn reschedule(tx: &Tx<'_>, customer_id: i64, next: Option<Instant>) -> anyhow::Result<()> {
-    flags::set_next(tx, customer_id, next)
 }
 
 /// Stops all calls of a customer until `resume`. `false` when they were paused already.
@@ -159,13 +158,15 @@ fn next_call(
         return Ok(None);
     };
     let mut failed = None;
-    let is_free = |date| match conn.map(|conn| flags::date_is_free(conn, customer.id, date)) {
-        None => true,
-        Some(Ok(free)) => free,
-        Some(Err(error)) => {
+    let own = conn.map(|conn| movable_item(conn, customer.id)).transpose()?.flatten();
+    let own_date = own.and_then(|item| item.date());
+    // The call that waits moves along, so its date is not taken by itself.
+    let is_free = |date| {
+        let Some(conn) = conn.filter(|_| Some(date) != own_date) else { return true };
+        flags::date_is_free(conn, customer.id, date).unwrap_or_else(|error| {
             failed = Some(error);
             true
-        }
+        })
     };
     let slot = rhythm.next_slot(&zone, now, customer.last_call_date, is_free);
     match failed {

@@ -28,18 +28,32 @@ const STEP_BACK: Duration = Duration::seconds(2);
 /// Items looked at before the transaction is given back, so that a long queue never keeps
 /// others from writing.
 const LOOK_AT: usize = 200;
+/// An item this near to its last permitted instant goes before every other.
+const LAST_CHANCE: Duration = Duration::minutes(15);
 
 /// A committed intent: from here on a phone may ring.
 #[derive(Clone, Debug)]
 pub struct Intent {
     pub attempt: Attempt,
     pub order: PlaceOrder,
+    /// When its item fell due; the rest until now it waited for a line or for pace.
+    pub due_at: Instant,
 }
 
 /// One pass over the due items: each is looked at once.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    cursors: BTreeMap<CallType, Cursor>,
+    /// `None`: the items whose last permitted instant is near.
+    cursors: BTreeMap<Option<CallType>, Cursor>,
+    /// `None`: every due item. Else this one alone.
+    only: Option<i64>,
+}
+
+impl Pass {
+    /// A pass over one item: a call that a person asked for.
+    pub fn over(item_id: i64) -> Pass {
+        Pass { only: Some(item_id), ..Pass::default() }
+    }
 }
 
 /// What a claim came to.
@@ -69,19 +83,25 @@ pub fn claim(
         let pauses = meta::pauses(tx)?;
         let mut claimed = Claimed::default();
         let mut looked_at = 0;
-        for call_type in priority(cx) {
-            let cursor = tried.cursors.entry(call_type).or_default();
+        for class in priority(cx) {
+            let cursor = tried.cursors.entry(class).or_default();
             loop {
                 if lines <= claimed.intents.len() || LOOK_AT <= looked_at {
                     return Ok(claimed);
                 }
                 let limit = (lines - claimed.intents.len()).clamp(1, LOOK_AT);
-                let items = queue::due(tx, call_type, now, cursor, limit)?;
+                let items = match class {
+                    None => queue::last_chance(tx, now, now + LAST_CHANCE, cursor, limit)?,
+                    Some(call_type) => queue::due(tx, call_type, now, cursor, limit)?,
+                };
                 if items.is_empty() {
                     break;
                 }
                 looked_at += items.len();
                 for item in items {
+                    if pass.only.is_some_and(|only| only != item.id) {
+                        continue;
+                    }
                     take(cx, tx, &item, &pauses, now, new_id, &mut claimed)?;
                 }
             }
@@ -93,15 +113,16 @@ pub fn claim(
     Ok(claimed)
 }
 
-/// The types in the configured order; those that are not named come last.
-fn priority(cx: &Context) -> Vec<CallType> {
+/// What is claimed first: items that are nearly too late, so that no stream of other calls can
+/// starve them, then the types in the configured order; those that are not named come last.
+fn priority(cx: &Context) -> Vec<Option<CallType>> {
     let named = &cx.config.dialing.priority;
     let place = |call_type: &CallType| {
         named.iter().position(|name| name == call_type.as_str()).unwrap_or(named.len())
     };
     let mut order = CallType::ALL.to_vec();
     order.sort_by_key(place);
-    order
+    std::iter::once(None).chain(order.into_iter().map(Some)).collect()
 }
 
 /// L3 for one item: what the gate says is done, in this transaction.
@@ -131,17 +152,23 @@ fn take(
         }
         Verdict::Skip(reason) => {
             let reason = if reason == Reason::TooLate { late_reason(item) } else { reason };
-            let change = Change::because(ItemStatus::Skipped, reason);
+            // Skipped means never dialed: a retry that is no longer allowed was called before.
+            let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+            let change = match was_placed {
+                true => Change::to(ItemStatus::Completed),
+                false => Change::because(ItemStatus::Skipped, reason),
+            };
             if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
-                claimed.skipped += 1;
-                next::advance(cx, tx, item.customer_id, now)?;
+                claimed.skipped += usize::from(!was_placed);
+                claimed.completed += usize::from(was_placed);
+                next::advance(cx, tx, item.call_type, item.customer_id, now)?;
             }
         }
         Verdict::AlreadyCalled => {
             let change = Change::because(ItemStatus::Completed, Reason::AlreadyCalled);
             if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
                 claimed.completed += 1;
-                next::advance(cx, tx, item.customer_id, now)?;
+                next::advance(cx, tx, item.call_type, item.customer_id, now)?;
             }
         }
     }
@@ -201,7 +228,7 @@ fn write_intent(
         call_type: item.call_type,
         occasion: item.occasion.clone(),
     };
-    Ok(Some(Intent { attempt, order }))
+    Ok(Some(Intent { attempt, order, due_at: item.due_at() }))
 }
 
 /// What the assistant gets: the customer's own variables, and the name where they hold none.
@@ -251,4 +278,11 @@ pub fn is_fresh(committed: &Reading, now: &Reading) -> bool {
         && -STEP_BACK <= wall
         && wall <= FRESH_FOR
         && monotonic <= FRESH_FOR
+}
+
+/// A UUIDv7 whose time is `now`.
+pub fn new_id(now: Instant) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+    uuid::Uuid::new_v7(stamp).to_string()
 }

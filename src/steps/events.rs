@@ -5,7 +5,6 @@ use chrono::Duration;
 
 use crate::domain::Instant;
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::adopt::Sweep;
 use crate::steps::{Context, adopt, opt_out};
 use crate::store::attempts::Attempt;
 use crate::store::queue::Moved;
@@ -25,7 +24,10 @@ pub struct Told {
 /// Stores an event once; `No` for a copy.
 pub fn store(cx: &Context, told: &Told, now: Instant) -> anyhow::Result<Moved> {
     let extract = events::Extract { call: told.call.clone(), tool_names: told.tool_names.clone() };
-    cx.store.write(|tx| events::insert(tx, &told.kind, &told.status, &extract, now))
+    // Two events of one kind that name different tools are two events: one may be the opt-out.
+    let tools = told.tool_names.join(" ");
+    let status = if told.status.is_empty() { &tools } else { &told.status };
+    cx.store.write(|tx| events::insert(tx, &told.kind, status, &extract, now))
 }
 
 /// How long an event about a call that the provider does not know yet is kept.
@@ -80,7 +82,7 @@ fn apply_one(
     let extract = &event.extract;
     let before = attempts::by_call_id(tx, &extract.call.id)?;
     if let Some(call) = call {
-        adopt::take_in(cx, tx, call, &Sweep::default(), now)?;
+        adopt::take_in(cx, tx, call, None, now)?;
     }
     let Some(after) = attempts::by_call_id(tx, &extract.call.id)? else { return Ok(0) };
     if let Some(tool) = &cx.config.do_not_call.tool_name
@@ -88,6 +90,9 @@ fn apply_one(
     {
         opt_out::add(cx, tx, &after, &format!("the assistant called {tool}"), now)?;
     }
+    // An opt-out may be believed at once, because it only ever stops calls; the analysis that holds
+    // it often comes after the end.
+    opt_out::honour(cx, tx, &after, &extract.call, now)?;
     let was_live = before.is_none_or(|before| before.state.is_live());
     Ok(usize::from(was_live && !after.state.is_live()))
 }

@@ -19,6 +19,8 @@ const POLL_AT_FIRST: Duration = Duration::seconds(10);
 const POLL_AT_MOST: Duration = Duration::minutes(5);
 /// No call lasts that long; what is not visible by then never will be.
 const GIVEN_UP_AFTER: Duration = Duration::hours(24);
+/// How long after a call its analysis may still be on its way.
+const ANALYSIS_TAKES: Duration = Duration::seconds(60);
 
 /// What asking about one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +78,16 @@ fn unseen(cx: &Context, attempt: &Attempt, why: &str, now: Instant) -> anyhow::R
     })
 }
 
+/// The provider analyses a call after its end. Where the opt-out is read from that analysis, an
+/// ended call without one is asked about again for a minute.
+fn is_analysis_awaited(cx: &Context, call: &ProviderCall, now: Instant) -> bool {
+    cx.config.do_not_call.structured_data_field.is_some()
+        && call.started_at.is_some()
+        && call.structured_data.is_none()
+        && call.is_ended()
+        && call.ended_at.is_some_and(|ended| now < ended + ANALYSIS_TAKES)
+}
+
 /// Takes in what the provider tells of a call, by whatever way it came. Idempotent: an event
 /// changes a call at most once, and a status that goes backwards changes nothing.
 pub fn take_in(
@@ -110,6 +122,10 @@ pub fn end(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Followed> {
+    if is_analysis_awaited(cx, call, now) {
+        attempts::poll_again(tx, &attempt.id, None, now + POLL_AT_FIRST)?;
+        return Ok(Followed::GoesOn);
+    }
     let how = disposition(call.ended_reason.as_deref());
     let keep_words = cx.config.follow.store_transcripts;
     if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
@@ -129,7 +145,9 @@ pub fn end(
     if let Some(item) = settle::item_of(tx, attempt)?
         && item.status == ItemStatus::Completed
     {
-        retry(cx, tx, attempt, &item, how, now)?;
+        // Counted from the call's own end: how soon we hear of it must not matter.
+        let own_end = call.ended_at.filter(|at| attempt.created_at <= *at && *at <= now);
+        retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)?;
     }
     Ok(Followed::Ended(how))
 }
@@ -141,7 +159,7 @@ fn retry(
     tx: &Tx<'_>,
     attempt: &Attempt,
     item: &Item,
-    how: Disposition,
+    (how, ended_at): (Disposition, Instant),
     now: Instant,
 ) -> anyhow::Result<()> {
     let rule = cx.rules.retry_rule(how, attempt.call_type);
@@ -152,23 +170,26 @@ fn retry(
     }
     let Some(customer) = customers::by_id(tx, item.customer_id)? else { return Ok(()) };
     let Some(zone) = cx.zones.get(&customer.timezone) else { return Ok(()) };
-    let date = item.date();
-    let Some((at, last)) = retry_at(&rule, now, &zone, date) else { return Ok(()) };
-    // An item that was never dialed keeps the last instant of its occasion: nobody was reached,
-    // and nobody is called later than the rule for the first attempt says.
-    let last = match (how, item.call_type) {
-        (Disposition::NeverDialed, CallType::Daily) => item.expires_at.or(last),
-        (_, CallType::Extra) => item.expires_at,
+    // A person who was called is called again on that date or not at all. An item that was never
+    // dialed keeps the last instant of its occasion: a welcome call has none.
+    let date = match (how, item.call_type) {
+        (Disposition::NeverDialed, CallType::Welcome | CallType::Extra) => None,
+        _ => item.date().or_else(|| Some(zone.date(attempt.created_at))),
+    };
+    let Some((at, last)) = retry_at(&rule, ended_at, &zone, date) else { return Ok(()) };
+    let last = match how {
+        Disposition::NeverDialed => item.expires_at.or(last),
+        _ if item.call_type == CallType::Extra => last.min(item.expires_at.or(last)),
         _ => last,
     };
-    if last.is_some_and(|last| last < at) || has_other_open(tx, item)? {
+    if last.is_some_and(|last| last < at.max(now)) || has_other_open(tx, item)? {
         return Ok(());
     }
     let change =
         Change { not_before: Some(at), expires_at: last, ..Change::to(ItemStatus::Retrying) };
     let from = [ItemStatus::Completed];
     if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
-        next::advance(cx, tx, item.customer_id, now)?;
+        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }

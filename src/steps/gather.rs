@@ -1,5 +1,7 @@
 //! Gathers what the gate asks about one item, in the transaction that will act on the answer.
 
+use std::sync::Arc;
+
 use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
@@ -79,7 +81,10 @@ pub fn facts<'a>(
     }
     if let Some(zone) = zone {
         let country = zone_country::country_of(&zone.name);
-        known.holiday = facts::holiday(conn, country, zone.date(now))?;
+        // The call of a holiday is not made at the midnight after it either.
+        let today = zone.date(now);
+        known.holiday = facts::holiday(conn, country, item.date().unwrap_or(today))?
+            .or(facts::holiday(conn, country, today)?);
         known.phone_window = phone_window(cx, customer, country);
     }
     Ok(known)
@@ -105,12 +110,13 @@ fn pause(
     })
 }
 
-/// With `strict`, the preset of the phone's country binds too where it is not the zone's.
+/// With `strict`, the window of the phone's country binds too where it is not the zone's: its
+/// preset, or ours where none is known, in each of its zones.
 fn phone_window(
     cx: &Context,
     customer: &Customer,
     zone_country: Option<&str>,
-) -> Option<CallingWindow> {
+) -> Option<(CallingWindow, Vec<Arc<Zone>>)> {
     if !cx.rules.strict {
         return None;
     }
@@ -118,5 +124,8 @@ fn phone_window(
     if Some(phone_country.as_str()) == zone_country {
         return None;
     }
-    CallingWindow::for_country(&phone_country)
+    let window =
+        CallingWindow::for_country(&phone_country).unwrap_or_else(|| cx.rules.window.clone());
+    let zones = zone_country::zones_of(&phone_country).filter_map(|name| cx.zones.get(name));
+    Some((window, zones.collect()))
 }

@@ -11,7 +11,7 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::steps::Context;
 use crate::store::files::{self, Identity};
 use crate::store::meta::{self, Mark};
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Store, Tx};
 
 /// A clock may be set back so far by its daemon without being wrong.
 const BEHIND_MARK: Duration = Duration::seconds(2);
@@ -26,12 +26,17 @@ const DATE_DISAGREED: &str = "date_disagreed";
 ///
 /// Looks at the path only: opening the file a second time would drop SQLite's own locks.
 pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
-    let path = cx.store.path();
+    not_armed_at(&cx.store)
+}
+
+/// The same of a store alone, also of one that is only looked at.
+pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
+    let path = store.path();
     if path == Path::new(":memory:") {
         return Ok(None);
     }
     let here = Identity::of(path)?;
-    let armed = cx.store.read(meta::armed_identity)?;
+    let armed = store.read(meta::armed_identity)?;
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
         format!(
             "not armed here: {what}. If no other copy of it dials, run \
@@ -140,6 +145,16 @@ pub fn watch_clock(
     })
 }
 
+/// Why the provider's date speaks against this clock; `None` when it does not.
+pub fn date_disagrees(
+    reading: &Reading,
+    date: Option<Instant>,
+    machine_now: Instant,
+) -> Option<String> {
+    let date = date.filter(|date| !is_bystander(*date, reading, machine_now))?;
+    (DISAGREE < (date - reading.now).abs()).then(|| apart(reading.now, date))
+}
+
 /// Holds dialing when a date that came with a reply disagrees; writes nothing otherwise.
 pub fn heard_date(
     cx: &Context,
@@ -147,15 +162,17 @@ pub fn heard_date(
     date: Instant,
     machine_now: Instant,
 ) -> anyhow::Result<()> {
-    if (date - reading.now).abs() <= DISAGREE || is_bystander(date, reading, machine_now) {
-        return Ok(());
-    }
-    let why = apart(reading.now, date);
+    let Some(why) = date_disagrees(reading, Some(date), machine_now) else { return Ok(()) };
     log::error!("dialing holds: {why}");
     cx.store.write(|tx| {
         meta::set(tx, DATE_DISAGREED, &why)?;
         meta::hold(tx, "clock", &why, reading.now)
     })
+}
+
+/// Whether nothing speaks against this clock now; writes nothing.
+pub fn is_trusted(cx: &Context, reading: &Reading) -> anyhow::Result<bool> {
+    Ok(cx.store.read(|conn| compare(conn, reading, Heard::Nothing))? == Clocks::Agree)
 }
 
 /// Whether the wall clock moved otherwise than the one that never jumps, between two readings of

@@ -250,10 +250,12 @@ fn apply_rows(
                 create(tx, &customer, None, now)?;
                 new += 1;
             }
-            Plan::Known(pair) => match change(tx, &pair.0, &pair.1, "import", now)?.is_empty() {
-                true => unchanged += 1,
-                false => changed += 1,
-            },
+            Plan::Known(pair) => {
+                match change(tx, &mut pass.reader, &pair.0, &pair.1, "import", now)?.is_empty() {
+                    true => unchanged += 1,
+                    false => changed += 1,
+                }
+            }
         }
         if told + PROGRESS_BYTES < pass.bytes_read() {
             told = pass.bytes_read();

@@ -1,26 +1,45 @@
 //! Floor 3: acts. One verb a file; each takes the store, the provider where it needs one, and
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
+pub mod absence;
 pub mod adopt;
+pub mod audit;
+pub mod audit_calendar;
+pub mod audit_calls;
+pub mod call;
+pub mod cancel;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
+pub mod dnc;
+pub mod doors;
 pub mod entry_text;
+pub mod erase;
 pub mod events;
+pub mod explain;
+pub mod explain_json;
 pub mod follow;
 pub mod gather;
 pub mod guard;
+pub mod holidays;
 pub mod import;
 pub mod import_file;
 pub mod import_header;
 pub mod import_report;
 pub mod next;
 pub mod numbers;
+pub mod operate;
 pub mod opt_out;
+pub mod plan;
+pub mod queue_import;
+pub mod queue_rows;
 pub mod reconcile;
 pub mod record;
+pub mod reschedule;
 pub mod scan;
 pub mod settle;
+pub mod simulate;
+pub mod status;
 
 use std::sync::Arc;
 

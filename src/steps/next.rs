@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
+use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::schedule::Rhythm;
 use crate::domain::zone::Zone;
@@ -44,15 +45,23 @@ pub fn next_occasion(
     }
 }
 
-/// Moves `next_call_scheduled_at` to the next free occasion. A customer that is gone is left gone.
+/// Moves `next_call_scheduled_at` to the next occasion, when an item of this type reached its end.
+/// A customer that is gone is left gone.
 ///
-/// Looks from the instant that stands there when that has gone by: whatever fell due since then
-/// (the program was down, an earlier date came to its end only now) is still owed, and the scan
-/// queues it or tells that it was missed.
-pub fn advance(cx: &Context, tx: &Tx<'_>, customer_id: i64, now: Instant) -> anyhow::Result<()> {
+/// A welcome call sets the first occasion after `now`. Any other never steps over an occasion that
+/// has come and has no row yet: the scan calls it, or tells that it was missed.
+pub fn advance(
+    cx: &Context,
+    tx: &Tx<'_>,
+    ended: CallType,
+    customer_id: i64,
+    now: Instant,
+) -> anyhow::Result<()> {
     let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
-    let just_before = |next: Instant| next - Duration::milliseconds(1);
-    let after = customer.next_call_scheduled_at.map_or(now, |next| now.min(just_before(next)));
+    let after = match (ended, customer.next_call_scheduled_at) {
+        (CallType::Daily | CallType::Extra, Some(due)) => now.min(due - Duration::milliseconds(1)),
+        _ => now,
+    };
     let next = next_occasion(cx, tx, &customer, after)?.map(|(_, at)| at);
     if next != customer.next_call_scheduled_at {
         flags::set_next(tx, customer_id, next)?;

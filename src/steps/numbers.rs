@@ -9,12 +9,12 @@ use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::steps::Context;
 use crate::store::attempts::Attempt;
-use crate::store::{Tx, pool};
+use crate::store::{Conn, Tx, pool};
 
 /// The number that calls a customer; `None` when every number has used its daily calls or rests.
 pub fn choose(
     cx: &Context,
-    tx: &Tx<'_>,
+    conn: &Conn,
     customer: &Customer,
     now: Instant,
 ) -> anyhow::Result<Option<String>> {
@@ -27,13 +27,13 @@ pub fn choose(
     let day_start = now.date_naive().and_time(NaiveTime::MIN).and_utc();
     let first = match vapi.phone_number_choice {
         NumberChoice::Sticky => usize::try_from(customer.id).unwrap_or(0) % numbers.len(),
-        NumberChoice::InTurn => pool::intents_of_day(tx, day_start)? % numbers.len(),
+        NumberChoice::InTurn => pool::intents_of_day(conn, day_start)? % numbers.len(),
     };
     for step in 0..numbers.len() {
         let number = numbers[(first + step) % numbers.len()];
-        let used = pool::calls_of_number(tx, number, day_start)?;
+        let used = pool::calls_of_number(conn, number, day_start)?;
         let full = vapi.daily_calls_per_number.is_some_and(|cap| i64::from(cap) <= used);
-        if !full && !pool::is_resting(tx, number, now)? {
+        if !full && !pool::is_resting(conn, number, now)? {
             return Ok(Some(number.clone()));
         }
     }

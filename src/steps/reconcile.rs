@@ -6,14 +6,12 @@
 use chrono::Duration;
 
 use crate::clock::Reading;
-use crate::config::DoubtPolicy;
 use crate::domain::call::AttemptState;
-use crate::domain::recovery::{Absence, Controls, absence_is_proven};
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
-use crate::steps::adopt::{self, Sweep, Taken};
-use crate::steps::{Context, settle};
-use crate::store::attempts::{self, Attempt};
+use crate::steps::adopt::{self, Taken};
+use crate::steps::{Context, absence, settle};
+use crate::store::attempts;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
 use crate::store::{self, Conn, Tx, doubts};
@@ -22,7 +20,11 @@ const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
 pub const MARGIN: Duration = Duration::minutes(15);
 /// Since when the present account is the one of this file; set when a person changed it.
-const ORG_SINCE: &str = "org_since";
+pub const ORG_SINCE: &str = "org_since";
+/// When the records were last read back to the oldest doubt, however old.
+const READ_BACK_AT: &str = "read_back_at";
+/// A doubt that waits for a person widens the listing once in that time; a younger one always.
+const READ_BACK_EVERY: Duration = Duration::hours(24);
 
 /// What a reconciling came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,9 +82,9 @@ pub struct Answer {
     pub listing: Listing,
     asking: Asking,
     /// Calls created from here on are in the listing.
-    from: Instant,
+    pub from: Instant,
     /// Where the provider's records begin.
-    oldest: Instant,
+    pub oldest: Instant,
     /// The records are known up to here; `None`: this file was never reconciled.
     last_good: Option<Instant>,
     created: Instant,
@@ -112,7 +114,7 @@ pub fn ask(
     let (last_good, created, first_open, highest_seq) = cx.store.read(|conn| {
         let last_good = meta::mark(conn, Mark::LastReconciled)?;
         let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
-        Ok((last_good, created, first_unexplained(conn)?, meta::highest_seq(conn)?))
+        Ok((last_good, created, first_unexplained(conn, now)?, meta::highest_seq(conn)?))
     })?;
     let oldest = now - Duration::days(cx.config.reconcile.retention_days);
     let known_until = match last_good {
@@ -136,18 +138,27 @@ pub fn ask(
     Ok(Answer { listing, asking, from, oldest, last_good, created, highest_seq, left_dialing })
 }
 
-/// The oldest attempt whose call is not known: in doubt, or placed by a reply without an id.
-fn first_unexplained(conn: &Conn) -> anyhow::Result<Option<Instant>> {
+/// The oldest attempt whose call is not known: in doubt, or placed by a reply without an id. Old
+/// ones are asked about once a day, because that reads many pages.
+fn first_unexplained(conn: &Conn, now: Instant) -> anyhow::Result<Option<Instant>> {
+    let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
+    let is_due = read_back.is_none_or(|at| now < at || READ_BACK_EVERY <= now - at);
     let in_doubt = attempts::in_state(conn, AttemptState::InDoubt)?;
     let placed = attempts::in_state(conn, AttemptState::Placed)?;
     let nameless = placed.iter().filter(|attempt| attempt.vapi_call_id.is_none());
-    Ok(in_doubt.iter().chain(nameless).map(|attempt| attempt.created_at).min())
+    let begun = in_doubt.iter().chain(nameless).map(|attempt| attempt.created_at);
+    Ok(begun.filter(|at| is_due || now - *at < READ_BACK_EVERY).min())
+}
+
+/// The next reading goes back to the oldest doubt: a person asked.
+pub fn read_back(cx: &Context) -> anyhow::Result<()> {
+    cx.store.write(|tx| meta::remove(tx, READ_BACK_AT).map(drop))
 }
 
 /// Whether a call of ours has a higher number than this file ever gave.
 fn is_beyond(cx: &Context, call: &ProviderCall, highest_seq: i64) -> bool {
     call.installation_id.as_deref() == Some(&cx.installation.id)
-        && call.seq.is_some_and(|seq| highest_seq < seq)
+        && adopt::number_of(call).is_some_and(|seq| highest_seq < seq)
 }
 
 /// Attempts that a dead process left in `dialing` are in doubt. Only called while nobody dials.
@@ -175,19 +186,17 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
     cx.store.write(|tx| {
         let mut done = done.clone();
         let all_taken = take_in_calls(cx, tx, answer, reading.now, &mut done)?;
-        if let Some(why) = &done.foreign {
-            meta::hold(tx, "foreign", why, reading.now)?;
-        }
-        let known = latest_known(tx, &answer.listing)?;
+        let seen = absence::seen(tx, &answer.listing)?;
         for attempt in attempts::in_state(tx, AttemptState::InDoubt)? {
-            let controls = controls(tx, &attempt, answer, org_id.as_deref(), known)?;
-            if judge_absence(cx, tx, &attempt, &controls, reading)? {
+            let controls = absence::controls(cx, tx, &attempt, answer, org_id.as_deref(), &seen)?;
+            if absence::judge(cx, tx, &attempt, &controls, reading)? {
                 done.absent += 1;
             }
         }
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
+        note_read_back(tx, answer, reading.now)?;
         Ok(done)
     })
 }
@@ -243,18 +252,15 @@ fn take_in_calls(
     now: Instant,
     done: &mut Reconciled,
 ) -> anyhow::Result<bool> {
-    let sweep = Sweep {
-        dialing_since: match answer.asking {
-            Asking::Beside { dialing_since } => dialing_since,
-            Asking::Start { .. } => None,
-        },
-        highest_seq: Some(answer.highest_seq),
+    let dialing_since = match answer.asking {
+        Asking::Beside { dialing_since } => dialing_since,
+        Asking::Start { .. } => None,
     };
     let mut calls: Vec<&ProviderCall> = answer.listing.calls.iter().collect();
-    calls.sort_by_key(|call| (call.seq.unwrap_or(i64::MAX), call.created_at));
+    calls.sort_by_key(|call| (adopt::number_of(call).unwrap_or(i64::MAX), call.created_at));
     let mut all_taken = true;
     for call in calls {
-        match store::part(tx, |tx| adopt::take_in(cx, tx, call, &sweep, now)) {
+        match store::part(tx, |tx| adopt::take_in(cx, tx, call, dialing_since, now)) {
             Ok(Taken::Adopted) => done.adopted += 1,
             Ok(Taken::Settled) => done.found += 1,
             Ok(Taken::Foreign(what)) => done.foreign = Some(what),
@@ -286,97 +292,11 @@ fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Counts a listing in which a doubt is absent, and says whether that settled it. A listing that
-/// fails a control makes the earlier ones worthless too.
-fn judge_absence(
-    cx: &Context,
-    tx: &Tx<'_>,
-    attempt: &Attempt,
-    controls: &Controls,
-    reading: &Reading,
-) -> anyhow::Result<bool> {
-    if reading.now < attempt.updated_at {
-        // Younger than the listing: it says nothing about this doubt.
-        return Ok(false);
+fn note_read_back(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
+    let in_doubt = attempts::in_state(tx, AttemptState::InDoubt)?;
+    let oldest = in_doubt.first().map(|attempt| (attempt.created_at - MARGIN).max(answer.oldest));
+    match oldest {
+        Some(at) if answer.from <= at => meta::set(tx, READ_BACK_AT, &instant_text(now)),
+        _ => Ok(()),
     }
-    if let Some(missing) = controls.missing() {
-        log::info!("attempt {} stays in doubt: {missing}", attempt.id);
-        if 0 < attempt.clean_reads {
-            doubts::note_absence(tx, &attempt.id, None, 0)?;
-        }
-        return Ok(false);
-    }
-    let same_boot = attempt.absent_boot_id.as_deref() == Some(&reading.boot_id);
-    let (since, since_ms, earlier_reads) =
-        match (attempt.absent_since, attempt.absent_since_monotonic_ms) {
-            (Some(since), Some(ms)) if same_boot => (since, ms, attempt.clean_reads),
-            _ => (reading.now, reading.monotonic_ms, 0),
-        };
-    let clean_reads = earlier_reads + 1;
-    let note = Some((since, since_ms, reading.boot_id.as_str()));
-    doubts::note_absence(tx, &attempt.id, note, clean_reads)?;
-    let absence = Absence {
-        clean_reads,
-        first_read_at: since,
-        now: reading.now,
-        monotonic_elapsed: Duration::milliseconds(reading.monotonic_ms - since_ms),
-    };
-    let settle = Duration::minutes(cx.config.reconcile.settle_minutes);
-    if !absence_is_proven(&absence, settle) {
-        return Ok(false);
-    }
-    if cx.config.reconcile.in_doubt == DoubtPolicy::Hold {
-        tell_a_person(tx, attempt)?;
-        return Ok(false);
-    }
-    let why = "the provider's records do not hold it, under every control";
-    if attempts::refuse(tx, attempt, AttemptState::InDoubt, why, WHO, reading.now)? == Moved::No {
-        return Ok(false);
-    }
-    settle::absent_item(tx, attempt, why, WHO, reading.now)?;
-    Ok(true)
-}
-
-fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<()> {
-    let sentence = "proven absent from the provider's records, waits for a person: \
-                    `ringonce attempts resolve`";
-    if doubts::tell(tx, &attempt.id, sentence)? == Moved::Yes {
-        log::warn!("attempt {} is {sentence}", attempt.id);
-    }
-    Ok(())
-}
-
-/// When the latest of the listed calls that this file knows was dialed; `None`: it knows none.
-fn latest_known(tx: &Tx<'_>, listing: &Listing) -> anyhow::Result<Option<Instant>> {
-    let mut latest = None;
-    for call in &listing.calls {
-        let known = attempts::by_call_id(tx, &call.id)?;
-        latest = latest.max(known.map(|attempt| attempt.created_at));
-    }
-    Ok(latest)
-}
-
-/// The controls of one listing for one doubt.
-fn controls(
-    tx: &Tx<'_>,
-    attempt: &Attempt,
-    answer: &Answer,
-    org_id: Option<&str>,
-    latest_known: Option<Instant>,
-) -> anyhow::Result<Controls> {
-    let listing = &answer.listing;
-    let looked_for_from = attempt.created_at - MARGIN;
-    let org_since = meta::get(tx, ORG_SINCE)?.and_then(|at| crate::domain::parse_instant(&at));
-    let same_org = org_id.is_some()
-        && org_since.is_none_or(|since| since < attempt.created_at)
-        && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)
-        && !listing.calls.is_empty();
-    Ok(Controls {
-        complete: listing.unreadable == 0,
-        covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
-        same_org,
-        known_call_visible: latest_known.is_some(),
-        later_call_visible: latest_known
-            .is_some_and(|at| attempt.created_at < at && attempt.updated_at <= at),
-    })
 }

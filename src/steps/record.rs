@@ -172,7 +172,7 @@ fn not_placed(
             recorded.breaker_opened = true;
         }
         Refusal::OurNumber => {
-            settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
+            settle::give_back(tx, attempt, None, WHO, now)?;
             if numbers::rest(cx, tx, attempt, now)? == numbers::Left::None {
                 open_breaker(cx, tx, detail, None, now)?;
                 recorded.breaker_opened = true;

@@ -112,14 +112,15 @@ pub fn queue_daily(
         expires_at,
     };
     if expires_at.is_some_and(|expires_at| expires_at < now) {
-        return skip_missed(cx, tx, &new, now, done);
+        let reason = cx.rules.missed_reason(candidate.instant, &zone);
+        return skip_missed(cx, tx, &new, reason, now, done);
     }
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
         done.queued += 1;
         return Ok(());
     }
     settle_called(tx, &new, now, done)?;
-    next::advance(cx, tx, candidate.customer_id, now)
+    next::advance(cx, tx, CallType::Daily, candidate.customer_id, now)
 }
 
 /// A candidate that was refused on asking again: when the ledger or the flags say that it was
@@ -150,13 +151,14 @@ fn skip_missed(
     cx: &Context,
     tx: &Tx<'_>,
     new: &NewItem<'_>,
+    reason: Reason,
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    if queue::insert_settled(tx, new, ItemStatus::Skipped, Reason::TooLate, now)? == Moved::Yes {
+    if queue::insert_settled(tx, new, ItemStatus::Skipped, reason, now)? == Moved::Yes {
         done.skipped += 1;
     }
-    next::advance(cx, tx, new.customer_id, now)
+    next::advance(cx, tx, new.call_type, new.customer_id, now)
 }
 
 /// Ends open items whose last permitted instant has gone: `completed` when an attempt was
@@ -168,7 +170,7 @@ fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> a
         } else {
             done.skipped += 1;
         }
-        next::advance(cx, tx, item.customer_id, now)?;
+        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }
@@ -221,7 +223,7 @@ fn repair(
     for customer_id in stale::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         let Some(was_due) = customer.next_call_scheduled_at else {
-            next::advance(cx, tx, customer_id, now)?;
+            next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };
         tell_missed(cx, tx, &customer, was_due, oldest_callable, now, done)?;

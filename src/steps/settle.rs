@@ -2,7 +2,7 @@
 //! Shared by the reply to a POST, the provider's records and a person's word.
 
 use crate::domain::Instant;
-use crate::domain::call::{CallType, ItemStatus, Reason};
+use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::retry::back_off;
 use crate::steps::{Context, next, scan};
 use crate::store::attempts::Attempt;
@@ -24,8 +24,9 @@ pub fn complete_placed(
 ) -> anyhow::Result<()> {
     let Some(customer_id) = attempt.customer_id else { return Ok(()) };
     let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
-    if customers::by_id(tx, customer_id)?.is_none() {
-        // Erased meanwhile: there is no flag to set, and the ledger has what counts.
+    if attempt.state != AttemptState::Dialing && customers::by_id(tx, customer_id)?.is_none() {
+        // Erased since: there is no flag to set, and the ledger has what counts. While an attempt
+        // is dialing nobody is erased, so a row that is gone then is a flag that is not proven.
         return match item_of(tx, attempt)? {
             Some(item) => {
                 let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
@@ -57,7 +58,7 @@ pub fn complete_placed(
             }
         }
     }
-    next::advance(cx, tx, customer_id, now)
+    next::advance(cx, tx, call_type, customer_id, now)
 }
 
 /// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,
@@ -145,7 +146,7 @@ pub fn item_in_doubt(
     let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
     proven(moves::item(tx, &item, &open, &change, who, now)?, &item)?;
-    next::advance(cx, tx, item.customer_id, now)
+    next::advance(cx, tx, item.call_type, item.customer_id, now)
 }
 
 /// What became of an item whose attempt was proven not to have been placed.
@@ -234,7 +235,7 @@ pub fn give_up(
     if flags::count_failure(tx, item.customer_id, limit, who, now)? {
         log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);
     }
-    next::advance(cx, tx, item.customer_id, now)
+    next::advance(cx, tx, item.call_type, item.customer_id, now)
 }
 
 /// The attempt does not count: the item waits as it did before (a breaker, a stale intent).

@@ -269,7 +269,11 @@ pub fn end(
     moved(tx, rows, attempt, AttemptState::Ended, who, call.ended_reason.as_deref(), now)
 }
 
-/// A placed call that goes on: when to ask again, and the provider's last word.
+/// The provider's words in the order in which a call goes through them.
+const STATUSES: &str = " scheduled queued ringing in-progress forwarding";
+
+/// A placed call that goes on: when to ask again, and the provider's last word. A word that goes
+/// backwards, or that is not known, changes nothing.
 pub fn poll_again(
     tx: &Transaction<'_>,
     id: &str,
@@ -278,10 +282,12 @@ pub fn poll_again(
 ) -> anyhow::Result<()> {
     tx.prepare_cached(
         "UPDATE call_attempts SET next_poll_at = ?2,
-           provider_status = coalesce(?3, provider_status)
+           provider_status = CASE
+             WHEN instr(?4, coalesce(' ' || provider_status, '')) <= instr(?4, ' ' || ?3) THEN ?3
+             ELSE provider_status END
          WHERE id = ?1 AND state = 'placed'",
     )?
-    .execute(params![id, instant_text(next_poll_at), provider_status])?;
+    .execute(params![id, instant_text(next_poll_at), provider_status, STATUSES])?;
     Ok(())
 }
 

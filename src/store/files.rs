@@ -111,6 +111,21 @@ impl DialerLock {
     }
 }
 
+/// Who holds the dialer's lock, as they wrote it down themselves; `None` when nobody does. Takes no
+/// lock, not even for a moment: that would turn a dialer away that starts just then.
+pub fn lock_holder(path: &Path) -> Option<String> {
+    let lock_path = beside(path, ".lock");
+    let stat = std::fs::metadata(&lock_path).ok()?;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let inode = format!(":{}", stat.ino());
+    let is_held = locks.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.any(|word| word == "FLOCK") && words.any(|word| word.ends_with(&inode))
+    });
+    let holder = std::fs::read_to_string(&lock_path).unwrap_or_default();
+    is_held.then(|| holder.trim().to_string())
+}
+
 fn write_holder(file: &mut File, now: Instant) -> anyhow::Result<()> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let text =

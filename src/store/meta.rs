@@ -80,14 +80,23 @@ pub struct Breaker {
 
 /// Writes the identity of a new installation; `:memory:` is armed as itself.
 pub fn create_installation(tx: &Transaction<'_>, path: &Path, now: Instant) -> anyhow::Result<()> {
-    set(tx, "installation_id", &uuid::Uuid::new_v4().to_string())?;
-    let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-    set(tx, "phone_secret", &secret)?;
+    renew_installation(tx)?;
     set_mark(tx, Mark::Created, now)?;
     if path != Path::new(":memory:") {
         arm(tx, &Identity::of(path)?)?;
     }
     Ok(())
+}
+
+/// The keys under which [`installation`] is kept.
+pub const IDENTITY: [&str; 2] = ["installation_id", "phone_secret"];
+
+/// Gives the file a new identity: at its creation, and in a snapshot, where no number of the
+/// original may be recognised.
+pub fn renew_installation(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    set(tx, "installation_id", &uuid::Uuid::new_v4().to_string())?;
+    let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    set(tx, "phone_secret", &secret)
 }
 
 pub fn installation(conn: &Connection) -> anyhow::Result<Installation> {
@@ -106,6 +115,12 @@ pub fn arm(tx: &Transaction<'_>, identity: &Identity) -> anyhow::Result<()> {
 /// Takes the right to dial away, in a snapshot for debugging.
 pub fn disarm(tx: &Transaction<'_>) -> anyhow::Result<()> {
     tx.execute("DELETE FROM meta WHERE key LIKE 'armed_%'", [])?;
+    Ok(())
+}
+
+/// Makes a copy match no file at all: armed nowhere until `adopt`, whatever it is laid over.
+pub fn mark_as_copy(conn: &Connection) -> anyhow::Result<()> {
+    conn.execute("UPDATE meta SET value = 'a copy' WHERE key = 'armed_device_inode'", [])?;
     Ok(())
 }
 

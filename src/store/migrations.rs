@@ -85,6 +85,16 @@ fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Puts back the unique indexes that an import of old rows took away in this transaction.
+pub fn restore_unique(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    for statement in statements(SCHEMA) {
+        if guard_name(statement).is_some_and(|name| dedupe::GUARDED_INDEXES.contains(&name)) {
+            tx.execute_batch(statement).context("put a unique index back")?;
+        }
+    }
+    Ok(())
+}
+
 /// The statements of the schema. Triggers end with `END;`, everything else with `;`.
 fn statements(schema: &str) -> Vec<&str> {
     let mut found = Vec::new();

@@ -5,24 +5,37 @@
 //! the disk. A commit that returned an error may still be there; callers treat it so.
 
 pub mod attempts;
+pub mod audit;
+pub mod backup;
+pub mod copy;
 pub mod customer_rows;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod enqueue;
+pub mod erase;
 pub mod events;
 pub mod facts;
 pub mod files;
 pub mod flags;
+pub mod holidays;
 pub mod journal;
 pub mod meta;
 pub mod migrations;
 pub mod moves;
+pub mod places;
 pub mod pool;
 pub mod queue;
+pub mod queue_import;
 pub mod rows;
 pub mod second;
+pub mod snapshot;
 pub mod stale;
+pub mod tally;
+pub mod verify;
+pub mod views;
+pub mod web_views;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -42,7 +55,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write waits in all: SQLite's own back-off is unfair under many processes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Readers: the page, the API and reports. Dialing itself reads on the writer.
-const READERS: u32 = 4;
+const READERS: u32 = 8;
 /// Statements kept prepared on a connection.
 const PREPARED: usize = 128;
 

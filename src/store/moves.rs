@@ -129,3 +129,36 @@ pub fn mark_left(tx: &Transaction<'_>, reason: Reason, now: Instant) -> anyhow::
         )?
         .execute([reason.as_str(), &instant_text(now)])?)
 }
+
+/// A waiting item gets another instant, and the occasion of that instant; what it waited for and
+/// its last permitted instant are worked out anew.
+pub fn reschedule(
+    tx: &Transaction<'_>,
+    item: &Item,
+    at: Instant,
+    occasion: &str,
+    who: &str,
+    now: Instant,
+) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE call_queue SET scheduled_for = ?2, occasion = ?3, reason = NULL,
+               not_before = NULL, expires_at = NULL, updated_at = ?4
+             WHERE id = ?1 AND status IN ('pending', 'retrying')",
+        )?
+        .execute(params![item.id, instant_text(at), occasion, instant_text(now)])?;
+    if rows == 1 {
+        let subject = format!("item:{}", item.id);
+        let (old, new) = (instant_text(item.scheduled_for), instant_text(at));
+        let entry = Entry {
+            who,
+            what: "item",
+            subject: &subject,
+            old: Some(&old),
+            new: Some(&new),
+            why: Some("the customer's time or zone was changed"),
+        };
+        journal::add(tx, now, entry)?;
+    }
+    Ok(Moved::from_rows(rows))
+}

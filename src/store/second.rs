@@ -33,6 +33,13 @@ pub fn note(
     Ok(Moved::from_rows(rows))
 }
 
+/// Whether a call was stored before.
+pub fn is_noted(conn: &Connection, call_id: &str) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM second_calls WHERE vapi_call_id = ?1)")?
+        .query_one([call_id], |row| row.get(0))?)
+}
+
 pub fn all(conn: &Connection) -> anyhow::Result<Vec<SecondCall>> {
     let mut statement = conn.prepare_cached(
         "SELECT vapi_call_id, attempt_id, customer_key, seen_at, detail FROM second_calls

@@ -5,6 +5,7 @@
 //! https or to loopback.
 
 mod paging;
+mod ping;
 mod reply;
 mod transport;
 pub mod webhook;
@@ -28,6 +29,7 @@ use crate::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal,
 };
 use paging::{Page, Window};
+pub use ping::ping;
 use reply::{Reply, in_doubt, scrub};
 use transport::{Question, Witness, gated};
 

@@ -1,6 +1,16 @@
 //! Everything that answers HTTP. Built on one small listener; TLS stays with a reverse proxy.
 
+pub mod access;
+mod acts;
+pub mod api;
 pub mod delivery;
+pub mod front;
+pub mod health;
 pub mod http;
 pub mod listener;
+pub mod metrics;
+pub mod page;
+pub mod problem;
+pub mod router;
 mod visit;
+pub mod webhook;

@@ -138,7 +138,7 @@ impl Life {
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             let mut reader = Reader::new(&zones, None);
             let after = change::plan_change(tx, &mut reader, &known, &entry, now)?;
-            change::change(tx, &known, &after, WHO, now)?;
+            change::change(tx, &mut reader, &known, &after, WHO, now)?;
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             if wish.paused {
                 change::pause(tx, &known, WHO, "a test", now)?;

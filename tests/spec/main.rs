@@ -7,7 +7,38 @@
 mod people;
 mod world;
 
+// The defences.
 mod d1_one_item_and_one_live_attempt_per_occasion;
+mod d2_one_dialer_per_file_and_one_worker_per_item;
+mod d3_the_intent_is_durable_before_the_ring;
+mod d4_the_provider_is_asked_once_per_attempt;
+mod d5_doubt;
+mod d6_the_gate_is_asked_where_the_intent_is_written;
+mod d7_events;
+
+// Which file may dial, and when.
+mod arming;
+mod clocks;
+mod halting;
+
+// What went wrong once, and what may go wrong around it.
+mod defects;
+mod failures;
+mod guards;
+
+// When a call is due, and the whole of it over days.
+mod edits;
+mod schedule_rules;
+mod slow_replies;
+mod three_days;
+
+// Copies, snapshots, erasure and the audit.
+mod erasure_and_audit;
+mod files;
+
+// The schema and the house.
+mod architecture;
+mod schema;
 
 // The fake provider is trusted only as far as these.
 mod fake_faults;

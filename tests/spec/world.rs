@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use chrono::{Duration, NaiveDate};
-use ringonce::clock::Clock;
+use ringonce::clock::{self, Clock};
 use ringonce::config::{self, Config, Overrides};
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::{FakeCore, Setup};
@@ -215,10 +215,20 @@ impl World {
 
     pub fn try_tick(&self) -> anyhow::Result<Ticked> {
         let service = self.start();
-        let LockAnswer::Mine(_lock) = DialerLock::take(&self.db(), self.now())? else {
-            panic!("somebody else dials");
-        };
+        let _lock = self.lock();
         tick::tick(&service)
+    }
+
+    /// The right to dial. A program that another test is just starting holds copies of our open
+    /// files for a moment, locks too, so this asks for a while.
+    fn lock(&self) -> DialerLock {
+        for _ in 0..200 {
+            match DialerLock::take(&self.db(), self.now()).expect("a lock file") {
+                LockAnswer::Mine(lock) => return lock,
+                LockAnswer::Taken(_) => clock::pause(std::time::Duration::from_millis(10)),
+            }
+        }
+        panic!("somebody else dials");
     }
 
     pub fn tick_at(&self, time: &str) -> Ticked {

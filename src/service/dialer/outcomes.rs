@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{Answered, Dialer, EQUAL_REFUSALS, Passed};
+use super::{Answered, Dialer, EQUAL_REFUSALS, Passed, Wait};
 use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
@@ -16,12 +16,16 @@ impl Dialer<'_> {
         &mut self,
         receiver: &Receiver<Answered>,
         in_flight: &mut usize,
-        wait: bool,
+        wait: Wait,
         done: &mut Passed,
     ) -> anyhow::Result<()> {
         let mut replies = Vec::new();
-        if wait && 0 < *in_flight {
-            replies.extend(receiver.recv().ok());
+        match wait {
+            Wait::ForOne if 0 < *in_flight => replies.extend(receiver.recv().ok()),
+            Wait::AtMost(time) if 0 < *in_flight => {
+                replies.extend(receiver.recv_timeout(time).ok())
+            }
+            _ => {}
         }
         replies.extend(receiver.try_iter());
         *in_flight -= replies.len();
@@ -37,7 +41,7 @@ impl Dialer<'_> {
         done: &mut Passed,
     ) {
         while 0 < in_flight {
-            if let Err(error) = self.take_replies(receiver, &mut in_flight, true, done) {
+            if let Err(error) = self.take_replies(receiver, &mut in_flight, Wait::ForOne, done) {
                 log::error!(
                     "a reply is lost with its process, and asked for at the next: {error:#}"
                 );

@@ -1,0 +1,135 @@
+//! claim → POST → record: many at once, and one at a time. The provider answers at once, in this
+//! process, without a socket, for both sides.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ringonce::clock;
+use ringonce::provider::Provider;
+use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::new_id;
+use ringonce::steps::dial::{self, Pass};
+use ringonce::steps::record;
+use ringonce::steps::scan;
+
+use crate::world::{self, AtOnce, Crowd, Folder, median, timed};
+use crate::{Figure, plain};
+
+const CALLS: usize = 2_000;
+const ROUNDS: usize = 3;
+
+pub fn figures() -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let mut plain_alone = f64::NAN;
+    for workers in [1, 4, 8, 16] {
+        let (ours, plain) = in_turns(&|| our_calls(workers), &|| plain_calls(workers))?;
+        if workers == 1 {
+            plain_alone = plain;
+        }
+        let goal = (workers == 16).then(|| (">= 3".to_string(), 3.0 <= ours / plain));
+        let work = format!("claim, POST, record at FULL, {workers} at once");
+        figures.push(figure(work, ours, plain, goal));
+    }
+    let (ours, _) = in_turns(&our_one_by_one, &|| Ok(f64::NAN))?;
+    let goal = Some((">= 0.9".to_string(), 0.9 <= ours / plain_alone));
+    figures.push(figure("one claim, one record, each alone".to_string(), ours, plain_alone, goal));
+    Ok(figures)
+}
+
+/// Calls a second: the medians of both, measured in turns.
+fn in_turns(
+    ours: &dyn Fn() -> anyhow::Result<f64>,
+    plain: &dyn Fn() -> anyhow::Result<f64>,
+) -> anyhow::Result<(f64, f64)> {
+    let (mut our_rates, mut plain_rates) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        plain_rates.push(CALLS as f64 / plain()?);
+        our_rates.push(CALLS as f64 / ours()?);
+    }
+    Ok((median(our_rates), median(plain_rates)))
+}
+
+fn figure(work: String, ours: f64, plain: f64, goal: Option<(String, bool)>) -> Figure {
+    let ratio = ours / plain;
+    eprintln!("  {work}: {ours:.0}/s, plain {plain:.0}/s, {ratio:.2}");
+    Figure {
+        work,
+        ours: format!("{ours:.0}/s"),
+        plain: format!("{plain:.0}/s"),
+        ratio: Some(ratio),
+        goal,
+    }
+}
+
+/// A database in which every call is due and queued.
+fn queued() -> anyhow::Result<Folder> {
+    let folder = Folder::new()?;
+    let now = clock::machine_now();
+    let due_from = now - chrono::Duration::minutes(5);
+    let due_every = chrono::Duration::milliseconds(10);
+    let crowd = Crowd { customers: CALLS, due: CALLS, due_from, due_every };
+    world::fill(&folder.db(), crowd, now)?;
+    let scanned = scan::scan(&world::context(&folder.db(), 1, now)?, now)?;
+    anyhow::ensure!(scanned.queued == CALLS, "only {} were queued", scanned.queued);
+    Ok(folder)
+}
+
+/// Seconds for all calls through the real dialer.
+fn our_calls(workers: usize) -> anyhow::Result<f64> {
+    let folder = queued()?;
+    let service = world::service(&folder.db(), workers, clock::machine_now())?;
+    let patience = Patience { pace: true, record: Duration::from_secs(10) };
+    let mut dialer = Dialer::new(&service, patience, clock::machine_now())?;
+    let (took, passed) = timed(|| dialer.pass(&mut |_| Ok(None)))?;
+    anyhow::ensure!(passed.succeeded == CALLS, "only {} were placed", passed.succeeded);
+    Ok(took)
+}
+
+/// Seconds for all calls with a commit for each step, one writer behind a mutex.
+fn plain_calls(workers: usize) -> anyhow::Result<f64> {
+    let folder = queued()?;
+    let conn = Mutex::new(world::plain_connection(&folder.db())?);
+    let placed = Mutex::new(0);
+    let (took, ()) = timed(|| {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..workers).map(|_| scope.spawn(|| plain_thread(&conn, &placed))).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+        })
+    })?;
+    let placed = placed.into_inner().expect("no panic");
+    anyhow::ensure!(placed == CALLS, "the plain loop placed {placed}");
+    Ok(took)
+}
+
+fn plain_thread(conn: &Mutex<rusqlite::Connection>, placed: &Mutex<usize>) -> anyhow::Result<()> {
+    loop {
+        let claimed = plain::claim(&mut conn.lock().expect("no panic"), clock::machine_now())?;
+        let Some(claimed) = claimed else { return Ok(()) };
+        AtOnce.get(&claimed.attempt).expect_err("nothing is kept");
+        plain::record(&mut conn.lock().expect("no panic"), &claimed, clock::machine_now())?;
+        *placed.lock().expect("no panic") += 1;
+    }
+}
+
+/// Seconds for claims and records of one call each, without any batch.
+fn our_one_by_one() -> anyhow::Result<f64> {
+    let folder = queued()?;
+    let cx = world::context(&folder.db(), 1, clock::machine_now())?;
+    let clock = ringonce::clock::Clock::System;
+    let mut pass = Pass::default();
+    let (took, calls) = timed(|| {
+        let mut calls = 0;
+        loop {
+            let reading = clock.read()?;
+            let mut next_id = || new_id(reading.now);
+            let claimed = dial::claim(&cx, &mut pass, 1, reading.now, &mut next_id)?;
+            let Some(intent) = claimed.intents.into_iter().next() else { return Ok(calls) };
+            let reply = dial::place(&AtOnce, &intent, &reading, &|| clock.read().ok());
+            record::record(&cx, &intent, &reply, clock.now()?)?;
+            calls += 1;
+        }
+    })?;
+    anyhow::ensure!(calls == CALLS, "only {calls} were placed");
+    Ok(took)
+}

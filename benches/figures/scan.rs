@@ -1,0 +1,71 @@
+//! The due scan: 500 customers of a million are due; reading them and writing their items.
+
+use ringonce::clock;
+use ringonce::steps::scan;
+
+use crate::world::{self, Crowd, Folder, median, timed};
+use crate::{Figure, plain};
+
+const DUE: usize = 500;
+const ROUNDS: usize = 15;
+
+pub fn figures() -> anyhow::Result<Vec<Figure>> {
+    let small = measure(10_000)?;
+    let large = measure(1_000_000)?;
+    let ratio = large.0 / large.1;
+    eprintln!("  seconds (ours, plain, nothing due): {small:?} {large:?}");
+    let flat = large.0 / small.0;
+    Ok(vec![
+        Figure {
+            work: "scan, 500 of 1,000,000 due, with their insertion".to_string(),
+            ours: format!("{:.2} ms", large.0 * 1e3),
+            plain: format!("{:.2} ms", large.1 * 1e3),
+            ratio: Some(ratio),
+            goal: Some(("<= 1.2".to_string(), ratio <= 1.2)),
+        },
+        Figure {
+            work: "the same of 10,000 customers".to_string(),
+            ours: format!("{:.2} ms", small.0 * 1e3),
+            plain: format!("{:.2} ms", small.1 * 1e3),
+            ratio: Some(small.0 / small.1),
+            goal: Some((format!("flat: {flat:.2} x"), flat <= 1.3)),
+        },
+        Figure {
+            work: "scan of 1,000,000 with nothing due".to_string(),
+            ours: format!("{:.2} ms", large.2 * 1e3),
+            plain: String::new(),
+            ratio: None,
+            goal: None,
+        },
+    ])
+}
+
+/// Medians in seconds: ours, plain, ours with nothing due.
+fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64)> {
+    let folder = Folder::new()?;
+    let now = clock::machine_now();
+    let due_from = now - chrono::Duration::minutes(5);
+    let crowd =
+        Crowd { customers, due: DUE, due_from, due_every: chrono::Duration::milliseconds(100) };
+    world::fill(&folder.db(), crowd, now)?;
+    let cx = world::context(&folder.db(), 1, now)?;
+    let mut conn = world::plain_connection(&folder.db())?;
+    let (mut ours, mut theirs, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        conn.execute_batch("DELETE FROM call_queue; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        let (plain_took, queued) = timed(|| Ok(plain::scan(&mut conn, now)?))?;
+        anyhow::ensure!(queued == DUE, "the plain loop queued {queued}");
+        conn.execute_batch("DELETE FROM call_queue; PRAGMA wal_checkpoint(TRUNCATE)")?;
+        let (took, scanned) = timed(|| scan::scan(&cx, now))?;
+        anyhow::ensure!(scanned.queued == DUE, "the scan queued {}", scanned.queued);
+        let (nothing, scanned) = timed(|| scan::scan(&cx, now))?;
+        anyhow::ensure!(scanned.queued == 0, "the scan queued again");
+        // The first round warms both up.
+        if 0 < round {
+            theirs.push(plain_took);
+            ours.push(took);
+            idle.push(nothing);
+        }
+    }
+    Ok((median(ours), median(theirs), median(idle)))
+}

@@ -1,0 +1,118 @@
+"""A copy of this tree in which one piece of text is replaced, to show that a test notices. The
+tree itself is never touched; what was compiled for it is taken over where it fits."""
+
+import os
+import shutil
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+COPIED = ["src", "tests", "examples", "schema.sql", "Cargo.toml", "Cargo.lock", "clippy.toml",
+          "rustfmt.toml", "scripts", "README.md", "DECISIONS.md", "CHANGELOG.md", ".ci"]
+
+
+def target():
+    return os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+
+
+def locate(tree, name, text):
+    """The file that holds a text exactly once: the named one, or the only other one to which the
+    text was moved. `None` when that is not clear."""
+    def count(path):
+        with open(path) as file:
+            return file.read().count(text)
+
+    if os.path.exists(os.path.join(tree, name)) and count(os.path.join(tree, name)) == 1:
+        return name
+    holders = []
+    for folder, _, files in os.walk(os.path.join(tree, "src")):
+        paths = [os.path.join(folder, file) for file in files if file.endswith(".rs")]
+        holders += [(path, count(path)) for path in paths if count(path)]
+    if len(holders) == 1 and holders[0][1] == 1:
+        return os.path.relpath(holders[0][0], tree)
+    return None
+
+
+class Variant:
+    """The copy. It stays where it is, so that the next run compiles less."""
+
+    def __init__(self, folder=None):
+        self.folder = folder or os.path.join(target(), "variant")
+        self.tree = os.path.join(self.folder, "tree")
+        self.env = dict(os.environ, CARGO_TARGET_DIR=os.path.join(self.folder, "target"),
+                        CARGO_TERM_COLOR="never", CARGO_INCREMENTAL="1")
+        os.makedirs(self.tree, exist_ok=True)
+        self.take_over()
+        self.refresh()
+
+    def take_over(self):
+        """The compiled libraries of the tree, once."""
+        ours = os.path.join(self.folder, "target", "debug")
+        if os.path.exists(ours):
+            return
+        os.makedirs(ours)
+        for name in ("deps", "build", ".fingerprint"):
+            theirs = os.path.join(target(), "debug", name)
+            if os.path.exists(theirs):
+                # Only libraries of others: everything of this crate is compiled anew.
+                subprocess.run(["cp", "-a", theirs, ours], check=True)
+
+    def refresh(self):
+        """Brings the copy up to the tree; files that are equal keep their time."""
+        for name in COPIED:
+            source = os.path.join(ROOT, name)
+            if os.path.isdir(source):
+                self.refresh_folder(source, os.path.join(self.tree, name))
+            elif os.path.exists(source):
+                self.refresh_file(source, os.path.join(self.tree, name))
+
+    def refresh_folder(self, source, copy):
+        os.makedirs(copy, exist_ok=True)
+        wanted = set(os.listdir(source)) - {"__pycache__"}
+        for gone in set(os.listdir(copy)) - wanted:
+            path = os.path.join(copy, gone)
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        for name in wanted:
+            path = os.path.join(source, name)
+            if os.path.isdir(path):
+                self.refresh_folder(path, os.path.join(copy, name))
+            else:
+                self.refresh_file(path, os.path.join(copy, name))
+
+    def refresh_file(self, source, copy):
+        with open(source, "rb") as file:
+            wanted = file.read()
+        if os.path.exists(copy):
+            with open(copy, "rb") as file:
+                if file.read() == wanted:
+                    return
+        with open(copy, "wb") as file:
+            file.write(wanted)
+        shutil.copymode(source, copy)
+
+    def replace(self, name, old, new):
+        """Replaces the one place of a text; says when there is not exactly one."""
+        found = locate(self.tree, name, old)
+        if found is None:
+            return f"{name} does not hold the text once, nor does any other file"
+        path = os.path.join(self.tree, found)
+        with open(path) as file:
+            text = file.read()
+        with open(path, "w") as file:
+            file.write(text.replace(old, new))
+        return None
+
+    def cargo(self, *args, timeout=None):
+        """Exit code and output of a cargo command in the copy; `None` when it took too long."""
+        process = subprocess.Popen(["cargo", *args], cwd=self.tree, env=self.env,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   start_new_session=True)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            output, _ = process.communicate()
+            return None, output
+
+    def binary(self):
+        return os.path.join(self.folder, "target", "debug", "ringonce")

@@ -1,0 +1,116 @@
+//! `ringonce audit`: proof by other code that nobody was called twice and nobody was forgotten.
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use clap::Args;
+
+use super::exit::Exit;
+use super::output::{Tone, toned};
+use super::{Global, Settings, output, settings};
+use crate::config::Loaded;
+use crate::domain::Instant;
+use crate::steps::Context;
+use crate::steps::audit::{Finding, Report, audit};
+use crate::steps::audit_calls::compare;
+use crate::steps::reconcile::MARGIN;
+use crate::store::Store;
+use crate::vapi::{ApiKey, Vapi};
+
+/// Work out again what was due, compare it with what was called, and with the provider's list
+#[derive(Args)]
+#[command(after_help = "\
+Exit code 1 when an occasion was called twice, or fell due and has no end. Without a key, or with
+--offline, only the file is audited.
+
+Example, in a crontab:
+  0 6 * * *  ringonce audit")]
+pub struct AuditArgs {
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+    /// Do not ask the provider
+    #[arg(long)]
+    offline: bool,
+}
+
+pub fn run(global: &Global, args: &AuditArgs) -> anyhow::Result<Exit> {
+    let Settings { loaded, zones } = settings(&global.overrides())?;
+    let now = loaded.clock.now()?;
+    let store = Arc::new(Store::look(&loaded.db)?);
+    let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
+    let mut report = audit(&cx, now)?;
+    let unread = match args.offline {
+        true => Some("--offline".to_string()),
+        false => ask_provider(&cx, &loaded, now, &mut report)?,
+    };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print(&report, unread.as_deref())?;
+    }
+    if let (true, Some(why)) = (args.json && !args.offline, &unread) {
+        log::warn!("the provider's list was not compared: {why}");
+    }
+    Ok(if report.is_clean() { Exit::Done } else { Exit::Failed })
+}
+
+/// Compares with the provider's list; returns why that could not be done.
+fn ask_provider(
+    cx: &Context,
+    loaded: &Loaded,
+    now: Instant,
+    report: &mut Report,
+) -> anyhow::Result<Option<String>> {
+    let Some(key) = &loaded.api_key else {
+        return Ok(Some("no VAPI_API_KEY".to_string()));
+    };
+    let vapi = &loaded.config.vapi;
+    let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
+    let since = now - Duration::days(cx.config.reconcile.retention_days) - MARGIN;
+    Ok(compare(cx, &provider, since, report)?.err())
+}
+
+fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {
+    let size = report.looked_at;
+    output::line(&format!(
+        "audited {} customers, {} queue items, {} attempts: {} occasions due and ended ({} \
+         called), {} wait for the next scan",
+        size.customers,
+        size.queue_items,
+        size.attempts,
+        report.ended,
+        report.called,
+        report.wait_for_scan
+    ))?;
+    match (report.provider_calls, unread) {
+        (Some(calls), _) => output::line(&format!("compared with {calls} calls of the provider"))?,
+        (None, why) => {
+            let why = why.unwrap_or_default();
+            output::line(&format!("not compared with the provider's list: {why}"))?;
+        }
+    }
+    for finding in &report.duplicates {
+        tell(Tone::Bad, "duplicate", finding)?;
+    }
+    for finding in &report.gaps {
+        tell(Tone::Warn, "gap", finding)?;
+    }
+    let tone = if report.is_clean() { Tone::Good } else { Tone::Bad };
+    let verdict = format!("{} duplicates, {} gaps", report.duplicates.len(), report.gaps.len());
+    output::line(&toned(tone, &verdict))
+}
+
+fn tell(tone: Tone, kind: &str, finding: &Finding) -> anyhow::Result<()> {
+    let customer = match finding.customer {
+        Some(id) => format!("customer {id}"),
+        None => "a customer that is gone".to_string(),
+    };
+    output::line(&format!(
+        "{} {customer}, {} {}: {}",
+        toned(tone, kind),
+        finding.call_type,
+        output::clean(&finding.occasion),
+        output::clean(&finding.what)
+    ))
+}

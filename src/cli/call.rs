@@ -1,0 +1,123 @@
+//! `ringonce call`: one customer now, through the same gate as every other call. Beside a running
+//! dialer it queues, and that one dials.
+
+use clap::Args;
+
+use super::customers::{one, usage};
+use super::dialing::{lock, service};
+use super::exit::{CliError, Exit};
+use super::queue::call_type;
+use super::{Global, output, settings_for_dialing};
+use crate::domain::call::{CallType, ItemStatus};
+use crate::domain::customer::Customer;
+use crate::service::{self, Service};
+use crate::steps::call::{Refused, due_item, queue_extra};
+use crate::steps::explain::explain;
+use crate::store::Store;
+use crate::store::queue::{self, Item};
+
+/// Call one customer now: the call that is due, or an extra one
+#[derive(Args)]
+#[command(after_help = "\
+Exits 1 when no call is made, with the reason; 3 when nothing may be dialed at all.
+
+Examples:
+  ringonce call ada@example.com
+  ringonce call ada@example.com --extra --reason 'asked to be called back'")]
+pub struct CallArgs {
+    /// Id, external id, e-mail or phone
+    customer: String,
+    /// welcome or daily, where both are due
+    #[arg(long, value_name = "TYPE", conflicts_with = "extra")]
+    r#type: Option<String>,
+    /// A call of its own, beside the welcome call and the daily ones
+    #[arg(long, requires = "reason")]
+    extra: bool,
+    /// Why; goes into the journal
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
+    let wanted = args.r#type.as_deref().map(call_type).transpose()?;
+    let reason = args.reason.as_deref().unwrap_or_default();
+    if args.extra && reason.trim().is_empty() {
+        return Err(usage("--reason is empty: say why"));
+    }
+    if wanted == Some(CallType::Extra) {
+        return Err(usage("--type extra: give --extra --reason WHY instead"));
+    }
+    let settings = settings_for_dialing(&global.overrides())?;
+    let path = settings.loaded.db.clone();
+    let customer = Store::look(&path)?.read(|conn| one(conn, &args.customer))?;
+    let service = service(settings)?;
+    let lock = lock(&service, &path)?;
+    if lock.is_ok()
+        && let Some(why) = service::call::open(&service)?
+    {
+        return Err(CliError::refused(format!("nothing is dialed: {why}")).into());
+    }
+    let item = match args.extra {
+        true => extra(&service, &customer, reason)?,
+        false => due(&service, &customer, wanted)?,
+    };
+    let name = format!("item {}, the {} call of customer {}", item.id, item.call_type, customer.id);
+    match lock {
+        Err(holder) => {
+            output::line(&format!("queued {name}; the running dialer takes it up ({holder})"))?;
+            Ok(Exit::Done)
+        }
+        Ok(_lock) => dial(&service, &item, &name),
+    }
+}
+
+fn due(service: &Service, customer: &Customer, wanted: Option<CallType>) -> anyhow::Result<Item> {
+    let now = service.clock.now()?;
+    let explained = explain(&service.cx, customer.id, now, None)?;
+    let explained = explained.ok_or_else(|| usage(format!("customer {} is gone", customer.id)))?;
+    due_item(&service.cx, &explained, wanted, now).map_err(failed)
+}
+
+fn extra(service: &Service, customer: &Customer, reason: &str) -> anyhow::Result<Item> {
+    let now = service.clock.now()?;
+    let cx = &service.cx;
+    cx.store.write(|tx| queue_extra(cx, tx, customer, reason, now)).map_err(failed)
+}
+
+fn failed(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(refused) => CliError { exit: Exit::Failed, message: refused.to_string() }.into(),
+        Err(error) => error,
+    }
+}
+
+/// Dials the item, and says what became of it.
+fn dial(service: &Service, item: &Item, name: &str) -> anyhow::Result<Exit> {
+    let passed = service::call::dial(service, item.id)?;
+    let after = service.cx.store.read(|conn| queue::item(conn, item.id))?;
+    let after = after.as_ref().unwrap_or(item);
+    if 0 < passed.succeeded {
+        let id = after.vapi_call_id.as_deref().unwrap_or("without an id yet");
+        output::line(&format!("placed {name}: {}", output::clean(id)))?;
+        return Ok(Exit::Done);
+    }
+    if 0 < passed.in_doubt {
+        return Err(CliError::refused(format!(
+            "{name} is in doubt: nobody knows whether the phone rang; see `ringonce status`"
+        ))
+        .into());
+    }
+    if let Some(why) = passed.shut {
+        return Err(CliError::refused(format!("{name} waits: {why}")).into());
+    }
+    let why = match (&after.error_message, after.reason) {
+        (Some(message), _) => message.clone(),
+        (None, Some(reason)) => reason.to_string(),
+        (None, None) => "no line is free".to_string(),
+    };
+    let what = match after.status {
+        ItemStatus::Pending | ItemStatus::Retrying => "was not placed and is tried again later",
+        _ => "was not placed",
+    };
+    Err(CliError { exit: Exit::Failed, message: format!("{name} {what}: {why}") }.into())
+}

@@ -1,0 +1,120 @@
+//! What `check` says about an existing database: may it dial here, who dials, are its customers
+//! somewhere that is known. Only looks.
+
+use super::check::{Finding, State};
+use crate::config::Loaded;
+use crate::domain::zone_country;
+use crate::phones;
+use crate::steps::guard;
+use crate::store::files::{self, Identity};
+use crate::store::{Store, meta, places};
+use crate::zones::Zones;
+
+/// So many ids are named; the rest is counted.
+const NAMED: usize = 5;
+
+pub fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
+    let problem =
+        |error: anyhow::Error| vec![Finding::new("database", State::Problem, format!("{error:#}"))];
+    let store = match Store::look(&loaded.db) {
+        Ok(store) => store,
+        Err(error) => return problem(error),
+    };
+    look(loaded, zones, &store).unwrap_or_else(problem)
+}
+
+fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
+    let mut found = vec![armed(loaded, store)?, dialer(loaded)];
+    found.extend(customers(zones, store)?);
+    found.extend(holidays(loaded, store)?);
+    Ok(found)
+}
+
+fn armed(loaded: &Loaded, store: &Store) -> anyhow::Result<Finding> {
+    let armed = store.read(meta::armed_identity)?;
+    let here = Identity::of(&loaded.db)?;
+    Ok(match guard::mismatch(armed.as_ref(), &here) {
+        None => Finding::new("file identity", State::Ok, "armed here"),
+        Some(what) => Finding::new(
+            "file identity",
+            State::Problem,
+            format!(
+                "not armed here: {what}. If no other copy of it dials, run \
+                 `ringonce adopt --reason WHY`"
+            ),
+        ),
+    })
+}
+
+fn dialer(loaded: &Loaded) -> Finding {
+    let detail = match files::lock_holder(&loaded.db) {
+        Some(holder) => format!("running: {holder}"),
+        None => "none is running".to_string(),
+    };
+    Finding::new("dialer", State::Ok, detail)
+}
+
+/// Ids that share a trouble: the first few, and how many.
+#[derive(Default)]
+struct Troubled {
+    first: Vec<i64>,
+    count: usize,
+}
+
+impl Troubled {
+    fn add(&mut self, id: i64) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(id);
+        }
+    }
+
+    fn tell(&self, what: &str) -> Option<Finding> {
+        if self.count == 0 {
+            return None;
+        }
+        let ids: Vec<String> = self.first.iter().map(i64::to_string).collect();
+        let more = if self.first.len() < self.count { ", …" } else { "" };
+        let noun = if self.count == 1 { "customer" } else { "customers" };
+        let detail = format!("{} {noun} {what}: id {}{more}", self.count, ids.join(", "));
+        Some(Finding::new("customers", State::Warning, detail))
+    }
+}
+
+fn customers(zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
+    let (mut all, mut unknown, mut elsewhere) = (0_usize, Troubled::default(), Troubled::default());
+    store.read(|conn| {
+        places::each(conn, |id, zone, phone| {
+            all += 1;
+            if zones.get(zone).is_none() {
+                return unknown.add(id);
+            }
+            let countries = (zone_country::country_of(zone), phones::country_of(phone));
+            if let (Some(zone), Some(phone)) = countries
+                && zone != phone
+            {
+                elsewhere.add(id);
+            }
+        })
+    })?;
+    let mut found = vec![Finding::new("customers", State::Ok, format!("{all} known"))];
+    found.extend(unknown.tell("in no known time zone (never called)"));
+    found.extend(elsewhere.tell("with a phone of another country than their time zone's"));
+    Ok(found)
+}
+
+fn holidays(loaded: &Loaded, store: &Store) -> anyhow::Result<Option<Finding>> {
+    let wanted = &loaded.config.holidays;
+    let (count, last) = store.read(places::holidays)?;
+    Ok(match last {
+        Some(last) => {
+            let detail = format!("{count} dates without calls are loaded, the last is {last}");
+            Some(Finding::new("holidays", State::Ok, detail))
+        }
+        None if wanted.files.is_empty() && wanted.blackout_dates.is_empty() => None,
+        None => {
+            let detail = "none are loaded yet: the next start of `run` or `tick` reads them";
+            Some(Finding::new("holidays", State::Ok, detail))
+        }
+    })
+}

@@ -1,0 +1,206 @@
+//! `ringonce explain`: why one customer is called, or not, and when next. Reads only.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::customers::{one, usage};
+use super::exit::Exit;
+use super::output::{self, Table, Tone, clean, toned};
+use super::{Global, settings};
+use crate::domain::fields::shown;
+use crate::domain::gate::{Answer, Verdict};
+use crate::domain::zone::Zone;
+use crate::domain::{Instant, parse_instant};
+use crate::steps::explain::{Explained, Explanation, Outcome, explain};
+use crate::steps::{Context, explain_json, holidays};
+use crate::store::Store;
+use crate::store::attempts::Attempt;
+
+/// Why a customer is called now, or not: every rule's answer, past calls, the next call
+#[derive(Args)]
+#[command(after_help = "\
+The answer is what a tick at that time would do, if nothing else happened before it.
+
+Example:
+  ringonce explain ada@example.com --at 2026-11-22T07:00:00-05:00")]
+pub struct ExplainArgs {
+    /// Id, external id, e-mail or phone
+    customer: String,
+    /// Another time than now, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An RFC 3339 time of a flag.
+pub fn time_flag(flag: &str, text: &str) -> anyhow::Result<Instant> {
+    parse_instant(text).ok_or_else(|| {
+        usage(format!("{flag} \"{}\" is no time: write 2026-11-22T17:01:00Z", shown(text)))
+    })
+}
+
+pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let at = match &args.at {
+        Some(text) => time_flag("--at", text)?,
+        None => settings.loaded.clock.now()?,
+    };
+    let store = Arc::new(Store::look(&settings.loaded.db)?);
+    let customer = store.read(|conn| one(conn, &args.customer))?;
+    let cx = Context::new(store, settings.loaded.config, Arc::new(settings.zones))?;
+    let days = holidays::read(&cx.config.holidays).map_err(usage)?;
+    let explained = explain(&cx, customer.id, at, Some(&days))?;
+    let Some(explained) = explained else {
+        return Err(usage(format!("customer {} is gone", customer.id)));
+    };
+    if args.json {
+        output::json(&explain_json::json(&explained))?;
+    } else {
+        print(&explained)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print(explained: &Explained) -> anyhow::Result<()> {
+    let zone = explained.zone.as_deref();
+    for line in person(explained) {
+        output::line(&line)?;
+    }
+    for explanation in &explained.occasions {
+        output::line("")?;
+        let (what, outcome) = headline(explanation, explained);
+        output::line(&what)?;
+        output::line(&format!("  {outcome}"))?;
+        let mut table = Table::new(&["RULE", "ANSWER", "DETAIL"]);
+        for answer in &explanation.answers {
+            table.row(rule(answer, explained.at, zone));
+        }
+        table.print()?;
+    }
+    output::line("")?;
+    output::line(&match explained.next_call_at {
+        Some(at) => format!("next call: {}", moment(at, explained.at, zone)),
+        None => "next call: none is foreseen".to_string(),
+    })?;
+    print_past(&explained.past, explained.at, zone)
+}
+
+/// Who this is, in words.
+fn person(explained: &Explained) -> Vec<String> {
+    let customer = &explained.customer;
+    let name = match customer.name.is_empty() {
+        true => String::new(),
+        false => format!(", {}", clean(&customer.name)),
+    };
+    let phone = output::phone(&customer.phone, false);
+    let validated = if customer.phone_validated { "" } else { " (not validated)" };
+    let there = match explained.zone.as_deref() {
+        Some(zone) => format!("there it is {}", output::local_time(explained.at, zone)),
+        None => "a zone that is not known".to_string(),
+    };
+    let welcome = match customer.welcome_call_completed {
+        true => "welcome call made".to_string(),
+        false => "welcome call not made yet".to_string(),
+    };
+    let last = match customer.last_call_date {
+        Some(date) => format!("last daily call on {date}"),
+        None => "no daily call yet".to_string(),
+    };
+    let rhythm = explained.rhythm.clone().unwrap_or_else(|| "no daily calls".to_string());
+    vec![
+        format!("customer {}{name}, {phone}{validated}", customer.id),
+        format!("{}: {there}", clean(&customer.timezone)),
+        format!(
+            "{rhythm}; {}, {}; {welcome}; {last}",
+            clean(&customer.payment_status),
+            customer.call_status
+        ),
+    ]
+}
+
+/// `daily call of 2026-11-22, due Sun 2026-11-22 07:00 (item 3)` and `rings now`.
+fn headline(explanation: &Explanation, explained: &Explained) -> (String, String) {
+    let zone = explained.zone.as_deref();
+    let occasion = match explanation.call_type.as_str() {
+        "daily" => format!("daily call of {}", explanation.occasion),
+        other => format!("{other} call"),
+    };
+    let queued = match explanation.item_id {
+        Some(id) => format!("item {id}"),
+        None => "not queued yet".to_string(),
+    };
+    let due = local(explanation.scheduled_for, zone);
+    let until = |until: Option<Instant>| match until {
+        Some(at) => format!(" until {}", moment(at, explained.at, zone)),
+        None => String::new(),
+    };
+    let outcome = match explanation.outcome {
+        Outcome::Rings => toned(Tone::Good, "rings now"),
+        Outcome::Waits { reason: None, until: at } => {
+            toned(Tone::Good, &format!("waits{}", until(at)))
+        }
+        Outcome::Waits { reason: Some(reason), until: at } => {
+            toned(Tone::Warn, &format!("waits, {reason}{}", until(at)))
+        }
+        Outcome::Skipped(reason) => toned(Tone::Bad, &format!("is skipped, {reason}")),
+        Outcome::AlreadyCalled => toned(Tone::Dim, "is over: already called"),
+        Outcome::InFlight => toned(Tone::Good, "an attempt is under way"),
+    };
+    (format!("{occasion}, due {due} ({queued})"), outcome)
+}
+
+fn rule(answer: &Answer, now: Instant, zone: Option<&Zone>) -> [String; 3] {
+    let (word, until) = match &answer.verdict {
+        Verdict::Open => (toned(Tone::Good, "yes"), None),
+        Verdict::Wait { reason, until } => (toned(Tone::Warn, &format!("wait: {reason}")), *until),
+        Verdict::Skip(reason) => (toned(Tone::Bad, &format!("no: {reason}")), None),
+        Verdict::AlreadyCalled => (toned(Tone::Dim, "no: already_called"), None),
+    };
+    let until = until.map(|at| format!("until {}", moment(at, now, zone)));
+    let detail = Some(clean(&answer.detail)).filter(|detail| !detail.is_empty());
+    let detail: Vec<String> = detail.into_iter().chain(until).collect();
+    [answer.rule.to_string(), word, detail.join("; ")]
+}
+
+fn print_past(past: &[Attempt], now: Instant, zone: Option<&Zone>) -> anyhow::Result<()> {
+    if past.is_empty() {
+        return output::line("past calls: none");
+    }
+    output::line("past calls:")?;
+    let mut table = Table::new(&["WHEN", "TYPE", "OCCASION", "NO", "STATE", "OUTCOME"]);
+    for attempt in past {
+        let how = attempt.disposition.map_or("–".to_string(), |how| how.to_string());
+        table.row([
+            format!(
+                "{} ({})",
+                local(attempt.created_at, zone),
+                output::relative(attempt.created_at, now)
+            ),
+            attempt.call_type.to_string(),
+            occasion(&attempt.occasion),
+            attempt.attempt_no.to_string(),
+            attempt.state.to_string(),
+            how,
+        ]);
+    }
+    table.print()
+}
+
+/// An extra call's occasion is long, and its beginning tells it apart.
+pub fn occasion(occasion: &str) -> String {
+    occasion.chars().take(14).collect()
+}
+
+fn local(at: Instant, zone: Option<&Zone>) -> String {
+    match zone {
+        Some(zone) => output::local_time(at, zone),
+        None => crate::domain::instant_text(at),
+    }
+}
+
+fn moment(at: Instant, now: Instant, zone: Option<&Zone>) -> String {
+    format!("{} ({})", local(at, zone), output::relative(at, now))
+}

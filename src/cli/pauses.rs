@@ -1,0 +1,135 @@
+//! `pause` and `resume`: of everything, a type of call, a customer or a number.
+
+use clap::Args;
+
+use super::customers::one;
+use super::doubts::{context, refused};
+use super::exit::{CliError, Exit};
+use super::{Global, output, settings};
+use crate::domain::call::CallType;
+use crate::phones;
+use crate::steps::operate::{self, Resumed, Scope};
+use crate::store::Conn;
+use crate::store::queue::Moved;
+
+/// Who acts, in the journal.
+const WHO: &str = "cli";
+
+/// Stop calls before the next one, until resumed; without a choice, all of them
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringonce pause --reason 'the assistant talks nonsense'
+  ringonce pause --type welcome --reason 'the text is being rewritten'")]
+pub struct PauseArgs {
+    #[command(flatten)]
+    what: What,
+}
+
+/// Let calls go on; without a choice also lift what holds dialing and close the breaker
+#[derive(Args)]
+#[command(after_help = "\
+A hold whose cause is still there comes back before the next call.
+
+Examples:
+  ringonce resume --reason 'the flag was checked by hand'
+  ringonce resume --customer ada@example.com --reason 'the second call was looked into'")]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    what: What,
+}
+
+#[derive(Args)]
+struct What {
+    /// Only this customer: id, external id, e-mail or phone
+    #[arg(long, value_name = "CUSTOMER", conflicts_with_all = ["type", "number"])]
+    customer: Option<String>,
+    /// Only this type of call: welcome, daily, extra
+    #[arg(long = "type", id = "type", value_name = "TYPE", conflicts_with = "number")]
+    call_type: Option<String>,
+    /// Only this number, with + and country code
+    #[arg(long, value_name = "PHONE")]
+    number: Option<String>,
+    /// Why; goes into the journal
+    #[arg(long)]
+    reason: String,
+}
+
+impl What {
+    fn scope(&self, conn: &Conn) -> anyhow::Result<Scope> {
+        if let Some(who) = &self.customer {
+            return Ok(Scope::Customer(Box::new(one(conn, who)?)));
+        }
+        if let Some(text) = &self.call_type {
+            let known = CallType::parse(text).ok_or_else(|| {
+                CliError::usage(format!("there is no type \"{text}\": use welcome, daily, extra"))
+            })?;
+            return Ok(Scope::Type(known));
+        }
+        match &self.number {
+            None => Ok(Scope::Everything),
+            Some(text) => {
+                let phone = phones::parse(text, None)
+                    .map_err(|why| CliError::usage(format!("--number is no phone: {why}")))?;
+                Ok(Scope::Number(phone.e164))
+            }
+        }
+    }
+
+    /// In words, without the number.
+    fn words(&self) -> String {
+        match (&self.customer, &self.call_type, &self.number) {
+            (Some(_), _, _) => "calls of this customer".to_string(),
+            (_, Some(call_type), _) => format!("{} calls", output::clean(call_type)),
+            (_, _, Some(_)) => "calls to this number".to_string(),
+            _ => "all calls".to_string(),
+        }
+    }
+}
+
+pub fn pause(global: &Global, args: &PauseArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let cx = context(settings, now)?;
+    let what = &args.what;
+    let moved = cx.store.write(|tx| {
+        let scope = what.scope(tx)?;
+        operate::pause(&cx, tx, &scope, WHO, &what.reason, now)
+    });
+    output::line(&match moved.map_err(refused)? {
+        Moved::Yes => format!("{} are paused until `ringonce resume`", what.words()),
+        Moved::No => format!("{} were paused already", what.words()),
+    })?;
+    Ok(Exit::Done)
+}
+
+pub fn resume(global: &Global, args: &ResumeArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let reading = settings.loaded.clock.read()?;
+    let cx = context(settings, reading.now)?;
+    let what = &args.what;
+    let resumed = cx.store.write(|tx| {
+        let scope = what.scope(tx)?;
+        operate::resume(&cx, tx, &scope, WHO, &what.reason, &reading)
+    });
+    output::line(&told(&resumed.map_err(refused)?, &what.words()))?;
+    Ok(Exit::Done)
+}
+
+fn told(resumed: &Resumed, what: &str) -> String {
+    let mut lifted = Vec::new();
+    if resumed.pause {
+        lifted.push("the pause".to_string());
+    }
+    if resumed.customer {
+        lifted.push("the customer's own stop".to_string());
+    }
+    lifted.extend(resumed.holds.iter().map(|kind| format!("the hold \"{kind}\"")));
+    if resumed.breaker {
+        lifted.push("the breaker".to_string());
+    }
+    match lifted.is_empty() {
+        true => format!("{what} were neither paused nor held"),
+        false => format!("{what} may go on; lifted: {}", lifted.join(", ")),
+    }
+}

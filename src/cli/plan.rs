@@ -1,0 +1,248 @@
+//! `ringonce plan` and `ringonce simulate`: the calls to come. Both read only, without network.
+
+use std::sync::Arc;
+
+use chrono::{Duration, NaiveTime};
+use clap::Args;
+use serde_json::json;
+
+use super::customers::usage;
+use super::exit::Exit;
+use super::explain::time_flag;
+use super::output::{self, Table, Tone, clean, toned};
+use super::status::counted;
+use super::{Global, Settings, settings};
+use crate::domain::fields::{parse_date, shown};
+use crate::domain::{Instant, instant_text};
+use crate::steps::plan::{Planned, plan};
+use crate::steps::simulate::{Assumed, Simulated, simulate};
+use crate::steps::{Context, holidays};
+use crate::store::{Store, copy};
+
+/// Columns of the longest bar.
+const BAR: usize = 40;
+/// No plan or simulation is longer.
+const DAYS_MAX: i64 = 366;
+
+/// The calls to come, by what is known now
+#[derive(Args)]
+#[command(after_help = "Times are the customers' own. Retries are not foreseen: see `simulate`.")]
+pub struct PlanArgs {
+    /// So many days from now
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    days: i64,
+    /// Show at most so many calls
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A dry run of the coming days on a copy in memory: calls an hour, skips, where caps bind
+#[derive(Args)]
+#[command(after_help = "\
+Example: what a slower pace would do to the coming week
+  ringonce simulate --from 2026-11-23 --days 7 --calls-per-minute 5")]
+pub struct SimulateArgs {
+    /// From this date (midnight in schedule.timezone) or time [default: now]
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// So many days
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    days: i64,
+    /// Instead of dialing.calls_per_minute
+    #[arg(long, value_name = "N")]
+    calls_per_minute: Option<usize>,
+    /// Instead of dialing.max_active_calls
+    #[arg(long, value_name = "N")]
+    max_active_calls: Option<usize>,
+    /// How long an answered call lasts
+    #[arg(long, default_value_t = 90, value_name = "SECONDS")]
+    call_seconds: i64,
+    /// Share of calls that nobody answers, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    no_answer_share: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn days(days: i64) -> anyhow::Result<Duration> {
+    match days {
+        1..=DAYS_MAX => Ok(Duration::days(days)),
+        _ => Err(usage(format!("--days {days}: give 1 to {DAYS_MAX}"))),
+    }
+}
+
+pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
+    let span = days(args.days)?;
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let store = Arc::new(Store::look(&settings.loaded.db)?);
+    let cx = Context::new(store, settings.loaded.config, Arc::new(settings.zones))?;
+    let holidays = holidays::read(&cx.config.holidays).map_err(usage)?;
+    let planned = plan(&cx, now, now + span, &holidays)?;
+    let shown = &planned[..planned.len().min(args.limit)];
+    if args.json {
+        output::json(&shown.iter().map(|call| as_json(&cx, call)).collect::<Vec<_>>())?;
+        return Ok(Exit::Done);
+    }
+    if planned.is_empty() {
+        output::line("no calls to come")?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["WHEN", "LOCAL TIME", "CUSTOMER", "TYPE", "ZONE", "NOTE"]);
+    for call in shown {
+        table.row(cells(&cx, call, now));
+    }
+    table.print()?;
+    let against = planned.iter().filter(|call| call.against.is_some()).count();
+    let rings = planned.len() - against;
+    let more = planned.len() - shown.len();
+    let cut = if more == 0 { String::new() } else { format!("; {more} not shown: --limit N") };
+    output::line(&format!("{rings} calls, {against} that will not ring{cut}"))?;
+    Ok(Exit::Done)
+}
+
+fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 6] {
+    let local = match cx.zones.get(&call.timezone) {
+        Some(zone) => output::local_time(call.at, &zone),
+        None => instant_text(call.at),
+    };
+    let name = match call.customer_name.is_empty() {
+        true => call.customer_id.to_string(),
+        false => format!("{} {}", call.customer_id, clean(&shown(&call.customer_name))),
+    };
+    let note = match call.against {
+        Some(reason) => toned(Tone::Warn, reason.as_str()),
+        None => String::new(),
+    };
+    [
+        output::relative(call.at, now),
+        local,
+        name,
+        call.call_type.to_string(),
+        clean(&call.timezone),
+        note,
+    ]
+}
+
+fn as_json(cx: &Context, call: &Planned) -> serde_json::Value {
+    let zone = cx.zones.get(&call.timezone);
+    json!({
+        "at": instant_text(call.at),
+        "local_time": zone.map(|zone| output::local_rfc3339(call.at, &zone)),
+        "timezone": call.timezone,
+        "customer_id": call.customer_id,
+        "customer_name": call.customer_name,
+        "call_type": call.call_type.as_str(),
+        "occasion": call.occasion,
+        "against": call.against.map(|reason| reason.as_str()),
+    })
+}
+
+pub fn simulate_command(global: &Global, args: &SimulateArgs) -> anyhow::Result<Exit> {
+    let span = days(args.days)?;
+    if !(0.0..=1.0).contains(&args.no_answer_share) {
+        return Err(usage("--no-answer-share: give 0 to 1"));
+    }
+    if !(1..=7200).contains(&args.call_seconds) {
+        return Err(usage("--call-seconds: give 1 to 7200"));
+    }
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let from = match &args.from {
+        Some(text) => start(&settings, text)?,
+        None => now,
+    };
+    if now + Duration::days(DAYS_MAX) < from {
+        return Err(usage(format!("--from is more than {DAYS_MAX} days away")));
+    }
+    let cx = copied(settings, args)?;
+    let assumed = Assumed {
+        from,
+        until: from + span,
+        call_length: Duration::seconds(args.call_seconds),
+        ring_length: Duration::seconds(30),
+        no_answer_share: args.no_answer_share,
+    };
+    let simulated = simulate(&cx, &assumed, now)?;
+    if args.json {
+        output::json(&simulated)?;
+    } else {
+        chart(&simulated).iter().try_for_each(|line| output::line(line))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Midnight of a date in the schedule's zone, or an instant.
+fn start(settings: &Settings, text: &str) -> anyhow::Result<Instant> {
+    let zone = settings.zones.get_schedule_zone(&settings.loaded.config.schedule.timezone);
+    match (parse_date(text).ok().filter(|_| text.len() <= 10), zone) {
+        (Some(date), Some(zone)) => Ok(zone.resolve(date.and_time(NaiveTime::MIN))),
+        _ => time_flag("--from", text),
+    }
+}
+
+/// The copy, with the caps of the flags and the dates without calls that a start would read.
+fn copied(settings: Settings, args: &SimulateArgs) -> anyhow::Result<Context> {
+    let looked = Store::look(&settings.loaded.db)?;
+    let store = Arc::new(copy::whole(&looked)?);
+    let mut config = settings.loaded.config;
+    if let Some(calls) = args.calls_per_minute {
+        config.dialing.calls_per_minute = calls.max(1);
+    }
+    if let Some(calls) = args.max_active_calls {
+        config.dialing.max_active_calls = calls.max(1);
+    }
+    if config.vapi.phone_number_ids.is_empty() {
+        config.vapi.phone_number_id.get_or_insert_with(String::new);
+    }
+    config.vapi.assistant_id.get_or_insert_with(String::new);
+    let days = holidays::read(&config.holidays).map_err(usage)?;
+    store.write(|tx| holidays::apply(tx, &days))?;
+    let mut cx = Context::new(store, config, Arc::new(settings.zones))?;
+    // What waits without a known end is looked at again as often as a scan would.
+    cx.recheck_after = Duration::minutes(15);
+    Ok(cx)
+}
+
+/// A bar for each hour, then the sums.
+fn chart(simulated: &Simulated) -> Vec<String> {
+    let most = simulated.by_hour.iter().map(|hour| hour.calls).max().unwrap_or(0).max(1);
+    let mut lines = Vec::new();
+    let mut day = "";
+    for hour in &simulated.by_hour {
+        let (date, time) = (&hour.at[..10], &hour.at[11..16]);
+        if date != day {
+            lines.push(format!("{date} (UTC)"));
+            day = date;
+        }
+        let length = (hour.calls * BAR).div_ceil(most);
+        let bound = match (hour.lines_bound, hour.pace_bound) {
+            (true, true) => "  lines and pace full",
+            (true, false) => "  lines full",
+            (false, true) => "  pace full",
+            (false, false) => "",
+        };
+        let bar =
+            toned(if bound.is_empty() { Tone::Good } else { Tone::Warn }, &"█".repeat(length));
+        lines.push(format!("  {time} {:>6}  {bar}{bound}", hour.calls));
+    }
+    lines.push(format!(
+        "{} calls ({} retries); at most {} of {} lines, {} calls a minute allowed",
+        simulated.calls,
+        simulated.retries,
+        simulated.most_lines,
+        simulated.max_active_calls,
+        simulated.calls_per_minute
+    ));
+    if 0 < simulated.delayed {
+        let longest = output::duration(Duration::seconds(simulated.longest_delay_seconds));
+        lines.push(format!("{} began late, at most {longest}", simulated.delayed));
+    }
+    lines.push(format!("ended: {}", counted(&simulated.dispositions)));
+    lines.push(format!("skipped: {}", counted(&simulated.skipped)));
+    lines
+}

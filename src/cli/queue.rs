@@ -1,0 +1,272 @@
+//! `ringonce queue …`: the calls that wait and what became of the others.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::customers::usage;
+use super::exit::{CliError, Exit};
+use super::explain::occasion;
+use super::output::{self, Table, Tone, clean, toned};
+use super::queue_import::{ImportArgs, import};
+use super::{Global, Settings, settings};
+use crate::domain::call::{CallType, ItemStatus};
+use crate::domain::fields::{nearest, shown};
+use crate::domain::{Instant, instant_text};
+use crate::steps::Context;
+use crate::steps::cancel::{Refused, cancel};
+use crate::store::Store;
+use crate::store::dedupe::{self, Report};
+use crate::store::views::{self, ItemFilter, Listed};
+use crate::zones::Zones;
+
+/// The queue: list, cancel, clean duplicates, take an old queue over
+#[derive(Args)]
+pub struct QueueArgs {
+    #[command(subcommand)]
+    command: QueueCommand,
+}
+
+#[derive(Subcommand)]
+enum QueueCommand {
+    /// Show the calls that wait; with --status others
+    List(ListArgs),
+    /// Take an old call_queue export over: all of it or nothing
+    Import(ImportArgs),
+    /// Move duplicate rows out, keeping the oldest of each group; deletes nothing
+    Dedupe(DedupeArgs),
+    /// Skip one waiting call for good
+    Cancel(CancelArgs),
+}
+
+#[derive(Args)]
+struct ListArgs {
+    /// Only with this status: open, all, pending, retrying, processing, completed, failed, skipped
+    #[arg(long, value_name = "STATUS", default_value = "open")]
+    status: String,
+    /// Only calls of this type: welcome, daily, extra
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    limit: usize,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DedupeArgs {
+    /// Show what would move and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct CancelArgs {
+    /// The item's id, as `queue list` shows it
+    id: i64,
+    /// Why; goes into the journal
+    #[arg(long)]
+    reason: String,
+}
+
+pub fn run(global: &Global, args: &QueueArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    match &args.command {
+        QueueCommand::List(args) => list(&settings, args, now),
+        QueueCommand::Import(args) => import(settings, args, now),
+        QueueCommand::Dedupe(args) => dedupe(&settings, args, now),
+        QueueCommand::Cancel(args) => cancel_one(settings, args, now),
+    }
+}
+
+fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Exit> {
+    let filter = filter(args)?;
+    let store = Store::look(&settings.loaded.db)?;
+    let found = store.read(|conn| views::items(conn, &filter, args.limit))?;
+    if args.json {
+        output::json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+        return Ok(Exit::Done);
+    }
+    if found.is_empty() {
+        output::line(if filter.open { "no call waits" } else { "no such items" })?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["ID", "CUSTOMER", "TYPE", "DUE, LOCAL", "WHEN", "STATUS", "TRY"])
+        .align_right(0)
+        .align_right(6);
+    for listed in &found {
+        table.row(cells(listed, &settings.zones, now));
+    }
+    table.print()?;
+    if found.len() == args.limit {
+        output::line("there may be more: --limit N")?;
+    }
+    Ok(Exit::Done)
+}
+
+fn filter(args: &ListArgs) -> anyhow::Result<ItemFilter> {
+    let call_type = match args.r#type.as_deref() {
+        None => None,
+        Some(text) => Some(call_type(text)?),
+    };
+    let (status, open) = match args.status.as_str() {
+        "open" => (None, true),
+        "all" => (None, false),
+        text => (Some(known(text, "--status", ItemStatus::ALL, ItemStatus::as_str)?), false),
+    };
+    Ok(ItemFilter { status, call_type, customer_id: None, open })
+}
+
+/// A call type of a flag.
+pub fn call_type(text: &str) -> anyhow::Result<CallType> {
+    known(text, "--type", CallType::ALL, CallType::as_str)
+}
+
+/// A word of a closed list, or an error with the nearest one.
+fn known<T: Copy>(
+    text: &str,
+    flag: &str,
+    all: &[T],
+    word: fn(T) -> &'static str,
+) -> anyhow::Result<T> {
+    if let Some(found) = all.iter().find(|known| word(**known) == text) {
+        return Ok(*found);
+    }
+    let words: Vec<&str> = all.iter().map(|known| word(*known)).collect();
+    let hint = match nearest(text, words.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("give one of {}", words.join(", ")),
+    };
+    Err(usage(format!("{flag} \"{}\" is not known: {hint}", shown(text))))
+}
+
+fn cells(listed: &Listed, zones: &Zones, now: Instant) -> [String; 7] {
+    let item = &listed.item;
+    let zone = listed.timezone.as_deref().and_then(|name| zones.get(name));
+    let due = item.due_at();
+    let local = match zone {
+        Some(zone) => output::local_time(due, &zone),
+        None => due.format("%F %H:%MZ").to_string(),
+    };
+    let name = match listed.customer_name.as_deref() {
+        None => "gone".to_string(),
+        Some("") => item.customer_id.to_string(),
+        Some(name) => format!("{} {}", item.customer_id, clean(&shown(name))),
+    };
+    let status = match item.reason {
+        Some(reason) => format!("{}: {reason}", item.status),
+        None => item.status.to_string(),
+    };
+    let tone = match item.status {
+        ItemStatus::Pending | ItemStatus::Retrying if item.reason.is_none() => Tone::Good,
+        ItemStatus::Pending | ItemStatus::Retrying => Tone::Warn,
+        ItemStatus::Processing => Tone::Good,
+        ItemStatus::Completed => Tone::Dim,
+        ItemStatus::Failed | ItemStatus::Skipped => Tone::Bad,
+    };
+    let what = match item.call_type {
+        CallType::Daily => format!("daily {}", occasion(&item.occasion)),
+        other => other.to_string(),
+    };
+    [
+        item.id.to_string(),
+        name,
+        what,
+        local,
+        output::relative(due, now),
+        toned(tone, &status),
+        item.attempts.to_string(),
+    ]
+}
+
+/// An item as JSON shows it, on the command line and in the API.
+pub fn as_json(listed: &Listed) -> Value {
+    let item = &listed.item;
+    json!({
+        "id": item.id,
+        "customer_id": item.customer_id,
+        "customer_name": listed.customer_name,
+        "call_type": item.call_type.as_str(),
+        "occasion": item.occasion,
+        "scheduled_for": instant_text(item.scheduled_for),
+        "status": item.status.as_str(),
+        "reason": item.reason.map(|reason| reason.as_str()),
+        "attempts": item.attempts,
+        "max_attempts": item.max_attempts,
+        "not_before": item.not_before.map(instant_text),
+        "expires_at": item.expires_at.map(instant_text),
+        "error_message": item.error_message,
+        "vapi_call_id": item.vapi_call_id,
+        "created_at": instant_text(item.created_at),
+        "processed_at": item.processed_at.map(instant_text),
+    })
+}
+
+/// A file without its unique indexes is looked at as it is; opening it for writing cleans it.
+fn dedupe(settings: &Settings, args: &DedupeArgs, now: Instant) -> anyhow::Result<Exit> {
+    let path = &settings.loaded.db;
+    let report = Store::look(path)?.read(dedupe::audit)?;
+    if !args.dry_run {
+        let store = Store::open(path, now)?;
+        store.write(|tx| dedupe::clean(tx, now, "cli"))?;
+    }
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print_report(&report, args.dry_run)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print_report(report: &Report, dry_run: bool) -> anyhow::Result<()> {
+    if report.groups.is_empty() {
+        return output::line("no duplicates");
+    }
+    let mut table = Table::new(&["CUSTOMER", "TYPE", "SAME", "KEPT", "MOVED"]).align_right(0);
+    for group in &report.groups {
+        let moved: Vec<String> = group.surplus.iter().map(i64::to_string).collect();
+        table.row([
+            group.customer_id.to_string(),
+            clean(&group.call_type),
+            clean(&group.key),
+            group.keep.to_string(),
+            moved.join(", "),
+        ]);
+    }
+    table.print()?;
+    let (rows, groups) = (report.moved, report.groups.len());
+    output::line(&match dry_run {
+        true => format!("{rows} rows of {groups} groups would move (dry run, nothing was written)"),
+        false => format!("{rows} rows of {groups} groups moved to call_queue_duplicates"),
+    })
+}
+
+fn cancel_one(settings: Settings, args: &CancelArgs, now: Instant) -> anyhow::Result<Exit> {
+    if args.reason.trim().is_empty() {
+        return Err(usage("--reason is empty: say why"));
+    }
+    Store::look(&settings.loaded.db)?;
+    let store = Arc::new(Store::open(&settings.loaded.db, now)?);
+    let cx = Context::new(store, settings.loaded.config, Arc::new(settings.zones))?;
+    let cancelled = cx.store.write(|tx| cancel(&cx, tx, args.id, "cli", &args.reason, now));
+    let item = cancelled.map_err(|error| match error.downcast::<Refused>() {
+        Ok(Refused::Unknown(id)) => usage(Refused::Unknown(id)),
+        Ok(refused) => CliError { exit: Exit::Failed, message: refused.to_string() }.into(),
+        Err(error) => error,
+    })?;
+    output::line(&format!(
+        "cancelled item {}: the {} call {} of customer {}",
+        item.id,
+        item.call_type,
+        occasion(&item.occasion),
+        item.customer_id
+    ))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,106 @@
+//! What stands beside the dialer in `run`: the listener, the word to the service manager, and the
+//! ping to a dead-man's switch. None of them can hold a dial up.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sd_notify::NotifyState;
+
+use crate::clock;
+use crate::config::Secret;
+use crate::service::{Service, follower};
+use crate::store::meta::{self, Mark};
+use crate::vapi;
+use crate::web::front::{Front, serve};
+use crate::web::health;
+use crate::web::listener::Serving;
+
+/// How often the pinger looks for a scan that was not told yet.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The service manager hears from us at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// A shorter token could be guessed.
+const TOKEN_LETTERS_MIN: usize = 16;
+
+/// Who may come in.
+pub struct Secrets {
+    pub api_token: Option<Secret>,
+    pub webhook: Option<Secret>,
+}
+
+/// Starts to answer where the configuration says; `None` when it says nowhere. Answers before
+/// dialing has opened, so that a health check sees why it has not.
+pub fn listen(service: &Arc<Service>, secrets: Secrets) -> anyhow::Result<Option<Serving>> {
+    let Some(address) = service.cx.config.web.listen.clone() else { return Ok(None) };
+    match &secrets.api_token {
+        None => log::warn!("RINGONCE_API_TOKEN is not set: the page and the API let nobody in"),
+        Some(token) if token.expose().len() < TOKEN_LETTERS_MIN => {
+            log::warn!("RINGONCE_API_TOKEN is short enough to be guessed: `openssl rand -hex 24`");
+        }
+        Some(_) => {}
+    }
+    if secrets.webhook.is_none() {
+        log::warn!("VAPI_WEBHOOK_SECRET is not set: webhooks are refused, calls are polled");
+    }
+    let token = secrets.api_token.as_ref();
+    let front = Front::new(Arc::clone(service), token, secrets.webhook)?;
+    serve(Arc::new(front), &address).map(Some)
+}
+
+/// Tells systemd that the service is ready, once, and from then on that it is alive. Nothing where
+/// no service manager listens.
+pub fn told_to_the_manager() -> impl Fn() {
+    let last: Cell<Option<Duration>> = Cell::new(None);
+    move || {
+        let now = clock::elapsed();
+        let news = match last.get() {
+            None => NotifyState::Ready,
+            Some(at) if at + TELL_EVERY <= now => NotifyState::Watchdog,
+            Some(_) => return,
+        };
+        last.set(Some(now));
+        if let Err(error) = sd_notify::notify(&[news]) {
+            log::warn!("the service manager cannot be told: {error}");
+        }
+    }
+}
+
+/// Tells systemd that the service ends on purpose.
+pub fn goodbye() {
+    // Nothing depends on it: the manager sees the process end.
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+}
+
+/// Asks the ping URL after each scan that found the service well; in a thread of its own.
+pub fn ping_after_scans(service: &Arc<Service>) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let Some(url) = service.cx.config.web.ping_url.clone() else { return Ok(None) };
+    let service = Arc::clone(service);
+    let pinger = Builder::new().name("ping".to_string()).spawn(move || {
+        let scanned =
+            || service.cx.store.read(|conn| meta::mark(conn, Mark::LastScan)).ok().flatten();
+        let mut told = scanned();
+        while !service.stopping() {
+            follower::rest(&service, LOOK_EVERY);
+            let latest = scanned();
+            if latest != told && is_well(&service) {
+                told = latest;
+                ping(&url);
+            }
+        }
+    });
+    pinger.context("start the pinger").map(Some)
+}
+
+fn is_well(service: &Service) -> bool {
+    service.clock.now().is_ok_and(|now| health::reasons(service, now).is_empty())
+}
+
+/// One ping; what goes wrong is only logged.
+pub fn ping(url: &str) {
+    if let Err(why) = vapi::ping(url) {
+        log::warn!("the ping URL did not answer: {why}");
+    }
+}

@@ -1,0 +1,89 @@
+//! `reconcile` and `adopt`: a person asks for what every start does by itself, and may accept
+//! what a start refuses. Nothing here dials.
+
+use crate::clock;
+use crate::service::follower::{self, Which};
+use crate::service::run::Refused;
+use crate::service::{Service, opening};
+use crate::steps::guard::{self, Clocks, Heard};
+use crate::steps::operate;
+use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
+use crate::store::files::Identity;
+use crate::store::meta;
+
+/// Asks the provider's records as a start does. The caller holds the dialer's lock.
+pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
+    if let Some(why) = guard::not_armed(&service.cx)? {
+        return Err(Refused(why).into());
+    }
+    reconcile::read_back(&service.cx)?;
+    let reading = service.clock.read()?;
+    let opened = opening::open(service, &reading, false)?;
+    if let Some(why) = opened.shut {
+        return Err(Refused(why).into());
+    }
+    let mut asking = follower::pace_of_asking(service);
+    follower::follow(service, &mut asking, Which::All, reading.now)?;
+    Ok(opened.reconciled)
+}
+
+/// The same while another process dials: what that one has under way is left alone.
+pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
+    if let Some(why) = guard::not_armed(&service.cx)? {
+        return Err(Refused(why).into());
+    }
+    reconcile::read_back(&service.cx)?;
+    let reading = service.clock.read()?;
+    let asking = Asking::Beside { dialing_since: None };
+    reconcile::ask(&service.cx, service.provider.as_ref(), &reading, asking)
+        .and_then(|answer| {
+            let heard = Heard::of(answer.date());
+            match guard::watch_clock(&service.cx, &reading, heard, clock::machine_now())? {
+                Clocks::Agree => reconcile::take_in(&service.cx, &answer, &reading),
+                Clocks::Disagree(why) => Err(Refused(why).into()),
+                Clocks::Unproven => Err(Refused("nothing vouches for the clock".into()).into()),
+            }
+        })
+        .map_err(|error| match error.downcast::<Closed>() {
+            Ok(closed) => Refused(closed.to_string()).into(),
+            Err(error) => error,
+        })
+}
+
+/// Takes in the provider's records and arms this file, here. A person says that no other copy
+/// dials, and accepts a gap beyond the records, another account, and a mark that a wrong clock
+/// has left. The caller holds the dialer's lock.
+pub fn adopt(service: &Service, who: &str, why: &str) -> anyhow::Result<Reconciled> {
+    let cx = &service.cx;
+    if cx.store.read(meta::armed_identity)?.is_none() {
+        let what = "this file is a snapshot for debugging: its people cannot be called; adopt a \
+                    backup instead";
+        return Err(Refused(what.to_string()).into());
+    }
+    let reading = service.clock.read()?;
+    let was_behind = cx.store.read(|conn| guard::behind_mark(conn, reading.now))?.is_some();
+    if was_behind {
+        check_against_the_provider(service)?;
+        cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
+    }
+    let opened = opening::open(service, &reading, true)?;
+    if let Some(why) = opened.shut {
+        return Err(Refused(why).into());
+    }
+    let here = Identity::of(cx.store.path())?;
+    cx.store.write(|tx| operate::arm(tx, &here, who, why, &reading))?;
+    // What another copy did is taken in, and the person says that it is over.
+    Ok(Reconciled { foreign: None, ..opened.reconciled })
+}
+
+/// A clock that is behind what the file has seen is accepted only when the provider's agrees, or
+/// the provider tells none.
+fn check_against_the_provider(service: &Service) -> anyhow::Result<()> {
+    let reading = service.clock.read()?;
+    let listing = service.provider.list(reading.now).map_err(Closed::from);
+    let listing = listing.map_err(|closed| Refused(closed.to_string()))?;
+    match guard::date_disagrees(&reading, listing.date, clock::machine_now()) {
+        Some(why) => Err(Refused(format!("the clocks disagree: {why}")).into()),
+        None => Ok(()),
+    }
+}

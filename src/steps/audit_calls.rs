@@ -1,0 +1,151 @@
+//! The part of the audit that counts calls: no occasion with two, unless the rule of how the
+//! earlier one ended permits it, and nothing at the provider that the file does not know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::Instant;
+use crate::domain::call::{CallType, Disposition};
+use crate::domain::gate::Rules;
+use crate::provider::{Listing, Provider, ProviderCall};
+use crate::steps::Context;
+use crate::steps::audit::{Finding, Report};
+use crate::store::Conn;
+use crate::store::audit::{self as data, Dialing};
+use crate::store::second::{self, SecondCall};
+
+/// Every call of an occasion after the first that no rule permits. `calls` are one customer's, or
+/// those of customers that are gone, in the order of the ledger.
+pub fn beyond_the_first(rules: &Rules, calls: &[Dialing]) -> Vec<Finding> {
+    let mut by_occasion: BTreeMap<(&str, &str, &str), Vec<&Dialing>> = BTreeMap::new();
+    for call in calls.iter().filter(|call| may_have_rung(call)) {
+        let key = (call.customer_key.as_str(), call.call_type.as_str(), call.occasion.as_str());
+        by_occasion.entry(key).or_default().push(call);
+    }
+    let mut found = Vec::new();
+    for calls in by_occasion.values() {
+        let mut endings: BTreeMap<&str, usize> = BTreeMap::new();
+        for pair in calls.windows(2) {
+            let (before, this) = (pair[0], pair[1]);
+            let ending = before.disposition.as_deref().unwrap_or_default();
+            let endings = endings.entry(ending).or_default();
+            *endings += 1;
+            let known = CallType::parse(&before.call_type).zip(Disposition::parse(ending));
+            let times =
+                known.map_or(0, |(call_type, ending)| rules.retry_rule(ending, call_type).times);
+            if *endings <= times {
+                continue;
+            }
+            let how = if ending.is_empty() { &before.state } else { ending };
+            found.push(about(
+                this,
+                format!(
+                    "attempt {} ({}) followed attempt {}, which was {how}",
+                    this.attempt_no, this.id, before.attempt_no
+                ),
+            ));
+        }
+    }
+    found
+}
+
+fn may_have_rung(call: &Dialing) -> bool {
+    call.state != "not_placed" && call.disposition.as_deref() != Some("never_dialed")
+}
+
+fn about(call: &Dialing, what: String) -> Finding {
+    Finding {
+        customer: call.customer_id,
+        call_type: call.call_type.clone(),
+        occasion: call.occasion.clone(),
+        what,
+    }
+}
+
+/// A second provider call for one attempt, which was seen while running.
+pub fn second_call(conn: &Conn, second: &SecondCall) -> anyhow::Result<Finding> {
+    let what = format!("{} (call {})", second.detail, second.vapi_call_id);
+    Ok(match data::dialing_of_call(conn, &second.vapi_call_id, &second.attempt_id)? {
+        Some(call) => about(&call, what),
+        None => Finding {
+            customer: None,
+            call_type: "unknown".to_string(),
+            occasion: "unknown".to_string(),
+            what,
+        },
+    })
+}
+
+/// Compares the file with the provider's list since an instant. `Err` in the answer: the list
+/// could not be read, and proves nothing either way.
+pub fn compare(
+    cx: &Context,
+    provider: &dyn Provider,
+    since: Instant,
+    report: &mut Report,
+) -> anyhow::Result<Result<(), String>> {
+    let listing = match provider.list(since) {
+        Ok(listing) => listing,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    report.provider_calls = Some(listing.calls.len());
+    cx.store.read(|conn| compare_listing(conn, &cx.installation.id, &listing, report))?;
+    Ok(Ok(()))
+}
+
+fn compare_listing(
+    conn: &Conn,
+    installation_id: &str,
+    listing: &Listing,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let told: BTreeSet<String> =
+        second::all(conn)?.into_iter().map(|second| second.vapi_call_id).collect();
+    for call in listing.calls.iter().filter(|call| !told.contains(&call.id)) {
+        let attempt_id = call.tags().find_map(|tag| tag.get(2..)).unwrap_or_default();
+        match data::dialing_of_call(conn, &call.id, attempt_id)? {
+            Some(known) => {
+                if let Some(what) = contradiction(&known, call) {
+                    let finding = about(&known, what);
+                    match known.vapi_call_id {
+                        Some(_) => report.duplicates.push(finding),
+                        None => report.gaps.push(finding),
+                    }
+                }
+            }
+            None if call.installation_id.as_deref() == Some(installation_id) => {
+                report.gaps.push(unknown(conn, call)?);
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn contradiction(known: &Dialing, call: &ProviderCall) -> Option<String> {
+    match &known.vapi_call_id {
+        Some(id) if *id == call.id => None,
+        Some(id) => {
+            Some(format!("attempt {} has two provider calls: {id} and {}", known.id, call.id))
+        }
+        // In doubt, or placed without an id: the next reconciling finds it.
+        None if known.state != "not_placed" => None,
+        None => Some(format!("attempt {} is not placed, but call {} is it", known.id, call.id)),
+    }
+}
+
+/// A call of this installation that the file never heard of.
+fn unknown(conn: &Conn, call: &ProviderCall) -> anyhow::Result<Finding> {
+    let customer = match call.customer_key.as_deref() {
+        Some(key) => crate::store::customers::id_of_key(conn, key)?,
+        None => None,
+    };
+    Ok(Finding {
+        customer,
+        call_type: call.call_type.map_or("unknown", |call_type| call_type.as_str()).to_string(),
+        occasion: call.occasion.clone().unwrap_or_else(|| "unknown".to_string()),
+        what: format!(
+            "the provider's call {} is not in the file; run `ringonce reconcile`",
+            call.id
+        ),
+    })
+}

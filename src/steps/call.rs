@@ -1,0 +1,153 @@
+//! call: a person asks for a call now. It becomes a queue item like every other, and the same
+//! gate decides; there is no second way to the phone.
+
+use crate::domain::Instant;
+use crate::domain::call::{CallType, ItemStatus, Reason};
+use crate::domain::customer::Customer;
+use crate::domain::gate::{self, Verdict};
+use crate::steps::explain::{Explained, Outcome};
+use crate::steps::{Context, gather, scan};
+use crate::store::queue::{self, Item, NewItem};
+use crate::store::{Tx, journal, meta};
+
+const WHO: &str = "call";
+
+/// Why there is no call now: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+fn refused(text: String) -> anyhow::Error {
+    Refused(text).into()
+}
+
+/// The item of the occasion that is due now: the one that waits, or the one that a scan queues.
+///
+/// `explained` is what the tick would do; the error repeats its reason. `call_type` `None`: the
+/// welcome call if it is owed, else the daily one.
+pub fn due_item(
+    cx: &Context,
+    explained: &Explained,
+    call_type: Option<CallType>,
+    now: Instant,
+) -> anyhow::Result<Item> {
+    let wanted = |t: CallType| call_type.is_none_or(|wanted| wanted == t);
+    let rings = |outcome: &Outcome| *outcome == Outcome::Rings;
+    let found = explained.occasions.iter().filter(|e| wanted(e.call_type));
+    let Some(due) = found.clone().find(|e| rings(&e.outcome)) else {
+        // What is not queued is a later occasion; then the word about today's comes first.
+        let mut queued = found.filter(|e| e.item_id.is_some() || !called_today(explained, now));
+        let why = queued.next().map(|e| why_not(e.call_type, &e.occasion, &e.outcome, now));
+        return Err(refused(why.unwrap_or_else(|| not_due(explained, call_type, now))));
+    };
+    scan::scan(cx, now)?;
+    let id = explained.customer.id;
+    let item =
+        cx.store.read(|conn| queue::item_of_occasion(conn, id, due.call_type, &due.occasion))?;
+    match item {
+        Some(item) if matches!(item.status, ItemStatus::Pending | ItemStatus::Retrying) => Ok(item),
+        _ => Err(refused(format!("the {} call was taken up meanwhile", due.call_type))),
+    }
+}
+
+fn why_not(call_type: CallType, occasion: &str, outcome: &Outcome, now: Instant) -> String {
+    let call = match call_type {
+        CallType::Daily => format!("the daily call of {occasion}"),
+        other => format!("the {other} call"),
+    };
+    let after = |until: &Option<Instant>| match until {
+        Some(at) if now < *at => format!(" until {}", at.format("%F %H:%M:%SZ")),
+        _ => String::new(),
+    };
+    match outcome {
+        Outcome::Waits { reason: None, until } => format!(
+            "{call} is not due{}; for a call of its own now give --extra --reason WHY",
+            after(until)
+        ),
+        Outcome::Waits { reason: Some(reason), until } => {
+            format!("{call} waits: {reason}{}", after(until))
+        }
+        Outcome::Skipped(reason) => format!("{call} is not made: {reason}"),
+        Outcome::AlreadyCalled => format!("{call} was made already"),
+        Outcome::InFlight => format!("{call} is under way"),
+        Outcome::Rings => format!("{call} rings"),
+    }
+}
+
+/// Nothing of the wanted type is open: it was made, or there is none.
+fn not_due(explained: &Explained, call_type: Option<CallType>, now: Instant) -> String {
+    let customer = &explained.customer;
+    let extra = "for a call of its own now give --extra --reason WHY";
+    match call_type {
+        Some(CallType::Welcome) if customer.welcome_call_completed => {
+            format!("the welcome call was made already; {extra}")
+        }
+        _ if called_today(explained, now) => {
+            format!("today's daily call was made already; {extra}")
+        }
+        Some(call_type) => format!("no {call_type} call is due; {extra}"),
+        None => format!("no call is due; {extra}"),
+    }
+}
+
+fn called_today(explained: &Explained, now: Instant) -> bool {
+    let today = explained.zone.as_deref().map(|zone| zone.date(now));
+    today.is_some() && today <= explained.customer.last_call_date
+}
+
+/// Queues an extra call: an occasion of its own, capped, journaled. Refused when the gate does
+/// not let it through now.
+pub fn queue_extra(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<Item> {
+    if let Some(open) = queue::open_item(tx, customer.id, CallType::Extra)? {
+        return Err(refused(format!("an extra call waits already: item {}", open.id)));
+    }
+    let zone = cx.zones.get(&customer.timezone);
+    let occasion = format!("extra:{}", uuid::Uuid::new_v4());
+    let expires_at =
+        zone.as_deref().and_then(|zone| cx.rules.last_permitted(CallType::Extra, now, zone));
+    let new = NewItem {
+        customer_id: customer.id,
+        call_type: CallType::Extra,
+        occasion: &occasion,
+        scheduled_for: now,
+        max_attempts: cx.rules.max_attempts,
+        expires_at,
+    };
+    let id = queue::insert_extra(tx, &new, now)?;
+    let item = queue::item(tx, id)?.ok_or_else(|| anyhow::anyhow!("item {id} is gone"))?;
+    let pauses = meta::pauses(tx)?;
+    let facts = gather::facts(cx, tx, &item, Some(customer), zone.as_deref(), &pauses, now)?;
+    if let Some(reason) = refusal(&gate::ask(&facts, &cx.rules).verdict, now) {
+        // The error takes the item back with it.
+        return Err(refused(format!("no extra call now: {reason}; nothing was queued")));
+    }
+    let subject = format!("item:{id}");
+    let entry = journal::Entry {
+        who: WHO,
+        what: "extra call",
+        subject: &subject,
+        new: Some("queued"),
+        why: Some(why),
+        ..Default::default()
+    };
+    journal::add(tx, now, entry)?;
+    Ok(item)
+}
+
+fn refusal(verdict: &Verdict, now: Instant) -> Option<String> {
+    match verdict {
+        Verdict::Open => None,
+        Verdict::Skip(reason) => Some(reason.to_string()),
+        Verdict::AlreadyCalled => Some(Reason::AlreadyCalled.to_string()),
+        Verdict::Wait { reason, until } => Some(match until {
+            Some(at) if now < *at => format!("{reason} until {}", at.format("%F %H:%M:%SZ")),
+            _ => reason.to_string(),
+        }),
+    }
+}

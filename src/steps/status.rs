@@ -1,0 +1,161 @@
+//! status: everything a person asks first, read in one place for the command line and the page.
+//! Writes nothing and asks nobody.
+
+use chrono::{Duration, NaiveTime};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::domain::call::{AttemptState, CallType};
+use crate::domain::{Instant, instant_text};
+use crate::steps::guard;
+use crate::store::meta::{self, Breaker, Hold, Mark};
+use crate::store::views::{self, Count, Today};
+use crate::store::{Store, attempts, queue};
+use crate::zones::Zones;
+
+/// So many periods of the scan after a tick, the next one is late.
+const PERIODS: i32 = 2;
+
+/// How everything stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    pub at: String,
+    pub armed: bool,
+    /// Why nothing is dialed from this file here; `None` = armed.
+    pub not_armed_because: Option<String>,
+    pub holds: Vec<Hold>,
+    pub pauses: Vec<Paused>,
+    /// `None`: closed.
+    pub breaker: Option<Breaker>,
+    /// Items that are due now, whatever they wait for.
+    pub due: i64,
+    pub waiting: Vec<Count>,
+    pub in_doubt: Vec<Doubt>,
+    pub lines_in_use: usize,
+    pub max_active_calls: usize,
+    /// A placed call that runs longer than the alarm age; `None` = none does.
+    pub overdue_call: Option<Overdue>,
+    pub last_tick_at: Option<String>,
+    /// Whether the last tick is older than two periods of the scan; `false` before the first.
+    pub tick_is_late: bool,
+    pub last_scan_at: Option<String>,
+    /// When the next item falls due; `None` = none is queued.
+    pub next_call_at: Option<String>,
+    /// Since midnight in `schedule.timezone`.
+    pub today: Today,
+    pub database_bytes: u64,
+    pub wal_bytes: u64,
+}
+
+/// A pause by a person.
+#[derive(Clone, Debug, Serialize)]
+pub struct Paused {
+    /// `all`, `type:daily`, `customer:KEY`, `number:…`.
+    pub scope: String,
+    pub who: String,
+    pub why: String,
+    pub since: String,
+}
+
+/// An attempt of which nobody knows whether a phone rang.
+#[derive(Clone, Debug, Serialize)]
+pub struct Doubt {
+    pub attempt_id: String,
+    pub customer_id: Option<i64>,
+    pub call_type: CallType,
+    pub occasion: String,
+    pub since: String,
+    /// What to type.
+    pub resolve: String,
+}
+
+/// A call that runs too long. It still holds its line.
+#[derive(Clone, Debug, Serialize)]
+pub struct Overdue {
+    pub since: String,
+    pub minutes: i64,
+    pub alarm_minutes: i64,
+}
+
+/// Reads the status of a store, which may be one that is only looked at.
+pub fn status(
+    store: &Store,
+    config: &Config,
+    zones: &Zones,
+    now: Instant,
+) -> anyhow::Result<Status> {
+    let not_armed_because = guard::not_armed_at(store)?;
+    let (database_bytes, wal_bytes) = views::sizes(store);
+    let since = day_start(config, zones, now);
+    let alarm_minutes = config.follow.alarm_minutes;
+    store.read(|conn| {
+        let marks = [Mark::LastTick, Mark::LastScan].map(|mark| meta::mark(conn, mark));
+        let [last_tick, last_scan] = marks;
+        let last_tick = last_tick?;
+        let oldest = views::oldest_placed(conn)?;
+        let overdue_call = oldest
+            .map(|since| (since, (now - since).num_minutes()))
+            .filter(|(_, minutes)| alarm_minutes <= *minutes)
+            .map(|(since, minutes)| Overdue { since: instant_text(since), minutes, alarm_minutes });
+        let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
+        let due = views::due(conn, now)?;
+        let next = queue::next_due(conn, now)?;
+        Ok(Status {
+            at: instant_text(now),
+            armed: not_armed_because.is_none(),
+            not_armed_because,
+            holds: meta::holds(conn)?,
+            pauses: meta::pauses(conn)?.into_iter().map(paused).collect(),
+            breaker: meta::breaker(conn)?,
+            due,
+            waiting: views::waiting(conn)?,
+            in_doubt: doubts.into_iter().map(doubt).collect(),
+            lines_in_use: attempts::lines_in_use(conn)?,
+            max_active_calls: config.dialing.max_active_calls,
+            overdue_call,
+            last_tick_at: last_tick.map(instant_text),
+            tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
+            last_scan_at: last_scan?.map(instant_text),
+            next_call_at: next.map(instant_text),
+            today: views::today(conn, since)?,
+            database_bytes,
+            wal_bytes,
+        })
+    })
+}
+
+fn paused((scope, pause): (String, meta::Pause)) -> Paused {
+    Paused { scope, who: pause.who, why: pause.why, since: pause.since }
+}
+
+fn doubt(attempt: attempts::Attempt) -> Doubt {
+    let resolve = format!("ringonce resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
+    Doubt {
+        customer_id: attempt.customer_id,
+        call_type: attempt.call_type,
+        occasion: attempt.occasion,
+        since: instant_text(attempt.created_at),
+        attempt_id: attempt.id,
+        resolve,
+    }
+}
+
+/// Midnight in the schedule's zone; what counts as today.
+pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
+    match zones.get_schedule_zone(&config.schedule.timezone) {
+        Some(zone) => zone.resolve(zone.date(now).and_time(NaiveTime::MIN)),
+        None => now.date_naive().and_time(NaiveTime::MIN).and_utc(),
+    }
+}
+
+/// How long after a tick the next one is late: two periods of the scan, an hour when its cron
+/// cannot be read.
+fn period(config: &Config, zones: &Zones, last_tick: Instant) -> Duration {
+    let zone = zones.get_schedule_zone(&config.schedule.timezone);
+    let cron = crate::domain::cron::Cron::parse(&config.schedule.scan).ok();
+    let next = zone.zip(cron).and_then(|(zone, cron)| {
+        let first = cron.next_after(&zone, last_tick)?;
+        Some(cron.next_after(&zone, first)? - first)
+    });
+    next.map_or(Duration::hours(1), |period| period * PERIODS)
+}

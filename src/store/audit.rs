@@ -1,0 +1,236 @@
+//! What an audit reads: its own queries, which share nothing with the scan, the gate or the
+//! claim. Reads only, and everything in one moment.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::Instant;
+use crate::store::{meta, rows};
+
+/// A customer as far as it decides what was due. Texts as they stand in the file.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: i64,
+    pub timezone: String,
+    pub call_time: Option<String>,
+    pub call_schedule: Option<String>,
+    pub payment_status: String,
+    pub call_status: String,
+    pub phone_validated: bool,
+    pub welcomed: bool,
+    pub last_call_date: Option<String>,
+    pub next_call_at: Option<Instant>,
+    pub eligible_from: Option<Instant>,
+    pub created_at: Instant,
+}
+
+/// A queue item as it stands.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: i64,
+    pub customer_id: i64,
+    pub call_type: String,
+    pub occasion: String,
+    pub status: String,
+    pub reason: Option<String>,
+    pub vapi_call_id: Option<String>,
+    pub created_at: Instant,
+    pub scheduled_for: Instant,
+    pub expires_at: Option<Instant>,
+    /// When it reached its end; `None` while it is open.
+    pub ended_at: Option<Instant>,
+}
+
+/// A row of the ledger as it stands.
+#[derive(Clone, Debug)]
+pub struct Dialing {
+    pub id: String,
+    pub customer_id: Option<i64>,
+    pub customer_key: String,
+    pub call_type: String,
+    pub occasion: String,
+    pub attempt_no: i64,
+    pub state: String,
+    pub disposition: Option<String>,
+    pub vapi_call_id: Option<String>,
+    pub created_at: Instant,
+}
+
+/// How much an audit looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Size {
+    pub customers: i64,
+    pub queue_items: i64,
+    pub attempts: i64,
+}
+
+/// Runs a reading of several queries on one moment of the database.
+pub fn in_one_moment<T>(
+    conn: &Connection,
+    f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let tx = conn.unchecked_transaction()?;
+    f(&tx)
+}
+
+pub fn size(conn: &Connection) -> anyhow::Result<Size> {
+    let count = |table: &str| {
+        conn.query_one(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
+    };
+    Ok(Size {
+        customers: count("customers")?,
+        queue_items: count("call_queue")?,
+        attempts: count("call_attempts")?,
+    })
+}
+
+/// Customers after an id, in the order of ids.
+pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<Person>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, timezone, call_time, call_schedule, payment_status, call_status,
+           phone_validated, welcome_call_completed, last_call_date, next_call_scheduled_at,
+           eligible_from, created_at
+         FROM customers WHERE ?1 < id ORDER BY id LIMIT ?2",
+    )?;
+    let found = statement.query_map([after, limit], |row| {
+        Ok(Person {
+            id: row.get(0)?,
+            timezone: row.get(1)?,
+            call_time: row.get(2)?,
+            call_schedule: row.get(3)?,
+            payment_status: row.get(4)?,
+            call_status: row.get(5)?,
+            phone_validated: row.get(6)?,
+            welcomed: row.get(7)?,
+            last_call_date: row.get(8)?,
+            next_call_at: rows::optional_instant(row, 9)?,
+            eligible_from: rows::optional_instant(row, 10)?,
+            created_at: rows::instant(row, 11)?,
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// All items of one customer.
+pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Entry>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, customer_id, call_type, occasion, status, reason, vapi_call_id, created_at,
+           scheduled_for, expires_at, processed_at
+         FROM call_queue WHERE customer_id = ?1 ORDER BY id",
+    )?;
+    let found = statement.query_map([customer_id], |row| {
+        Ok(Entry {
+            id: row.get(0)?,
+            customer_id: row.get(1)?,
+            call_type: row.get(2)?,
+            occasion: row.get(3)?,
+            status: row.get(4)?,
+            reason: row.get(5)?,
+            vapi_call_id: row.get(6)?,
+            created_at: rows::instant(row, 7)?,
+            scheduled_for: rows::instant(row, 8)?,
+            expires_at: rows::optional_instant(row, 9)?,
+            ended_at: rows::optional_instant(row, 10)?,
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+const DIALING_COLUMNS: &str = "id, customer_id, customer_key, call_type, occasion, attempt_no, \
+     state, disposition, vapi_call_id, created_at";
+
+fn dialings(
+    conn: &Connection,
+    rest: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> anyhow::Result<Vec<Dialing>> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {DIALING_COLUMNS} FROM call_attempts {rest}"))?;
+    let found = statement.query_map(values, |row| {
+        Ok(Dialing {
+            id: row.get(0)?,
+            customer_id: row.get(1)?,
+            customer_key: row.get(2)?,
+            call_type: row.get(3)?,
+            occasion: row.get(4)?,
+            attempt_no: row.get(5)?,
+            state: row.get(6)?,
+            disposition: row.get(7)?,
+            vapi_call_id: row.get(8)?,
+            created_at: rows::instant(row, 9)?,
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// All attempts of one customer, in the order in which they were made.
+pub fn dialings_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Dialing>> {
+    dialings(conn, "WHERE customer_id = ?1 ORDER BY seq", params![customer_id])
+}
+
+/// Attempts of customers that the file does not know any more, in the order of the ledger.
+pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
+    let gone = "WHERE customer_id IS NULL
+        OR customer_id NOT IN (SELECT id FROM customers) ORDER BY seq";
+    dialings(conn, gone, params![])
+}
+
+/// The attempt that a provider's call belongs to, by its id there or by our own.
+pub fn dialing_of_call(
+    conn: &Connection,
+    call_id: &str,
+    attempt_id: &str,
+) -> anyhow::Result<Option<Dialing>> {
+    let rest = "WHERE vapi_call_id = ?1 OR id = ?2 ORDER BY vapi_call_id = ?1 DESC LIMIT 1";
+    Ok(dialings(conn, rest, params![call_id, attempt_id])?.pop())
+}
+
+/// When the journal says that a customer's rhythm, or what was called, was edited, with the new
+/// values as written there; and when the customer was created by hand.
+#[derive(Clone, Debug, Default)]
+pub struct Edits {
+    pub created: Option<Instant>,
+    /// The latest edit and its text.
+    pub latest: Option<(Instant, String)>,
+}
+
+/// Every customer's edits that moved an occasion.
+pub fn edits(conn: &Connection) -> anyhow::Result<HashMap<i64, Edits>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT CAST(substr(subject, 10) AS INTEGER), at, coalesce(new, '') FROM journal
+         WHERE subject GLOB 'customer:[0-9]*' AND what IN ('customer', 'call_status')
+         ORDER BY id",
+    )?;
+    let found = statement.query_map([], |row| {
+        Ok((row.get::<_, i64>(0)?, rows::instant(row, 1)?, row.get::<_, String>(2)?))
+    })?;
+    let moves = ["timezone", "call_time", "call_schedule", "next_call", "last_call", "welcome"];
+    let mut edits: HashMap<i64, Edits> = HashMap::new();
+    for line in found {
+        let (id, at, new) = line?;
+        let known = edits.entry(id).or_default();
+        if new == "created" {
+            known.created = Some(at);
+        } else if moves.iter().any(|field| new.contains(field)) {
+            known.latest = Some((at, new));
+        }
+    }
+    Ok(edits)
+}
+
+/// The newest import of a file; `None` = there was none.
+pub fn newest_import(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let mut statement =
+        conn.prepare_cached("SELECT at FROM journal WHERE what = 'import' ORDER BY id DESC")?;
+    let mut found = statement.query([])?;
+    Ok(match found.next()? {
+        Some(row) => Some(rows::instant(row, 0)?),
+        None => None,
+    })
+}
+
+/// The instant of the last complete scan; what fell due later waits for the next one.
+pub fn last_scan(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    meta::mark(conn, meta::Mark::LastScan)
+}

@@ -1,0 +1,115 @@
+//! Erasure of a person: the row goes, the ledger keeps that a number was called and when, under a
+//! keyed hash. What was a call stays a call: nobody is called again for having been erased.
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::customer::Customer;
+use crate::domain::{Instant, instant_text};
+use crate::store::{Store, queue};
+
+/// What is left of a person in tables that outlive them, and was removed there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Erased {
+    /// Attempts that stay in the ledger without the number.
+    pub attempts: usize,
+    /// Stored webhook bodies that are gone.
+    pub events: usize,
+}
+
+/// Whether an attempt of theirs is between its intent and its reply.
+pub fn is_dialing(conn: &Connection, customer_id: i64) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM call_attempts
+             WHERE customer_id = ?1 AND state = 'dialing')",
+        )?
+        .query_one([customer_id], |row| row.get(0))?)
+}
+
+/// Every item of theirs that is not over yet.
+pub fn open_items(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<queue::Item>> {
+    let sql = format!(
+        "SELECT {} FROM call_queue
+         WHERE customer_id = ?1 AND status IN ('pending', 'retrying', 'processing') ORDER BY id",
+        queue::ITEM_COLUMNS
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([customer_id], queue::item_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Whether the ledger holds an occasion of this customer that may have rung.
+pub fn is_in_ledger(
+    conn: &Connection,
+    customer_id: i64,
+    call_type: &str,
+    occasion: &str,
+) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE customer_id = ?1
+               AND call_type = ?2 AND occasion = ?3 AND state <> 'not_placed')",
+        )?
+        .query_one(params![customer_id, call_type, occasion], |row| row.get(0))?)
+}
+
+/// Removes the row, and what could recognise the person, from every table. The ledger's rows lose
+/// their customer, so that a late answer of the provider finds nobody to mark.
+pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow::Result<Erased> {
+    let events = tx
+        .prepare_cached(
+            "DELETE FROM webhook_events WHERE vapi_call_id IN (
+               SELECT vapi_call_id FROM call_attempts WHERE customer_id = ?1)",
+        )?
+        .execute([customer.id])?;
+    let attempts = tx
+        .prepare_cached(
+            "UPDATE call_attempts SET phone = NULL, transcript = NULL, summary = NULL,
+               error_message = NULL, customer_id = NULL, updated_at = ?2 WHERE customer_id = ?1",
+        )?
+        .execute(params![customer.id, instant_text(now)])?;
+    for table in ["call_queue", "call_queue_duplicates"] {
+        tx.execute(
+            &format!("UPDATE {table} SET error_message = NULL WHERE customer_id = ?1"),
+            [customer.id],
+        )?;
+    }
+    tx.execute("DELETE FROM meta WHERE key = 'pause:customer:' || ?1", [&customer.key])?;
+    let rows = tx.execute("DELETE FROM customers WHERE id = ?1", [customer.id])?;
+    if rows != 1 {
+        bail!("customer {} is gone already; nothing was changed", customer.id);
+    }
+    Ok(Erased { attempts, events })
+}
+
+/// Whether the journal holds one of these texts. It can never be changed, so nothing personal may
+/// come into it.
+pub fn journal_mentions(conn: &Connection, texts: &[&str]) -> anyhow::Result<bool> {
+    let mut statement = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM journal WHERE instr(lower(coalesce(old, '') || char(10)
+           || coalesce(new, '') || char(10) || coalesce(why, '')), lower(?1)))",
+    )?;
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        if statement.query_one([text], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Empties the write-ahead log, which still holds the pages as they were. `false`: a reader kept
+/// it busy all the time, and the log is emptied when the next writer begins it anew.
+pub fn empty_log(store: &Store) -> anyhow::Result<bool> {
+    for _ in 0..20 {
+        let busy: i64 = store.with_writer(|conn| {
+            conn.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+                .context("empty the write-ahead log")
+        })?;
+        if busy == 0 {
+            return Ok(true);
+        }
+        crate::clock::pause(std::time::Duration::from_millis(100));
+    }
+    Ok(false)
+}

@@ -1,0 +1,159 @@
+//! Whether a file is a whole and sound ringonce database: read from end to end, never changed.
+//!
+//! Opens no file for writing, so a look leaves no `-wal` or `-shm` beside a copy on a shelf.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::store::{StoreError, files, meta, migrations};
+
+/// Without these a second queue item or a second live attempt would be accepted.
+const GUARDS: [&str; 4] = [
+    "call_queue_once",
+    "unique_customer_call_active",
+    "call_attempts_once",
+    "call_attempts_one_live",
+];
+
+/// A file that was read to its last page and is sound.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verified {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Of the file itself; a write-ahead log beside it is not part of the sum.
+    pub sha256: String,
+    /// Whether a log with newer commits lies beside the file.
+    pub write_ahead_log: bool,
+    pub schema: i64,
+    pub customers: i64,
+    pub queue_items: i64,
+    pub attempts: i64,
+    /// Attempts whose outcome nobody knows.
+    pub in_doubt: i64,
+    pub do_not_call: i64,
+    pub journal: i64,
+    /// The highest number of the ledger.
+    pub highest_seq: i64,
+    /// The instant of the newest intent; `None` = nothing was ever dialed.
+    pub newest_intent: Option<String>,
+    /// Whether the file says of itself where it may dial. A snapshot does not.
+    pub armed_somewhere: bool,
+}
+
+/// Reads the whole file. Fails with one line on a missing, foreign, truncated or damaged one.
+pub fn verify(path: &Path) -> anyhow::Result<Verified> {
+    if !path.is_file() {
+        bail!("there is no file {}; name a database or a backup", path.display());
+    }
+    let (bytes, sha256) = hash(path)?;
+    let write_ahead_log =
+        std::fs::metadata(files::beside(path, "-wal")).is_ok_and(|log| 0 < log.len());
+    let conn = open_read_only(path, write_ahead_log).map_err(|error| damaged(path, error))?;
+    let found = read(&conn, path).map_err(|error| damaged(path, error))?;
+    Ok(Verified { path: path.to_path_buf(), bytes, sha256, write_ahead_log, ..found })
+}
+
+/// Without a log the file is opened as one that never changes: then nothing is made beside it.
+fn open_read_only(path: &Path, has_log: bool) -> anyhow::Result<Connection> {
+    let ending = if has_log { "" } else { "?immutable=1" };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(format!("{}{ending}", uri(path)), flags)?;
+    conn.pragma_update(None, "query_only", 1)?;
+    Ok(conn)
+}
+
+fn read(conn: &Connection, path: &Path) -> anyhow::Result<Verified> {
+    migrations::check_readable(conn, path)?;
+    let problem: String = conn.query_one("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if problem != "ok" {
+        bail!("{}", problem.lines().next().unwrap_or_default());
+    }
+    for guard in GUARDS {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1)";
+        if !conn.query_one(sql, [guard], |row| row.get::<_, bool>(0))? {
+            bail!("the index {guard} is missing; any writing command puts it back");
+        }
+    }
+    let count = |sql: &str| conn.query_one(sql, [], |row| row.get::<_, i64>(0));
+    let newest = "SELECT max(created_at) FROM call_attempts WHERE state <> 'not_placed'";
+    meta::installation(conn)?;
+    Ok(Verified {
+        path: PathBuf::new(),
+        bytes: 0,
+        sha256: String::new(),
+        write_ahead_log: false,
+        schema: conn.pragma_query_value(None, "user_version", |row| row.get(0))?,
+        customers: count("SELECT count(*) FROM customers")?,
+        queue_items: count("SELECT count(*) FROM call_queue")?,
+        attempts: count("SELECT count(*) FROM call_attempts")?,
+        in_doubt: count("SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'")?,
+        do_not_call: count("SELECT count(*) FROM do_not_call")?,
+        journal: count("SELECT count(*) FROM journal")?,
+        highest_seq: meta::highest_seq(conn)?,
+        newest_intent: conn.query_one(newest, [], |row| row.get(0))?,
+        armed_somewhere: meta::armed_identity(conn)?.is_some(),
+    })
+}
+
+/// One line that says what is wrong with which file, and what to do.
+fn damaged(path: &Path, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<StoreError>() {
+        return error;
+    }
+    let what = format!("{error:#}");
+    anyhow::anyhow!("{} is damaged: {what}; use another copy", path.display())
+}
+
+fn hash(path: &Path) -> anyhow::Result<(u64, String)> {
+    let read = || -> std::io::Result<(u64, String)> {
+        let mut file = File::open(path)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 18];
+        let mut bytes = 0;
+        loop {
+            let part = file.read(&mut buffer)?;
+            if part == 0 {
+                break;
+            }
+            bytes += part as u64;
+            hasher.update(&buffer[..part]);
+        }
+        let sum = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((bytes, sum))
+    };
+    read().with_context(|| format!("read {}", path.display()))
+}
+
+/// The path as SQLite's own kind of address; every byte that could mean something is escaped.
+pub(super) fn uri(path: &Path) -> String {
+    let mut text = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                text.push(char::from(*byte));
+            }
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_any_letter_becomes_an_address_that_means_only_the_path() {
+        assert_eq!(uri(Path::new("/a b/c?d#e%f.db")), "file:/a%20b/c%3Fd%23e%25f.db");
+        assert_eq!(uri(Path::new("ä.db")), "file:%C3%A4.db");
+    }
+}

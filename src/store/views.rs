@@ -1,0 +1,196 @@
+//! The questions behind lists, counts and the page: read only, the same on the command line and
+//! on the web. Decides nothing.
+
+use rusqlite::{Connection, params};
+
+use crate::domain::call::{CallType, ItemStatus};
+use crate::domain::{Instant, instant_text};
+use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
+use crate::store::{Store, files, rows};
+
+/// How often something happened, with the word for it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Count {
+    /// A reason, a disposition, or `scheduled` for what only waits for its instant.
+    pub word: String,
+    pub count: i64,
+}
+
+/// What happened since an instant.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Today {
+    /// Attempts that may have rung.
+    pub called: i64,
+    /// Of those, ended as answered.
+    pub reached: i64,
+    /// Ended calls by disposition.
+    pub dispositions: Vec<Count>,
+    /// Items that ended as failed, without those in doubt.
+    pub failed: i64,
+    /// Items that ended without a call, by reason.
+    pub skipped: Vec<Count>,
+}
+
+/// A customer's items, whatever became of them, by id.
+pub fn items_of_customer(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Item>> {
+    let sql = format!("SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 ORDER BY id");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([customer_id], item_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// A customer's calls, the newest first.
+pub fn calls_of_customer(
+    conn: &Connection,
+    customer_id: i64,
+    limit: usize,
+) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE customer_id = ?1
+         ORDER BY created_at DESC, seq DESC LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(params![customer_id, limit as i64], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// An item as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    pub item: Item,
+    /// `None`: the customer is gone.
+    pub customer_name: Option<String>,
+    pub timezone: Option<String>,
+}
+
+/// Which items a list shows. `None` = all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ItemFilter {
+    pub status: Option<ItemStatus>,
+    pub call_type: Option<CallType>,
+    pub customer_id: Option<i64>,
+    /// Only what is open: waiting, or with an attempt in flight.
+    pub open: bool,
+}
+
+/// Items by their instant: of open ones the soonest first, else the newest first.
+pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Result<Vec<Listed>> {
+    let columns: Vec<String> =
+        ITEM_COLUMNS.split(',').map(|column| format!("item.{}", column.trim())).collect();
+    let order = if filter.open { "ASC" } else { "DESC" };
+    let sql = format!(
+        "SELECT {}, person.name, person.timezone FROM call_queue AS item
+           LEFT JOIN customers AS person ON person.id = item.customer_id
+         WHERE (?1 IS NULL OR item.status = ?1) AND (?2 IS NULL OR item.call_type = ?2)
+           AND (?3 IS NULL OR item.customer_id = ?3)
+           AND (NOT ?4 OR item.status IN ('pending', 'retrying', 'processing'))
+         ORDER BY item.scheduled_for {order}, item.id {order} LIMIT ?5",
+        columns.join(", ")
+    );
+    let width = columns.len();
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(
+        params![
+            filter.status.map(ItemStatus::as_str),
+            filter.call_type.map(CallType::as_str),
+            filter.customer_id,
+            filter.open,
+            limit as i64
+        ],
+        |row| {
+            let item = item_from_row(row)?;
+            let (customer_name, timezone) = (row.get(width)?, row.get(width + 1)?);
+            Ok(Listed { item, customer_name, timezone })
+        },
+    )?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// How many items are due now, whatever they wait for.
+pub fn due(conn: &Connection, now: Instant) -> anyhow::Result<i64> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT count(*) FROM call_queue
+             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+               AND coalesce(not_before, scheduled_for) <= ?1",
+        )?
+        .query_one([instant_text(now)], |row| row.get(0))?)
+}
+
+/// Items that wait, by what they wait for.
+pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<Count>> {
+    counts(
+        conn,
+        "SELECT coalesce(reason, iif(status = 'retrying', 'retry', 'scheduled')), count(*)
+         FROM call_queue WHERE status IN ('pending', 'retrying') AND ?1 <> ''
+         GROUP BY 1 ORDER BY 2 DESC, 1",
+        "waiting",
+    )
+}
+
+/// What was called and skipped since an instant.
+pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
+    let since = instant_text(since);
+    let called = conn
+        .prepare_cached(
+            "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND state <> 'not_placed'",
+        )?
+        .query_one([&since], |row| row.get(0))?;
+    let dispositions = counts(
+        conn,
+        "SELECT disposition, count(*) FROM call_attempts
+         WHERE ?1 <= created_at AND state = 'ended' GROUP BY 1 ORDER BY 2 DESC, 1",
+        &since,
+    )?;
+    let reached = dispositions.iter().find(|count| count.word == "answered");
+    let reached = reached.map_or(0, |count| count.count);
+    let failed = conn
+        .prepare_cached(
+            "SELECT count(*) FROM call_queue WHERE status = 'failed' AND ?1 <= processed_at
+               AND reason IS NOT 'in_doubt'",
+        )?
+        .query_one([&since], |row| row.get(0))?;
+    let skipped = counts(
+        conn,
+        "SELECT reason, count(*) FROM call_queue
+         WHERE status = 'skipped' AND ?1 <= processed_at GROUP BY 1 ORDER BY 2 DESC, 1",
+        &since,
+    )?;
+    Ok(Today { called, reached, dispositions, failed, skipped })
+}
+
+/// When the longest running placed call began; `None` when none runs.
+pub fn oldest_placed(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT created_at FROM call_attempts WHERE state IN ('dialing', 'placed')
+         ORDER BY created_at LIMIT 1",
+    )?;
+    let mut found = statement.query_map([], |row| rows::instant(row, 0))?;
+    Ok(found.next().transpose()?)
+}
+
+/// How many calls began in each hour since an instant: instants of attempts that may have rung.
+pub fn begun_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Instant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT created_at FROM call_attempts
+         WHERE ?1 <= created_at AND state <> 'not_placed' ORDER BY created_at",
+    )?;
+    let found = statement.query_map([instant_text(since)], |row| rows::instant(row, 0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Bytes of the database and of its write-ahead log; 0 for what is not there.
+pub fn sizes(store: &Store) -> (u64, u64) {
+    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |about| about.len());
+    (size(store.path()), size(&files::beside(store.path(), "-wal")))
+}
+
+fn counts(conn: &Connection, sql: &str, value: &str) -> anyhow::Result<Vec<Count>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let found = statement.query_map([value], |row| {
+        let word: Option<String> = row.get(0)?;
+        Ok(Count { word: word.unwrap_or_else(|| "unknown".to_string()), count: row.get(1)? })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,181 @@
+//! Who gets in: the token as bearer, or a session cookie that was given for it. Compares in
+//! constant time. The cookie never holds the token, and a form counts only with its own mark.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::config::Secret;
+use crate::domain::Instant;
+use crate::web::http::Request;
+
+/// The name of the session cookie.
+const COOKIE: &str = "ringonce_session";
+/// A session ends after so long: a working day.
+const SESSION_SECONDS: i64 = 12 * 3600;
+
+/// The token's digest, and a key made from it that signs sessions and forms. Another token ends
+/// all sessions.
+pub struct Keys {
+    token: [u8; 32],
+    signing: [u8; 32],
+}
+
+/// A session that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// The cookie's value.
+    value: String,
+}
+
+impl Keys {
+    pub fn new(token: &Secret) -> Keys {
+        let token = token.expose().as_bytes();
+        let signing = Sha256::new().chain_update(b"ringonce session\0").chain_update(token);
+        Keys { token: Sha256::digest(token).into(), signing: signing.finalize().into() }
+    }
+
+    /// Whether this is the token.
+    pub fn is_token(&self, given: &str) -> bool {
+        Sha256::digest(given.as_bytes()).ct_eq(&self.token).into()
+    }
+
+    /// Whether the request carries the token as bearer.
+    pub fn has_bearer(&self, request: &Request) -> bool {
+        let header = request.header("authorization").map(str::trim).unwrap_or_default();
+        let Some((scheme, token)) = header.split_once(' ') else { return false };
+        scheme.eq_ignore_ascii_case("bearer") && self.is_token(token.trim())
+    }
+
+    /// A new session; `nonce` makes two of one second differ.
+    pub fn session(&self, now: Instant, nonce: &str) -> Session {
+        let told = format!("{}.{nonce}", now.timestamp() + SESSION_SECONDS);
+        let value = format!("{told}.{}", self.sign("session", &told));
+        Session { value }
+    }
+
+    /// The session of a request; `None` when it has none, a forged one, or an old one.
+    pub fn session_of(&self, request: &Request, now: Instant) -> Option<Session> {
+        let cookies = request.header("cookie")?;
+        let value = cookies
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(name, value)| (name == COOKIE).then_some(value))?;
+        let (told, signature) = value.rsplit_once('.')?;
+        let right = self.sign("session", told);
+        let is_right: bool = right.as_bytes().ct_eq(signature.as_bytes()).into();
+        let ends: i64 = told.split_once('.')?.0.parse().ok()?;
+        let lasts = now.timestamp() < ends && ends <= now.timestamp() + SESSION_SECONDS;
+        (is_right && lasts).then(|| Session { value: value.to_string() })
+    }
+
+    /// The mark that every form of this session carries.
+    pub fn form_mark(&self, session: &Session) -> String {
+        self.sign("form", &session.value)
+    }
+
+    /// Whether a form came from a page of this session.
+    pub fn is_form_mark(&self, session: &Session, given: &str) -> bool {
+        self.form_mark(session).as_bytes().ct_eq(given.as_bytes()).into()
+    }
+
+    fn sign(&self, purpose: &str, text: &str) -> String {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.signing).expect("HMAC takes a key of any length");
+        mac.update(purpose.as_bytes());
+        mac.update(b"\0");
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Session {
+    /// The header that gives the cookie. `Secure` where the proxy says that it came by TLS.
+    pub fn cookie(&self, request: &Request) -> String {
+        let secure = if came_by_tls(request) { "; Secure" } else { "" };
+        format!(
+            "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS}{secure}",
+            self.value
+        )
+    }
+}
+
+/// The header that takes the cookie away.
+pub fn no_cookie() -> String {
+    format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+}
+
+fn came_by_tls(request: &Request) -> bool {
+    request.header("x-forwarded-proto").is_some_and(|by| by.eq_ignore_ascii_case("https"))
+}
+
+/// Whether the browser says that another site made it send this.
+pub fn is_from_another_site(request: &Request) -> bool {
+    request.header("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+
+    use super::*;
+    use crate::domain::parse_instant;
+    use crate::web::http::parse_head;
+
+    fn request(headers: &str) -> Request {
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        let peer = "127.0.0.1:1".parse().unwrap();
+        parse_head(head.as_bytes(), 0).unwrap().with_body(Vec::new(), peer)
+    }
+
+    fn now() -> Instant {
+        parse_instant("2026-11-22T17:00:00Z").unwrap()
+    }
+
+    #[test]
+    fn only_the_token_itself_is_the_token() {
+        let keys = Keys::new(&Secret::new("open-sesame"));
+        for (header, expected) in [
+            ("Authorization: Bearer open-sesame\r\n", true),
+            ("authorization: bearer  open-sesame \r\n", true),
+            ("Authorization: Bearer open-sesam\r\n", false),
+            ("Authorization: Basic open-sesame\r\n", false),
+            ("Authorization: open-sesame\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(keys.has_bearer(&request(header)), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_session_lasts_a_working_day_and_cannot_be_forged_or_carried_to_another_token() {
+        let keys = Keys::new(&Secret::new("open-sesame"));
+        let session = keys.session(now(), "n1");
+        let sent = request(&format!("Cookie: a=b; {COOKIE}={}\r\n", session.value));
+        assert_eq!(keys.session_of(&sent, now()), Some(session.clone()));
+        assert_eq!(keys.session_of(&sent, now() + Duration::hours(12)), None);
+        assert_eq!(Keys::new(&Secret::new("other")).session_of(&sent, now()), None);
+        let later = session.value.replacen("17", "18", 1);
+        let forged = request(&format!("Cookie: {COOKIE}={later}\r\n"));
+        assert_eq!(keys.session_of(&forged, now()), None);
+        assert!(!session.value.contains("sesame"));
+    }
+
+    #[test]
+    fn a_form_counts_only_in_the_session_that_it_was_made_for() {
+        let keys = Keys::new(&Secret::new("open-sesame"));
+        let (mine, yours) = (keys.session(now(), "n1"), keys.session(now(), "n2"));
+        assert!(keys.is_form_mark(&mine, &keys.form_mark(&mine)));
+        assert!(!keys.is_form_mark(&mine, &keys.form_mark(&yours)));
+        assert!(!keys.is_form_mark(&mine, ""));
+    }
+
+    #[test]
+    fn the_cookie_is_kept_from_scripts_and_other_sites() {
+        let keys = Keys::new(&Secret::new("open-sesame"));
+        let cookie = keys.session(now(), "n1").cookie(&request("X-Forwarded-Proto: https\r\n"));
+        for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/", "; Secure"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+    }
+}

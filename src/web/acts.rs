@@ -1,0 +1,89 @@
+//! What a person does by page or API, through the same steps as the command line. Nothing here
+//! dials; what a person says about a doubt is the only thing that can permit a call.
+
+use crate::domain::customer::Customer;
+use crate::steps::call;
+use crate::steps::operate::{self, Refused, Resolved, Resumed, Scope, Word};
+use crate::store::queue::{Item, Moved};
+use crate::web::problem::Problem;
+use crate::web::router::Asked;
+
+/// Who acts, and why.
+pub struct Reason<'a> {
+    pub who: &'a str,
+    pub why: &'a str,
+}
+
+/// Pauses. `false`: it was paused already.
+pub fn pause(asked: &Asked<'_>, scope: &Scope, reason: &Reason<'_>) -> anyhow::Result<bool> {
+    let cx = asked.front.cx();
+    let moved = cx
+        .store
+        .write(|tx| operate::pause(cx, tx, scope, reason.who, reason.why, asked.now))
+        .map_err(as_problem)?;
+    Ok(moved == Moved::Yes)
+}
+
+/// Lifts a pause; of everything also holds and the breaker.
+pub fn resume(asked: &Asked<'_>, scope: &Scope, reason: &Reason<'_>) -> anyhow::Result<Resumed> {
+    let cx = asked.front.cx();
+    let reading = asked.front.service.clock.read()?;
+    cx.store
+        .write(|tx| operate::resume(cx, tx, scope, reason.who, reason.why, &reading))
+        .map_err(as_problem)
+}
+
+/// Queues an extra call, which the running dialer takes up at once where the gate lets it.
+pub fn call(asked: &Asked<'_>, customer: &Customer, why: &str) -> anyhow::Result<Item> {
+    let cx = asked.front.cx();
+    let queued = cx.store.write(|tx| call::queue_extra(cx, tx, customer, why, asked.now));
+    queued.map_err(|error| match error.downcast::<call::Refused>() {
+        Ok(refused) => Problem::new(409, refused.to_string()).into(),
+        Err(error) => error,
+    })
+}
+
+/// A person's word about a doubt, as it was sent.
+pub fn word(outcome: &str, call_id: Option<&str>) -> Result<Word, Problem> {
+    match (outcome, call_id) {
+        ("placed", call_id) => Ok(Word::Placed { call_id: call_id.map(str::to_string) }),
+        ("not_placed", None) => Ok(Word::NotPlaced),
+        ("not_placed", Some(_)) => {
+            Err(Problem::field("call_id", "a call that never rang has no call id"))
+        }
+        _ => Err(Problem::field("outcome", "outcome must be placed or not_placed")),
+    }
+}
+
+/// Settles a doubt by a person's word.
+pub fn resolve(
+    asked: &Asked<'_>,
+    attempt: &str,
+    word: &Word,
+    reason: &Reason<'_>,
+) -> anyhow::Result<Resolved> {
+    let cx = asked.front.cx();
+    let settled = cx.store.write(|tx| {
+        let attempt = operate::attempt_of(tx, attempt)?;
+        operate::resolve(cx, tx, &attempt, word, reason.who, reason.why, asked.now)
+    });
+    settled.map_err(as_problem)
+}
+
+fn as_problem(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(refused) => {
+            let detail = refused.to_string();
+            match refused {
+                Refused::NoReason => Problem::field("reason", detail),
+                Refused::Unknown(_) => Problem::not_found(detail),
+                Refused::Several(_) | Refused::NotInDoubt { .. } => Problem::new(409, detail),
+                Refused::CallTaken { .. } => {
+                    Problem { status: 409, detail, field: Some("call_id".to_string()) }
+                }
+            }
+            .into()
+        }
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,207 @@
+//! Customers over HTTP: list, look up, and the one upsert that a web application needs. The same
+//! words mean the same as in a file or a flag.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::customers_show::as_json;
+use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::entry::{Change, Entry};
+use crate::domain::fields::{Column, shown};
+use crate::domain::parse_instant;
+use crate::steps::customers::{change, create, plan_change, plan_new};
+use crate::steps::entry_text::{Draft, Reader};
+use crate::steps::{explain, explain_json};
+use crate::store::customers::{self, Filter, Found, matching};
+use crate::store::{Conn, Tx, journal};
+use crate::web::acts;
+use crate::web::api::{self, WHO, body, limit, number, page_of, reveals};
+use crate::web::delivery::Response;
+use crate::web::problem::Problem;
+use crate::web::router::Asked;
+
+/// The country of a phone that is written without one.
+const DEFAULT_COUNTRY: &str = "default_country";
+
+/// `GET /api/customers`
+pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let known: Vec<&str> = CallStatus::ALL.iter().map(|status| status.as_str()).collect();
+    let filter = Filter {
+        call_status: api::word(asked, "call_status", CallStatus::parse, &known)?,
+        payment_status: asked.query("payment_status").map(str::to_string),
+        text: asked.query("search").map(str::to_string),
+    };
+    let (limit, after) = (limit(asked)?, number(asked, "after")?.unwrap_or(0));
+    let store = &asked.front.cx().store;
+    let found = store.read(|conn| customers::list(conn, &filter, limit, after))?;
+    let reveal = reveals(asked);
+    if reveal {
+        note_reveal(asked, "customers")?;
+    }
+    let next_after = found.last().filter(|_| found.len() == limit).map(|last| last.id);
+    let rows = found.iter().map(|customer| as_json(customer, reveal)).collect();
+    Ok(page_of("customers", rows, next_after))
+}
+
+/// `GET /api/customers/{id}`
+pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
+    let reveal = reveals(asked);
+    if reveal {
+        note_reveal(asked, &format!("customer:{}", customer.id))?;
+    }
+    Ok(Response::json(200, &as_json(&customer, reveal)))
+}
+
+/// `GET /api/customers/{id}/explain`, at `at` or now: what the next tick does, and why.
+pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let cx = asked.front.cx();
+    let at = match asked.query("at") {
+        None => asked.now,
+        Some(text) => parse_instant(text).ok_or_else(|| {
+            Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
+        })?,
+    };
+    let customer = cx.store.read(|conn| one(conn, asked.named()))?;
+    match explain::explain(cx, customer.id, at, None)? {
+        Some(explained) => Ok(Response::json(200, &explain_json::json(&explained))),
+        None => Err(Problem::not_found("the customer is gone").into()),
+    }
+}
+
+/// `POST /api/customers/{id}/call` with `reason`: an extra call, now.
+pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let fields = body(asked, &["reason"])?;
+    let why = api::reason(&fields)?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
+    let item = acts::call(asked, &customer, &why)?;
+    Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
+}
+
+/// The one customer that a word names: an id, external id, e-mail or phone.
+pub fn one(conn: &Conn, who: &str) -> anyhow::Result<Customer> {
+    match customers::find(conn, who)? {
+        Found::One(customer) => Ok(*customer),
+        Found::Nobody => {
+            Err(Problem::not_found(format!("there is no customer \"{}\"", shown(who))).into())
+        }
+        Found::Several(candidates) => {
+            Err(several(&format!("\"{}\"", shown(who)), &candidates).into())
+        }
+    }
+}
+
+fn several(who: &str, candidates: &[Customer]) -> Problem {
+    let ids: Vec<String> = candidates.iter().map(|known| format!("id:{}", known.id)).collect();
+    let detail = format!("{who} may be several customers: {}; name one", ids.join(", "));
+    Problem::new(409, detail)
+}
+
+fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
+    let entry = journal::Entry { who: WHO, what: "reveal", subject, ..Default::default() };
+    asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))
+}
+
+/// What an upsert did.
+enum Upserted {
+    Created(Customer),
+    Known(Customer, Vec<Change>),
+}
+
+/// `POST` or `PUT /api/customers`: creates a customer or changes the one with this `external_id`,
+/// else with this `email`. The same request again changes nothing.
+pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let mut known: Vec<&str> =
+        Column::ALL.iter().filter(|c| is_said(**c)).map(|c| c.as_str()).collect();
+    known.push(DEFAULT_COUNTRY);
+    let fields = body(asked, &known)?;
+    let country = api::optional_text(&fields, DEFAULT_COUNTRY)?;
+    let mut reader = Reader::new(&asked.front.cx().zones, country);
+    let entry = entry(&fields, &mut reader)?;
+    if entry.external_id.is_none() && !matches!(entry.email, Some(Some(_))) {
+        let detail = "external_id or email must say who it is";
+        return Err(Problem::field("external_id", detail).into());
+    }
+    let store = &asked.front.cx().store;
+    let done = store.write(|tx| write(asked, tx, &mut reader, entry))?;
+    let (status, customer, changes) = match &done {
+        Upserted::Created(customer) => (201, customer, Vec::new()),
+        Upserted::Known(customer, changes) => {
+            (200, customer, changes.iter().map(|change| change.field).collect())
+        }
+    };
+    let answer = json!({
+        "created": status == 201,
+        "changed": changes,
+        "customer": as_json(customer, false),
+    });
+    Ok(Response::json(status, &answer))
+}
+
+/// What a request may say; the rest is ours to know, or belongs to old files.
+fn is_said(column: Column) -> bool {
+    let of_files = [Column::Id, Column::CallTimeHour, Column::CallTimeMinute];
+    !column.is_ours() && !of_files.contains(&column)
+}
+
+fn entry(fields: &Map<String, Value>, reader: &mut Reader<'_>) -> Result<Entry, Problem> {
+    let mut draft = Draft::default();
+    for (name, value) in fields {
+        let Some(column) = Column::parse(name) else { continue };
+        let text = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.trim().to_string(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Object(_) if column == Column::Variables => value.to_string(),
+            _ => return Err(Problem::field(name, format!("{name} must be one value"))),
+        };
+        reader.set(&mut draft, column, &text).map_err(|reason| Problem::field(name, reason))?;
+    }
+    Ok(draft.finish())
+}
+
+fn write(
+    asked: &Asked<'_>,
+    tx: &Tx<'_>,
+    reader: &mut Reader<'_>,
+    mut entry: Entry,
+) -> anyhow::Result<Upserted> {
+    let now = asked.now;
+    let phone = entry.phone.as_ref().map_or("", |phone| phone.e164.as_str());
+    let email = entry.email.as_ref().and_then(|email| email.as_deref());
+    match matching(tx, entry.external_id.as_deref(), email, phone)? {
+        Found::Several(candidates) => Err(several("this customer", &candidates).into()),
+        Found::Nobody => {
+            for (field, is_missing) in
+                [("phone", entry.phone.is_none()), ("timezone", entry.timezone.is_none())]
+            {
+                if is_missing {
+                    let detail =
+                        format!("nobody is known by this key, and a new one needs {field}");
+                    return Err(Problem::field(field, detail).into());
+                }
+            }
+            let customer = plan_new(reader, &entry, now)
+                .map_err(|error| Problem::new(422, error.to_string()))?;
+            let id = create(tx, &customer, Some(WHO), now)?;
+            Ok(Upserted::Created(read_back(tx, id)?))
+        }
+        Found::One(known) => {
+            // The schedule would win silently; who says a time means it instead.
+            if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
+                entry.call_schedule = Some(None);
+            }
+            if entry.phone.is_none() && entry.phone_validated.is_some() {
+                let phone = reader.phone(&known.phone);
+                entry.phone = Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
+            }
+            let after = plan_change(tx, reader, &known, &entry, now)?;
+            let changes = change(tx, reader, &known, &after, WHO, now)?;
+            Ok(Upserted::Known(read_back(tx, known.id)?, changes))
+        }
+    }
+}
+
+fn read_back(tx: &Tx<'_>, id: i64) -> anyhow::Result<Customer> {
+    let written = customers::by_id(tx, id)?;
+    written.ok_or_else(|| anyhow::anyhow!("customer {id} is gone right after it was written"))
+}

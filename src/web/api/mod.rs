@@ -1,0 +1,117 @@
+//! JSON under `/api/`: what the web application and scripts ask for. Reads bodies strictly: a field
+//! that is not known is an error that names the nearest one, never silence.
+
+pub mod calls;
+pub mod customers;
+pub mod numbers;
+pub mod service;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::fields::{nearest, shown};
+use crate::web::delivery::Response;
+use crate::web::problem::Problem;
+use crate::web::router::Asked;
+
+/// Who acts, in the journal.
+pub const WHO: &str = "api";
+/// Rows of a list, unless the query says otherwise.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// The body as a JSON object that holds none but the `known` fields.
+pub fn body(asked: &Asked<'_>, known: &[&str]) -> Result<Map<String, Value>, Problem> {
+    let fields = match serde_json::from_slice(&asked.request.body) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) => return Err(Problem::new(400, "the body must be a JSON object")),
+        Err(error) => return Err(Problem::new(400, format!("the body is no JSON: {error}"))),
+    };
+    for name in fields.keys() {
+        if !known.contains(&name.as_str()) {
+            let name = shown(name);
+            let hint = match nearest(&name, known.iter().copied()) {
+                Some(near) => format!("; did you mean {near}?"),
+                None => format!("; known are {}", known.join(", ")),
+            };
+            return Err(Problem::field(&name, format!("\"{name}\" is no field here{hint}")));
+        }
+    }
+    Ok(fields)
+}
+
+/// A text of the body, trimmed; an error when it is not there or blank.
+pub fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, Problem> {
+    optional_text(fields, name)?
+        .ok_or_else(|| Problem::field(name, format!("{name} is missing or blank")))
+}
+
+/// A text of the body, trimmed; `None` when it is not there or blank.
+pub fn optional_text<'a>(
+    fields: &'a Map<String, Value>,
+    name: &str,
+) -> Result<Option<&'a str>, Problem> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Some(_) => Err(Problem::field(name, format!("{name} must be a text"))),
+    }
+}
+
+/// Why somebody acts: it goes into the journal, which nobody can change, so it must be short and
+/// hold no line breaks.
+pub fn reason(fields: &Map<String, Value>) -> Result<String, Problem> {
+    one_line("reason", text(fields, "reason")?)
+}
+
+/// A text of a person for the journal.
+pub fn one_line(name: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::field(name, "say why: it goes into the journal"));
+    }
+    if 500 < text.chars().count() || text.chars().any(char::is_control) {
+        return Err(Problem::field(
+            name,
+            format!("{name} must be one line of at most 500 letters"),
+        ));
+    }
+    Ok(text.to_string())
+}
+
+/// How many rows the query asks for.
+pub fn limit(asked: &Asked<'_>) -> Result<usize, Problem> {
+    let Some(text) = asked.query("limit") else { return Ok(LIMIT) };
+    text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+        Problem::field("limit", format!("limit must be a number from 1 to {LIMIT_MAX}"))
+    })
+}
+
+/// A whole number of the query.
+pub fn number(asked: &Asked<'_>, name: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = asked.query(name) else { return Ok(None) };
+    let number = text.parse().ok().filter(|number| 0 <= *number);
+    number.map(Some).ok_or_else(|| Problem::field(name, format!("{name} must be a whole number")))
+}
+
+/// A word of the query out of a closed list.
+pub fn word<T>(
+    asked: &Asked<'_>,
+    name: &str,
+    parse: fn(&str) -> Option<T>,
+    known: &[&str],
+) -> Result<Option<T>, Problem> {
+    let Some(text) = asked.query(name) else { return Ok(None) };
+    parse(text)
+        .map(Some)
+        .ok_or_else(|| Problem::field(name, format!("{name} must be one of {}", known.join(", "))))
+}
+
+/// Whether the query asks for whole phone numbers.
+pub fn reveals(asked: &Asked<'_>) -> bool {
+    asked.query("reveal").is_some_and(|text| text == "1" || text == "true")
+}
+
+/// A list, and where it goes on: the value for `after` or `before` of the next request.
+pub fn page_of(name: &str, rows: Vec<Value>, next: Option<i64>) -> Response {
+    Response::json(200, &json!({ name: rows, "next": next }))
+}

@@ -1,0 +1,110 @@
+//! Is the service well? Green only when nothing stands between a due call and its phone; else
+//! every reason in one line each. Refuses to be green for want of an answer.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock;
+use crate::domain::Instant;
+use crate::domain::call::AttemptState;
+use crate::domain::cron::Cron;
+use crate::service::Service;
+use crate::steps::{Context, guard};
+use crate::store::attempts;
+use crate::store::meta::{self, Mark};
+use crate::web::delivery::Response;
+use crate::web::router::Asked;
+
+/// An answer is good for so long: a crowd that asks costs no more than one that does.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The latest answer.
+pub struct Seen {
+    /// Of `clock::elapsed`.
+    at: Duration,
+    reasons: Vec<String>,
+}
+
+/// `GET /healthz`.
+pub fn healthz(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let reasons = seen(asked);
+    let status = if reasons.is_empty() { 200 } else { 503 };
+    let wants_json =
+        asked.request.header("accept").is_some_and(|types| types.contains("application/json"));
+    if wants_json {
+        let word = if reasons.is_empty() { "ok" } else { "red" };
+        return Ok(Response::json(status, &json!({ "status": word, "reasons": reasons })));
+    }
+    Ok(match reasons.is_empty() {
+        true => Response::text(200, "ok"),
+        false => Response::text(503, &reasons.join("\n")),
+    })
+}
+
+fn seen(asked: &Asked<'_>) -> Vec<String> {
+    let front = asked.front;
+    // Held while looking: whoever comes meanwhile gets the same answer.
+    let mut seen = front.health.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = seen.as_ref().filter(|known| clock::elapsed() < known.at + FRESH) {
+        return known.reasons.clone();
+    }
+    let reasons = reasons(&front.service, asked.now);
+    *seen = Some(Seen { at: clock::elapsed(), reasons: reasons.clone() });
+    reasons
+}
+
+/// Why the service is not well; empty when it is. Holds no phone number.
+pub fn reasons(service: &Service, now: Instant) -> Vec<String> {
+    let mut reasons: Vec<String> = service.halted().into_iter().collect();
+    if service.stopping() {
+        reasons.push("the service is stopping".to_string());
+    }
+    match from_the_file(service, now) {
+        Ok(found) => reasons.extend(found),
+        Err(error) => reasons.push(format!("the database cannot be read: {error:#}")),
+    }
+    reasons.dedup();
+    reasons
+}
+
+fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>> {
+    let cx = &service.cx;
+    let mut reasons: Vec<String> = guard::not_armed(cx)?.into_iter().collect();
+    reasons.extend(guard::swapped(cx.store.path(), &service.opened));
+    reasons.extend(guard::holds(cx)?);
+    let (breaker, last_tick, doubts) = cx.store.read(|conn| {
+        let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
+        Ok((meta::breaker(conn)?, meta::mark(conn, Mark::LastTick)?, doubts))
+    })?;
+    if let Some(breaker) = breaker {
+        reasons.push(format!("the breaker is open since {}: {}", breaker.opened_at, breaker.why));
+    }
+    match last_tick {
+        None => reasons.push("nothing was dialed yet: the first tick has not come".to_string()),
+        Some(at) if longest_silence(cx, now) < now - at => {
+            let silence = (now - at).num_minutes();
+            reasons.push(format!("the last tick is {silence} minutes old"));
+        }
+        Some(_) => {}
+    }
+    match doubts {
+        0 => {}
+        1 => reasons.push("1 call is in doubt: see `ringonce attempts list`".to_string()),
+        many => reasons.push(format!("{many} calls are in doubt: see `ringonce attempts list`")),
+    }
+    Ok(reasons)
+}
+
+/// Two scans: after that the last tick is too old.
+fn longest_silence(cx: &Context, now: Instant) -> chrono::Duration {
+    let schedule = &cx.config.schedule;
+    let period = || {
+        let zone = cx.zones.get_schedule_zone(&schedule.timezone)?;
+        let cron = Cron::parse(&schedule.scan).ok()?;
+        let first = cron.next_after(&zone, now)?;
+        Some(cron.next_after(&zone, first)? - first)
+    };
+    period().unwrap_or_else(|| chrono::Duration::minutes(15)) * 2
+}

@@ -1,0 +1,89 @@
+//! Our closed lists of words in plain English, and the colour that goes with each.
+
+use crate::domain::call::{AttemptState, Disposition, ItemStatus, Reason};
+
+/// What a word means to the eye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Good,
+    Calm,
+    Warn,
+    Bad,
+    Dim,
+}
+
+impl Tone {
+    /// The class of the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Tone::Good => "good",
+            Tone::Calm => "calm",
+            Tone::Warn => "warn",
+            Tone::Bad => "bad",
+            Tone::Dim => "dim",
+        }
+    }
+}
+
+/// Why an item was skipped, failed or waits.
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::AlreadyCalled => "already called",
+        Reason::NotEligible => "not eligible (payment or status)",
+        Reason::InvalidPhone => "the number is not valid",
+        Reason::DoNotCall => "on the do-not-call list",
+        Reason::Paused => "paused",
+        Reason::NoConsent => "no consent on record",
+        Reason::SamePhone => "the same number had this call",
+        Reason::MinGap => "too soon after another call",
+        Reason::Cap => "the number has had its calls",
+        Reason::Holiday => "a holiday there",
+        Reason::OutsideWindow => "outside the calling hours there",
+        Reason::TooLate => "too late",
+        Reason::CustomerGone => "the customer is gone",
+        Reason::Cancelled => "cancelled by a person",
+        Reason::Refused => "refused by the provider",
+        Reason::AttemptsUsed => "all attempts are used",
+        Reason::InDoubt => "in doubt: the phone may have rung",
+        Reason::NoLine => "all lines are in use",
+        Reason::Breaker => "dialing stopped after refusals",
+        Reason::Held => "dialing is held",
+    }
+}
+
+/// Where an item stands.
+pub fn item(status: ItemStatus) -> (Tone, &'static str) {
+    match status {
+        ItemStatus::Pending => (Tone::Calm, "waiting"),
+        ItemStatus::Retrying => (Tone::Warn, "to be tried again"),
+        ItemStatus::Processing => (Tone::Calm, "dialing"),
+        ItemStatus::Completed => (Tone::Good, "called"),
+        ItemStatus::Failed => (Tone::Bad, "failed"),
+        ItemStatus::Skipped => (Tone::Dim, "skipped"),
+    }
+}
+
+/// What an attempt came to.
+pub fn attempt(state: AttemptState, disposition: Option<Disposition>) -> (Tone, &'static str) {
+    match (state, disposition) {
+        (AttemptState::Ended, Some(disposition)) => ended(disposition),
+        (AttemptState::Ended, None) => (Tone::Dim, "ended"),
+        (AttemptState::Dialing, _) => (Tone::Calm, "dialing"),
+        (AttemptState::Placed, _) => (Tone::Calm, "on the line"),
+        (AttemptState::InDoubt, _) => (Tone::Bad, "in doubt"),
+        (AttemptState::NotPlaced, _) => (Tone::Dim, "never rang"),
+    }
+}
+
+fn ended(disposition: Disposition) -> (Tone, &'static str) {
+    match disposition {
+        Disposition::Answered => (Tone::Good, "answered"),
+        Disposition::Voicemail => (Tone::Warn, "voicemail"),
+        Disposition::NoAnswer => (Tone::Warn, "no answer"),
+        Disposition::Busy => (Tone::Warn, "busy"),
+        Disposition::BadNumber => (Tone::Bad, "bad number"),
+        Disposition::NeverDialed => (Tone::Bad, "never dialed"),
+        Disposition::Failed => (Tone::Bad, "failed"),
+        Disposition::Unknown => (Tone::Bad, "unknown ending"),
+    }
+}

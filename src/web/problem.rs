@@ -1,0 +1,76 @@
+//! What the API says when it says no: `application/problem+json`, with the field that is wrong.
+
+use serde_json::json;
+
+use crate::web::delivery::Response;
+
+/// A request that is refused; also travels as an error through `?`.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    pub status: u16,
+    /// One line: what is wrong and what to do.
+    pub detail: String,
+    /// The field of the body or the query that is wrong.
+    pub field: Option<String>,
+}
+
+impl Problem {
+    pub fn new(status: u16, detail: impl Into<String>) -> Problem {
+        Problem { status, detail: detail.into(), field: None }
+    }
+
+    pub fn not_found(what: impl Into<String>) -> Problem {
+        Problem::new(404, what)
+    }
+
+    /// A value that cannot be used.
+    pub fn field(field: &str, detail: impl Into<String>) -> Problem {
+        Problem { status: 422, detail: detail.into(), field: Some(field.to_string()) }
+    }
+
+    pub fn title(&self) -> &'static str {
+        match self.status {
+            400 => "The request cannot be read",
+            401 => "Not signed in",
+            403 => "Not allowed",
+            404 => "Not found",
+            405 => "Not this way",
+            409 => "It is not so any more",
+            422 => "A value cannot be used",
+            503 => "Too busy",
+            _ => "Something went wrong",
+        }
+    }
+
+    pub fn response(&self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.status,
+            "detail": self.detail,
+        });
+        if let Some(field) = &self.field {
+            body["field"] = json!(field);
+        }
+        let response = Response::new(self.status)
+            .with_header("Content-Type", "application/problem+json; charset=utf-8")
+            .with_body(body.to_string().into_bytes());
+        match self.status {
+            401 => response.with_header("WWW-Authenticate", "Bearer realm=\"ringonce\""),
+            503 => response.with_header("Retry-After", "2"),
+            _ => response,
+        }
+    }
+}
+
+/// The problem behind an error. What nobody foresaw is logged and told to nobody.
+pub fn of_error(error: anyhow::Error) -> Problem {
+    match error.downcast::<Problem>() {
+        Ok(problem) => problem,
+        Err(error) => {
+            log::error!("a request failed: {error:#}");
+            Problem::new(500, "it failed; the log of ringonce says why")
+        }
+    }
+}

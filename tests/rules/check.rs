@@ -1,0 +1,127 @@
+//! `check` looks into an existing database and, when told to, asks the provider once.
+
+use ringonce::demo::journal::Event;
+use ringonce::store::files::{DialerLock, LockAnswer};
+use serde_json::Value;
+
+use crate::world::{Run, World};
+
+/// The findings of one item: `state detail`.
+fn told(run: &Run, item: &str) -> Vec<String> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_string();
+    let findings = run.json();
+    let findings = findings.as_array().expect("a list").iter();
+    findings
+        .filter(|finding| finding["item"] == item)
+        .map(|finding| format!("{} {}", text(finding, "state"), text(finding, "detail")))
+        .collect()
+}
+
+fn check(world: &World, more: &[&str]) -> Run {
+    world.command(&[&["check", "--json"], more].concat())
+}
+
+#[test]
+fn a_database_in_its_place_is_armed_and_a_copy_is_not() {
+    let world = World::new();
+    let run = check(&world, &[]);
+    assert_eq!(told(&run, "file identity"), ["ok armed here"]);
+    assert_eq!(told(&run, "dialer"), ["ok none is running"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+
+    std::fs::copy(world.db(), world.path("copy.db")).expect("a copy");
+    let run = check(&world, &["--db", "copy.db"]);
+    let identity = told(&run, "file identity").concat();
+    assert!(
+        identity.starts_with("problem not armed here: the database was armed at"),
+        "{identity}"
+    );
+    assert_eq!(run.code, Some(2));
+}
+
+#[test]
+fn the_one_who_dials_is_named_without_being_disturbed() {
+    let world = World::new();
+    let LockAnswer::Mine(lock) = DialerLock::take(&world.db(), world.now()).expect("a lock") else {
+        panic!("nobody else is here");
+    };
+    let dialer = told(&check(&world, &[]), "dialer").concat();
+    assert!(dialer.starts_with(&format!("ok running: pid {}", std::process::id())), "{dialer}");
+    drop(lock);
+    assert_eq!(told(&check(&world, &[]), "dialer"), ["ok none is running"]);
+}
+
+#[test]
+fn customers_nowhere_known_and_phones_of_another_country_are_counted_and_named() {
+    let world = World::new();
+    world.customer("Ada").add();
+    world.customer("Bea").in_zone("America/New_York").phone("+12125550101").add();
+    let cy = world.customer("Cy").in_zone("America/Chicago").add();
+    let dan = world.customer("Dan").add();
+    world.sql(&format!("UPDATE customers SET timezone = 'Eastern (ET)' WHERE id = {dan}"));
+    assert_eq!(
+        told(&check(&world, &[]), "customers"),
+        [
+            "ok 4 known".to_string(),
+            format!("warning 1 customer in no known time zone (never called): id {dan}"),
+            format!(
+                "warning 1 customer with a phone of another country than their time zone's: id {cy}"
+            ),
+        ]
+    );
+    world.sql("UPDATE customers SET timezone = 'America/Chicago' WHERE phone LIKE '+44%'");
+    for _ in 0..4 {
+        world.customer("Eve").in_zone("Asia/Tokyo").add();
+    }
+    let customers = told(&check(&world, &[]), "customers");
+    assert!(customers[1].starts_with("warning 7 customers with"), "{customers:?}");
+    assert!(customers[1].ends_with(", …"), "{customers:?}");
+}
+
+#[test]
+fn holidays_assistants_and_daring_retry_rules_are_told() {
+    let config = "daily_assistant_id = \"d-1\"\n[retry.answered]\ndaily = { times = 1 }\n\
+                  [retry.unknown]\nextra = { times = 2 }";
+    let world = World::with_config(config);
+    world.sql("INSERT INTO holidays VALUES ('GB', '2026-12-25', 'Christmas')");
+    let run = check(&world, &[]);
+    assert_eq!(
+        told(&run, "holidays"),
+        ["ok 1 dates without calls are loaded, the last is 2026-12-25"]
+    );
+    let assistant = told(&run, "assistant").concat();
+    assert!(
+        assistant.starts_with("ok assistant_id ") && assistant.ends_with("daily_assistant_id d-1")
+    );
+    let because = "calls people again who were reached, or may have been";
+    assert_eq!(
+        told(&run, "retry rules"),
+        ["answered.daily", "unknown.extra"].map(|rule| format!("warning retry.{rule} {because}"))
+    );
+}
+
+#[test]
+fn the_provider_is_asked_only_online_and_only_once_and_nothing_is_placed() {
+    let world = World::new();
+    world.daily("Ada");
+    let before = std::fs::read(world.db()).expect("a file");
+    let run = check(&world, &[]);
+    assert!(world.fake.journal().is_empty() && told(&run, "online").is_empty());
+    for (fault, code, online, clock) in [
+        ("", 0, "ok the provider takes the key", "ok "),
+        ("date-skew=3600", 0, "ok the provider takes the key", "problem "),
+        ("list-status=401", 2, "problem ", ""),
+        ("down", 2, "problem ", ""),
+    ] {
+        world.faults(fault);
+        let lists = || world.fake.journal().iter().filter(|e| e.event == Event::List).count();
+        let earlier = lists();
+        let run = check(&world, &["--online"]);
+        assert!(told(&run, "online").concat().starts_with(online), "{fault} {run:?}");
+        assert!(told(&run, "provider's clock").concat().starts_with(clock), "{fault} {run:?}");
+        let code = if clock.starts_with("problem") { 2 } else { code };
+        assert_eq!((run.code, lists() - earlier), (Some(code), 1), "{fault} {run:?}");
+    }
+    assert_eq!(world.posts().len(), 0);
+    assert_eq!(std::fs::read(world.db()).expect("a file"), before, "check changes nothing");
+}

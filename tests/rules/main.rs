@@ -1,0 +1,21 @@
+//! The rules of dialing: each is shown through real passes against the fake provider, which
+//! counts what rings. Words are the test names; tables hold the cases.
+
+#[path = "../spec/people.rs"]
+#[allow(dead_code)]
+mod people;
+#[path = "../spec/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+mod check;
+mod fairness;
+mod follow;
+mod limits;
+mod month;
+mod month_oracle;
+mod numbers;
+mod opt_out;
+mod oracle;
+mod retries;
+mod windows;

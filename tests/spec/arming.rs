@@ -1,0 +1,327 @@
+//! The arming gate: a copied, restored, moved or swapped file never dials before the provider's
+//! records were taken in and a person said so; what the world knows more than the file is adopted.
+
+use std::path::{Path, PathBuf};
+
+use chrono::Duration;
+use ringonce::service::opening;
+use ringonce::steps::reconcile::{self, Asking};
+use ringonce::store::files::{DialerLock, LockAnswer};
+
+use crate::world::{Run, World};
+
+const NOON: &str = "2026-02-02T12:00:00Z";
+
+/// A consistent copy, as `VACUUM INTO` makes it.
+fn copy_to(world: &World, name: &str) -> PathBuf {
+    let to = world.path(name);
+    world.connection().execute("VACUUM INTO ?1", [to.display().to_string()]).expect("a copy");
+    to
+}
+
+/// Puts an old copy back over the live file, keeping the inode, as `cp` does.
+fn restore(world: &World, backup: &Path) {
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    let bytes = std::fs::read(backup).expect("the backup");
+    std::fs::write(world.db(), bytes).expect("restore");
+}
+
+fn tick(world: &World, db: &Path) -> Run {
+    world.command(&["tick", "--json", "--db", &db.display().to_string()])
+}
+
+fn adopt(world: &World, db: &Path) -> Run {
+    let db = db.display().to_string();
+    world.command(&["adopt", "--db", &db, "--reason", "the old machine is gone"])
+}
+
+#[test]
+fn a_copied_moved_or_swapped_file_does_not_dial_and_says_what_to_do() {
+    let world = World::new();
+    world.daily("Ada");
+    let copy = copy_to(&world, "copy.db");
+    world.set_clock(NOON);
+    let refused = tick(&world, &copy);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    let why = refused.json()["refused"].as_str().unwrap().to_string();
+    assert!(why.contains("not armed here") && why.contains("ringonce adopt"), "{why}");
+    // Every read works.
+    let db = copy.display().to_string();
+    assert_eq!(world.command(&["customers", "list", "--db", &db]).code, Some(0));
+    assert_eq!(world.command(&["attempts", "list", "--db", &db]).code, Some(0));
+    for command in ["run", "reconcile"] {
+        assert_eq!(world.command(&[command, "--db", &db]).code, Some(3), "{command}");
+    }
+    // Moved over the armed path: another inode.
+    std::fs::rename(&copy, world.db()).expect("move");
+    assert_eq!(tick(&world, &world.db()).code, Some(3));
+    assert!(world.posts().is_empty());
+    // A person says so, and it dials.
+    let adopted = adopt(&world, &world.db());
+    assert_eq!(adopted.code, Some(0), "{adopted:?}");
+    assert_eq!(
+        world.one("SELECT why FROM journal WHERE what = 'adopt'"),
+        "the old machine is gone"
+    );
+    assert_eq!(tick(&world, &world.db()).code, Some(0));
+    assert_eq!(world.rings().len(), 1);
+}
+
+#[test]
+fn a_restored_backup_adopts_what_it_does_not_know_before_it_dials() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Eve").paid().signed_up("2026-02-01T08:00:00Z").add();
+    let backup = copy_to(&world, "backup.db");
+    for day in 0..3 {
+        world.set_clock(NOON);
+        world.pass(Duration::days(day));
+        world.tick();
+    }
+    assert_eq!(world.rings().len(), 4);
+    let before = world.attempts();
+    restore(&world, &backup);
+    assert!(world.attempts().is_empty());
+    let run = tick(&world, &world.db());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(world.attempts(), before);
+    assert_eq!(world.rings().len(), 4, "nobody is called again");
+    assert_eq!(world.one("SELECT welcome_call_completed FROM customers WHERE name = 'Eve'"), "1");
+    assert_eq!(world.one("SELECT last_call_date FROM customers WHERE name = 'Ada'"), "2026-02-04");
+    world.tick_at("2026-02-05T12:00:00Z");
+    assert_eq!(world.rings().len(), 5, "and the next day's call is made");
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_call_of_a_customer_that_the_backup_does_not_know_keeps_its_number_from_a_second_welcome() {
+    let world = World::new();
+    world.daily("Ada");
+    let backup = copy_to(&world, "backup.db");
+    let sign_up = || {
+        world.customer("Eve").phone("+12125550142").paid().signed_up("2026-02-01T08:00:00Z").add()
+    };
+    sign_up();
+    world.set_clock(NOON);
+    world.tick();
+    let rung = world.rings().len();
+    restore(&world, &backup);
+    sign_up();
+    world.tick_at("2026-02-02T12:15:00Z");
+    assert!(world.attempts().contains(&"unknown welcome welcome #1 ended answered".to_string()));
+    assert!(world.items().contains(&"Eve welcome welcome skipped same_phone".to_string()));
+    assert_eq!(world.rings().len(), rung);
+}
+
+#[test]
+fn a_restored_backup_knows_its_calls_by_tag_and_number_when_their_metadata_are_gone() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Eve").paid().signed_up("2026-02-01T08:00:00Z").add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at(NOON);
+    restore(&world, &backup);
+    world.faults("strips=metadata");
+    let ticked = world.tick_at("2026-02-02T12:01:00Z");
+    assert!(!ticked.shut, "{ticked:?}");
+    assert_eq!(world.rings().len(), 2);
+    let mut known = world.attempts();
+    known.sort();
+    assert_eq!(
+        known,
+        ["Ada daily 2026-02-02 #1 ended answered", "Eve welcome welcome #1 ended answered"]
+    );
+}
+
+#[test]
+fn a_record_that_cannot_be_taken_in_holds_dialing_and_keeps_no_other_out() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:00").paid().welcomed().add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at(NOON);
+    restore(&world, &backup);
+    world.sql(
+        "CREATE TRIGGER broken BEFORE INSERT ON call_attempts WHEN NEW.customer_id = 1
+         BEGIN SELECT RAISE(ABORT, 'a damaged page'); END",
+    );
+    let ticked = world.tick_at("2026-02-02T12:01:00Z");
+    assert!(ticked.shut, "{ticked:?}");
+    assert_eq!(world.attempts(), ["Bob daily 2026-02-02 #1 ended answered"]);
+    world.sql("DROP TRIGGER broken");
+    world.command(&["resume", "--reason", "the trigger is gone"]);
+    assert!(!world.tick().shut);
+    assert_eq!(world.attempts().len(), 2, "the last known good moment had not moved");
+    assert_eq!(world.rings().len(), 2);
+}
+
+#[test]
+fn a_gap_beyond_the_providers_records_needs_a_person() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at(NOON);
+    let last_good = "SELECT value FROM meta WHERE key = 'last_reconciled_at'";
+    assert_eq!(world.one(last_good), "2026-02-02T12:00:00.000Z");
+    let refused = {
+        world.set_clock("2026-02-20T12:00:00Z");
+        tick(&world, &world.db())
+    };
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.stdout.contains("2026-02-02T12:00") && refused.stdout.contains("adopt"));
+    assert_eq!(world.one(last_good), "2026-02-02T12:00:00.000Z", "refusing accepts nothing");
+    assert_eq!(world.rings().len(), 1);
+    let run = world.command(&["run"]);
+    assert_eq!(run.code, Some(3), "the service does not wait for what never comes: {run:?}");
+    assert_eq!(adopt(&world, &world.db()).code, Some(0));
+    assert_eq!(tick(&world, &world.db()).code, Some(0));
+    assert_eq!(world.rings().len(), 2);
+}
+
+#[test]
+fn a_file_that_never_dialed_may_wait_for_its_first_day_as_long_as_it_likes() {
+    let world = World::new();
+    world.daily("Ada");
+    let backup = copy_to(&world, "backup.db");
+    let ticked = world.tick_at("2026-03-20T12:00:00Z");
+    assert!(!ticked.shut, "{ticked:?}");
+    // But not an old copy of one that did: its calls of the first days may be forgotten.
+    world.set_clock("2026-03-30T12:00:00Z");
+    restore(&world, &backup);
+    let refused = tick(&world, &world.db());
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+}
+
+#[test]
+fn a_listing_that_could_not_be_read_completely_does_not_move_the_last_known_good_moment() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at(NOON);
+    for fault in ["list-status=503", "list-cut"] {
+        world.faults(fault);
+        world.tick_at("2026-02-02T13:00:00Z");
+        let mark = world.one("SELECT value FROM meta WHERE key = 'last_reconciled_at'");
+        assert_eq!(mark, "2026-02-02T12:00:00.000Z", "{fault}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_never_adopted() {
+    let world = World::new();
+    world.daily("Ada");
+    world.sql("DELETE FROM meta WHERE key LIKE 'armed_%'");
+    world.set_clock(NOON);
+    assert_eq!(tick(&world, &world.db()).code, Some(3));
+    let run = adopt(&world, &world.db());
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stderr.contains("snapshot"), "{run:?}");
+    assert!(world.posts().is_empty());
+}
+
+#[test]
+fn adopt_refuses_while_another_process_dials_or_the_records_cannot_be_read() {
+    let world = World::new();
+    world.daily("Ada");
+    let copy = copy_to(&world, "copy.db");
+    world.set_clock(NOON);
+    {
+        let LockAnswer::Mine(_lock) = DialerLock::take(&copy, world.now()).unwrap() else {
+            panic!("the lock is free");
+        };
+        assert_eq!(adopt(&world, &copy).code, Some(4));
+    }
+    world.faults("list-status=503");
+    assert_eq!(adopt(&world, &copy).code, Some(3));
+    world.faults("");
+    assert_eq!(tick(&world, &copy).code, Some(3), "still not armed");
+    let db = copy.display().to_string();
+    assert_eq!(world.command(&["adopt", "--db", &db, "--reason", " "]).code, Some(2));
+    assert_eq!(world.command(&["adopt", "--db", "nowhere.db", "--reason", "x"]).code, Some(1));
+    assert!(!world.path("nowhere.db").exists());
+}
+
+#[test]
+fn two_files_of_one_installation_hold_each_other_while_both_dial() {
+    let world = World::new();
+    world.daily("Ada");
+    let copy = copy_to(&world, "copy.db");
+    world.set_clock("2026-02-02T11:59:00Z");
+    // The first dials since 11:59.
+    let first = world.start();
+    let since = first.clock.read().unwrap();
+    assert!(opening::open(&first, &since, false).unwrap().shut.is_none());
+    // The second is armed by a person who forgot the first, and calls Ada.
+    assert_eq!(adopt(&world, &copy).code, Some(0));
+    world.set_clock(NOON);
+    assert_eq!(tick(&world, &copy).code, Some(0));
+    assert_eq!(world.rings().len(), 1);
+    // The first sees a call of its own that it never made.
+    let now = first.clock.read().unwrap();
+    let asking = Asking::Beside { dialing_since: Some(since.now) };
+    let answer = reconcile::ask(&first.cx, first.provider.as_ref(), &now, asking).unwrap();
+    let done = reconcile::take_in(&first.cx, &answer, &now).unwrap();
+    assert!(done.foreign.is_some(), "{done:?}");
+    assert_eq!(world.holds(), ["foreign"]);
+    drop(first);
+    let ticked = world.tick_at("2026-02-02T12:01:00Z");
+    assert!(ticked.shut, "{ticked:?}");
+    // Held, but what the other did counts: nobody is called again.
+    let run = world.command(&["resume", "--reason", "the copy was removed"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!world.tick().shut);
+    assert_eq!(world.rings().len(), 1);
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn two_files_that_gave_the_same_number_hold_at_the_next_start() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:15").paid().welcomed().add();
+    let copy = copy_to(&world, "copy.db");
+    assert_eq!(adopt(&world, &copy).code, Some(0));
+    world.set_clock(NOON);
+    // The list lags, so neither sees the other's call: Ada by the one, Bob by the other.
+    world.faults("list-lag=600");
+    assert_eq!(tick(&world, &world.db()).code, Some(0));
+    world.set_clock("2026-02-02T12:15:00Z");
+    let conn = rusqlite::Connection::open(&copy).unwrap();
+    conn.execute("UPDATE customers SET call_status = 'paused' WHERE name = 'Ada'", []).unwrap();
+    drop(conn);
+    world.faults("list-lag=100000");
+    assert_eq!(tick(&world, &copy).code, Some(0));
+    world.faults("");
+    world.set_clock("2026-02-02T12:30:00Z");
+    let run = tick(&world, &world.db());
+    assert_eq!((run.code, world.holds()), (Some(3), vec!["foreign".to_string()]), "{run:?}");
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_file_that_is_swapped_while_it_is_open_is_noticed_before_the_next_intent() {
+    let world = World::new();
+    world.daily("Ada");
+    let copy = copy_to(&world, "copy.db");
+    let service = world.start();
+    assert_eq!(opening::shut(&service).unwrap(), None);
+    std::fs::rename(&copy, world.db()).unwrap();
+    let why = opening::shut(&service).unwrap().expect("it is another file");
+    assert!(why.contains("replaced"), "{why}");
+}
+
+#[test]
+fn an_adopted_call_that_goes_on_is_followed_to_its_end() {
+    let mut setup = crate::world::quick();
+    setup.timing.talk = Duration::minutes(5);
+    let world = World::with(setup, "");
+    world.daily("Ada");
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at(NOON);
+    restore(&world, &backup);
+    world.tick_at("2026-02-02T12:01:00Z");
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 placed"]);
+    world.tick_at("2026-02-02T12:10:00Z");
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    assert_eq!(world.posts().len(), 1);
+}

@@ -1,0 +1,200 @@
+//! The clock guards: a wrong clock rings nobody and ends no occasion, says so, and dialing goes on
+//! when the clocks agree.
+
+use std::process::Stdio;
+
+use chrono::Duration;
+use ringonce::clock::{self, Reading};
+use ringonce::demo::journal::Event;
+use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::opening;
+use ringonce::steps::guard::{self, Clocks, Heard};
+
+use crate::halting::{stop, until};
+use crate::world::World;
+
+const NOON: &str = "2026-02-02T12:00:00Z";
+
+fn jumps() -> [Duration; 8] {
+    let days = [1, 30, 365, -1, -30, -365];
+    let mut jumps = [Duration::minutes(2), Duration::minutes(-2)].to_vec();
+    jumps.extend(days.map(Duration::days));
+    jumps.try_into().expect("eight")
+}
+
+#[test]
+fn a_machine_whose_clock_jumped_rings_nobody_ends_nothing_and_goes_on_when_it_is_right_again() {
+    for jump in jumps() {
+        let world = World::new();
+        world.daily("Ada");
+        world.customer("Eve").paid().signed_up("2026-02-02T11:00:00Z").add();
+        world.tick_at("2026-02-02T11:45:00Z");
+        let (items, rings) = (world.items(), world.rings().len());
+        // Our clock is off by `jump`, and the provider's is right.
+        world.pass(jump);
+        world.faults(&format!("date-skew={}", -jump.num_seconds()));
+        for _ in 0..3 {
+            let run = world.command(&["tick", "--json"]);
+            assert_eq!(run.code, Some(3), "{jump}: {run:?}");
+            let why = run.json()["refused"].as_str().unwrap_or_default().to_string();
+            assert!(why.contains("clock"), "{jump}: {why}");
+        }
+        assert_eq!((world.items(), world.rings().len()), (items, rings), "{jump}");
+        assert_eq!(world.holds(), ["clock"], "{jump}");
+        // Right again: the calls that are due are made, once each.
+        world.faults("");
+        let ticked = world.tick_at(NOON);
+        assert!(!ticked.shut, "{jump}: {ticked:?}");
+        assert!(world.holds().is_empty(), "{jump}");
+        assert!(world.items().contains(&"Ada daily 2026-02-02 completed".to_string()), "{jump}");
+        world.assert_no_phone_rang_twice();
+    }
+}
+
+#[test]
+fn a_wrong_clock_reads_no_records_and_moves_no_mark() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    let marks =
+        || world.lines("SELECT key || value FROM meta WHERE key LIKE '%_at' OR key LIKE 'clock%'");
+    let before = marks();
+    world.set_clock("2027-02-02T11:45:00Z");
+    world.faults("date-skew=-31536000");
+    world.tick();
+    assert_eq!(marks(), before);
+}
+
+#[test]
+fn a_clock_behind_what_the_file_has_seen_holds_until_it_catches_up_or_a_person_vouches() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    let held = world.tick_at("2026-02-01T12:00:00Z");
+    assert!(held.shut && held.refused.unwrap().contains("already seen"));
+    let run = world.command(&["resume", "--reason", "the file was used under a wrong clock"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stdout.contains("clock"), "{run:?}");
+    assert!(!world.tick().shut);
+}
+
+#[test]
+fn adopt_accepts_a_clock_behind_the_mark_only_when_the_provider_agrees() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock("2026-02-01T12:00:00Z");
+    world.faults("date-skew=86400");
+    let run = world.command(&["adopt", "--reason", "a restore"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    world.faults("");
+    let run = world.command(&["adopt", "--reason", "a restore"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!world.tick().shut);
+}
+
+#[test]
+fn after_a_restart_of_the_machine_a_silent_provider_leaves_the_clock_unproven_and_ends_nothing() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    let items = world.items();
+    // A dead battery: another boot, a year later, and nobody to ask.
+    world.sql(
+        "UPDATE meta SET value = replace(value, 'test-clock', 'b-1') WHERE key = 'last_reading'",
+    );
+    world.faults("down=503");
+    let ticked = world.tick_at("2027-02-02T12:00:00Z");
+    assert!(ticked.shut, "{ticked:?}");
+    assert_eq!(world.items(), items);
+    // The clock is set right, the provider still silent, then back.
+    assert!(world.tick_at("2026-02-02T11:59:00Z").shut);
+    world.faults("");
+    assert!(!world.tick_at(NOON).shut);
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
+}
+
+#[test]
+fn a_jump_against_the_clock_that_never_jumps_holds_until_the_providers_date_agrees() {
+    let world = World::new();
+    let service = world.start();
+    let reading = |seconds: i64, monotonic_seconds: i64| Reading {
+        now: world.now() + Duration::seconds(seconds),
+        monotonic_ms: monotonic_seconds * 1000,
+        boot_id: "boot".to_string(),
+    };
+    let watch = |reading: &Reading, heard| {
+        guard::watch_clock(&service.cx, reading, heard, clock::machine_now()).unwrap()
+    };
+    let date = |seconds| Heard::Date(world.now() + Duration::seconds(seconds));
+    assert_eq!(watch(&reading(0, 0), date(0)), Clocks::Agree);
+    assert_eq!(watch(&reading(600, 590), Heard::Nothing), Clocks::Agree);
+    for wrong in [reading(86_400, 600), reading(700, 10)] {
+        assert!(matches!(watch(&wrong, Heard::Nothing), Clocks::Disagree(_)), "{wrong:?}");
+        assert_eq!(world.holds(), ["clock"]);
+    }
+    // It was right after all, or is right again.
+    assert_eq!(watch(&reading(86_400, 600), date(86_390)), Clocks::Agree);
+    assert!(world.holds().is_empty());
+    assert_eq!(watch(&reading(86_460, 660), Heard::Nothing), Clocks::Agree);
+}
+
+#[test]
+fn what_the_providers_date_held_only_its_date_lifts() {
+    let world = World::new();
+    let service = world.start();
+    let now = service.clock.read().unwrap();
+    let later = Heard::Date(now.now + Duration::hours(1));
+    let watch = |heard| guard::watch_clock(&service.cx, &now, heard, clock::machine_now()).unwrap();
+    assert_eq!(watch(Heard::Date(now.now)), Clocks::Agree);
+    assert!(matches!(watch(later), Clocks::Disagree(_)));
+    assert!(matches!(watch(Heard::Nothing), Clocks::Disagree(_)), "silence lifts nothing");
+    assert!(matches!(watch(Heard::Undated), Clocks::Disagree(_)));
+    assert_eq!(watch(Heard::Date(now.now)), Clocks::Agree);
+    assert!(world.holds().is_empty());
+}
+
+#[test]
+fn the_date_of_a_reply_holds_the_next_call() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:00").paid().welcomed().add();
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock(NOON);
+    let service = world.start();
+    let reading = service.clock.read().unwrap();
+    assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
+    // From now on the provider is a day ahead.
+    world.faults("date-skew=86400");
+    let patience = Patience { pace: false, record: std::time::Duration::ZERO };
+    let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
+    let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
+    assert_eq!(passed.succeeded, 1, "{passed:?}");
+    assert!(passed.shut.unwrap().contains("clock"));
+    assert_eq!((world.rings().len(), world.holds()), (1, vec!["clock".to_string()]));
+}
+
+#[test]
+fn the_service_holds_on_a_wrong_date_and_goes_on_by_itself_when_it_is_right() {
+    let world = World::with_config("[reconcile]\npoll_seconds = 1\n");
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:01").paid().welcomed().add();
+    world.set_clock("2026-02-02T11:59:30Z");
+    let child = world.program(&["run"]).stderr(Stdio::null()).spawn().unwrap();
+    let lists = || world.fake.journal().iter().filter(|e| e.event == Event::List).count();
+    until("the service is open", || 2 <= lists());
+    world.faults("date-skew=86400");
+    world.set_clock(NOON);
+    // The reply to Ada's call tells of it, and Bob is not called.
+    until("dialing holds", || world.holds() == ["clock"]);
+    world.set_clock("2026-02-02T12:01:00Z");
+    let before = lists();
+    until("the records are read three times", || before + 3 <= lists());
+    assert_eq!(world.rings().len(), 1);
+    world.faults("");
+    until("Bob is called", || world.rings().len() == 2);
+    assert!(world.holds().is_empty());
+    let run = stop(child);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    world.assert_no_phone_rang_twice();
+}

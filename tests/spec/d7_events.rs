@@ -1,0 +1,156 @@
+//! D7: an event changes a call at most once, in any order, and none can cause a dial. What the
+//! webhook was told only makes us ask; the provider's answer counts.
+
+use chrono::Duration;
+use ringonce::provider::ProviderCall;
+use ringonce::service::Service;
+use ringonce::service::follower::{self, Which};
+use ringonce::steps::events::{self, Told};
+
+use crate::world::{World, nobody_home, quick};
+
+const NOON: &str = "2026-02-02T12:00:00Z";
+
+fn told(id: &str, kind: &str, status: &str, ended_reason: Option<&str>) -> Told {
+    let call = ProviderCall {
+        id: id.to_string(),
+        status: Some(if ended_reason.is_some() { "ended" } else { status }.to_string()),
+        ended_reason: ended_reason.map(str::to_string),
+        ..ProviderCall::default()
+    };
+    Told { kind: kind.to_string(), status: status.to_string(), call, tool_names: Vec::new() }
+}
+
+fn every_event(id: &str) -> Vec<Told> {
+    vec![
+        told(id, "status-update", "queued", None),
+        told(id, "status-update", "ringing", None),
+        told(id, "status-update", "in-progress", None),
+        told(id, "status-update", "ended", Some("customer-did-not-answer")),
+        told(id, "end-of-call-report", "", Some("customer-did-not-answer")),
+    ]
+}
+
+fn hear(service: &Service, events: &[Told]) {
+    let now = service.clock.now().unwrap();
+    for told in events {
+        let _ = events::store(&service.cx, told, now).unwrap();
+    }
+    let mut asking = follower::pace_of_asking(service);
+    follower::follow(service, &mut asking, Which::Due, now).unwrap();
+}
+
+/// Five minutes on the phone.
+fn talking() -> World {
+    let mut setup = quick();
+    setup.timing.talk = Duration::minutes(5);
+    let world = World::with(setup, "");
+    world.daily("Ada");
+    world.tick_at(NOON);
+    world
+}
+
+fn call_id(world: &World) -> String {
+    world.one("SELECT vapi_call_id FROM call_attempts WHERE seq = 1")
+}
+
+#[test]
+fn events_sent_thirty_times_in_every_order_leave_one_result() {
+    for rotation in 0..5 {
+        let world = talking();
+        let service = world.start();
+        world.pass(Duration::minutes(6));
+        let mut events = every_event(&call_id(&world));
+        events.rotate_left(rotation);
+        for round in 0..30 {
+            if round % 2 == 1 {
+                events.reverse();
+            }
+            hear(&service, &events);
+        }
+        assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+        let moves = "SELECT count(*) FROM journal WHERE what = 'attempt' AND new = 'ended'";
+        assert_eq!(world.count(moves), 1);
+        assert_eq!(world.count("SELECT count(*) FROM webhook_events WHERE applied_at IS NULL"), 0);
+        assert_eq!(world.posts().len(), 1);
+    }
+}
+
+#[test]
+fn an_event_that_lies_ends_no_call_and_opens_no_retry() {
+    let world = talking();
+    let service = world.start();
+    // "Nobody answered" would permit a second call; Ada is on the phone.
+    hear(&service, &every_event(&call_id(&world)));
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 placed"]);
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
+    for hour in [13, 14, 15, 16] {
+        world.tick_at(&format!("2026-02-02T{hour}:30:00Z"));
+    }
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    assert_eq!(world.posts().len(), 1);
+}
+
+#[test]
+fn an_event_about_a_call_that_nobody_knows_is_forgotten_after_a_while() {
+    let world = talking();
+    let service = world.start();
+    let open = "SELECT count(*) FROM webhook_events WHERE applied_at IS NULL";
+    hear(&service, &every_event("00000000-0000-7000-8000-000000000000"));
+    assert_eq!(world.count(open), 5, "it may be visible soon");
+    world.pass(Duration::minutes(11));
+    hear(&service, &[]);
+    assert_eq!(world.count(open), 0);
+    assert_eq!(world.attempts().len(), 1);
+    assert!(world.holds().is_empty());
+}
+
+#[test]
+fn an_event_settles_a_doubt_by_what_the_provider_then_answers() {
+    let world = World::with_faults("accept-then-close:first=1");
+    world.daily("Ada");
+    world.tick_at(NOON);
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 in_doubt"]);
+    let id = world.rings()[0].call_id.clone();
+    let service = world.start();
+    // The provider is silent: the event waits.
+    world.faults("get-status=503");
+    hear(&service, &every_event(&id));
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 in_doubt"]);
+    world.faults("");
+    hear(&service, &[]);
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
+}
+
+#[test]
+fn an_event_after_a_wrong_word_of_a_person_attaches_and_nothing_is_dialed_again() {
+    let world = World::with_faults("accept-then-close:first=1");
+    world.daily("Ada");
+    world.tick_at(NOON);
+    let attempt = world.one("SELECT id FROM call_attempts");
+    let run = world.command(&["attempts", "resolve", &attempt, "--not-placed", "--reason", "x"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 retrying"]);
+    let service = world.start();
+    hear(&service, &every_event(&world.rings()[0].call_id));
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
+    world.faults("list-lag=100000");
+    world.tick();
+    assert_eq!(world.posts().len(), 1);
+}
+
+#[test]
+fn without_any_webhook_every_call_comes_to_its_end_by_polling() {
+    let world = World::with(nobody_home(), "");
+    world.daily("Ada");
+    world.tick_at(NOON);
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended no_answer"]);
+    world.tick_at("2026-02-02T14:00:00Z");
+    assert_eq!(world.attempts()[1], "Ada daily 2026-02-02 #2 ended no_answer");
+    world.tick_at("2026-02-02T16:00:00Z");
+    world.tick_at("2026-02-02T18:00:00Z");
+    assert_eq!(world.posts().len(), 2);
+    world.assert_no_phone_rang_twice();
+}

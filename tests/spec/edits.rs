@@ -1,0 +1,76 @@
+//! Edits of zone and time: the call that waits moves along, and no two daily calls come within the
+//! gap or for one date.
+
+use crate::world::{World, at};
+
+/// Changes zone and time as a person does.
+fn edit(world: &World, zone: &str, time: &str) {
+    let edit = ["customers", "update", "1", "--timezone", zone, "--call-time", time];
+    let run = world.command(&edit);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn an_edit_of_zone_or_time_never_gives_two_calls_of_one_date_or_within_the_gap() {
+    // The edit, five minutes after the call of 12:00 on the 2nd, and what rings then.
+    let cases: [(&str, &str, &[&str]); 7] = [
+        ("America/New_York", "09:00", &["03T14:00 2026-02-03", "04T14:00 2026-02-04"]),
+        ("America/Los_Angeles", "07:00", &["03T15:00 2026-02-03", "04T15:00 2026-02-04"]),
+        // Seven hours later it is already the 3rd there: the gap of twelve hours holds it back.
+        ("Pacific/Auckland", "11:00", &["03T00:00 2026-02-03", "03T22:00 2026-02-04"]),
+        // It would be more than four hours late: skipped.
+        ("Pacific/Auckland", "08:00", &["03T19:00 2026-02-04"]),
+        // The gap ends at the last permitted instant.
+        ("Asia/Tokyo", "05:00", &["03T00:00 2026-02-03", "03T20:00 2026-02-04"]),
+        ("Pacific/Pago_Pago", "07:00", &["03T18:00 2026-02-03", "04T18:00 2026-02-04"]),
+        ("Europe/London", "13:00", &["03T13:00 2026-02-03", "04T13:00 2026-02-04"]),
+    ];
+    for (zone, time, later) in cases {
+        let world = World::new();
+        world.daily("Ada");
+        world.tick_at("2026-02-02T12:00:00Z");
+        world.set_clock("2026-02-02T12:05:00Z");
+        edit(&world, zone, time);
+        world.set_clock("2026-02-02T13:00:00Z");
+        while world.now() < at("2026-02-04T18:30:00Z") {
+            world.tick();
+            world.pass(chrono::Duration::minutes(60));
+        }
+        let rings: Vec<String> = world.rings()[1..]
+            .iter()
+            .map(|r| {
+                format!("{} {}", r.at.format("%dT%H:%M"), r.occasion.clone().unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(rings, later, "{zone} {time}: {:?}", world.items());
+        for pair in world.rings().windows(2) {
+            assert!(chrono::Duration::hours(12) <= pair[1].at - pair[0].at, "{zone} {time}");
+        }
+        world.assert_no_phone_rang_twice();
+    }
+}
+
+#[test]
+fn an_edit_before_the_call_moves_the_item_that_waits() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    edit(&world, "America/New_York", "09:30");
+    for time in ["12:00", "12:15", "14:15", "14:30", "14:45"] {
+        world.tick_at(&format!("2026-02-02T{time}:00Z"));
+    }
+    let times: Vec<String> =
+        world.rings().iter().map(|ring| ring.at.format("%H:%M").to_string()).collect();
+    assert_eq!(times, ["14:30"], "{:?}", world.items());
+}
+
+#[test]
+fn a_customer_whose_time_is_edited_after_todays_call_time_is_called_from_tomorrow_on() {
+    let world = World::new();
+    world.set_clock("2026-02-02T13:00:00Z");
+    world.daily("Ada");
+    for time in ["02T13:15", "02T14:00", "03T11:59", "03T12:00"] {
+        world.tick_at(&format!("2026-02-{time}:00Z"));
+    }
+    assert_eq!(world.items(), ["Ada daily 2026-02-03 completed"]);
+}

@@ -1,0 +1,169 @@
+//! Erasure and the audit: a person can be forgotten without being called again, and what was due
+//! is worked out twice, by two kinds of code.
+
+use serde_json::Value;
+
+use crate::files::{World, error_of};
+
+#[test]
+fn an_erased_customer_leaves_no_byte_and_is_not_welcomed_again() {
+    let world = World::after_a_morning();
+    assert!(world.holds("Newcomer") && world.holds("+442079460103"));
+    let said = world.refused(2, &["customers", "erase", "cy-9", "--reason", "Cy Newcomer asked"]);
+    assert!(said.contains("names the person"), "{said}");
+    let said = world.ok(&["customers", "erase", "cy-9", "--reason", "letter of 2 March"]);
+    assert!(said.contains("erased customer 3: 1 attempts"), "{said}");
+    for text in ["Newcomer", "442079460103", "cy@example.com", "cy-9"] {
+        assert!(!world.holds(text), "{text} is still in the file");
+    }
+    let line = "SELECT group_concat(who || ' ' || subject || ' ' || new || ' ' || why)
+        FROM journal WHERE new = 'erased'";
+    assert_eq!(world.one("ringonce.db", line), "cli customer:3 erased letter of 2 March");
+
+    let rang = world.fake.rings().len();
+    world.ok(&["customers", "import", "customers.csv"]);
+    for time in ["13:45", "14:00", "18:00"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    assert_eq!(world.fake.rings().len(), rang, "the number was welcomed already");
+    let reason = "SELECT status || ' ' || reason FROM call_queue WHERE customer_id = 4";
+    assert_eq!(world.one("ringonce.db", reason), "skipped same_phone");
+    world.ok(&["audit"]);
+}
+
+#[test]
+fn a_welcome_known_only_by_its_flag_is_not_repeated_after_erasure() {
+    let world = World::new();
+    world.ok(&["customers", "erase", "ada-7", "--reason", "letter"]);
+    let again = "name,phone,timezone,payment_status,created_at\n\
+        Ada,+12125550101,America/New_York,Paid,2026-03-02T11:00:00Z\n";
+    std::fs::write(world.path("again.csv"), again).unwrap();
+    world.ok(&["customers", "import", "again.csv"]);
+    world.at("2026-03-02T15:00:00Z");
+    world.ok(&["tick"]);
+    let to_ada = world.fake.rings().iter().filter(|ring| ring.number == "+12125550101").count();
+    assert_eq!(to_ada, 0);
+}
+
+#[test]
+fn nobody_is_erased_while_a_call_to_them_is_being_placed() {
+    let world = World::new();
+    world.sql(
+        "INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+           attempt_no, phone, phone_key, state, created_at, updated_at)
+         VALUES ('a', 1, 1, 'k', 'daily', '2026-03-02', 1, '+12125550101', 'h', 'dialing',
+           '2026-03-02T11:30:00.000Z', '2026-03-02T11:30:00.000Z')",
+    );
+    let said = world.refused(1, &["customers", "erase", "ada-7", "--reason", "letter"]);
+    assert!(said.contains("being placed"), "{said}");
+    assert!(world.holds("Lovelorn"));
+}
+
+#[test]
+fn the_do_not_call_list_outlives_an_erasure() {
+    let world = World::new();
+    world.sql(
+        "INSERT INTO do_not_call (phone, reason, source, created_at)
+           VALUES ('+12125550101', 'asked', 'cli', '2026-03-02T11:30:00.000Z');",
+    );
+    let output = world.run(&["customers", "erase", "ada-7", "--reason", "letter"]);
+    assert!(error_of(&output).contains("stays on the do-not-call list"));
+    let listed = "SELECT CAST(count(*) AS TEXT) FROM do_not_call";
+    assert_eq!(world.one("ringonce.db", listed), "1");
+}
+
+#[test]
+fn an_honest_morning_passes_the_audit() {
+    let world = World::after_a_morning();
+    let report = world.json(&["audit", "--json"]);
+    assert_eq!(report["duplicates"], Value::Array(Vec::new()));
+    assert_eq!(report["gaps"], Value::Array(Vec::new()));
+    assert_eq!(report["provider_calls"], 3);
+    assert_eq!(report["called"], 3);
+    let said = world.ok(&["audit", "--offline"]);
+    assert!(said.contains("0 duplicates, 0 gaps"), "{said}");
+}
+
+#[test]
+fn days_of_downtime_pauses_and_edits_pass_the_audit() {
+    let world = World::after_a_morning();
+    world.ok(&["customers", "pause", "bob-8", "--reason", "holiday"]);
+    world.at("2026-03-06T12:00:00Z");
+    let said = world.ok(&["audit", "--offline"]);
+    assert!(said.contains("7 wait for the next scan"), "{said}");
+    world.ok(&["tick"]);
+    world.ok(&["customers", "resume", "bob-8", "--reason", "back"]);
+    world.ok(&["customers", "update", "ada-7", "--call-time", "06:00"]);
+    for day in ["07", "08", "09"] {
+        for time in ["10:45", "11:00", "12:00", "13:00", "17:00"] {
+            world.at(&format!("2026-03-{day}T{time}:00Z"));
+            world.ok(&["tick"]);
+        }
+    }
+    let report = world.json(&["audit", "--json"]);
+    assert_eq!(report["gaps"], Value::Array(Vec::new()));
+    assert_eq!(report["duplicates"], Value::Array(Vec::new()));
+    let skipped = "SELECT CAST(count(*) AS TEXT) FROM call_queue WHERE reason = 'too_late'";
+    assert_ne!(world.one("ringonce.db", skipped), "0", "the missed days were told");
+}
+
+#[test]
+fn the_audit_names_every_kind_of_damage() {
+    const SECOND: &str = "
+        INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+          attempt_no, phone_key, state, disposition, vapi_call_id, created_at, updated_at)
+        SELECT 'second', 900, customer_id, customer_key, call_type, occasion, 2, phone_key,
+          'ended', 'answered', 'call-2', created_at, updated_at
+        FROM call_attempts WHERE customer_id = 1";
+    const PAIR: &str = "
+        INSERT INTO second_calls SELECT 'call-9', id, customer_key, created_at, 'two calls'
+        FROM call_attempts WHERE customer_id = 1";
+    let damage = [
+        ("duplicate", "customer 1, daily 2026-03-02", SECOND),
+        ("duplicate", "customer 1, daily 2026-03-02", PAIR),
+        (
+            "gap",
+            "customer 1, daily 2026-03-02",
+            "UPDATE customers SET last_call_date = NULL WHERE id = 1",
+        ),
+        (
+            "gap",
+            "customer 3, welcome welcome",
+            "UPDATE customers SET welcome_call_completed = 0 WHERE id = 3",
+        ),
+        (
+            "gap",
+            "customer 2, daily 2026-03-04",
+            "DELETE FROM call_queue WHERE customer_id = 2 AND occasion = '2026-03-04'",
+        ),
+        (
+            "gap",
+            "customer 1, daily 2026-03-05",
+            "UPDATE call_queue SET status = 'processing', reason = NULL
+             WHERE customer_id = 1 AND occasion = '2026-03-05'",
+        ),
+    ];
+    for (kind, who, sql) in damage {
+        let world = World::after_a_morning();
+        world.at("2026-03-06T18:00:00Z");
+        world.ok(&["tick"]);
+        world.ok(&["audit"]);
+        world.sql(sql);
+        let said = world.refused(1, &["audit", "--offline"]);
+        assert!(said.contains(&format!("{kind} {who}")), "{sql}: {said}");
+        assert!(!said.contains("2125550"), "no phone is shown: {said}");
+    }
+}
+
+#[test]
+fn the_audit_finds_a_call_that_only_the_provider_knows() {
+    let world = World::after_a_morning();
+    world.ok(&["backup", "copy.db"]);
+    world.at("2026-03-03T12:00:00Z");
+    world.ok(&["tick"]);
+    // The file of yesterday does not know today's call.
+    let said = world.refused(1, &["audit", "--db", "copy.db"]);
+    assert!(said.contains("gap customer 1, daily 2026-03-03"), "{said}");
+    assert!(said.contains("is not in the file"), "{said}");
+}

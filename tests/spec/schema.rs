@@ -1,0 +1,191 @@
+//! The schema argues: strict types, constraints named as sentences, a journal and a ledger that
+//! nobody rewrites, and plans that follow the due, not the million.
+
+use std::cell::RefCell;
+
+use ringonce::domain::call::CallType;
+use ringonce::store::queue;
+use rusqlite::TransactionBehavior;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+use crate::world::World;
+
+#[test]
+fn every_table_is_strict() {
+    let world = World::new();
+    let tables = world.lines(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'
+           AND name NOT LIKE 'sqlite_%' AND strict = 0",
+    );
+    assert!(tables.is_empty(), "not strict: {tables:?}");
+    let count = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict = 1";
+    assert!(9 <= world.count(count));
+    let refused = world.connection().execute("INSERT INTO meta VALUES (x'00', 'x')", []);
+    assert!(refused.is_err());
+}
+
+#[test]
+fn a_broken_rule_is_told_by_its_name() {
+    let cases = [
+        ("UPDATE customers SET phone_validated = 2", "phone_validated_is_0_or_1"),
+        ("UPDATE customers SET welcome_call_completed = 5", "welcome_call_completed_is_0_or_1"),
+        ("UPDATE customers SET call_time = '7:00'", "call_time_is_hh_mm"),
+        ("UPDATE customers SET call_time = '24:00'", "call_time_is_hh_mm"),
+        ("UPDATE customers SET call_status = 'Paused'", "call_status_is_known"),
+        ("UPDATE customers SET last_call_date = '2.2.2026'", "last_call_date_is_a_date"),
+        ("UPDATE customers SET variables = '[]'", "variables_are_a_json_object"),
+        ("UPDATE call_queue SET call_type = 'weekly'", "call_type_is_known"),
+        ("UPDATE call_queue SET occasion = 'today'", "occasion_fits_its_type"),
+        ("UPDATE call_queue SET call_type = 'welcome'", "occasion_fits_its_type"),
+        ("UPDATE call_queue SET status = 'done'", "status_is_known"),
+        ("UPDATE call_queue SET reason = 'because'", "reason_is_of_the_closed_list"),
+        ("UPDATE call_queue SET status = 'skipped', reason = NULL", "skipped_has_a_reason"),
+        ("UPDATE call_attempts SET state = 'lost'", "state_is_known"),
+        ("UPDATE call_attempts SET state = 'placed'", "ended_has_a_disposition"),
+        (
+            "UPDATE call_attempts SET state = 'not_placed', disposition = NULL",
+            "not_placed_has_no_provider_call",
+        ),
+        ("INSERT INTO holidays VALUES ('US', 'today', 'x')", "holiday_is_a_date"),
+    ];
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    for (statement, name) in cases {
+        let error = world.connection().execute(statement, []).unwrap_err().to_string();
+        assert_eq!(error, format!("CHECK constraint failed: {name}"), "{statement}");
+    }
+    for (statement, says) in [
+        ("UPDATE journal SET why = 'nothing happened'", "the journal is append-only"),
+        ("DELETE FROM journal", "the journal is append-only"),
+        ("DELETE FROM call_attempts", "the ledger of attempts is permanent"),
+    ] {
+        let error = world.connection().execute(statement, []).unwrap_err().to_string();
+        assert_eq!(error, says, "{statement}");
+    }
+    assert_eq!(world.attempts().len(), 1);
+}
+
+#[test]
+fn the_ledger_outlives_queue_rows_and_customers() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.sql("DELETE FROM call_queue; DELETE FROM customers");
+    assert_eq!(world.attempts(), ["unknown daily 2026-02-02 #1 ended answered"]);
+    // The same person signs up again with the same number: the ledger knows the number.
+    world.set_clock("2026-02-02T11:30:00Z");
+    let phone = "SELECT phone FROM call_attempts";
+    let phone = world.one(phone);
+    let again = world.customer("Ada again").in_zone("America/New_York").at("07:30").paid();
+    again.welcomed().phone(&phone).add();
+    world.tick_at("2026-02-02T12:30:00Z");
+    assert_eq!(world.items(), ["Ada again daily 2026-02-02 skipped same_phone"]);
+    assert_eq!(world.rings().len(), 1);
+}
+
+#[test]
+fn a_guard_that_somebody_dropped_is_put_back_at_the_next_start() {
+    let world = World::new();
+    let guards = "SELECT type || ' ' || name FROM sqlite_schema
+        WHERE type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY 1";
+    let before = world.lines(guards);
+    for guard in &before {
+        world.sql(&format!("DROP {guard}"));
+    }
+    world.store();
+    assert_eq!(world.lines(guards), before);
+}
+
+thread_local! {
+    static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn remember(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(statement, _) = event {
+        SEEN.with(|seen| seen.borrow_mut().push(statement.sql().into_owned()));
+    }
+}
+
+/// The plan of every statement that `act` runs, one line a step.
+fn plans(world: &World, act: impl FnOnce(&rusqlite::Transaction<'_>)) -> Vec<String> {
+    let mut conn = world.connection();
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    tx.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(remember));
+    act(&tx);
+    tx.trace_v2(TraceEventCodes::empty(), None);
+    let statements = SEEN.with(|seen| std::mem::take(&mut *seen.borrow_mut()));
+    assert!(!statements.is_empty());
+    let mut steps = Vec::new();
+    for statement in statements {
+        let mut plan = tx.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        // Parameters stay unbound: the plan must not hang on a value.
+        let mut rows = plan.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get::<_, String>(3).unwrap());
+        }
+    }
+    steps
+}
+
+#[test]
+fn the_scan_and_the_claim_search_the_due_and_never_read_a_whole_table() {
+    let world = World::new();
+    world.daily("Ada");
+    let now = world.now();
+    let hour = chrono::Duration::hours(1);
+    type Act<'a> = Box<dyn FnOnce(&rusqlite::Transaction<'_>) + 'a>;
+    let cases: [(&str, Act<'_>); 6] = [
+        (
+            "customers_daily_due",
+            Box::new(|tx| {
+                queue::daily_candidates(tx, "Paid", now - hour, now + hour).unwrap();
+            }),
+        ),
+        (
+            "customers_welcome_due",
+            Box::new(|tx| {
+                queue::welcome_candidates(tx, "Paid", now).unwrap();
+            }),
+        ),
+        (
+            "customers_daily_due",
+            Box::new(|tx| {
+                ringonce::store::stale::stale_customers(tx, "Paid", now - hour).unwrap();
+            }),
+        ),
+        (
+            "call_queue_due",
+            Box::new(|tx| {
+                queue::due(tx, CallType::Daily, now, &mut queue::Cursor::default(), 5).unwrap();
+            }),
+        ),
+        (
+            "call_queue_due",
+            Box::new(|tx| {
+                queue::next_due(tx, now).unwrap();
+            }),
+        ),
+        (
+            "call_queue_due",
+            Box::new(|tx| {
+                queue::is_anything_due(tx, now).unwrap();
+            }),
+        ),
+    ];
+    for (index, act) in cases {
+        let steps = plans(&world, act);
+        let leads = format!("USING INDEX {index} (");
+        let covering = format!("USING COVERING INDEX {index} (");
+        assert!(
+            steps.iter().any(|step| step.starts_with("SEARCH")
+                && (step.contains(&leads) || step.contains(&covering))),
+            "{index}: {steps:#?}"
+        );
+        let whole: Vec<_> = steps
+            .iter()
+            .filter(|step| step.starts_with("SCAN") && !step.contains("CONSTANT ROW"))
+            .collect();
+        assert!(whole.is_empty(), "{index}: {whole:?}");
+    }
+}

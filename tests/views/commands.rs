@@ -1,0 +1,207 @@
+//! The commands through the real program: what they print, how they end, and that nothing is
+//! changed where nothing should be.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use assert_cmd::Command;
+use ringonce::demo::core::{FakeCore, Setup};
+use ringonce::demo::fake::FakeVapi;
+use ringonce::demo::journal::Journal;
+use ringonce::store::Store;
+use ringonce::store::files::{DialerLock, LockAnswer};
+
+use crate::world::at;
+
+const CUSTOMERS: &str = "\
+external_id,name,phone,timezone,call_time,payment_status,welcome_call_completed,created_at
+a1,Ada Example,+12125550101,America/New_York,07:00,Paid,1,2026-02-01T00:00:00Z
+b2,Bob Example,+12125550102,America/New_York,07:15,Paid,1,2026-02-01T00:00:00Z
+";
+
+const CONFIG: &str = "\
+[vapi]
+phone_number_id = '7d5e8a90-33c1-4f5e-8a1b-52b7c1f0aa22'
+assistant_id = '2b0f4c1e-6a55-4c0e-9d3a-0c6f5b1d7e11'
+";
+
+/// A folder with two customers, a fake provider, and a clock file.
+struct Here {
+    folder: tempfile::TempDir,
+    fake: FakeVapi,
+}
+
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Here {
+    fn new() -> Here {
+        let folder = tempfile::tempdir().unwrap();
+        let clock_file = folder.path().join("clock");
+        std::fs::write(&clock_file, "2026-03-02T11:30:00Z").unwrap();
+        std::fs::write(folder.path().join("ringonce.toml"), CONFIG).unwrap();
+        std::fs::write(folder.path().join("customers.csv"), CUSTOMERS).unwrap();
+        let clock = Arc::new(move || at(&std::fs::read_to_string(&clock_file).unwrap()));
+        let core = FakeCore::new(Setup::default(), Journal::default());
+        let fake = FakeVapi::on_free_port(core, clock).unwrap();
+        let here = Here { folder, fake };
+        assert_eq!(here.run(&["customers", "import", "customers.csv"]).code, 0);
+        here
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn set_clock(&self, now: &str) {
+        std::fs::write(self.path("clock"), now).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::cargo_bin("ringonce").unwrap();
+        command.current_dir(self.folder.path()).env_clear().args(arguments);
+        command.env("PATH", "/usr/bin:/bin").env("VAPI_API_KEY", "key");
+        command.env("VAPI_BASE_URL", self.fake.base_url());
+        command.env("RINGONCE_TEST_CLOCK", self.path("clock"));
+        let output = command.output().unwrap();
+        Run {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_call_by_hand_rings_once_and_then_says_why_not() {
+    let here = Here::new();
+    let early = here.run(&["call", "a1"]);
+    assert_eq!(early.code, 1, "{}", early.stderr);
+    assert!(early.stderr.contains("not due until"), "{}", early.stderr);
+    here.set_clock("2026-03-02T12:00:00Z");
+    let placed = here.run(&["call", "a1"]);
+    assert_eq!(placed.code, 0, "{}", placed.stderr);
+    assert!(placed.stdout.starts_with("placed item"), "{}", placed.stdout);
+    let again = here.run(&["call", "a1"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.contains("made already"), "{}", again.stderr);
+    assert_eq!(here.run(&["tick"]).code, 0);
+    assert_eq!(here.fake.rings().len(), 1, "the tick finds it called");
+}
+
+#[test]
+fn a_call_by_hand_dials_its_own_item_and_no_other() {
+    let here = Here::new();
+    here.set_clock("2026-03-02T12:20:00Z");
+    assert_eq!(here.run(&["call", "b2"]).code, 0);
+    assert_eq!(here.fake.rings().len(), 1);
+    let listed = here.run(&["queue", "list", "--json"]);
+    let items: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(items[0]["customer_name"], "Ada Example", "{items}");
+    assert_eq!(items[0]["status"], "pending");
+}
+
+#[test]
+fn beside_a_running_dialer_a_call_is_queued_and_not_dialed_here() {
+    let here = Here::new();
+    here.set_clock("2026-03-02T15:00:00Z");
+    let lock = DialerLock::take(&here.path("ringonce.db"), at("2026-03-02T15:00:00Z")).unwrap();
+    assert!(matches!(lock, LockAnswer::Mine(_)));
+    let queued = here.run(&["call", "a1", "--extra", "--reason", "asked"]);
+    assert_eq!(queued.code, 0, "{}", queued.stderr);
+    assert!(queued.stdout.starts_with("queued item"), "{}", queued.stdout);
+    assert_eq!(here.fake.rings().len(), 0);
+}
+
+#[test]
+fn a_holiday_file_that_cannot_be_read_refuses_to_dial() {
+    let here = Here::new();
+    here.set_clock("2026-03-02T12:00:00Z");
+    let config = format!("{CONFIG}[holidays]\nfiles = ['gone.csv']\n");
+    std::fs::write(here.path("ringonce.toml"), config).unwrap();
+    let refused = here.run(&["tick"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("gone.csv"), "{}", refused.stderr);
+    assert_eq!(here.fake.rings().len(), 0);
+}
+
+#[test]
+fn a_dry_run_of_dedupe_shows_what_would_move_and_changes_nothing() {
+    let here = Here::new();
+    let db = here.path("ringonce.db");
+    let script = "DROP INDEX call_queue_once; DROP INDEX unique_customer_call_active;
+        INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, created_at,
+          updated_at) SELECT 1, 'daily', '2026-03-02', '2026-03-02T12:00:00.000Z',
+          '2026-03-02T11:0' || value || ':00.000Z', '2026-03-02T11:00:00.000Z'
+        FROM json_each('[1,2,3,4]');";
+    let conn = ringonce::store::Conn::open(&db).unwrap();
+    conn.execute_batch(script).unwrap();
+    conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    drop(conn);
+    let before = std::fs::read(&db).unwrap();
+    let dry = here.run(&["queue", "dedupe", "--dry-run"]);
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    assert!(dry.stdout.contains("3 rows of 1 groups would move"), "{}", dry.stdout);
+    assert_eq!(std::fs::read(&db).unwrap(), before);
+    let done = here.run(&["queue", "dedupe"]);
+    assert!(done.stdout.contains("3 rows of 1 groups moved"), "{}", done.stdout);
+    assert!(here.run(&["queue", "dedupe"]).stdout.contains("no duplicates"));
+    let left = Store::look(&db).unwrap();
+    let items = left.read(|conn| ringonce::store::views::items_of_customer(conn, 1)).unwrap();
+    assert_eq!(items.len(), 1);
+}
+
+#[test]
+fn commands_that_look_work_on_a_copy_and_create_nothing() {
+    let here = Here::new();
+    std::fs::copy(here.path("ringonce.db"), here.path("copy.db")).unwrap();
+    for arguments in [
+        vec!["status"],
+        vec!["status", "--json"],
+        vec!["queue", "list"],
+        vec!["explain", "a1"],
+        vec!["plan", "--days", "3"],
+        vec!["simulate", "--days", "2"],
+        vec!["dnc", "list"],
+        vec!["queue", "dedupe", "--dry-run"],
+    ] {
+        let on_copy = [arguments.clone(), vec!["--db", "copy.db"]].concat();
+        let run = here.run(&on_copy);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.stderr);
+        assert!(!run.stdout.contains("2125550101"), "{arguments:?} shows a phone");
+        let on_nothing = [arguments.clone(), vec!["--db", "nothing.db"]].concat();
+        let run = here.run(&on_nothing);
+        assert_ne!(run.code, 0, "{arguments:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{arguments:?}: {}", run.stderr);
+        assert!(!here.path("nothing.db").exists(), "{arguments:?} created a file");
+    }
+    let status = here.run(&["status", "--db", "copy.db"]);
+    assert!(status.stdout.contains("not armed here"), "{}", status.stdout);
+}
+
+#[test]
+fn wrong_words_are_answered_with_the_right_ones() {
+    let here = Here::new();
+    for (arguments, wanted) in [
+        (vec!["queue", "list", "--status", "pendin"], "did you mean pending?"),
+        (vec!["queue", "list", "--type", "dayly"], "did you mean daily?"),
+        (vec!["queue", "cancel", "99", "--reason", "x"], "there is no item 99"),
+        (vec!["explain", "nobody"], "there is no customer"),
+        (vec!["explain", "a1", "--at", "noon"], "is no time"),
+        (vec!["plan", "--days", "0"], "give 1 to 366"),
+        (vec!["simulate", "--from", "soon"], "is no time"),
+        (vec!["dnc", "add", "hello", "--reason", "x"], "is no phone number"),
+        (vec!["dnc", "add", "+12125550101", "--reason", " "], "--reason is empty"),
+        (vec!["dnc", "remove", "+12125550199", "--reason", "x"], "is not on the list"),
+        (vec!["dnc", "import", "gone.csv"], "gone.csv"),
+        (vec!["queue", "import", "gone.csv"], "gone.csv"),
+        (vec!["call", "a1", "--extra"], "--reason"),
+    ] {
+        let run = here.run(&arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(wanted), "{arguments:?}: {}", run.stderr);
+    }
+}

@@ -1,0 +1,9 @@
+//! What people ask: why, what next, what now. The answers must be those of the next tick.
+
+mod agreement;
+mod commands;
+mod moving;
+mod old_queue;
+mod seen;
+mod simulated;
+mod world;

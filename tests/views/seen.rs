@@ -1,0 +1,208 @@
+//! What lists and counts show, and what a person does about it.
+
+use chrono::Duration;
+use ringonce::domain::call::{CallType, Reason};
+use ringonce::steps::call::{self, due_item, queue_extra};
+use ringonce::steps::cancel::{Refused, cancel};
+use ringonce::steps::explain::{Outcome, explain};
+use ringonce::steps::plan::plan;
+use ringonce::steps::status::status;
+use ringonce::steps::{dnc, holidays};
+use ringonce::store::meta;
+use ringonce::store::views::{self, ItemFilter};
+
+use crate::world::{World, at};
+
+fn queued() -> (World, i64) {
+    let mut world = World::new("2026-03-02T11:00:00Z");
+    let ada = world.add("call_time=07:00");
+    world.now = at("2026-03-02T11:50:00Z");
+    world.scan();
+    (world, ada)
+}
+
+fn stand(world: &World) -> ringonce::steps::status::Status {
+    status(&world.cx.store, &world.cx.config, &world.cx.zones, world.now).unwrap()
+}
+
+#[test]
+fn the_status_counts_what_waits_is_due_and_was_called() {
+    let (mut world, _) = queued();
+    let before = stand(&world);
+    assert!(before.armed, "{:?}", before.not_armed_because);
+    assert_eq!((before.due, before.lines_in_use, before.today.called), (0, 0, 0));
+    assert_eq!((before.waiting[0].word.as_str(), before.waiting[0].count), ("scheduled", 1));
+    assert_eq!(before.next_call_at.as_deref(), Some("2026-03-02T12:00:00.000Z"));
+    world.now = at("2026-03-02T12:00:00Z");
+    assert_eq!(stand(&world).due, 1);
+    world.tick("2026-03-02T12:00:00Z");
+    let after = stand(&world);
+    assert_eq!((after.due, after.lines_in_use, after.today.called), (0, 1, 1));
+    assert_eq!(after.overdue_call.as_ref().map(|call| call.minutes), None);
+    world.pass_time(Duration::minutes(61));
+    assert_eq!(stand(&world).overdue_call.map(|call| call.minutes), Some(61));
+}
+
+#[test]
+fn a_doubt_is_shown_with_what_to_type() {
+    let (mut world, _) = queued();
+    world.now = at("2026-03-02T12:00:00Z");
+    let intent = world.claim().remove(0);
+    let reply = Err(ringonce::provider::PlaceError::InDoubt {
+        detail: "the connection was reset".to_string(),
+        stop_dialing: false,
+    });
+    ringonce::steps::record::record(&world.cx, &intent, &reply, world.now).unwrap();
+    let found = stand(&world);
+    let typed = format!("ringonce resolve {} ", intent.attempt.id);
+    assert!(found.in_doubt[0].resolve.starts_with(&typed), "{:?}", found.in_doubt);
+    assert_eq!(found.today.failed, 0, "a doubt is no failure");
+}
+
+#[test]
+fn a_copied_file_tells_that_it_is_not_armed() {
+    let (world, _) = queued();
+    let copy = world.folder.path().join("copy.db");
+    for ending in ["", "-wal"] {
+        let from = format!("{}{ending}", world.cx.store.path().display());
+        std::fs::copy(from, format!("{}{ending}", copy.display())).unwrap();
+    }
+    let store = ringonce::store::Store::look(&copy).unwrap();
+    let found = status(&store, &world.cx.config, &world.cx.zones, world.now).unwrap();
+    assert!(!found.armed);
+    assert!(found.not_armed_because.unwrap().contains("adopt"));
+}
+
+#[test]
+fn a_cancelled_call_is_skipped_and_the_next_date_stands() {
+    let (mut world, ada) = queued();
+    let id = world.items(ada)[0].id;
+    let cx = &world.cx;
+    cx.store.write(|tx| cancel(cx, tx, id, "test", "asked", world.now).map(|_| ())).unwrap();
+    assert_eq!(world.told(ada), ["2026-03-02 skipped cancelled"]);
+    let next = world.customer(ada).next_call_scheduled_at.unwrap();
+    assert_eq!(next, at("2026-03-03T12:00:00Z"));
+    assert!(world.tick("2026-03-02T12:00:00Z").is_empty());
+    let cx = &world.cx;
+    let again = cx.store.write(|tx| cancel(cx, tx, id, "test", "asked", world.now).map(|_| ()));
+    let refused = again.unwrap_err().downcast::<Refused>().unwrap();
+    assert!(refused.to_string().contains("is skipped"), "{refused}");
+    assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
+}
+
+#[test]
+fn a_list_shows_open_items_soonest_first() {
+    let (world, ada) = queued();
+    let bob = world.add("phone=+12125550102 call_time=06:55");
+    world.scan();
+    let open = ItemFilter { open: true, ..ItemFilter::default() };
+    let listed = world.cx.store.read(|conn| views::items(conn, &open, 9)).unwrap();
+    let ids: Vec<i64> = listed.iter().map(|listed| listed.item.customer_id).collect();
+    assert_eq!(ids, [bob, ada]);
+}
+
+#[test]
+fn a_number_on_the_list_is_not_called_although_its_call_is_queued() {
+    let (mut world, ada) = queued();
+    let file = world.folder.path().join("dnc.csv");
+    std::fs::write(&file, "name,phone,reason\nAda,(212) 555-0101,asked\n").unwrap();
+    let numbers = dnc::read_file(&file, Some("US"), None).unwrap();
+    let installation = world.cx.installation.clone();
+    assert_eq!(dnc::add(&world.cx.store, &installation, &numbers, "test", world.now).unwrap(), 1);
+    assert_eq!(dnc::add(&world.cx.store, &installation, &numbers, "test", world.now).unwrap(), 0);
+    assert!(world.tick("2026-03-02T12:00:00Z").is_empty());
+    assert_eq!(world.told(ada), ["2026-03-02 skipped do_not_call"]);
+    let phone = &numbers[0].phone;
+    let gone = dnc::remove(&world.cx.store, &installation, phone, "back", "test", world.now);
+    assert!(gone.unwrap());
+    assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
+}
+
+#[test]
+fn a_do_not_call_file_with_a_line_that_is_no_number_is_refused_whole() {
+    let world = World::new("2026-03-02T11:00:00Z");
+    let file = world.folder.path().join("dnc.txt");
+    std::fs::write(&file, "+12125550101\nhello\n+12125550102\n1.4E+10\n").unwrap();
+    let problems = dnc::read_file(&file, None, Some("asked")).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].starts_with("dnc.txt line 2: "), "{problems:?}");
+    let problems = dnc::read_file(&file, None, None).unwrap_err();
+    assert_eq!(problems.len(), 4, "without a reason nothing is taken: {problems:?}");
+}
+
+#[test]
+fn nobody_is_called_on_a_holiday_and_the_plan_says_so_before() {
+    let (mut world, ada) = queued();
+    let file = world.folder.path().join("days.csv");
+    std::fs::write(&file, "country,date,name\nUS,2026-03-02,Tea Day\n").unwrap();
+    world.cx.config.holidays.files = vec![file.display().to_string()];
+    let days = holidays::read(&world.cx.config.holidays).unwrap();
+    let planned = plan(&world.cx, world.now, world.now + Duration::days(2), &days).unwrap();
+    let told: Vec<(&str, Option<Reason>)> =
+        planned.iter().map(|call| (call.occasion.as_str(), call.against)).collect();
+    assert_eq!(told, [("2026-03-02", Some(Reason::Holiday)), ("2026-03-03", None)]);
+    world.cx.store.write(|tx| holidays::apply(tx, &days)).unwrap();
+    assert!(world.tick("2026-03-02T12:00:00Z").is_empty());
+    assert!(world.tick("2026-03-02T17:00:00Z").is_empty());
+    assert_eq!(world.told(ada), ["2026-03-02 skipped holiday"]);
+    assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
+}
+
+#[test]
+fn a_holiday_file_that_is_gone_is_an_error_that_names_it() {
+    let config = ringonce::config::Holidays {
+        files: vec!["/nowhere/days.csv".to_string()],
+        blackout_dates: Vec::new(),
+    };
+    let error = holidays::read(&config).unwrap_err();
+    assert!(error.contains("/nowhere/days.csv"), "{error}");
+}
+
+#[test]
+fn a_call_by_hand_goes_through_the_gate() {
+    let (mut world, ada) = queued();
+    let ask = |world: &World| {
+        let explained = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
+        due_item(&world.cx, &explained, None, world.now)
+    };
+    let early = ask(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    assert!(early.0.contains("is not due"), "{early}");
+    world.now = at("2026-03-02T12:00:00Z");
+    assert_eq!(ask(&world).unwrap().occasion, "2026-03-02");
+    world.tick("2026-03-02T12:00:00Z");
+    let taken = ask(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    assert!(taken.0.contains("made already"), "{taken}");
+}
+
+#[test]
+fn an_extra_call_is_its_own_occasion_and_capped() {
+    let mut world = World::new("2026-03-02T15:00:00Z");
+    let ada = world.add("call_time=07:00");
+    let extra = |world: &World| {
+        let customer = world.customer(ada);
+        let cx = &world.cx;
+        cx.store.write(|tx| queue_extra(cx, tx, &customer, "asked", world.now))
+    };
+    let item = extra(&world).unwrap();
+    assert_eq!(item.call_type, CallType::Extra);
+    assert!(item.occasion.starts_with("extra:"));
+    let waiting = extra(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    assert!(waiting.0.contains("waits already"), "{waiting}");
+    assert_eq!(world.tick("2026-03-02T15:00:00Z"), [ada]);
+    world.now = at("2026-03-02T18:00:00Z");
+    let capped = extra(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    assert!(capped.0.contains("cap"), "{capped}");
+    assert_eq!(world.customer(ada).last_call_date, None, "an extra call is no daily call");
+    assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada], "the daily call stands");
+}
+
+#[test]
+fn explain_tells_what_holds_everything_back() {
+    let (mut world, ada) = queued();
+    world.now = at("2026-03-02T12:00:00Z");
+    let hold = |tx: &ringonce::store::Tx<'_>| meta::hold(tx, "flag", "not proven", world.now);
+    world.cx.store.write(hold).unwrap();
+    let explained = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
+    let outcome = explained.verdict().unwrap().outcome;
+    assert_eq!(outcome, Outcome::Waits { reason: Some(Reason::Held), until: None });
+}

@@ -1,0 +1,147 @@
+//! The API: who gets in, and what it does.
+
+use serde_json::{Value, json};
+
+use crate::house::{House, Plan};
+
+#[test]
+fn without_a_token_set_nobody_gets_in_but_the_health_check_answers() {
+    let house = House::build(&Plan { with_token: false, ..Plan::default() });
+    house.wait_until_well();
+    for path in ["/", "/queue", "/metrics", "/api/status", "/api/customers", "/login"] {
+        let answer = house.ask("GET", path, &[("Authorization", "Bearer ")], "");
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(!answer.body.contains("Person 1"), "{path}");
+    }
+}
+
+#[test]
+fn a_wrong_or_missing_token_is_refused_everywhere() {
+    let house = House::build(&Plan::default());
+    for route in ringonce::web::router::ROUTES {
+        if matches!(route.path, "/healthz" | "/webhooks/vapi" | "/style.css" | "/login") {
+            continue;
+        }
+        let path = route.path.replace("{id}", "u1");
+        for header in ["", "Bearer wrong", "Basic YTpi"] {
+            let answer = house.ask(route.method, &path, &[("Authorization", header)], "");
+            assert_eq!(answer.status, 401, "{} {path} {header}", route.method);
+            assert!(answer.header("www-authenticate").is_some(), "{path}");
+            assert!(!answer.body.contains("Person 1"), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_payment_is_one_request_and_repeating_it_changes_nothing() {
+    let house = House::build(&Plan::default());
+    let new = json!({
+        "external_id": "u9", "phone": "+1 212 555 0109", "timezone": "Europe/London",
+        "call_time": "7:30", "name": "Ada", "variables": {"plan": "gold"},
+    });
+    let created = house.api("POST", "/api/customers", &new);
+    assert_eq!((created.status, created.json()["created"].clone()), (201, json!(true)));
+    let known = &created.json()["customer"];
+    assert_eq!((&known["call_time"], &known["phone"]), (&json!("07:30"), &json!("+1•••••••0109")));
+    assert_eq!(known["variables"], json!({"plan": "gold"}));
+
+    let paid = json!({"external_id": "u9", "payment_status": "Paid"});
+    let first = house.api("POST", "/api/customers", &paid);
+    assert_eq!((first.status, first.json()["changed"].clone()), (200, json!(["payment_status"])));
+    let second = house.api("POST", "/api/customers", &paid);
+    assert_eq!((second.status, second.json()["changed"].clone()), (200, json!([])));
+    let by_email = json!({"email": "P1@example.com", "payment_status": "Pending"});
+    assert_eq!(house.api("PUT", "/api/customers", &by_email).json()["customer"]["id"], json!(1));
+    assert_eq!(house.count("SELECT count(*) FROM customers"), 2);
+}
+
+#[test]
+fn an_error_names_the_field_that_is_wrong() {
+    let house = House::build(&Plan::default());
+    let cases = [
+        ("POST", "/api/customers", json!({"payment_status": "Paid"}), 422, "external_id"),
+        ("POST", "/api/customers", json!({"external_id": "new"}), 422, "phone"),
+        ("POST", "/api/customers", json!({"external_id": "u1", "phone": "1.2E10"}), 422, "phone"),
+        (
+            "POST",
+            "/api/customers",
+            json!({"external_id": "u1", "timezone": "Mars"}),
+            422,
+            "timezone",
+        ),
+        ("POST", "/api/customers", json!({"external_id": "u1", "call_tme": "7"}), 422, "call_tme"),
+        ("POST", "/api/customers", json!({"external_id": "u1", "name": ["x"]}), 422, "name"),
+        ("POST", "/api/dnc", json!({"phone": "+12125550101"}), 422, "reason"),
+        ("POST", "/api/dnc", json!({"phone": "x", "reason": "y"}), 422, "phone"),
+        ("POST", "/api/pause", json!({"type": "weekly", "reason": "y"}), 422, "type"),
+        ("GET", "/api/queue?status=lost", Value::Null, 422, "status"),
+        ("GET", "/api/attempts?limit=0", Value::Null, 422, "limit"),
+        ("GET", "/api/queue?customer=nobody", Value::Null, 404, "customer"),
+        ("GET", "/api/customers/u1/explain?at=soon", Value::Null, 422, "at"),
+    ];
+    for (method, path, body, status, field) in cases {
+        let answer = house.api(method, path, &body);
+        let problem = answer.json();
+        assert_eq!((answer.status, problem["field"].clone()), (status, json!(field)), "{problem}");
+        let kind = answer.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("application/problem+json"), "{kind}");
+    }
+    let unreadable = house.ask(
+        "POST",
+        "/api/customers",
+        &[("Authorization", &format!("Bearer {}", crate::house::TOKEN))],
+        "{",
+    );
+    assert_eq!(unreadable.status, 400);
+    let hint = house.api("POST", "/api/customers", &json!({"call_tme": "7"})).body;
+    assert!(hint.contains("did you mean call_time?"), "{hint}");
+}
+
+#[test]
+fn a_number_on_the_list_is_not_called() {
+    let house = House::build(&Plan::default());
+    let number = json!({"phone": "+12125550101", "reason": "asked us to"});
+    assert_eq!(house.api("POST", "/api/dnc", &number).status, 201);
+    assert_eq!(house.api("POST", "/api/dnc", &number).status, 200);
+    let listed = house.get("/api/dnc");
+    assert_eq!(listed["numbers"][0]["phone"], json!("+1•••••••0101"));
+    house.wait_until_well();
+    house.set_clock("2026-11-23T12:00:00Z");
+    house.wait_for("the skip", || {
+        house.get("/api/queue?status=skipped")["items"][0]["reason"] == json!("do_not_call")
+    });
+    assert_eq!(house.fake.rings().len(), 0);
+    let gone = house.api("DELETE", "/api/dnc?phone=%2B12125550101&reason=mistake", &Value::Null);
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    assert_eq!(house.api("DELETE", "/api/dnc", &number).status, 404);
+    let journal = "SELECT count(*) FROM journal WHERE who = 'api' AND what = 'do not call'";
+    assert_eq!(house.count(journal), 2);
+}
+
+#[test]
+fn a_pause_holds_calls_back_and_a_resume_lets_them_go() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    let pause = json!({"reason": "the text is wrong"});
+    assert_eq!(house.api("POST", "/api/pause", &pause).json()["changed"], json!(true));
+    house.set_clock("2026-11-23T12:00:00Z");
+    house.wait_for("the item to be held back", || {
+        house.get("/api/queue")["items"][0]["reason"] == json!("paused")
+    });
+    assert_eq!(house.fake.rings().len(), 0);
+    let resumed = house.api("POST", "/api/resume", &json!({"reason": "it is right now"}));
+    assert_eq!(resumed.json()["lifted"]["pause"], json!(true));
+    house.set_clock("2026-11-23T12:01:00Z");
+    house.wait_for("the call", || house.fake.rings().len() == 1);
+}
+
+#[test]
+fn a_whole_number_is_shown_only_on_request_and_the_journal_notes_it() {
+    let house = House::build(&Plan::default());
+    assert_eq!(house.get("/api/customers/u1")["phone"], json!("+1•••••••0101"));
+    let reveals = "SELECT count(*) FROM journal WHERE what = 'reveal'";
+    assert_eq!(house.count(reveals), 0);
+    assert_eq!(house.get("/api/customers/u1?reveal=1")["phone"], json!("+12125550101"));
+    assert_eq!(house.count(reveals), 1);
+}

@@ -1,0 +1,132 @@
+//! The description of the API and the API itself say the same.
+
+use std::collections::BTreeSet;
+
+use ringonce::web::router::ROUTES;
+use serde_json::{Value, json};
+
+use crate::house::{House, Plan};
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("../../src/web/api/openapi.json")).expect("JSON")
+}
+
+fn described() -> BTreeSet<(String, String)> {
+    let document = document();
+    let paths = document["paths"].as_object().expect("paths").clone();
+    paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods").clone();
+            methods.into_iter().map(move |(method, _)| (method.to_uppercase(), path.clone()))
+        })
+        .collect()
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else_is() {
+    let is_page = |path: &str| {
+        !path.starts_with("/api/") && !["/healthz", "/metrics", "/webhooks/vapi"].contains(&path)
+    };
+    let routes: BTreeSet<(String, String)> = ROUTES
+        .iter()
+        .filter(|route| !is_page(route.path))
+        .map(|route| (route.method.to_string(), route.path.to_string()))
+        .collect();
+    assert_eq!(routes, described());
+}
+
+#[test]
+fn every_reference_of_the_description_leads_somewhere_and_every_operation_is_named_once() {
+    let document = document();
+    assert_eq!(document["openapi"], json!("3.1.0"));
+    let text = document.to_string();
+    for part in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = part.split('"').next().expect("a pointer");
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+    let mut names = BTreeSet::new();
+    for (method, path) in described() {
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        let name = operation["operationId"].as_str().expect("a name");
+        assert!(names.insert(name.to_string()), "{name} twice");
+        assert!(operation["responses"].as_object().is_some_and(|all| !all.is_empty()), "{path}");
+    }
+}
+
+/// Whether an answer fits the schema that the description gives for it.
+fn assert_fits(method: &str, path: &str, status: u16, answer: &Value) {
+    let document = document();
+    let response =
+        &document["paths"][path][method.to_lowercase()]["responses"][status.to_string()]["content"];
+    let schema = &response["application/json"]["schema"];
+    let schema =
+        if schema.is_null() { &response["application/problem+json"]["schema"] } else { schema };
+    assert!(!schema.is_null(), "{method} {path} {status} is not described");
+    let whole = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "components": document["components"],
+        "allOf": [schema],
+    });
+    let validator = jsonschema::validator_for(&whole).expect("a schema");
+    let errors: Vec<String> = validator
+        .iter_errors(answer)
+        .map(|error| format!("{error} at {}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{method} {path} {status}: {errors:?} in {answer}");
+}
+
+#[test]
+fn every_answer_fits_its_description() {
+    let house = House::build(&Plan { faults: "reset-before-accept:first=1", ..Plan::default() });
+    house.wait_until_well();
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    house.set_clock("2026-11-23T12:00:00Z");
+    house
+        .wait_for("the doubt", || house.get("/api/attempts")["attempts"][0]["state"] == "in_doubt");
+    let attempts = house.get("/api/attempts");
+    let id = attempts["attempts"][0]["id"].as_str().expect("an id").to_string();
+    let number = json!({"phone": "+442079460103", "reason": "asked"});
+    let new =
+        json!({"email": "new@example.com", "phone": "+442079460104", "timezone": "Europe/London"});
+    let why = json!({"reason": "a test"});
+    let word = json!({"outcome": "not_placed", "reason": "a test"});
+    let nothing = Value::Null;
+    let asked: Vec<(&str, &str, &str, &Value)> = vec![
+        ("GET", "/api/openapi.json", "", &nothing),
+        ("GET", "/api/status", "", &nothing),
+        ("GET", "/api/customers", "?limit=1", &nothing),
+        ("POST", "/api/customers", "", &new),
+        ("PUT", "/api/customers", "", &new),
+        ("POST", "/api/customers", "", &why),
+        ("GET", "/api/customers/{id}", "u1", &nothing),
+        ("GET", "/api/customers/{id}", "nobody", &nothing),
+        ("GET", "/api/customers/{id}/explain", "u1", &nothing),
+        ("POST", "/api/dnc", "", &number),
+        ("GET", "/api/dnc", "", &nothing),
+        ("DELETE", "/api/dnc", "", &number),
+        ("GET", "/api/queue", "?status=failed", &nothing),
+        ("GET", "/api/attempts", "?state=in_doubt", &nothing),
+        ("POST", "/api/pause", "", &why),
+        ("POST", "/api/resume", "", &why),
+        ("POST", "/api/attempts/{id}/resolve", &id, &word),
+        ("POST", "/api/attempts/{id}/resolve", "ffff", &word),
+        ("POST", "/api/customers/{id}/call", "u1", &why),
+    ];
+    for (method, path, place, body) in &asked {
+        let target = match path.contains("{id}") {
+            true => path.replace("{id}", place),
+            false => format!("{path}{place}"),
+        };
+        let answer = house.api(method, &target, body);
+        assert_fits(method, path, answer.status, &answer.json());
+    }
+    let tried: BTreeSet<(String, String)> =
+        asked.iter().map(|(method, path, ..)| (method.to_string(), path.to_string())).collect();
+    let open = ["/healthz", "/metrics", "/webhooks/vapi"];
+    let left: Vec<_> = described()
+        .into_iter()
+        .filter(|known| !tried.contains(known) && !open.contains(&known.1.as_str()))
+        .collect();
+    assert!(left.is_empty(), "not tried: {left:?}");
+}

@@ -1,0 +1,102 @@
+//! Health, metrics and the ping.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use ringonce::web::delivery::Response;
+use ringonce::web::http::Request;
+use ringonce::web::listener::{Limits, Listener};
+use serde_json::json;
+
+use crate::house::{House, Plan};
+
+#[test]
+fn health_is_green_when_nothing_stands_between_a_call_and_its_phone() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let answer = house.ask("GET", "/healthz", &[], "");
+    assert_eq!((answer.status, answer.body.trim()), (200, "ok"));
+    let told = house.ask("GET", "/healthz", &[("Accept", "application/json")], "").json();
+    assert_eq!(told, json!({"status": "ok", "reasons": []}));
+}
+
+#[test]
+fn health_answers_red_with_the_reason_while_the_provider_cannot_be_read() {
+    let nowhere = "http://127.0.0.1:9".to_string();
+    let house = House::build(&Plan { base_url: Some(nowhere), ..Plan::default() });
+    house.wait_for("the reason", || {
+        let answer = house.ask("GET", "/healthz", &[], "");
+        answer.status == 503 && answer.body.contains("records")
+    });
+    let status = house.get("/api/status");
+    assert_eq!(status["healthy"], json!(false), "{status}");
+    let page = house.api("GET", "/", &json!(null));
+    assert!(page.body.contains("Nothing is dialed"), "{}", page.body);
+}
+
+#[test]
+fn a_call_in_doubt_turns_health_red_and_a_person_settles_it_over_the_api() {
+    let house = House::build(&Plan { faults: "reset-before-accept", ..Plan::default() });
+    house.wait_until_well();
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    house.set_clock("2026-11-23T12:00:00Z");
+    house.wait_for("the doubt", || house.count(IN_DOUBT) == 1);
+    house.wait_for("a red light", || {
+        house.ask("GET", "/healthz", &[], "").body.contains("1 call is in doubt")
+    });
+    let attempts = house.get("/api/attempts?state=in_doubt");
+    let id = attempts["attempts"][0]["id"].as_str().expect("an id");
+    let path = format!("/api/attempts/{id}/resolve");
+    let without = house.api("POST", &path, &json!({"outcome": "placed"}));
+    assert_eq!((without.status, without.json()["field"].clone()), (422, json!("reason")));
+    let word = json!({"outcome": "placed", "reason": "they told us"});
+    let settled = house.api("POST", &path, &word);
+    assert_eq!((settled.status, settled.json()["became"].clone()), (200, json!("placed")));
+    let again = house.api("POST", &path, &word);
+    assert_eq!(again.status, 409, "{}", again.body);
+    assert_eq!(house.fake.duplicates(), 0);
+}
+
+const IN_DOUBT: &str = "SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'";
+
+#[test]
+fn metrics_count_calls_and_their_lateness() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    house.set_clock("2026-11-23T12:20:00Z");
+    house.wait_for("the end of the call", || {
+        let metrics = house.api("GET", "/metrics", &json!(null)).body;
+        metrics.contains("ringonce_calls_total{type=\"daily\",disposition=\"answered\"} 1\n")
+    });
+    let answer = house.api("GET", "/metrics", &json!(null));
+    assert!(answer.header("content-type").is_some_and(|kind| kind.contains("openmetrics-text")));
+    for line in [
+        "ringonce_lateness_seconds_count{type=\"daily\"} 1\n",
+        "ringonce_in_doubt 0.0\n",
+        "ringonce_lines_max 8.0\n",
+        "ringonce_held 0.0\n",
+    ] {
+        assert!(answer.body.contains(line), "{line}: {}", answer.body);
+    }
+    assert!(answer.body.ends_with("# EOF\n"));
+    assert!(!answer.body.contains("+1212"), "a phone number is in the metrics");
+}
+
+#[test]
+fn the_ping_url_is_asked_after_a_good_scan() {
+    let pings = Arc::new(AtomicUsize::new(0));
+    let listener = Listener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let handler = {
+        let pings = Arc::clone(&pings);
+        Arc::new(move |_: Request| {
+            pings.fetch_add(1, Ordering::SeqCst);
+            Response::text(200, "ok")
+        })
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let _serving = listener.serve(handler, Limits::default(), stop).expect("a server");
+    let config = format!("[web]\nping_url = \"http://{address}/ping\"\n");
+    let house = House::build(&Plan { config, ..Plan::default() });
+    house.wait_for("a ping", || 1 <= pings.load(Ordering::SeqCst));
+}

@@ -1,0 +1,189 @@
+//! The pages: signing in, what is shown, and that only their own forms act.
+
+use serde_json::Value;
+
+use crate::house::{Answer, House, Plan, TOKEN, customer};
+
+struct Visitor<'a> {
+    house: &'a House,
+    cookie: String,
+}
+
+impl<'a> Visitor<'a> {
+    fn signed_in(house: &'a House) -> Visitor<'a> {
+        let answer = post(house, "/login", &format!("token={TOKEN}&next=%2Fqueue"), "");
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/queue")));
+        let cookie = answer.header("set-cookie").expect("a cookie");
+        for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        assert!(!cookie.contains(TOKEN));
+        let cookie = cookie.split(';').next().expect("a pair").to_string();
+        Visitor { house, cookie }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let answer = self.house.ask("GET", path, &[("Cookie", &self.cookie)], "");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    fn post(&self, path: &str, form: &str) -> Answer {
+        post(self.house, path, form, &self.cookie)
+    }
+
+    /// The mark in the forms of a page.
+    fn mark(&self) -> String {
+        let page = self.get("/");
+        let (_, rest) = page.split_once("name=\"mark\" value=\"").expect("a form");
+        rest.split('"').next().expect("a mark").to_string()
+    }
+}
+
+fn post(house: &House, path: &str, form: &str, cookie: &str) -> Answer {
+    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Cookie", cookie)];
+    house.ask("POST", path, &headers, form)
+}
+
+const PAUSES: &str = "SELECT count(*) FROM meta WHERE key = 'pause:all'";
+
+#[test]
+fn without_a_session_a_page_is_the_form_to_sign_in() {
+    let house = House::build(&Plan::default());
+    for cookie in ["", "ringonce_session=1.2.3", "ringonce_session=9999999999.n.00"] {
+        let answer = house.ask("GET", "/customers?q=Person", &[("Cookie", cookie)], "");
+        assert_eq!(answer.status, 401);
+        assert!(answer.body.contains("Sign in") && !answer.body.contains("Person 1"));
+        assert!(answer.body.contains("value=\"/customers?q=Person\""), "{}", answer.body);
+    }
+    let wrong = post(&house, "/login", "token=wrong", "");
+    assert_eq!((wrong.status, wrong.header("set-cookie")), (401, None));
+}
+
+#[test]
+fn every_page_answers_with_a_strict_policy_and_masked_phones() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    for path in ["/", "/customers", "/customers/u1", "/queue", "/calls", "/do-not-call", "/journal"]
+    {
+        let answer = house.ask("GET", path, &[("Cookie", &visitor.cookie)], "");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{policy}");
+        assert!(!answer.body.contains("<script") && !answer.body.contains(" style="), "{path}");
+        assert!(!answer.body.contains("2125550101"), "{path} shows a whole number");
+        assert!(answer.body.contains("<html lang=\"en\">") && answer.body.contains("<h1>"));
+    }
+    let today = visitor.get("/");
+    assert!(today.contains("Called today</span><span class=\"value\">1<"), "{today}");
+    assert!(visitor.get("/customers/u1").contains("daily, 2026-11-23"));
+}
+
+#[test]
+fn what_people_are_called_cannot_become_markup() {
+    let mut rows = vec![customer(1, "07:00")];
+    rows[0] = rows[0].replace("Person 1", "<script>alert(1)</script>\"'");
+    let house = House::build(&Plan { customers: rows, ..Plan::default() });
+    house.wait_until_well();
+    let visitor = Visitor::signed_in(&house);
+    for path in ["/", "/customers", "/customers/u1", "/queue", "/customers?q=%3Cscript%3E"] {
+        let page = visitor.get(path);
+        assert!(!page.contains("<script"), "{path}");
+    }
+    assert!(visitor.get("/customers").contains("&lt;script&gt;"));
+}
+
+#[test]
+fn only_a_form_of_ones_own_session_acts() {
+    let house = House::build(&Plan::default());
+    let (visitor, other) = (Visitor::signed_in(&house), Visitor::signed_in(&house));
+    let fields = "scope=all&reason=the+text+is+wrong";
+    for mark in ["".to_string(), "0".repeat(64), other.mark()] {
+        let answer = visitor.post("/pause", &format!("{fields}&mark={mark}"));
+        assert_eq!(answer.status, 403, "{mark}");
+    }
+    let own = format!("{fields}&mark={}", visitor.mark());
+    assert_eq!(post(&house, "/pause", &own, "").status, 401);
+    let crossed = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Cookie", visitor.cookie.as_str()),
+        ("Sec-Fetch-Site", "cross-site"),
+    ];
+    assert_eq!(house.ask("POST", "/pause", &crossed, &own).status, 403);
+    assert_eq!(house.count(PAUSES), 0);
+    assert_eq!(visitor.post("/pause", &own).status, 303);
+    assert_eq!(house.count(PAUSES), 1);
+    assert!(visitor.get("/").contains("All calls are paused"));
+    assert!(visitor.get("/journal").contains("the text is wrong"));
+    let resume = format!("scope=all&reason=fixed&mark={}", visitor.mark());
+    assert_eq!(visitor.post("/resume", &resume).status, 303);
+    assert_eq!(house.count(PAUSES), 0);
+}
+
+#[test]
+fn a_customer_is_paused_listed_and_revealed_from_their_page() {
+    let house = House::build(&Plan::default());
+    let visitor = Visitor::signed_in(&house);
+    let mark = visitor.mark();
+    let act = |path: &str| {
+        let form = format!("mark={mark}&reason=she+asked+us");
+        visitor.post(&format!("/customers/id:1/{path}"), &form)
+    };
+    assert_eq!(act("pause").status, 303);
+    assert!(visitor.get("/customers/id:1").contains("Resume calls"));
+    assert_eq!(act("resume").status, 303);
+    assert!(visitor.get("/customers/id:1").contains("Pause calls"));
+    assert_eq!(act("do-not-call").status, 303);
+    assert_eq!(house.count("SELECT count(*) FROM do_not_call"), 1);
+    let without_reason = visitor.post("/customers/id:1/pause", &format!("mark={mark}"));
+    assert_eq!(without_reason.status, 422);
+
+    let revealed = act("reveal");
+    assert!(revealed.status == 200 && revealed.body.contains("+12125550101"));
+    assert_eq!(house.count("SELECT count(*) FROM journal WHERE what = 'reveal'"), 1);
+}
+
+#[test]
+fn a_doubt_is_settled_on_its_page() {
+    let house = House::build(&Plan { faults: "reset-before-accept", ..Plan::default() });
+    house.wait_until_well();
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    house.set_clock("2026-11-23T12:00:00Z");
+    let doubts = "SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'";
+    house.wait_for("the doubt", || house.count(doubts) == 1);
+    let visitor = Visitor::signed_in(&house);
+    let page = visitor.get("/calls?state=in_doubt");
+    let (_, rest) = page.split_once("action=\"/calls/").expect("the form");
+    let id = rest.split('/').next().expect("an id");
+    let form = format!("mark={}&outcome=placed&call_id=&reason=it+rang", visitor.mark());
+    assert_eq!(visitor.post(&format!("/calls/{id}/resolve"), &form).status, 303);
+    assert_eq!(house.count(doubts), 0);
+    let resolved = "SELECT count(*) FROM journal WHERE who = 'page' AND what = 'resolve'";
+    assert_eq!(house.count(resolved), 1);
+}
+
+#[test]
+fn a_search_that_names_one_person_leads_to_them() {
+    let rows = vec![customer(1, "07:00"), customer(2, "08:00")];
+    let house = House::build(&Plan { customers: rows, ..Plan::default() });
+    let visitor = Visitor::signed_in(&house);
+    let cookie = [("Cookie", visitor.cookie.as_str())];
+    for word in ["u2", "p2%40example.com", "%2B12125550102"] {
+        let answer = house.ask("GET", &format!("/customers?q={word}"), &cookie, "");
+        assert_eq!(answer.header("location"), Some("/customers/id:2"), "{word}");
+    }
+    let both = visitor.get("/customers?q=person");
+    assert!(both.contains("Person 1") && both.contains("Person 2"));
+    assert!(visitor.get("/customers?q=nobody").contains("Nobody fits"));
+}
+
+#[test]
+fn signing_out_takes_the_cookie_away() {
+    let house = House::build(&Plan::default());
+    let visitor = Visitor::signed_in(&house);
+    let answer = visitor.post("/logout", &format!("mark={}", visitor.mark()));
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/login")));
+    assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+    assert_eq!(house.api("GET", "/login", &Value::Null).status, 200);
+}
