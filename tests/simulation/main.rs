@@ -28,7 +28,7 @@ use crate::life::Life;
 use crate::plan::Counts;
 
 /// What `cargo test` lives through without being asked for more.
-const QUICK_CUSTOMER_DAYS: u64 = 5_000;
+const QUICK_CUSTOMER_DAYS: u64 = 2_000;
 
 /// Lives one life; the error is the one line that replays it.
 pub fn live(seed: u64, zones: &Arc<Zones>) -> Result<Counts, String> {
