@@ -26,7 +26,6 @@ mod halting;
 mod defects;
 mod failures;
 mod golden;
-mod guards;
 
 // When a call is due, and the whole of it over days.
 mod edits;
