@@ -35,9 +35,24 @@ pub fn start_log(default_level: &str) {
     for library in ["ureq", "ureq_proto", "rustls"] {
         builder.filter_module(library, log::LevelFilter::Warn);
     }
-    builder.format(|line, record| {
+    // The journal keeps time and priority in fields of its own; it takes the priority from a mark.
+    let to_journal = super::environment("JOURNAL_STREAM").is_some();
+    builder.format(move |line, record| {
         let message = super::output::clean(&record.args().to_string());
+        if to_journal {
+            return writeln!(line, "<{}>{message}", priority(record.level()));
+        }
         writeln!(line, "{} {:<5} {message}", line.timestamp_millis(), record.level())
     });
     builder.target(env_logger::Target::Stderr).init();
+}
+
+/// The syslog priority of a level.
+fn priority(level: log::Level) -> u8 {
+    match level {
+        log::Level::Error => 3,
+        log::Level::Warn => 4,
+        log::Level::Info => 6,
+        log::Level::Debug | log::Level::Trace => 7,
+    }
 }

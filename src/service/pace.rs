@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// The share of the pace that is allowed at once when an outage is over.
+const AT_FIRST: f64 = 0.25;
 
 /// When the last minute's POSTs began.
 #[derive(Debug)]
@@ -63,7 +65,8 @@ impl Pace {
             self.recovered_at = None;
             return self.calls_per_minute;
         }
-        let share = passed.as_secs_f64() / self.ramp.as_secs_f64();
+        let grown = passed.as_secs_f64() / self.ramp.as_secs_f64();
+        let share = AT_FIRST + (1.0 - AT_FIRST) * grown;
         ((self.calls_per_minute as f64 * share) as usize).max(1)
     }
 }
@@ -99,8 +102,8 @@ mod tests {
     fn after_an_outage_the_pace_grows_back_instead_of_bursting() {
         let mut pace = Pace::new(60, secs(300), [], secs(1000));
         pace.recovered(secs(1000));
-        assert_eq!(pace.free(secs(1000)), 1);
-        assert_eq!(pace.free(secs(1150)), 30);
+        assert_eq!(pace.free(secs(1000)), 15);
+        assert_eq!(pace.free(secs(1150)), 37);
         assert_eq!(pace.free(secs(1300)), 60);
     }
 }

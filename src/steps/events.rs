@@ -90,6 +90,9 @@ fn apply_one(
     {
         opt_out::add(cx, tx, &after, &format!("the assistant called {tool}"), now)?;
     }
+    // An opt-out may be believed at once, because it only ever stops calls; the analysis that holds
+    // it often comes after the end.
+    opt_out::honour(cx, tx, &after, &extract.call, now)?;
     let was_live = before.is_none_or(|before| before.state.is_live());
     Ok(usize::from(was_live && !after.state.is_live()))
 }

@@ -11,7 +11,7 @@ use crate::steps::{Context, next};
 use crate::store::meta::{self, Mark};
 use crate::store::moves::{self, Change, WAITING};
 use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
-use crate::store::{Tx, customers, facts};
+use crate::store::{Tx, customers, facts, stale};
 
 /// Missed dates are told of up to this far back.
 const MISSED_DAYS: i64 = 31;
@@ -220,7 +220,7 @@ fn repair(
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    for customer_id in queue::stale_customers(tx, payment_status, oldest_callable)? {
+    for customer_id in stale::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         let Some(was_due) = customer.next_call_scheduled_at else {
             next::advance(cx, tx, CallType::Daily, customer_id, now)?;

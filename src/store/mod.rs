@@ -31,6 +31,7 @@ pub mod queue_import;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
+pub mod stale;
 pub mod tally;
 pub mod verify;
 pub mod views;

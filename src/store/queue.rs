@@ -183,37 +183,6 @@ pub const DAILY_CANDIDATES: &str = "
           AND open.status IN ('pending', 'retrying', 'processing'))
     ORDER BY next_call_scheduled_at, id";
 
-/// Eligible customers whose next instant is missing or has gone by: to be repaired.
-pub fn stale_customers(
-    tx: &Transaction<'_>,
-    payment_status: &str,
-    before: Instant,
-) -> anyhow::Result<Vec<i64>> {
-    let mut ids = Vec::new();
-    // Two searches of the index; with OR it would read every eligible customer.
-    for is_stale in ["next_call_scheduled_at IS NULL AND ?2 <> ''", "next_call_scheduled_at < ?2"] {
-        let sql = format!(
-            "SELECT id FROM customers
-             WHERE payment_status = ?1 AND phone_validated = 1
-               AND call_status NOT IN ('disabled', 'paused')
-               AND (call_time IS NOT NULL OR call_schedule IS NOT NULL) AND {is_stale}
-               AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
-                 WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
-                   AND welcome.status IN ('failed', 'skipped')))
-               AND NOT EXISTS (SELECT 1 FROM call_queue AS open
-                 WHERE open.customer_id = customers.id AND open.call_type = 'daily'
-                   AND open.status IN ('pending', 'retrying', 'processing'))"
-        );
-        let mut statement = tx.prepare_cached(&sql)?;
-        let found =
-            statement.query_map(params![payment_status, instant_text(before)], |row| row.get(0))?;
-        for id in found {
-            ids.push(id?);
-        }
-    }
-    Ok(ids)
-}
-
 /// How far a pass over the due items of one type has come: an item is looked at once a pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor {

@@ -47,7 +47,7 @@ impl Asked<'_> {
     }
 
     /// What stands in the braces of the route's path.
-    pub fn place(&self) -> &str {
+    pub fn named(&self) -> &str {
         self.place.as_deref().unwrap_or_default()
     }
 }

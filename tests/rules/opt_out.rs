@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, quick};
 
-const CONFIG: &str = "[do_not_call]\nended_reasons = [\"customer-ended-call\"]\n\
+const CONFIG: &str = "[do_not_call]\nended_reasons = [\"vonage-disconnected\"]\n\
     structured_data_field = \"stop\"\ntool_name = \"optOut\"\n";
 
 /// A world in which Ada's call of 12:00 goes on, and the provider's record of it.
@@ -45,7 +45,7 @@ fn ended(call: &ProviderCall, reason: &str, data: Option<Value>) -> ProviderCall
 #[test]
 fn an_ended_reason_or_a_field_of_the_analysis_adds_the_number() {
     for (reason, data, adds) in [
-        ("customer-ended-call", None, 1),
+        ("vonage-disconnected", None, 1),
         ("silence-timed-out", None, 0),
         ("silence-timed-out", Some(json!({"stop": true})), 1),
         ("silence-timed-out", Some(json!({"stop": "Yes"})), 1),
@@ -62,7 +62,7 @@ fn an_ended_reason_or_a_field_of_the_analysis_adds_the_number() {
         assert_eq!(listed(&world), adds, "{reason} {data:?}");
     }
     let (world, call) = talking("");
-    let told = ended(&call, "customer-ended-call", Some(json!({"stop": true})));
+    let told = ended(&call, "vonage-disconnected", Some(json!({"stop": true})));
     let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
     let attempt = placed.expect("readable").remove(0);
     follow::take_in(&world.context(), &attempt, &told, world.now()).expect("taken in");
@@ -94,13 +94,12 @@ fn a_tool_call_adds_the_number_also_when_another_tool_was_called_before() {
 fn an_analysis_that_comes_after_the_end_still_counts() {
     let (world, call) = talking(CONFIG);
     let cx = world.context();
-    let first = event("status-update", &ended(&call, "silence-timed-out", None), &[]);
-    let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
-    for told in [first, event("end-of-call-report", &told, &[])] {
-        let _ = events::store(&cx, &told, world.now()).expect("kept");
-        events::apply(&cx, &world.vapi(), world.now()).expect("applied");
-    }
+    world.tick_at("2026-02-02T14:00:00Z");
     assert_eq!(world.one("SELECT state FROM call_attempts"), "ended");
+    let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
+    let told = event("end-of-call-report", &told, &[]);
+    let _ = events::store(&cx, &told, world.now()).expect("kept");
+    events::apply(&cx, &world.vapi(), world.now()).expect("applied");
     assert_eq!(listed(&world), 1);
 }
 

@@ -76,7 +76,7 @@ struct Case {
 
 fn invent(dice: &mut Dice) -> Case {
     let now = Utc.timestamp_opt(1_767_225_600 + dice.below(365 * 86_400) as i64, 0).unwrap();
-    let call_type = dice.pick(&CallType::ALL);
+    let call_type = dice.pick(CallType::ALL);
     let ago = |dice: &mut Dice, most: u64| Duration::minutes(dice.below(most) as i64);
     let scheduled_for = now + Duration::minutes(20) - ago(dice, 320);
     let expires_at = match call_type {
@@ -93,7 +93,7 @@ fn invent(dice: &mut Dice) -> Case {
                 AttemptState::Ended,
                 Some(dice.pick(&[Disposition::NoAnswer, Disposition::NeverDialed])),
             ),
-            _ => (AttemptState::Ended, Some(dice.pick(&Disposition::ALL))),
+            _ => (AttemptState::Ended, Some(dice.pick(Disposition::ALL))),
         })
         .collect();
     Case {
@@ -131,7 +131,7 @@ fn invent_customer(dice: &mut Dice, now: Instant, place: &str) -> Customer {
     customer.payment_status =
         dice.pick(&["Paid", "Paid", "Paid", "Paid", "Partner", "Late"]).to_string();
     customer.call_status =
-        if dice.percent(90) { CallStatus::Pending } else { dice.pick(&CallStatus::ALL) };
+        if dice.percent(90) { CallStatus::Pending } else { dice.pick(CallStatus::ALL) };
     customer.phone_validated = !dice.percent(3);
     customer.welcome_call_completed = dice.percent(30);
     customer.last_call_date = (!dice.percent(30))

@@ -16,10 +16,10 @@ use ringonce::store::queue::Moved;
 use ringonce::store::{Conn, Store, attempts, customers, meta};
 use rusqlite::backup::Backup;
 
+use crate::faults::{Faults, Spell};
 use crate::life::Life;
 use crate::oracle;
 use crate::people::{self, Person};
-use crate::vapi::{Faults, Spell};
 
 const WHO: &str = "operator";
 
@@ -186,7 +186,9 @@ impl Life {
     }
 
     fn jump(&mut self) {
-        if !self.wall_offset.is_zero() || self.vapi.world().spell == Spell::WrongDate {
+        // A person who adopts a file looks at the clock, too.
+        let is_wrong_already = !self.wall_offset.is_zero() || self.adopting;
+        if is_wrong_already || self.vapi.world().spell == Spell::WrongDate {
             return;
         }
         self.counts.jumps += 1;

@@ -6,8 +6,10 @@
 //! `SIM_SEED=N` lives one life, `SIM_SEEDS=A..B` a range, `SIM_CUSTOMER_DAYS=N` as many lives as
 //! make so many customer-days.
 
+mod acts;
 mod chaos;
 mod dice;
+mod faults;
 mod life;
 mod oracle;
 mod people;
@@ -26,7 +28,7 @@ use crate::life::Life;
 use crate::plan::Counts;
 
 /// What `cargo test` lives through without being asked for more.
-const QUICK_CUSTOMER_DAYS: u64 = 5_000;
+const QUICK_CUSTOMER_DAYS: u64 = 2_000;
 
 /// Lives one life; the error is the one line that replays it.
 pub fn live(seed: u64, zones: &Arc<Zones>) -> Result<Counts, String> {
@@ -77,6 +79,7 @@ fn no_life_rings_twice_or_loses_an_occasion() {
                     match lived {
                         Ok(counts) => tell(&mut total.0, &counts),
                         Err(line) => {
+                            eprintln!("{line}");
                             total.1.push(line);
                             let go_on = std::env::var_os("SIM_GO_ON").is_some();
                             failed.store(!go_on, Ordering::Relaxed);
@@ -103,7 +106,5 @@ fn tell(total: &mut Counts, counts: &Counts) {
 #[test]
 fn the_same_seed_lives_the_same_life() {
     let zones = Arc::new(Zones::load());
-    for seed in [3, 17] {
-        assert_eq!(live(seed, &zones), live(seed, &zones), "seed {seed}");
-    }
+    assert_eq!(live(2, &zones), live(2, &zones));
 }

@@ -259,6 +259,9 @@ fn welcomed_at(conn: &Conn, person: &Person, until: Instant) -> anyhow::Result<O
             Ok(parse_instant(&at))
         }
         other => {
+            if always && fell_due && std::env::var_os("SIM_TRACE").is_some() {
+                tell_all(conn, person)?;
+            }
             ensure!(
                 !always || !fell_due,
                 "LOST: the welcome call of customer {} is {other:?}",

@@ -5,7 +5,7 @@ use ringonce::config::{Config, DoubtPolicy};
 use ringonce::domain::Instant;
 
 use crate::dice::Dice;
-use crate::vapi::{Faults, ON_POST};
+use crate::faults::{Faults, ON_POST};
 
 #[derive(Clone, Debug)]
 pub struct Plan {

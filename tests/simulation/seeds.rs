@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ringonce::zones::Zones;
 
-const SEEDS: [(u64, &str); 4] = [
-    (2, "a day of downtime was forgotten: the end of an old item moved the next call past it"),
-    (5, "today's call, still in time after downtime, was skipped for the same reason"),
-    (7, "a restored file adopted a later date, and the missed date before it was never told"),
-    (31, "the same where the missed date had been told in the file that was lost"),
+/// A seed's life changes with the dice that are rolled: a change of the plan needs new seeds,
+/// found by taking the correction out again.
+const SEEDS: [(u64, &str); 3] = [
+    (1, "dates of a downtime were forgotten: the end of an old item moved the next call past them"),
+    (3, "a restored file took in a later date, and the missed one before it was never told"),
+    (53, "a later call of an occasion in doubt was taken for another dialer's, for ever"),
 ];
 
 #[test]

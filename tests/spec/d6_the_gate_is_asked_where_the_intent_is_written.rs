@@ -2,6 +2,8 @@
 //! item is inserted (L2), and once more in the transaction that writes the intent (L3).
 
 use ringonce::domain::customer::CallStatus;
+use ringonce::service::new_id;
+use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::scan::{self, Scanned};
 use ringonce::store::Tx;
 
@@ -78,6 +80,26 @@ fn pause(scope: &str) -> String {
 
 fn holiday(country: &str) -> String {
     format!("INSERT INTO holidays VALUES ('{country}', '2026-02-02', 'a day off')")
+}
+
+#[test]
+fn a_claim_refuses_what_is_too_late_or_too_early_without_any_scan() {
+    // The claim's instant, and what the item is after it.
+    let cases = [
+        ("11:59:59", "pending"),
+        ("12:00:00", "processing"),
+        ("16:00:00", "processing"),
+        ("16:00:01", "skipped too_late"),
+    ];
+    for (time, item) in cases {
+        let world = World::new();
+        world.daily("Ada");
+        world.tick_at(SCAN);
+        world.set_clock(&format!("2026-02-02T{time}Z"));
+        let (cx, now) = (world.context(), world.now());
+        dial::claim(&cx, &mut Pass::default(), 1, now, &mut || new_id(now)).unwrap();
+        assert_eq!(world.items(), [format!("Ada daily 2026-02-02 {item}")], "{time}");
+    }
 }
 
 #[test]
@@ -198,6 +220,46 @@ fn the_list_of_eligible_payments_is_the_configured_one() {
     assert_eq!(items, ["Bob daily 2026-02-02 completed", "Cyd daily 2026-02-02 completed"]);
 }
 
+/// The query alone, before anything is asked again.
+#[test]
+fn the_query_itself_leaves_out_who_is_not_eligible() {
+    let cases = [
+        ("", true),
+        ("payment_status = 'Pending'", false),
+        ("phone_validated = 0", false),
+        ("call_status = 'paused'", false),
+        ("call_status = 'disabled'", false),
+        ("call_time = NULL", false),
+        ("welcome_call_completed = 0", false),
+        ("next_call_scheduled_at = NULL", false),
+        ("next_call_scheduled_at = '2026-02-02T07:44:59.999Z'", false),
+        ("next_call_scheduled_at = '2026-02-02T07:45:00.000Z'", true),
+        ("next_call_scheduled_at = '2026-02-02T12:05:00.001Z'", false),
+    ];
+    for (change, found) in cases {
+        let world = World::new();
+        world.daily("Ada");
+        world.set_clock(SCAN);
+        if !change.is_empty() {
+            world.sql(&format!("UPDATE customers SET {change}"));
+        }
+        let (cx, now) = (world.context(), world.now());
+        let candidates = cx.store.write(|tx| scan::daily_candidates(&cx, tx, "Paid", now)).unwrap();
+        assert_eq!(candidates.len(), usize::from(found), "{change}");
+    }
+}
+
+/// An attempt that somebody made in the meantime.
+fn an_attempt(call_type: &str, occasion: &str, state: &str) -> String {
+    let disposition = if state == "ended" { "'answered'" } else { "NULL" };
+    format!(
+        "INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+           attempt_no, phone_key, state, disposition, created_at, updated_at)
+         VALUES ('x', 900, 1, 'k', '{call_type}', '{occasion}', 1, 'p', '{state}', {disposition},
+           '2026-02-02T11:44:00.000Z', '2026-02-02T11:44:00.000Z')"
+    )
+}
+
 /// L2: what changes between the query and the insert, by a reader of the same transaction.
 #[test]
 fn what_changes_between_the_query_and_the_insert_queues_nothing() {
@@ -209,6 +271,10 @@ fn what_changes_between_the_query_and_the_insert_queues_nothing() {
         ("UPDATE customers SET call_status = 'paused'", 0),
         ("UPDATE customers SET call_status = 'disabled'", 0),
         ("UPDATE customers SET next_call_scheduled_at = '2026-02-02T13:00:00.000Z'", 0),
+        (&an_attempt("daily", "2026-02-02", "ended"), 0),
+        (&an_attempt("daily", "2026-02-02", "in_doubt"), 0),
+        (&an_attempt("daily", "2026-02-02", "not_placed"), 1),
+        (&an_attempt("daily", "2026-02-01", "ended"), 1),
         ("DELETE FROM customers", 0),
     ];
     for (change, queued) in cases {
@@ -235,6 +301,8 @@ fn a_welcome_that_was_made_between_the_query_and_the_insert_queues_nothing() {
     let cases = [
         ("", 1),
         ("UPDATE customers SET welcome_call_completed = 1", 0),
+        (&an_attempt("welcome", "welcome", "ended"), 0),
+        (&an_attempt("welcome", "welcome", "not_placed"), 1),
         ("UPDATE customers SET payment_status = 'Pending'", 0),
         ("UPDATE customers SET phone_validated = 0", 0),
         ("UPDATE customers SET call_status = 'disabled'", 0),

@@ -5,7 +5,7 @@
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
 
-use crate::world::{World, quick};
+use crate::world::{World, nobody_home, quick};
 
 const DUE: &str = "2026-02-02T12:00:00Z";
 
@@ -95,6 +95,8 @@ fn a_flag_that_is_not_proven_stops_all_dialing_until_a_person_says_so() {
         let attempt = "SELECT state || ' ' || (vapi_call_id IS NOT NULL) FROM call_attempts";
         assert_eq!(world.one(attempt), "placed 1", "{what}: placed, with its id");
         assert_eq!(world.items()[0], "Ada daily 2026-02-02 processing", "{what}");
+        let made = world.one("SELECT total_calls_made FROM customers WHERE name = 'Ada'");
+        assert_eq!(made, "0", "{what}: what was written with the flag is undone");
         assert_eq!(world.holds(), ["flag"], "{what}");
 
         // Restarts do not lift it, not even when the cause is gone and the flag can be written.
@@ -135,6 +137,22 @@ fn a_lost_welcome_flag_stops_dialing_too() {
         assert_eq!(world.command(&["tick"]).code, Some(3), "{trigger}");
         assert_eq!(world.rings().len(), 1, "{trigger}");
     }
+}
+
+#[test]
+fn an_update_that_hits_no_row_halts_also_when_the_flag_was_there_before() {
+    let world = World::with(nobody_home(), ONE_BY_ONE);
+    world.daily("Ada");
+    world.tick_at(DUE);
+    assert_eq!(world.one("SELECT last_call_date FROM customers"), "2026-02-02");
+    world.sql(
+        "CREATE TRIGGER lost BEFORE UPDATE OF last_call_date ON customers
+         BEGIN SELECT RAISE(IGNORE); END",
+    );
+    world.set_clock("2026-02-02T14:00:00Z");
+    let second_try = world.command(&["tick"]);
+    assert_eq!((second_try.code, world.posts().len()), (Some(3), 2), "{second_try:?}");
+    assert_eq!(world.holds(), ["flag"]);
 }
 
 #[test]

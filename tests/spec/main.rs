@@ -15,6 +15,7 @@ mod d4_the_provider_is_asked_once_per_attempt;
 mod d5_doubt;
 mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod d7_events;
+mod guards;
 
 // Which file may dial, and when.
 mod arming;
@@ -23,8 +24,8 @@ mod halting;
 
 // What went wrong once, and what may go wrong around it.
 mod defects;
-mod erasure_and_audit;
 mod failures;
+mod golden;
 
 // When a call is due, and the whole of it over days.
 mod edits;
@@ -33,6 +34,7 @@ mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
+mod erasure_and_audit;
 mod files;
 
 // The schema and the house.

@@ -151,7 +151,7 @@ fn the_scan_and_the_claim_search_the_due_and_never_read_a_whole_table() {
         (
             "customers_daily_due",
             Box::new(|tx| {
-                queue::stale_customers(tx, "Paid", now - hour).unwrap();
+                ringonce::store::stale::stale_customers(tx, "Paid", now - hour).unwrap();
             }),
         ),
         (
@@ -182,6 +182,10 @@ fn the_scan_and_the_claim_search_the_due_and_never_read_a_whole_table() {
                 && (step.contains(&leads) || step.contains(&covering))),
             "{index}: {steps:#?}"
         );
+        let leads_with_status = steps
+            .iter()
+            .all(|step| !step.contains("INDEX customers_") || step.contains("(payment_status=?"));
+        assert!(leads_with_status, "{index}: {steps:#?}");
         let whole: Vec<_> = steps
             .iter()
             .filter(|step| step.starts_with("SCAN") && !step.contains("CONSTANT ROW"))

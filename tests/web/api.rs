@@ -126,12 +126,13 @@ fn a_pause_holds_calls_back_and_a_resume_lets_them_go() {
     let pause = json!({"reason": "the text is wrong"});
     assert_eq!(house.api("POST", "/api/pause", &pause).json()["changed"], json!(true));
     house.set_clock("2026-11-23T12:00:00Z");
-    house.wait_for("the item to be held", || {
-        house.get("/api/queue")["items"][0]["reason"] == json!("held")
+    house.wait_for("the item to be held back", || {
+        house.get("/api/queue")["items"][0]["reason"] == json!("paused")
     });
     assert_eq!(house.fake.rings().len(), 0);
     let resumed = house.api("POST", "/api/resume", &json!({"reason": "it is right now"}));
     assert_eq!(resumed.json()["lifted"]["pause"], json!(true));
+    house.set_clock("2026-11-23T12:01:00Z");
     house.wait_for("the call", || house.fake.rings().len() == 1);
 }
 

@@ -130,7 +130,7 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let call_id = optional_text(&fields, "call_id")?;
     let word = acts::word(text(&fields, "outcome")?, call_id)?;
     let why = reason(&fields)?;
-    let resolved = acts::resolve(asked, asked.place(), &word, &Why { who: WHO, why: &why })?;
+    let resolved = acts::resolve(asked, asked.named(), &word, &Why { who: WHO, why: &why })?;
     let became = match resolved {
         Resolved::Placed => "placed",
         Resolved::Retrying => "retrying",

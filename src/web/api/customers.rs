@@ -44,7 +44,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `GET /api/customers/{id}`
 pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let customer = asked.front.cx().store.read(|conn| one(conn, asked.place()))?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
     let reveal = reveals(asked);
     if reveal {
         note_reveal(asked, &format!("customer:{}", customer.id))?;
@@ -61,7 +61,7 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
             Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
         })?,
     };
-    let customer = cx.store.read(|conn| one(conn, asked.place()))?;
+    let customer = cx.store.read(|conn| one(conn, asked.named()))?;
     match explain::explain(cx, customer.id, at, None)? {
         Some(explained) => Ok(Response::json(200, &explain_json::json(&explained))),
         None => Err(Problem::not_found("the customer is gone").into()),
@@ -72,7 +72,7 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["reason"])?;
     let why = api::reason(&fields)?;
-    let customer = asked.front.cx().store.read(|conn| one(conn, asked.place()))?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
     let item = acts::call(asked, &customer, &why)?;
     Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
 }

@@ -28,7 +28,7 @@ pub fn never_call_number(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /customers/{id}/do-not-call`
 pub fn never_call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
-    let customer = store.read(|conn| one(conn, asked.place()))?;
+    let customer = store.read(|conn| one(conn, asked.named()))?;
     numbers::never_call(asked, &customer.phone, &why(asked)?, WHO)?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }
@@ -57,7 +57,7 @@ pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// The customer of the path, and the page to go back to.
 fn customer(asked: &Asked<'_>) -> anyhow::Result<(Scope, String)> {
-    let customer = asked.front.cx().store.read(|conn| one(conn, asked.place()))?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
     let back = format!("/customers/id:{}", customer.id);
     Ok((Scope::Customer(Box::new(customer)), back))
 }
@@ -80,13 +80,13 @@ pub fn resume_customer(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let call_id = Some(asked.form("call_id")).filter(|id| !id.is_empty());
     let word = acts::word(asked.form("outcome"), call_id)?;
-    acts::resolve(asked, asked.place(), &word, &Reason { who: WHO, why: &why(asked)? })?;
+    acts::resolve(asked, asked.named(), &word, &Reason { who: WHO, why: &why(asked)? })?;
     Ok(go_to("/calls?state=in_doubt"))
 }
 
 /// `POST /customers/{id}/call`: an extra call, by the gate and the running dialer.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let customer = asked.front.cx().store.read(|conn| one(conn, asked.place()))?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
     acts::call(asked, &customer, &why(asked)?)?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }

@@ -71,7 +71,7 @@ pub fn chart(title: &str, bars: &[(String, Stack)], every: usize, marked: Option
         svg.push_str(&bar(label, stack, x + slot * 0.16, slot * 0.68, &y_of));
         if index % every == 0 {
             // On a small screen there is room for every other label only.
-            let class = if index / every % 2 == 0 { "tick" } else { "tick minor" };
+            let class = if (index / every).is_multiple_of(2) { "tick" } else { "tick minor" };
             svg.push_str(&format!(
                 "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 x + slot / 2.0,

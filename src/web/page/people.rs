@@ -92,7 +92,7 @@ pub fn one(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /customers/{id}/reveal`: the same page with the whole number, noted in the journal.
 pub fn reveal(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
-    let customer = store.read(|conn| find_one(conn, asked.place()))?;
+    let customer = store.read(|conn| find_one(conn, asked.named()))?;
     let subject = format!("customer:{}", customer.id);
     let entry = journal::Entry {
         who: crate::web::page::acts::WHO,
@@ -107,7 +107,7 @@ pub fn reveal(asked: &Asked<'_>) -> anyhow::Result<Response> {
 fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     let known = cx.store.read(|conn| {
-        let customer = find_one(conn, asked.place())?;
+        let customer = find_one(conn, asked.named())?;
         let id = Some(customer.id);
         let items = ItemFilter { customer_id: id, ..ItemFilter::default() };
         let calls = AttemptFilter { customer_id: id, ..AttemptFilter::default() };

@@ -110,7 +110,7 @@ fn a_2xx_whose_body_drips_for_ever_is_accepted_when_time_is_up() {
         count(request);
         let _ = stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 5000\r\n\r\n");
         while stream.write_all(b"x").is_ok() {
-            std::thread::sleep(Duration::from_millis(50));
+            ringonce::clock::pause(Duration::from_millis(50));
         }
     });
     assert!(place(&hasty(&server.url()), &daily()).unwrap().call.is_none());
