@@ -9,8 +9,8 @@ use std::time::Duration;
 use ringonce::clock;
 use rusqlite::params;
 
-use crate::Figure;
 use crate::world::{self, Folder, memory_of, processor_times};
+use crate::{Figure, Ratio};
 
 const ROWS: usize = 200_000;
 
@@ -24,7 +24,7 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
             work: "import of 200,000 CSV rows, phone and zone checked".to_string(),
             ours: format!("{rate:.0}/s"),
             plain: format!("{:.0}/s", ROWS as f64 / plain),
-            ratio: Some(plain / took),
+            ratio: Some(Ratio::of(vec![plain / took])),
             goal: Some((">= 50000/s".to_string(), 50_000.0 <= rate)),
         },
         Figure {

@@ -18,10 +18,36 @@ pub struct Figure {
     pub work: String,
     pub ours: String,
     pub plain: String,
-    /// Ours divided by plain; `None` where no plain loop does the same.
-    pub ratio: Option<f64>,
+    /// How much better than plain; `None` where no plain loop does the same.
+    pub ratio: Option<Ratio>,
     /// What was aimed for, and whether it was reached.
     pub goal: Option<(String, bool)>,
+}
+
+/// Ratios of neighbours: each round measures both sides one after the other, because a disk that
+/// others use too changes from round to round by more than the two sides differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Ratio {
+    pub median: f64,
+    pub lowest: f64,
+    pub highest: f64,
+}
+
+impl Ratio {
+    pub fn of(ratios: Vec<f64>) -> Ratio {
+        Ratio {
+            lowest: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+            highest: ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            median: world::median(ratios),
+        }
+    }
+}
+
+impl std::fmt::Display for Ratio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Ratio { median, lowest, highest } = self;
+        write!(f, "{median:.2} ({lowest:.2} to {highest:.2})")
+    }
 }
 
 type Section = (&'static str, fn() -> anyhow::Result<Vec<Figure>>);
@@ -61,7 +87,7 @@ fn main() -> ExitCode {
 }
 
 fn add(table: &mut Table, figure: Figure) {
-    let ratio = figure.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+    let ratio = figure.ratio.map_or(String::new(), |ratio| ratio.to_string());
     let (goal, reached) = match figure.goal {
         Some((goal, true)) => (goal, "reached"),
         Some((goal, false)) => (goal, "missed"),

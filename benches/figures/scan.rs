@@ -4,7 +4,7 @@ use ringonce::clock;
 use ringonce::steps::scan;
 
 use crate::world::{self, Crowd, Folder, median, timed};
-use crate::{Figure, plain};
+use crate::{Figure, Ratio, plain};
 
 const DUE: usize = 500;
 const ROUNDS: usize = 15;
@@ -12,22 +12,20 @@ const ROUNDS: usize = 15;
 pub fn figures() -> anyhow::Result<Vec<Figure>> {
     let small = measure(10_000)?;
     let large = measure(1_000_000)?;
-    let ratio = large.0 / large.1;
-    eprintln!("  seconds (ours, plain, nothing due): {small:?} {large:?}");
     let flat = large.0 / small.0;
     Ok(vec![
         Figure {
             work: "scan, 500 of 1,000,000 due, with their insertion".to_string(),
             ours: format!("{:.2} ms", large.0 * 1e3),
             plain: format!("{:.2} ms", large.1 * 1e3),
-            ratio: Some(ratio),
-            goal: Some(("<= 1.2".to_string(), ratio <= 1.2)),
+            ratio: Some(large.3),
+            goal: Some(("<= 1.2".to_string(), large.3.median <= 1.2)),
         },
         Figure {
             work: "the same of 10,000 customers".to_string(),
             ours: format!("{:.2} ms", small.0 * 1e3),
             plain: format!("{:.2} ms", small.1 * 1e3),
-            ratio: Some(small.0 / small.1),
+            ratio: Some(small.3),
             goal: Some((format!("flat: {flat:.2} x"), flat <= 1.3)),
         },
         Figure {
@@ -40,8 +38,8 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// Medians in seconds: ours, plain, ours with nothing due.
-fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64)> {
+/// Medians in seconds (ours, plain, ours with nothing due), and ours by plain, of neighbours.
+fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64, Ratio)> {
     let folder = Folder::new()?;
     let now = clock::machine_now();
     let due_from = now - chrono::Duration::minutes(5);
@@ -51,6 +49,7 @@ fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64)> {
     let cx = world::context(&folder.db(), 1, now)?;
     let mut conn = world::plain_connection(&folder.db())?;
     let (mut ours, mut theirs, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ratios = Vec::new();
     for round in 0..=ROUNDS {
         conn.execute_batch("DELETE FROM call_queue; PRAGMA wal_checkpoint(TRUNCATE)")?;
         let (plain_took, queued) = timed(|| Ok(plain::scan(&mut conn, now)?))?;
@@ -64,8 +63,9 @@ fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64)> {
         if 0 < round {
             theirs.push(plain_took);
             ours.push(took);
+            ratios.push(took / plain_took);
             idle.push(nothing);
         }
     }
-    Ok((median(ours), median(theirs), median(idle)))
+    Ok((median(ours), median(theirs), median(idle), Ratio::of(ratios)))
 }
