@@ -113,6 +113,9 @@ CREATE INDEX call_queue_due ON call_queue (call_type, coalesce(not_before, sched
 CREATE INDEX call_queue_last_chance ON call_queue (expires_at, id)
   WHERE status IN ('pending', 'retrying');
 CREATE INDEX call_queue_by_time ON call_queue (scheduled_for);
+-- Items whose attempt may be placed while they do not say so: few, and asked about often.
+CREATE INDEX call_queue_unsettled ON call_queue (id)
+  WHERE status = 'processing' OR (status = 'failed' AND reason = 'in_doubt');
 
 -- Rows that `queue dedupe` moved out, whole, with the reason. Nothing is deleted.
 CREATE TABLE call_queue_duplicates (

@@ -55,7 +55,7 @@ pub struct FakeOptions {
     /// Calls at once before a reply says concurrencyBlocked.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub concurrency: usize,
-    /// A fault: NAME[=VALUE][:every=N][:first=N][:share=0.1][:tag=TEXT]. May be given several
+    /// A fault: `NAME[=VALUE][:every=N][:first=N][:share=0.1][:tag=TEXT]`. May be given several
     /// times; all conditions of one fault must hold.
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<Fault>,

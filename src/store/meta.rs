@@ -112,12 +112,6 @@ pub fn arm(tx: &Transaction<'_>, identity: &Identity) -> anyhow::Result<()> {
     set(tx, "armed_device_inode", &identity.device_inode)
 }
 
-/// Takes the right to dial away, in a snapshot for debugging.
-pub fn disarm(tx: &Transaction<'_>) -> anyhow::Result<()> {
-    tx.execute("DELETE FROM meta WHERE key LIKE 'armed_%'", [])?;
-    Ok(())
-}
-
 /// Makes a copy match no file at all: armed nowhere until `adopt`, whatever it is laid over.
 pub fn mark_as_copy(conn: &Connection) -> anyhow::Result<()> {
     conn.execute("UPDATE meta SET value = 'a copy' WHERE key = 'armed_device_inode'", [])?;

@@ -121,7 +121,6 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
     )?;
     redact_phones(tx)?;
     redact_meta(tx)?;
-    meta::disarm(tx)?;
     tx.execute_batch(&guard)?;
     Ok(())
 }
@@ -199,6 +198,7 @@ fn pairs<K: rusqlite::types::FromSql>(
 }
 
 /// Pauses, holds and the breaker keep that they are there and since when, not what was written.
+/// What is not known goes, and with it where the file was armed.
 fn redact_meta(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let mut update = tx.prepare("UPDATE meta SET value = ?2 WHERE key = ?1")?;
     let mut delete = tx.prepare("DELETE FROM meta WHERE key = ?1")?;

@@ -191,6 +191,19 @@ fn a_restored_backup_does_not_dial_until_it_is_adopted() {
 }
 
 #[test]
+fn a_file_that_was_moved_says_where_it_was_armed() {
+    let world = World::new();
+    world.at("2026-03-02T12:00:00Z");
+    std::fs::rename(world.db(), world.path("moved.db")).unwrap();
+    let said = world.refused(3, &["tick", "--db", "moved.db"]);
+    assert!(said.contains("the database was armed at"), "{said}");
+    assert!(world.fake.rings().is_empty());
+    std::fs::rename(world.path("moved.db"), world.db()).unwrap();
+    world.ok(&["tick"]);
+    assert_eq!(world.fake.rings().len(), 2, "back where it was armed: Ada, and the welcome of Cy");
+}
+
+#[test]
 fn a_folder_of_backups_keeps_the_newest() {
     let world = World::new();
     std::fs::create_dir(world.path("backups")).unwrap();
@@ -284,7 +297,8 @@ fn a_snapshot_hides_everybody_keeps_equal_numbers_equal_and_never_dials() {
     let states = "SELECT group_concat(state || occasion || created_at, ' ') FROM call_attempts";
     assert_eq!(world.one("shown.db", states), world.one("ringonce.db", states));
 
-    world.ok(&["verify", "shown.db"]);
+    let verified = world.json(&["verify", "shown.db", "--json"]);
+    assert_eq!(verified["armed_somewhere"], false);
     world.ok(&["customers", "list", "--db", "shown.db"]);
     let rang = world.fake.rings().len();
     let said = world.refused(3, &["tick", "--db", "shown.db"]);

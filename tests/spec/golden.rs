@@ -108,7 +108,7 @@ fn without_numbers(line: &str) -> String {
         let run = rest.find(|c: char| !(c.is_ascii_hexdigit() || c == '-')).unwrap_or(rest.len());
         let (word, tail) = rest.split_at(run);
         let is_id = word.len() == 36 && word.matches('-').count() == 4;
-        let is_time = (tail.starts_with(" ms") || tail.starts_with(" KiB"))
+        let is_time = [" ms", " KiB", " bytes"].iter().any(|unit| tail.starts_with(unit))
             || line.contains("execution_time_ms");
         let is_number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
         shown.push_str(match word {

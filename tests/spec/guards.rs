@@ -9,7 +9,7 @@ use ringonce::store::attempts::{self, Attempt};
 use ringonce::store::enqueue::{NewItem, insert_once};
 use ringonce::store::moves::{self, Change};
 use ringonce::store::queue::{self, Moved};
-use ringonce::store::{Store, Tx, doubts};
+use ringonce::store::{Store, Tx, doubts, facts, flags};
 
 fn now() -> Instant {
     parse_instant("2026-03-02T12:00:00Z").unwrap()
@@ -182,5 +182,39 @@ fn the_first_query_of_welcome_calls_leaves_out_who_may_not_be_called() {
         sql(&store, change);
         let found = store.write(|tx| queue::welcome_candidates(tx, "Paid", now())).unwrap();
         assert_eq!(found.len(), expected, "{change}");
+    }
+}
+
+#[test]
+fn what_may_have_rung_keeps_its_number_from_the_same_call_and_from_any_call_too_soon() {
+    for state in AttemptState::ALL {
+        let store = store();
+        let rang = *state != AttemptState::NotPlaced;
+        let attempt = in_state(*state, CallType::Daily, "2026-03-02");
+        store.write(|tx| attempts::insert(tx, &attempt, "spec")).unwrap();
+        let (same, last) = store
+            .read(|conn| {
+                let daily = CallType::Daily;
+                let same = facts::same_phone(conn, 2, false, "h", daily, "2026-03-02")?;
+                Ok((same, facts::last_call_to_number(conn, "h")?))
+            })
+            .unwrap();
+        assert_eq!((same, last.is_some()), (rang, rang), "{state}");
+    }
+}
+
+#[test]
+fn no_flag_is_proven_on_a_row_that_is_gone() {
+    for (call_type, occasion) in [
+        (CallType::Welcome, "welcome"),
+        (CallType::Daily, "2026-03-02"),
+        (CallType::Extra, "extra:1"),
+    ] {
+        let store = store();
+        let prove = |id| {
+            store.write(|tx| flags::prove_called(tx, id, call_type, occasion, Some("call"), now()))
+        };
+        assert!(prove(1).is_ok(), "{call_type}");
+        assert!(prove(2).is_err(), "{call_type}");
     }
 }
