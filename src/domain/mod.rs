@@ -8,6 +8,7 @@ pub mod disposition;
 pub mod entry;
 pub mod fields;
 pub mod gate;
+pub mod limits;
 pub mod recovery;
 pub mod retry;
 pub mod schedule;
