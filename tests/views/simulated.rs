@@ -6,7 +6,7 @@ use chrono::Duration;
 use ringonce::domain::{Instant, instant_text};
 use ringonce::provider::ProviderCall;
 use ringonce::steps::follow;
-use ringonce::steps::simulate::{Assumed, Simulated, simulate};
+use ringonce::steps::simulate::{Assumed, Hour, Simulated, simulate};
 use ringonce::store::attempts::Attempt;
 use ringonce::store::{copy, views};
 
@@ -55,6 +55,8 @@ fn assumed(days: i64, no_answer_share: f64) -> Assumed {
 fn walk(world: &mut World, assumed: &Assumed) -> BTreeMap<String, usize> {
     let mut calls: BTreeMap<String, usize> = BTreeMap::new();
     let mut running: Vec<(Instant, Attempt)> = Vec::new();
+    let mut begun: Vec<Instant> = Vec::new();
+    let dialing = world.cx.config.dialing.clone();
     let length = match assumed.no_answer_share {
         0.0 => assumed.call_length,
         _ => assumed.ring_length,
@@ -67,8 +69,12 @@ fn walk(world: &mut World, assumed: &Assumed) -> BTreeMap<String, usize> {
         if now.timestamp() % 900 == 0 {
             world.scan();
         }
-        for intent in world.claim() {
+        begun.retain(|begun| now < *begun + Duration::seconds(60));
+        let lines = dialing.max_active_calls - running.len();
+        let pace = dialing.calls_per_minute - begun.len();
+        for intent in world.claim_at_most(lines.min(pace)) {
             world.answer(&intent, true);
+            begun.push(now);
             *calls.entry(instant_text(now)[..13].to_string()).or_default() += 1;
             running.push((now + length, intent.attempt));
         }
@@ -99,12 +105,21 @@ fn by_hour(simulated: &Simulated) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn a_simulation_equals_the_days_themselves() {
-    for no_answer_share in [0.0, 1.0] {
+fn a_simulation_equals_the_days_themselves_also_where_caps_bind() {
+    const FREE: usize = 10_000;
+    for (no_answer_share, lines, pace, cap, bound) in [
+        (0.0, FREE, FREE, None, false),
+        (1.0, FREE, FREE, None, false),
+        (1.0, 2, FREE, None, true),
+        (0.0, FREE, 1, None, true),
+        (1.0, 3, 2, Some(1), true),
+    ] {
+        let case = format!("share {no_answer_share}, {lines} lines, {pace} a minute, {cap:?}");
         let assumed = assumed(3, no_answer_share);
         let mut world = many(60, |config| {
-            config.dialing.calls_per_minute = 10_000;
-            config.dialing.max_active_calls = 10_000;
+            config.dialing.calls_per_minute = pace;
+            config.dialing.max_active_calls = lines;
+            config.caps.calls_per_number_per_day = cap;
         });
         // `phone=` repeats: some share a number, and the second call of a date is skipped.
         let copied = copy::whole(&world.cx.store).unwrap();
@@ -114,12 +129,15 @@ fn a_simulation_equals_the_days_themselves() {
         trial.recheck_after = Duration::minutes(15);
         let simulated = simulate(&trial, &assumed, world.now).unwrap();
         let walked = walk(&mut world, &assumed);
-        assert_eq!(by_hour(&simulated), walked, "share {no_answer_share}");
+        assert_eq!(by_hour(&simulated), walked, "{case}");
         let truth = world.cx.store.read(|conn| views::today(conn, assumed.from)).unwrap();
-        assert_eq!(simulated.dispositions, truth.dispositions, "share {no_answer_share}");
-        assert_eq!(simulated.skipped, truth.skipped, "share {no_answer_share}");
-        assert!(80 < simulated.calls, "{simulated:?}");
-        assert_eq!(0 < simulated.retries, no_answer_share == 1.0);
+        assert_eq!(simulated.dispositions, truth.dispositions, "{case}");
+        assert_eq!(simulated.skipped, truth.skipped, "{case}");
+        assert!(80 < simulated.calls, "{case}: {simulated:?}");
+        assert_eq!(0 < simulated.retries, no_answer_share == 1.0 && cap.is_none(), "{case}");
+        let binds = |hour: &Hour| hour.lines_bound || hour.pace_bound;
+        assert_eq!(simulated.by_hour.iter().any(binds), bound, "{case}");
+        assert_eq!(0 < simulated.delayed, bound, "{case}");
     }
 }
 

@@ -116,16 +116,23 @@ impl World {
 
     /// Claims everything that may be dialed now.
     pub fn claim(&self) -> Vec<Intent> {
+        self.claim_at_most(usize::MAX)
+    }
+
+    /// Claims what may be dialed now on so many free lines.
+    pub fn claim_at_most(&self, lines: usize) -> Vec<Intent> {
         let mut pass = Pass::default();
         let mut new_id = || uuid::Uuid::new_v4().to_string();
         let mut intents = Vec::new();
-        loop {
-            let claimed = dial::claim(&self.cx, &mut pass, 100, self.now, &mut new_id).unwrap();
+        while intents.len() < lines {
+            let free = (lines - intents.len()).min(100);
+            let claimed = dial::claim(&self.cx, &mut pass, free, self.now, &mut new_id).unwrap();
             intents.extend(claimed.intents);
             if claimed.exhausted {
-                return intents;
+                break;
             }
         }
+        intents
     }
 
     /// The reply to an intent: placed, or refused before anything could ring.
