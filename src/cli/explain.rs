@@ -69,6 +69,9 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
     for line in person(explained) {
         output::line(&line)?;
     }
+    if let Some(place) = &explained.place {
+        output::line(&toned(Tone::Warn, place))?;
+    }
     for explanation in &explained.occasions {
         output::line("")?;
         let (what, outcome) = headline(explanation, explained);

@@ -11,6 +11,8 @@ use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Answer, Decision, Verdict};
 use crate::domain::zone::Zone;
+use crate::domain::zone_country;
+use crate::phones;
 use crate::provider::Accepted;
 use crate::steps::dial::{self, Pass};
 use crate::steps::plan::hypothetical;
@@ -32,6 +34,8 @@ pub struct Explained {
     /// `None`: the zone is not known.
     pub zone: Option<Arc<Zone>>,
     pub at: Instant,
+    /// What a person should know when the phone's country is not the time zone's.
+    pub place: Option<String>,
     /// The daily rhythm in words; `None` = no daily calls.
     pub rhythm: Option<String>,
     /// Occasions that wait, are due, or end with this tick; else the next one, not yet queued.
@@ -100,7 +104,17 @@ pub fn explain(
     let (rhythm, zone) = (next::rhythm(cx, &customer), cx.zones.get(&customer.timezone));
     let next_call_at = trial.next_call_at(customer_id, &occasions)?;
     let rhythm = rhythm.map(|(rhythm, _)| rhythm.describe());
-    Ok(Some(Explained { customer, zone, at, rhythm, occasions, next_call_at, past }))
+    let place = place(cx, &customer);
+    Ok(Some(Explained { customer, zone, at, place, rhythm, occasions, next_call_at, past }))
+}
+
+/// Whether phone and time zone lie in two countries, and whose hours then count.
+fn place(cx: &Context, customer: &Customer) -> Option<String> {
+    let phone = phones::country_of(&customer.phone)?;
+    let zone = zone_country::country_of(&customer.timezone).filter(|zone| *zone != phone)?;
+    let counts =
+        if cx.rules.strict { "the windows of both count" } else { "the zone's window counts" };
+    Some(format!("the phone is of {phone}, the time zone of {zone}; {counts}"))
 }
 
 /// The copy on which the tick is tried.

@@ -24,6 +24,7 @@ pub fn json(explained: &Explained) -> Value {
             "name": customer.name,
             "phone": mask_phone(&customer.phone),
             "timezone": customer.timezone,
+            "place": explained.place,
             "rhythm": explained.rhythm,
             "payment_status": customer.payment_status,
             "call_status": customer.call_status.as_str(),

@@ -153,6 +153,25 @@ fn a_zone_that_contradicts_the_phone_needs_both_countries_open_when_the_window_i
 }
 
 #[test]
+fn explain_flags_a_phone_of_another_country_than_the_time_zones() {
+    let strict = "[calling_window]\nstrict = true";
+    for (config, zone, phone, says) in [
+        ("", "Europe/London", "+442079460101", ""),
+        ("", NEW_YORK, "+12125550101", ""),
+        ("", "Europe/London", "+12125550101", "the phone is of US, the time zone of GB; the zone"),
+        (strict, NEW_YORK, "+442079460101", "the phone is of GB, the time zone of US; the windows"),
+    ] {
+        let world = World::with_config(config);
+        world.customer("Ada").in_zone(zone).phone(phone).at("12:00").paid().welcomed().add();
+        let json = world.command(&["explain", "--json", "1"]).json();
+        let place = json["customer"]["place"].as_str().unwrap_or_default().to_string();
+        assert!(place.starts_with(says) && place.is_empty() == says.is_empty(), "{zone} {place}");
+        let told = world.command(&["explain", "1"]).stdout;
+        assert_eq!(told.contains("the phone is of"), !says.is_empty(), "{told}");
+    }
+}
+
+#[test]
 fn on_a_holiday_or_a_blackout_date_nobody_there_is_called() {
     for (country, zone, skips) in [
         ("GB", "Europe/London", true),

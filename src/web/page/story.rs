@@ -32,7 +32,9 @@ fn next_call(explained: &Explained, zone: &Zone) -> String {
         ),
         None => "No call is coming.".to_string(),
     };
-    format!("<p class=\"lead\">{next} <span class=\"dim\">Rhythm: {rhythm}.</span></p>")
+    let place = explained.place.as_ref();
+    let place = place.map_or(String::new(), |told| format!("<p>Beware: {}.</p>", esc(told)));
+    format!("<p class=\"lead\">{next} <span class=\"dim\">Rhythm: {rhythm}.</span></p>{place}")
 }
 
 fn occasion(told: &Explanation, zone: &Zone, now: crate::domain::Instant) -> String {
