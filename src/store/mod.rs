@@ -28,6 +28,7 @@ pub mod places;
 pub mod pool;
 pub mod queue;
 pub mod queue_import;
+pub mod results;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
