@@ -133,13 +133,16 @@ pub fn newest(
 }
 
 /// Attempts that were placed while their item still waits for an answer: the flags were not
-/// proven.
+/// proven. Only the last attempt of an item says that; an earlier one says nothing about a second call
+/// that is under way.
 pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     let sql = format!(
-        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts AS made
          WHERE state IN ('placed', 'ended') AND queue_id IN (
            SELECT id FROM call_queue
            WHERE status = 'processing' OR (status = 'failed' AND reason = 'in_doubt'))
+         AND NOT EXISTS (SELECT 1 FROM call_attempts AS later
+           WHERE later.queue_id = made.queue_id AND made.attempt_no < later.attempt_no)
          ORDER BY seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
