@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
+pub mod backup;
 pub mod call;
 pub mod cancel;
 pub mod csv_rows;
