@@ -281,10 +281,11 @@ fn eligible(customer: &Customer, rules: &Rules) -> Answer {
 
 fn valid_phone(customer: &Customer) -> Answer {
     let rule = "phone validated";
-    if customer.phone_validated {
-        return open(rule);
-    }
-    let detail = customer.phone_validation_error.clone().unwrap_or_default();
+    let detail = match (customer.phone_validated, customer.has_e164_phone()) {
+        (true, true) => return open(rule),
+        (true, false) => "not written as + and digits only (E.164)".to_string(),
+        (false, _) => customer.phone_validation_error.clone().unwrap_or_default(),
+    };
     wait(rule, Reason::InvalidPhone, None, detail)
 }
 

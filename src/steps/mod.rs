@@ -7,6 +7,7 @@ pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
 pub mod breaker;
+pub mod backup;
 pub mod call;
 pub mod cancel;
 pub mod csv_rows;

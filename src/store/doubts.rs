@@ -1,12 +1,13 @@
 //! Doubt in the ledger: what was read about it, what a person is told, late truth, and the end of
 //! placed calls that nobody can follow. Nothing here moves because time passed alone.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text};
 use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::queue::Moved;
+use crate::store::rows::{self, bad_text};
 
 /// Gives a placed attempt without an id the one that its tag was found under.
 pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
@@ -148,6 +149,21 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     let mut statement = conn.prepare_cached(&sql)?;
     let found = statement.query_map([], attempt_from_row)?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The state of the attempt behind a provider call, and the instant of its intent: what most rows
+/// of a long listing are asked for.
+pub fn known_call(
+    conn: &Connection,
+    call_id: &str,
+) -> anyhow::Result<Option<(AttemptState, Instant)>> {
+    let sql = "SELECT state, created_at FROM call_attempts WHERE vapi_call_id = ?1";
+    let known = conn.prepare_cached(sql)?.query_one([call_id], |row| {
+        let state: String = row.get(0)?;
+        let state = AttemptState::parse(&state).ok_or_else(|| bad_text(0, &state))?;
+        Ok((state, rows::instant(row, 1)?))
+    });
+    Ok(known.optional()?)
 }
 
 /// Whether a sequence number is in the ledger: two files of one installation may have used it.

@@ -34,6 +34,7 @@ mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
+mod backups;
 mod erasure_and_audit;
 mod files;
 
