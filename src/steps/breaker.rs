@@ -46,13 +46,26 @@ pub fn open(
     probe_after: Option<Duration>,
     now: Instant,
 ) -> anyhow::Result<()> {
+    open_after(cx, tx, why, closed_by, meta::highest_seq(tx)?, probe_after, now)
+}
+
+/// `until`: the last attempt that proves nothing against it.
+fn open_after(
+    cx: &Context,
+    tx: &Tx<'_>,
+    why: &str,
+    closed_by: ClosedBy,
+    until: i64,
+    probe_after: Option<Duration>,
+    now: Instant,
+) -> anyhow::Result<()> {
     // What a worse failure asked for stays asked for.
     let until_ended =
         closed_by == ClosedBy::End || meta::breaker(tx)?.is_some_and(|breaker| breaker.until_ended);
     let probe_at = instant_text(now + probe_after.unwrap_or(wait_for_probe(cx)));
     let opened_at = instant_text(now);
     let breaker = Breaker { why: why.to_string(), opened_at, probe_at, until_ended };
-    meta::open_breaker(tx, &breaker)?;
+    meta::open_breaker(tx, &breaker, until)?;
     note(tx, (None, Some("open")), why, now)
 }
 
@@ -106,7 +119,8 @@ pub fn after_end(
     now: Instant,
 ) -> anyhow::Result<()> {
     if how == Disposition::NeverDialed && is_account_wide(reason) {
-        return open(cx, tx, reason, ClosedBy::End, None, now);
+        // Calls that were made after this one may be on, and show that it passed.
+        return open_after(cx, tx, reason, ClosedBy::End, attempt.seq, None, now);
     }
     let failed = matches!(how, Disposition::NeverDialed | Disposition::Failed);
     if meta::breaker(tx)?.is_some() {

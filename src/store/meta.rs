@@ -239,9 +239,10 @@ pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
     }
 }
 
-/// Opens it; what was dialed until now is no probe.
-pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
-    breaker_moves(tx)?;
+/// Opens it. Attempts up to the number `until` prove nothing for it.
+pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker, until: i64) -> anyhow::Result<()> {
+    let until = until.max(breaker_moved_at(tx)?);
+    set(tx, "breaker_moved_at_seq", &until.to_string())?;
     delay_probe(tx, breaker)
 }
 
@@ -254,7 +255,7 @@ pub fn delay_probe(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()
 pub fn close_breaker(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<bool> {
     let was_open = remove(tx, "breaker")?;
     if was_open {
-        breaker_moves(tx)?;
+        set(tx, "breaker_moved_at_seq", &highest_seq(tx)?.to_string())?;
         set(tx, "breaker_closed_at", &instant_text(now))?;
     }
     Ok(was_open)
@@ -265,17 +266,13 @@ pub fn breaker_closed_at(conn: &Connection) -> anyhow::Result<Option<Instant>> {
     Ok(get(conn, "breaker_closed_at")?.and_then(|text| parse_instant(&text)))
 }
 
-fn breaker_moves(tx: &Transaction<'_>) -> anyhow::Result<()> {
-    set(tx, "breaker_moved_at_seq", &highest_seq(tx)?.to_string())
-}
-
-/// The last sequence number when the breaker opened or closed.
+/// The last sequence number that no longer counts, since the breaker opened or closed.
 pub fn breaker_moved_at(conn: &Connection) -> anyhow::Result<i64> {
     let text = get(conn, "breaker_moved_at_seq")?;
     Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// Whether the attempt of this number was made after the breaker moved last.
+/// Whether the attempt of this number was made after what opened or closed the breaker last.
 pub fn is_probe(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
     Ok(breaker_moved_at(conn)? < seq)
 }

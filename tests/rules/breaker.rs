@@ -98,6 +98,26 @@ fn a_call_from_before_the_outage_is_no_probe() {
 }
 
 #[test]
+fn a_call_made_after_the_one_that_failed_shows_by_its_end_that_the_outage_is_over() {
+    let world = long_calls("");
+    for (name, time) in [("Ada", "12:00"), ("Bea", "12:00"), ("Cy", "12:01"), ("Dan", "12:06")] {
+        world.customer(name).at(time).paid().welcomed().add();
+    }
+    world.faults(&format!("{NO_CREDITS}:first=1"));
+    for (time, rings, is_open) in [
+        // Ada is never dialed, Bea is, in the same pass.
+        ("12:00", 1, true),
+        ("12:01", 1, true),
+        ("12:05", 2, true),
+        ("12:06", 2, true),
+        ("12:08", 3, false),
+    ] {
+        world.tick_at(&format!("2026-02-02T{time}:00Z"));
+        assert_eq!((world.rings().len(), breaker(&world).is_some()), (rings, is_open), "{time}");
+    }
+}
+
+#[test]
 fn a_share_of_failures_opens_the_breaker_and_one_probe_at_a_time_looks_again() {
     let config = "[breaker]\nsample = 4\nfailure_share = 0.5\n[dialing]\nmax_active_calls = 9";
     let world = World::with_config(config);
@@ -215,7 +235,7 @@ fn the_ramp_after_an_outage_outlives_the_process_that_noticed_its_end() {
             probe_at: "2026-02-02T11:05:00.000Z".to_string(),
             until_ended: true,
         };
-        world.store().write(|tx| meta::open_breaker(tx, &outage)).expect("open");
+        world.store().write(|tx| meta::open_breaker(tx, &outage, 0)).expect("open");
         let closed = world.store().write(|tx| meta::close_breaker(tx, world.now()));
         assert!(closed.expect("closed"));
         world.pass(Duration::minutes(minutes));
