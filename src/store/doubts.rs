@@ -147,6 +147,21 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// The provider's ids of the newest calls since an instant, the newest first.
+pub fn last_call_ids(
+    conn: &Connection,
+    since: Instant,
+    limit: usize,
+) -> anyhow::Result<Vec<String>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT vapi_call_id FROM call_attempts
+         WHERE ?1 < created_at AND vapi_call_id IS NOT NULL ORDER BY created_at DESC LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = statement.query_map(params![instant_text(since), limit], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Whether a sequence number is in the ledger: two files of one installation may have used it.
 pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
     Ok(conn

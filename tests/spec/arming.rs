@@ -15,14 +15,14 @@ use crate::world::{Run, World};
 const NOON: &str = "2026-02-02T12:00:00Z";
 
 /// A consistent copy, as `VACUUM INTO` makes it.
-fn copy_to(world: &World, name: &str) -> PathBuf {
+pub fn copy_to(world: &World, name: &str) -> PathBuf {
     let to = world.path(name);
     world.connection().execute("VACUUM INTO ?1", [to.display().to_string()]).expect("a copy");
     to
 }
 
 /// Puts an old copy back over the live file, keeping the inode, as `cp` does.
-fn restore(world: &World, backup: &Path) {
+pub fn restore(world: &World, backup: &Path) {
     for ending in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
     }
