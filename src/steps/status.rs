@@ -129,7 +129,8 @@ fn paused((scope, pause): (String, meta::Pause)) -> Paused {
 }
 
 fn doubt(attempt: attempts::Attempt) -> Doubt {
-    let resolve = format!("ringonce resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
+    let resolve =
+        format!("ringonce attempts resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
     Doubt {
         customer_id: attempt.customer_id,
         call_type: attempt.call_type,

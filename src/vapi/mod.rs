@@ -4,6 +4,7 @@
 //! caller knows when to ask again. The key leaves only in the `Authorization` header, only over
 //! https or to loopback.
 
+mod assistant;
 mod paging;
 mod ping;
 mod reply;
@@ -28,6 +29,7 @@ use crate::domain::Instant;
 use crate::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal,
 };
+pub use assistant::AssistantWords;
 use paging::{Page, Window};
 pub use ping::ping;
 use reply::{Reply, in_doubt, scrub};

@@ -5,7 +5,6 @@ use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
 use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Pass};
-use ringonce::store::meta;
 
 use crate::world::{World, at, nobody_home, quick};
 
@@ -187,30 +186,6 @@ fn a_call_never_dialed_is_tried_again_a_few_times_and_only_while_its_occasion_la
         world.tick_at(&format!("2026-02-{time}:00Z"));
     }
     assert_eq!((world.attempts().len(), world.rings().len()), (1, 0));
-}
-
-#[test]
-fn an_ending_that_would_meet_every_call_opens_the_breaker() {
-    let reasons = ["insufficient-credits", "concurrency-limit-reached", "frozen"];
-    for reason in reasons {
-        let fault = format!("never-dialed=call.start.error-subscription-{reason}");
-        let world = World::with_faults(&fault);
-        daily_at(&world, "12:00");
-        world.customer("Bea").at("12:02").paid().welcomed().add();
-        world.tick_at(NOON);
-        let breaker = world.store().read(meta::breaker).expect("readable").expect("open");
-        assert!(breaker.why.contains(reason), "{breaker:?}");
-        world.tick_at("2026-02-02T12:02:00Z");
-        assert_eq!(world.posts().len(), 1, "{reason}");
-        assert_eq!(
-            world.items()[1],
-            "Bea daily 2026-02-02 pending breaker",
-            "the reason is visible"
-        );
-        world.faults("");
-        world.tick_at("2026-02-02T12:20:00Z");
-        assert_eq!(world.rings().len(), 2, "{reason}");
-    }
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn one_of_our_last_calls_is_enough_to_know_the_account() {
         ("list-lag=100000 get-404=100000:first=2", false),
         ("list-lag=100000 get-404=100000:first=3", true),
         ("list-lag=100000 get-status=503", true),
+        ("list-lag=100000 other-org", true),
     ] {
         world.faults(faults);
         assert_eq!(world.tick().shut, shut, "{faults}");
