@@ -2,12 +2,13 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod absence;
+pub mod account;
 pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
-pub mod breaker;
 pub mod backup;
+pub mod breaker;
 pub mod call;
 pub mod cancel;
 pub mod csv_rows;
