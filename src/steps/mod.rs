@@ -2,6 +2,7 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod absence;
+pub mod account;
 pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;

@@ -166,6 +166,24 @@ pub fn known_call(
     Ok(known.optional()?)
 }
 
+/// The provider's ids of the newest calls between two instants, the newest first.
+pub fn last_call_ids(
+    conn: &Connection,
+    since: Instant,
+    until: Instant,
+    limit: usize,
+) -> anyhow::Result<Vec<String>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT vapi_call_id FROM call_attempts
+         WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
+         ORDER BY created_at DESC LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = statement
+        .query_map(params![instant_text(since), instant_text(until), limit], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Whether a sequence number is in the ledger: two files of one installation may have used it.
 pub fn seq_is_taken(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
     Ok(conn

@@ -194,6 +194,11 @@ pub fn set_org_id(tx: &Transaction<'_>, org_id: &str) -> anyhow::Result<()> {
     set(tx, "org_id", org_id)
 }
 
+/// A person accepted an account that nothing names yet: the next accepted call does.
+pub fn forget_org_id(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    remove(tx, "org_id").map(drop)
+}
+
 pub fn holds(conn: &Connection) -> anyhow::Result<Vec<Hold>> {
     let rows = prefixed(conn, "hold:")?;
     rows.into_iter().map(|(_, value)| Ok(serde_json::from_str(&value)?)).collect()
