@@ -8,6 +8,7 @@ use ringonce::service::opening;
 use ringonce::steps::reconcile::{self, Asking};
 use ringonce::store::files::{DialerLock, LockAnswer};
 
+use crate::halting::{stop, until};
 use crate::world::{Run, World};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
@@ -180,6 +181,25 @@ fn a_gap_beyond_the_providers_records_needs_a_person() {
 }
 
 #[test]
+fn the_service_says_in_its_log_that_its_file_was_replaced_and_dials_nobody_any_more() {
+    let world = World::new();
+    world.daily("Ada");
+    world.set_clock("2026-02-02T11:50:00Z");
+    let log = world.path("log");
+    let child = world.program(&["run"]).stderr(std::fs::File::create(&log).unwrap()).spawn();
+    until("the service scans", || world.items().len() == 1);
+    std::fs::rename(copy_to(&world, "copy.db"), world.db()).expect("another file in its place");
+    let said = || std::fs::read_to_string(&log).unwrap();
+    until("it is told", || said().contains("nothing more is dialed: "));
+    world.set_clock(NOON);
+    let before = said();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!((world.posts().len(), said()), (0, before), "told once");
+    let run = stop(child.unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
 fn a_file_that_never_dialed_may_wait_for_its_first_day_as_long_as_it_likes() {
     let world = World::new();
     world.daily("Ada");
@@ -237,7 +257,7 @@ fn adopt_refuses_while_another_process_dials_or_the_records_cannot_be_read() {
     assert_eq!(tick(&world, &copy).code, Some(3), "still not armed");
     let db = copy.display().to_string();
     assert_eq!(world.command(&["adopt", "--db", &db, "--reason", " "]).code, Some(2));
-    assert_eq!(world.command(&["adopt", "--db", "nowhere.db", "--reason", "x"]).code, Some(1));
+    assert_eq!(world.command(&["adopt", "--db", "nowhere.db", "--reason", "x"]).code, Some(2));
     assert!(!world.path("nowhere.db").exists());
 }
 
