@@ -248,6 +248,7 @@ CREATE UNIQUE INDEX call_attempts_once ON call_attempts
 CREATE UNIQUE INDEX call_attempts_one_live ON call_attempts (customer_id, call_type, occasion)
   WHERE state IN ('dialing', 'in_doubt', 'placed');
 CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
+CREATE INDEX call_attempts_by_customer ON call_attempts (customer_id, created_at);
 CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
   WHERE state IN ('dialing', 'in_doubt', 'placed');
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);

@@ -13,8 +13,8 @@ use crate::world::at;
 
 /// Nobody is called on this date, wherever they live.
 pub const FEAST: &str = "2026-03-17";
-/// The last date that counts: whatever is owed for it is over when the month is.
-pub const LAST: &str = "2026-03-29";
+/// The last date that counts.
+pub const LAST: &str = "2026-03-31";
 /// The machine is off in between.
 pub const CLOSED_FROM: &str = "2026-03-10T12:01:00Z";
 pub const CLOSED_UNTIL: &str = "2026-03-12T12:00:00Z";
