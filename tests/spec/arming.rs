@@ -195,7 +195,7 @@ fn the_service_says_in_its_log_that_its_file_was_replaced_and_dials_nobody_any_m
     until("it is told", || said().contains("nothing more is dialed: "));
     world.set_clock(NOON);
     let before = said();
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    ringonce::clock::pause(std::time::Duration::from_secs(2));
     assert_eq!((world.posts().len(), said()), (0, before), "told once");
     let run = stop(child.unwrap());
     assert_eq!(run.code, Some(0), "{run:?}");
