@@ -27,12 +27,12 @@ pub fn end_when_the_reader_does() {
     }
 }
 
-/// Log lines on stderr, by `RUST_LOG`. The HTTP libraries stay quiet whatever it says, because
-/// their finer levels print requests.
+/// Log lines on stderr, by `RUST_LOG`. The libraries that see keys and phones stay quiet
+/// whatever it says, because their finer levels print them.
 pub fn start_log(default_level: &str) {
     let wanted = env_logger::Env::default().default_filter_or(default_level);
     let mut builder = env_logger::Builder::from_env(wanted);
-    for library in ["ureq", "ureq_proto", "rustls"] {
+    for library in ["ureq", "ureq_proto", "rustls", "rlibphonenumber"] {
         builder.filter_module(library, log::LevelFilter::Warn);
     }
     // The journal keeps time and priority in fields of its own; it takes the priority from a mark.

@@ -85,16 +85,30 @@ fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     let patience = Patience { pace: false, record: Duration::MAX };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
     let mut duties = Duties::new(service, alive)?;
+    let mut told = None;
     while !service.stopping() {
         if duties.see_to(&mut dialer)? {
-            dialer.pass(&mut |dialer| {
+            let passed = dialer.pass(&mut |dialer| {
                 duties.see_to(dialer)?;
                 Ok(Some(duties.until_due()?))
             })?;
+            if !service.stopping() {
+                tell_shut(&mut told, passed.shut);
+            }
         }
         rest(service, duties.until_due()?);
     }
     Ok(())
+}
+
+/// Says in the log, once each, that dialing stopped and why, and that it goes on.
+fn tell_shut(told: &mut Option<String>, shut: Option<String>) {
+    match &shut {
+        _ if *told == shut => return,
+        Some(why) => log::warn!("nothing more is dialed: {why}"),
+        None => log::info!("dialing goes on"),
+    }
+    *told = shut;
 }
 
 /// What the service does beside dialing, also while replies are awaited.

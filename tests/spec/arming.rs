@@ -10,6 +10,7 @@ use ringonce::steps::reconcile::{self, Asking};
 use ringonce::steps::scan;
 use ringonce::store::files::{DialerLock, LockAnswer};
 
+use crate::halting::{stop, until};
 use crate::world::{Run, World};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
@@ -179,6 +180,25 @@ fn a_gap_beyond_the_providers_records_needs_a_person() {
     assert_eq!(adopt(&world, &world.db()).code, Some(0));
     assert_eq!(tick(&world, &world.db()).code, Some(0));
     assert_eq!(world.rings().len(), 2);
+}
+
+#[test]
+fn the_service_says_in_its_log_that_its_file_was_replaced_and_dials_nobody_any_more() {
+    let world = World::new();
+    world.daily("Ada");
+    world.set_clock("2026-02-02T11:50:00Z");
+    let log = world.path("log");
+    let child = world.program(&["run"]).stderr(std::fs::File::create(&log).unwrap()).spawn();
+    until("the service scans", || world.items().len() == 1);
+    std::fs::rename(copy_to(&world, "copy.db"), world.db()).expect("another file in its place");
+    let said = || std::fs::read_to_string(&log).unwrap();
+    until("it is told", || said().contains("nothing more is dialed: "));
+    world.set_clock(NOON);
+    let before = said();
+    ringonce::clock::pause(std::time::Duration::from_secs(2));
+    assert_eq!((world.posts().len(), said()), (0, before), "told once");
+    let run = stop(child.unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
 }
 
 #[test]

@@ -181,6 +181,26 @@ fn no_output_shows_a_secret_from_wherever_it_came() {
 }
 
 #[test]
+fn no_log_line_shows_a_phone_however_much_is_logged() {
+    let here = Here::with_config("[vapi]\nphone_number_id = 'n'\nassistant_id = 'a'\n");
+    let chatty = [("RUST_LOG", "trace"), ("VAPI_API_KEY", "k")];
+    let rows = "phone,timezone\n+1 212 555 0101,America/New_York\n+44 20 7946,Europe/London\n";
+    fs::write(here.path("people.csv"), rows).unwrap();
+    for arguments in [
+        &["customers", "import", "people.csv"][..],
+        &["dnc", "add", "+1 212 555 0101", "--reason", "asked"],
+        &["explain", "+12125550101"],
+        &["check"],
+    ] {
+        let run = here.run_with(&chatty, arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
+        for digits in ["2125550101", "207946"] {
+            assert!(!format!("{run:?}").contains(digits), "{arguments:?}: {run:?}");
+        }
+    }
+}
+
+#[test]
 fn init_writes_a_file_that_check_accepts() {
     let here = Here::new();
     let run = here.run(&["init", "--phone-number-id", "n-1", "--assistant-id", "a-1"]);
