@@ -7,14 +7,13 @@ use crate::clock::Reading;
 use crate::config::DoubtPolicy;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
-use crate::domain::parse_instant;
 use crate::domain::recovery::{Absence, Controls, absence_is_proven};
 use crate::provider::{Listing, ProviderCall};
-use crate::steps::reconcile::{Answer, MARGIN, ORG_SINCE};
-use crate::steps::{Context, adopt, settle};
+use crate::steps::reconcile::{Answer, MARGIN};
+use crate::steps::{Context, account, adopt, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::queue::Moved;
-use crate::store::{Tx, doubts, meta};
+use crate::store::{Tx, doubts};
 
 const WHO: &str = "reconcile";
 
@@ -93,8 +92,8 @@ pub struct Seen<'a> {
 pub fn seen<'a>(tx: &Tx<'_>, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
     let mut seen = Seen { latest_known: None, strangers: Vec::new() };
     for call in &listing.calls {
-        match attempts::by_call_id(tx, &call.id)? {
-            Some(known) => seen.latest_known = seen.latest_known.max(Some(known.created_at)),
+        match doubts::known_call(tx, &call.id)? {
+            Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
             None if !call.tags().any(adopt::is_tag) => seen.strangers.push(call),
             None => {}
         }
@@ -113,7 +112,7 @@ pub fn controls(
 ) -> anyhow::Result<Controls> {
     let listing = &answer.listing;
     let looked_for_from = attempt.created_at - MARGIN;
-    let org_since = meta::get(tx, ORG_SINCE)?.and_then(|at| parse_instant(&at));
+    let org_since = account::since(tx)?;
     let same_org = org_id.is_some()
         && org_since.is_none_or(|since| since < attempt.created_at)
         && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)

@@ -78,6 +78,9 @@ pub struct Breaker {
     pub opened_at: String,
     /// From then on one call may be tried.
     pub probe_at: String,
+    /// Only the end of a call that was really dialed closes it; an accepted one does not.
+    #[serde(default)]
+    pub until_ended: bool,
 }
 
 /// Why the backups that `run` makes by itself are not made.
@@ -191,6 +194,11 @@ pub fn set_org_id(tx: &Transaction<'_>, org_id: &str) -> anyhow::Result<()> {
     set(tx, "org_id", org_id)
 }
 
+/// A person accepted an account that nothing names yet: the next accepted call does.
+pub fn forget_org_id(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    remove(tx, "org_id").map(drop)
+}
+
 pub fn holds(conn: &Connection) -> anyhow::Result<Vec<Hold>> {
     let rows = prefixed(conn, "hold:")?;
     rows.into_iter().map(|(_, value)| Ok(serde_json::from_str(&value)?)).collect()
@@ -236,12 +244,45 @@ pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
     }
 }
 
+/// Opens it; what was dialed until now is no probe.
 pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
+    breaker_moves(tx)?;
+    delay_probe(tx, breaker)
+}
+
+/// Writes when the next probe may be tried, and leaves the rest of an open breaker as it is.
+pub fn delay_probe(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
     set(tx, "breaker", &serde_json::to_string(breaker)?)
 }
 
-pub fn close_breaker(tx: &Transaction<'_>) -> anyhow::Result<bool> {
-    remove(tx, "breaker")
+/// Says whether it was open. What failed before no longer counts.
+pub fn close_breaker(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<bool> {
+    let was_open = remove(tx, "breaker")?;
+    if was_open {
+        breaker_moves(tx)?;
+        set(tx, "breaker_closed_at", &instant_text(now))?;
+    }
+    Ok(was_open)
+}
+
+/// When an outage was over last.
+pub fn breaker_closed_at(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    Ok(get(conn, "breaker_closed_at")?.and_then(|text| parse_instant(&text)))
+}
+
+fn breaker_moves(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    set(tx, "breaker_moved_at_seq", &highest_seq(tx)?.to_string())
+}
+
+/// The last sequence number when the breaker opened or closed.
+pub fn breaker_moved_at(conn: &Connection) -> anyhow::Result<i64> {
+    let text = get(conn, "breaker_moved_at_seq")?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether the attempt of this number was made after the breaker moved last.
+pub fn is_probe(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
+    Ok(breaker_moved_at(conn)? < seq)
 }
 
 /// What keeps backups from being made; `None`: the last one was made.

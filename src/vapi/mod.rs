@@ -4,6 +4,7 @@
 //! caller knows when to ask again. The key leaves only in the `Authorization` header, only over
 //! https or to loopback.
 
+mod assistant;
 mod paging;
 mod ping;
 mod reply;
@@ -30,6 +31,7 @@ use crate::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal, Seconds,
     no_seconds,
 };
+pub use assistant::AssistantWords;
 use paging::{Page, Window};
 pub use ping::ping;
 use reply::{Reply, in_doubt, scrub};

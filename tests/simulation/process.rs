@@ -16,7 +16,6 @@ pub struct Process {
     pub pass: Pass,
     pub intents: Vec<(Intent, Reading)>,
     pub replies: Vec<(Intent, Reply)>,
-    pub refusals: usize,
     /// The last look at both clocks.
     pub watched: Option<Reading>,
     pub clock_held: bool,
@@ -39,7 +38,6 @@ impl Process {
             pass: Pass::default(),
             intents: Vec::new(),
             replies: Vec::new(),
-            refusals: 0,
             watched: None,
             clock_held: false,
             try_open: now,

@@ -18,6 +18,7 @@ mod d7_events;
 mod guards;
 
 // Which file may dial, and when.
+mod accounts;
 mod arming;
 mod clocks;
 mod halting;
