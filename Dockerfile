@@ -1,5 +1,6 @@
 # A small image: the one binary, certificates' roots inside it, no shell needed.
 # docker build -t ringonce .
+# docker run --rm -v ringonce-data:/data ringonce init     # then fill in the ids in ringonce.toml
 # docker run -v ringonce-data:/data --env-file ringonce.env -p 127.0.0.1:8787:8787 ringonce
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \

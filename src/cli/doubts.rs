@@ -17,7 +17,7 @@ use crate::steps::Context;
 use crate::steps::operate::{self, Refused, Resolved, Word};
 use crate::steps::reconcile::Reconciled;
 use crate::store::attempts::{self, Attempt};
-use crate::store::{Store, StoreError, doubts};
+use crate::store::{Store, StoreError, doubts, journal};
 
 /// Who acts, in the journal.
 const WHO: &str = "cli";
@@ -72,6 +72,9 @@ struct ListArgs {
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
+    /// Show whole phone numbers; noted in the journal
+    #[arg(long)]
+    reveal: bool,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -181,7 +184,7 @@ fn report(service: &Service, done: &Reconciled, json: bool) -> anyhow::Result<Ex
             let rows = store.read(|conn| {
                 doubts::newest(conn, Some(AttemptState::InDoubt), left.len().min(50))
             })?;
-            table(&rows, service.clock.now()?).print()?;
+            table(&rows, false, service.clock.now()?).print()?;
         }
     }
     match &done.foreign {
@@ -206,20 +209,30 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
         })?),
     };
     let settings = settings(&global.overrides())?;
-    let store = Store::look(&settings.loaded.db)?;
+    let now = settings.loaded.clock.now()?;
+    must_exist(&settings.loaded.db)?;
+    let store = match args.reveal {
+        true => Store::open(&settings.loaded.db, now)?,
+        false => Store::look(&settings.loaded.db)?,
+    };
     let rows = store.read(|conn| doubts::newest(conn, state, args.limit))?;
+    if args.reveal {
+        let (what, subject) = ("reveal", "attempts");
+        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
+        store.write(|tx| journal::add(tx, now, entry))?;
+    }
     if args.json {
-        let shown: Vec<Shown<'_>> = rows.iter().map(Shown::of).collect();
+        let shown: Vec<Shown<'_>> = rows.iter().map(|row| Shown::of(row, args.reveal)).collect();
         output::json(&shown)?;
     } else if rows.is_empty() {
         output::line("no attempts")?;
     } else {
-        table(&rows, settings.loaded.clock.now()?).print()?;
+        table(&rows, args.reveal, now).print()?;
     }
     Ok(Exit::Done)
 }
 
-fn table(rows: &[(Attempt, Option<String>)], now: Instant) -> Table {
+fn table(rows: &[(Attempt, Option<String>)], reveal: bool, now: Instant) -> Table {
     let header = ["ID", "DIALED", "CUSTOMER", "PHONE", "CALL", "NO", "STATE", "DETAIL"];
     let mut table = Table::new(&header).align_right(5);
     for (attempt, name) in rows {
@@ -233,7 +246,7 @@ fn table(rows: &[(Attempt, Option<String>)], now: Instant) -> Table {
             AttemptState::Ended => Tone::Good,
             AttemptState::NotPlaced => Tone::Dim,
         };
-        let phone = attempt.phone.as_deref().map(|phone| output::phone(phone, false));
+        let phone = attempt.phone.as_deref().map(|phone| output::phone(phone, reveal));
         table.row([
             attempt.id.clone(),
             relative(attempt.created_at, now),
@@ -248,7 +261,7 @@ fn table(rows: &[(Attempt, Option<String>)], now: Instant) -> Table {
     table
 }
 
-/// An attempt as JSON; the phone is masked.
+/// An attempt as JSON; the phone is masked unless it is revealed.
 #[derive(Serialize)]
 struct Shown<'a> {
     id: &'a str,
@@ -275,7 +288,7 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of((attempt, name): &'a (Attempt, Option<String>)) -> Shown<'a> {
+    fn of((attempt, name): &'a (Attempt, Option<String>), reveal: bool) -> Shown<'a> {
         Shown {
             id: &attempt.id,
             seq: attempt.seq,
@@ -285,7 +298,7 @@ impl<'a> Shown<'a> {
             call_type: attempt.call_type.as_str(),
             occasion: &attempt.occasion,
             attempt_no: attempt.attempt_no,
-            phone: attempt.phone.as_deref().map(|phone| output::phone(phone, false)),
+            phone: attempt.phone.as_deref().map(|phone| output::phone(phone, reveal)),
             state: attempt.state.as_str(),
             vapi_call_id: attempt.vapi_call_id.as_deref(),
             disposition: attempt.disposition.map(|disposition| disposition.as_str()),

@@ -50,15 +50,16 @@ pub fn listen(service: &Arc<Service>, secrets: Secrets) -> anyhow::Result<Option
     serve(Arc::new(front), &address).map(Some)
 }
 
-/// Tells systemd that the service is ready, once, and from then on that it is alive. Nothing where
-/// no service manager listens.
+/// Tells systemd that the service is ready, once, and from then on that it is alive, twice as
+/// often as its watchdog asks for. Nothing where no service manager listens.
 pub fn told_to_the_manager() -> impl Fn() {
+    let every = sd_notify::watchdog_enabled().map_or(TELL_EVERY, |limit| TELL_EVERY.min(limit / 2));
     let last: Cell<Option<Duration>> = Cell::new(None);
     move || {
         let now = clock::elapsed();
         let news = match last.get() {
             None => NotifyState::Ready,
-            Some(at) if at + TELL_EVERY <= now => NotifyState::Watchdog,
+            Some(at) if at + every <= now => NotifyState::Watchdog,
             Some(_) => return,
         };
         last.set(Some(now));

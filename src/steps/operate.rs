@@ -13,7 +13,7 @@ use crate::store::files::Identity;
 use crate::store::journal::{self, Entry};
 use crate::store::meta::{self, Pause};
 use crate::store::queue::Moved;
-use crate::store::{Conn, Tx, doubts};
+use crate::store::{Conn, Tx, doubts, moves};
 
 /// The kinds of holds that a person lifts; a clock hold also lifts by itself.
 const HOLDS: [&str; 5] = ["flag", "clock", "record", "foreign", "account"];
@@ -128,6 +128,7 @@ pub fn resume(
         }
         Scope::Type(_) | Scope::Number(_) => {}
     }
+    moves::wake_paused(tx, now)?;
     Ok(resumed)
 }
 

@@ -118,6 +118,16 @@ pub fn park(
     Ok(())
 }
 
+/// Whatever waits out a pause is looked at again at once: a person lifted one.
+pub fn wake_paused(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE call_queue SET not_before = ?1, updated_at = ?1
+             WHERE status IN ('pending', 'retrying') AND reason = 'paused' AND ?1 < not_before",
+        )?
+        .execute([instant_text(now)])?)
+}
+
 /// Marks every due item that was left for want of a line, by the breaker or by a hold.
 pub fn mark_left(tx: &Transaction<'_>, reason: Reason, now: Instant) -> anyhow::Result<usize> {
     Ok(tx

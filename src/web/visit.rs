@@ -12,6 +12,7 @@ use crate::clock;
 use crate::web::delivery::{Outgoing, Response, time_left};
 use crate::web::http::{ChunkReader, Framing, Head, Refused, Request, parse_head};
 use crate::web::listener::{Doing, House};
+use crate::web::problem::Problem;
 
 /// One connection from its first byte to its last; leaves the house when dropped.
 pub(super) struct Visit {
@@ -84,7 +85,8 @@ impl Visit {
             Err(NoRequest::Gone) => return false,
             Err(NoRequest::Refused(refused)) => {
                 self.house.mark(self.number, Doing::Answering);
-                if self.send(&Response::text(refused.status, refused.why), false, false).is_ok() {
+                let answer = Problem::new(refused.status, refused.why).response();
+                if self.send(&answer, false, false).is_ok() {
                     self.house.mark(self.number, Doing::Idle);
                     self.linger();
                 }

@@ -36,6 +36,7 @@ async function look(page, name, what) {
   assert.deepEqual(found, [], `${what} (${name})`);
   const file = `${PICTURES}/${name}-${what.replace(/^\/$/, "today").replace(/[^a-z0-9]+/g, "-")}.png`;
   await page.screenshot({ path: file.replace("--", "-"), fullPage: true });
+  if (name === "light" && what === "/") await page.screenshot({ path: `${PICTURES}/page.png` });
 }
 
 async function heading(page, name) {

@@ -99,6 +99,42 @@ fn a_restored_backup_adopts_what_it_does_not_know_before_it_dials() {
 }
 
 #[test]
+fn a_replica_that_is_restored_to_the_old_path_dials_nobody_until_it_is_adopted() {
+    let world = World::new();
+    let files = || ["ringonce.db", "ringonce.db-wal", "ringonce.db-shm"].map(|f| world.path(f));
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    // What a replicator has of the file, page by page, when the machine is lost.
+    world.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
+    std::fs::copy(world.db(), world.path("replica")).expect("a replica");
+    world.tick_at(NOON);
+    assert_eq!(world.rings().len(), 1);
+    for file in files() {
+        // The log and its index go with the last connection.
+        let _ = std::fs::remove_file(file);
+    }
+    std::fs::rename(world.path("replica"), world.db()).expect("the restored file");
+    for command in ["tick", "run"] {
+        let refused = world.command(&[command]);
+        assert_eq!(refused.code, Some(3), "{command}: {refused:?}");
+        let told = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(told.contains("ringonce adopt"), "{command}: {told}");
+    }
+    let status = world.command(&["status", "--json"]).json();
+    assert_eq!(status["armed"], false, "{status}");
+    let explained = world.command(&["explain", "1"]);
+    assert_eq!(explained.code, Some(0), "a file that may not dial can be read: {explained:?}");
+    assert_eq!(world.rings().len(), 1);
+    assert_eq!(adopt(&world, &world.db()).code, Some(0));
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    world.tick_at("2026-02-02T12:15:00Z");
+    assert_eq!(world.rings().len(), 1, "{:?}", world.items());
+    world.tick_at("2026-02-03T12:00:00Z");
+    assert_eq!(world.rings().len(), 2);
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
 fn a_call_of_a_customer_that_the_backup_does_not_know_keeps_its_number_from_a_second_welcome() {
     let world = World::new();
     world.daily("Ada");

@@ -1,6 +1,9 @@
 //! Edits of zone and time: the call that waits moves along, and no two daily calls come within the
 //! gap or for one date.
 
+use std::process::Stdio;
+
+use crate::halting::{stop, until};
 use crate::world::{World, at};
 
 /// Changes zone and time as a person does.
@@ -73,4 +76,20 @@ fn a_customer_whose_time_is_edited_after_todays_call_time_is_called_from_tomorro
         world.tick_at(&format!("2026-02-{time}:00Z"));
     }
     assert_eq!(world.items(), ["Ada daily 2026-02-03 completed"]);
+}
+
+#[test]
+fn a_pause_that_is_lifted_lets_the_service_call_at_once() {
+    let world = World::new();
+    world.daily("Ada");
+    world.set_clock("2026-02-02T11:59:00Z");
+    assert_eq!(world.command(&["pause", "--reason", "a test"]).code, Some(0));
+    let child = world.program(&["run"]).stderr(Stdio::null()).spawn().unwrap();
+    until("the scan", || !world.items().is_empty());
+    world.set_clock("2026-02-02T12:00:00Z");
+    until("she waits", || world.items() == ["Ada daily 2026-02-02 pending paused"]);
+    // The clock stands still: what waited for a later look would never ring.
+    assert_eq!(world.command(&["resume", "--reason", "a test"]).code, Some(0));
+    until("the call", || world.rings().len() == 1);
+    assert_eq!(stop(child).code, Some(0));
 }

@@ -53,5 +53,6 @@ mod cli_config;
 mod cron;
 mod customers;
 mod listener;
+mod service_manager;
 mod vapi_client;
 mod zones;

@@ -76,6 +76,22 @@ impl Here {
 }
 
 #[test]
+fn attempts_show_whole_numbers_only_when_they_are_asked_for_and_that_is_noted() {
+    let here = Here::new();
+    here.set_clock("2026-03-02T12:00:00Z");
+    assert_eq!(here.run(&["tick"]).code, 0);
+    for extra in [vec![], vec!["--json"]] {
+        let list = |more: &[&str]| here.run(&[&["attempts", "list"], &extra[..], more].concat());
+        let (masked, whole) = (list(&[]), list(&["--reveal"]));
+        assert!(!masked.stdout.contains("+12125550101"), "{}", masked.stdout);
+        assert!(whole.stdout.contains("+12125550101"), "{}{}", whole.stdout, whole.stderr);
+    }
+    let conn = rusqlite::Connection::open(here.path("ringonce.db")).unwrap();
+    let noted = "SELECT count(*) FROM journal WHERE what = 'reveal' AND subject = 'attempts'";
+    assert_eq!(conn.query_one(noted, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+}
+
+#[test]
 fn a_call_by_hand_rings_once_and_then_says_why_not() {
     let here = Here::new();
     let early = here.run(&["call", "a1"]);

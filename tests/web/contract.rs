@@ -37,6 +37,19 @@ fn every_route_is_described_and_nothing_else_is() {
 }
 
 #[test]
+fn the_description_is_valid_openapi() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../data/openapi-3.1.schema.json")).expect("JSON");
+    let official = jsonschema::validator_for(&schema).expect("the official schema");
+    let complaints: Vec<String> =
+        official.iter_errors(&document()).map(|error| error.to_string()).collect();
+    assert_eq!(complaints, Vec::<String>::new());
+    let mut broken = document();
+    broken["paths"]["/api/dnc"]["get"]["responses"] = json!(7);
+    assert!(!official.is_valid(&broken), "the schema complains of nothing");
+}
+
+#[test]
 fn every_reference_of_the_description_leads_somewhere_and_every_operation_is_named_once() {
     let document = document();
     assert_eq!(document["openapi"], json!("3.1.0"));

@@ -1,0 +1,81 @@
+//! What a service manager hears from `run`: words on a real socket, and a log with priorities.
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::halting::stop;
+use crate::world::World;
+
+/// A socket of a service manager at a path in the world's folder.
+fn manager(world: &World) -> UnixDatagram {
+    let socket = UnixDatagram::bind(world.path("notify")).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+    socket
+}
+
+fn next_word(socket: &UnixDatagram) -> String {
+    let mut bytes = [0; 256];
+    let length = socket.recv(&mut bytes).expect("a word in time");
+    String::from_utf8_lossy(&bytes[..length]).trim().to_string()
+}
+
+#[test]
+fn the_manager_hears_when_the_service_is_ready_that_it_is_alive_and_that_it_stops() {
+    let world = World::new();
+    let socket = manager(&world);
+    let mut run = world.program(&["run"]);
+    run.env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000");
+    let child = run.stderr(Stdio::null()).spawn().expect("run starts");
+    assert_eq!(next_word(&socket), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(next_word(&socket), "WATCHDOG=1");
+    }
+    assert_eq!(stop(child).code, Some(0));
+    let last = std::iter::repeat_with(|| next_word(&socket)).find(|word| word != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+}
+
+#[test]
+fn a_service_that_hangs_says_no_more_that_it_is_alive() {
+    let world = World::new();
+    let socket = manager(&world);
+    let mut run = world.program(&["run"]);
+    run.env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000");
+    let mut child = run.stderr(Stdio::null()).spawn().expect("run starts");
+    assert_eq!(next_word(&socket), "READY=1");
+    assert_eq!(next_word(&socket), "WATCHDOG=1");
+    // The dialer's thread waits for the database, which somebody else keeps.
+    let conn = world.connection();
+    conn.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    world.pass(chrono::Duration::minutes(15)); // a scan is due, and it writes
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a limit");
+    let mut bytes = [0; 256];
+    let silence = std::iter::repeat_with(|| socket.recv(&mut bytes)).find_map(Result::err);
+    assert!(silence.is_some_and(|error| error.kind() == ErrorKind::WouldBlock));
+    child.kill().expect("it is ours");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn a_log_for_the_journal_carries_its_priorities_and_leaves_the_time_to_it() {
+    let world = World::new();
+    for (stream, beginning) in [(Some("8:1234"), "<6>running on "), (None, "20")] {
+        let socket = match stream {
+            Some(_) => manager(&world),
+            None => UnixDatagram::bind(world.path("another")).expect("a socket"),
+        };
+        let name = if stream.is_some() { "notify" } else { "another" };
+        let mut run = world.program(&["run"]);
+        run.env("NOTIFY_SOCKET", world.path(name));
+        if let Some(stream) = stream {
+            run.env("JOURNAL_STREAM", stream);
+        }
+        let child = run.stderr(Stdio::piped()).spawn().expect("run starts");
+        assert_eq!(next_word(&socket), "READY=1");
+        let log = stop(child).stderr;
+        assert!(log.lines().all(|line| !line.contains("+1212")), "{log}");
+        assert!(log.lines().any(|line| line.starts_with(beginning)), "{stream:?}: {log}");
+    }
+}
