@@ -13,7 +13,8 @@ pub struct Process {
     pub adopting: bool,
     pub opened: Option<Instant>,
     pub proven: bool,
-    pub pass: Pass,
+    /// One for each of the dialers that claim.
+    pub passes: [Pass; 2],
     pub intents: Vec<(Intent, Reading)>,
     pub replies: Vec<(Intent, Reply)>,
     pub refusals: usize,
@@ -36,7 +37,7 @@ impl Process {
             adopting,
             opened: None,
             proven: false,
-            pass: Pass::default(),
+            passes: Default::default(),
             intents: Vec::new(),
             replies: Vec::new(),
             refusals: 0,
