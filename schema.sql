@@ -72,6 +72,34 @@ BEGIN
   WHERE id = NEW.id;
 END;
 
+-- Text order is time order only in the one form: an instant that another program writes in another
+-- (`2026-11-22 12:01:00-05:00`) is brought to it. What is no instant is refused where one must be,
+-- and empty elsewhere.
+CREATE TRIGGER customers_instants_as_inserted
+AFTER INSERT ON customers
+WHEN NEW.created_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.next_call_scheduled_at NOT GLOB '????-??-??T??:??:??.???Z'
+BEGIN
+  UPDATE customers SET
+    created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at),
+    next_call_scheduled_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_call_scheduled_at)
+  WHERE id = NEW.id;
+END;
+CREATE TRIGGER customers_instants_as_updated
+AFTER UPDATE OF created_at, updated_at, next_call_scheduled_at ON customers
+WHEN NEW.created_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.next_call_scheduled_at NOT GLOB '????-??-??T??:??:??.???Z'
+BEGIN
+  UPDATE customers SET
+    created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at),
+    next_call_scheduled_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_call_scheduled_at)
+  WHERE id = NEW.id;
+END;
+
 -- One row per occasion that fell due. No reference to customers: an erased customer's rows stay.
 CREATE TABLE call_queue (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -116,6 +144,40 @@ CREATE INDEX call_queue_by_time ON call_queue (scheduled_for);
 -- Items whose attempt may be placed while they do not say so: few, and asked about often.
 CREATE INDEX call_queue_unsettled ON call_queue (id)
   WHERE status = 'processing' OR (status = 'failed' AND reason = 'in_doubt');
+
+-- As for customers: instants in the one form.
+CREATE TRIGGER call_queue_instants_as_inserted
+AFTER INSERT ON call_queue
+WHEN NEW.scheduled_for NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.not_before NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.expires_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.created_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.???Z'
+BEGIN
+  UPDATE call_queue SET
+    scheduled_for = strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for),
+    not_before = strftime('%Y-%m-%dT%H:%M:%fZ', not_before),
+    expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', expires_at),
+    created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at)
+  WHERE id = NEW.id;
+END;
+CREATE TRIGGER call_queue_instants_as_updated
+AFTER UPDATE OF scheduled_for, not_before, expires_at, created_at, updated_at ON call_queue
+WHEN NEW.scheduled_for NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.not_before NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.expires_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.created_at NOT GLOB '????-??-??T??:??:??.???Z'
+  OR NEW.updated_at NOT GLOB '????-??-??T??:??:??.???Z'
+BEGIN
+  UPDATE call_queue SET
+    scheduled_for = strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for),
+    not_before = strftime('%Y-%m-%dT%H:%M:%fZ', not_before),
+    expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', expires_at),
+    created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at)
+  WHERE id = NEW.id;
+END;
 
 -- Rows that `queue dedupe` moved out, whole, with the reason. Nothing is deleted.
 CREATE TABLE call_queue_duplicates (
@@ -186,6 +248,7 @@ CREATE UNIQUE INDEX call_attempts_once ON call_attempts
 CREATE UNIQUE INDEX call_attempts_one_live ON call_attempts (customer_id, call_type, occasion)
   WHERE state IN ('dialing', 'in_doubt', 'placed');
 CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
+CREATE INDEX call_attempts_by_customer ON call_attempts (customer_id, created_at);
 CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
   WHERE state IN ('dialing', 'in_doubt', 'placed');
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);

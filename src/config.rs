@@ -1,6 +1,7 @@
 //! Configuration: flags over environment over `ringonce.toml`. Secrets never come from the file.
 
 mod address;
+mod backup;
 mod file;
 mod load;
 mod secret;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use address::BaseUrl;
+pub use backup::Backup;
 pub use file::{Parsed, known_keys, parse};
 pub use load::{DEFAULT_FILE, Environment, Loaded, Overrides, load};
 pub use secret::{Secret, others_may_read};
@@ -44,6 +46,7 @@ pub struct Config {
     pub follow: Follow,
     pub reconcile: Reconcile,
     pub web: Web,
+    pub backup: Backup,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -90,7 +93,7 @@ pub struct Customers {
     pub eligible_payment_status: Vec<String>,
     /// Between two daily calls of one customer.
     pub min_gap_hours: i64,
-    /// Between any two calls to one number.
+    /// Between any two calls to one number, and to one customer.
     pub min_gap_any_minutes: i64,
     pub disable_after_failures: i64,
     pub require_consent: bool,
@@ -130,9 +133,9 @@ pub struct Dialing {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
-    /// Calls to one number in 24 hours; `None` = no cap.
+    /// Calls to one number, and to one customer at whatever number, in 24 hours; `None` = no cap.
     pub calls_per_number_per_day: Option<i64>,
-    /// Calls to one number within `days`; `None` = no cap.
+    /// The same within `period_days`; `None` = no cap.
     pub calls_per_number_per_period: Option<i64>,
     /// The period of the cap above; 30 when unset.
     pub period_days: Option<i64>,

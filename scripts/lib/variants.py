@@ -1,12 +1,13 @@
 """A copy of this tree in which one piece of text is replaced, to show that a test notices. The
-tree itself is never touched; what was compiled for it is taken over where it fits."""
+tree itself is never touched, and may be worked on meanwhile; what was compiled for it is taken over
+where it fits."""
 
 import os
 import shutil
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-COPIED = ["src", "tests", "examples", "schema.sql", "Cargo.toml", "Cargo.lock", "clippy.toml",
+COPIED = ["src", "tests", "benches", "schema.sql", "Cargo.toml", "Cargo.lock", "clippy.toml",
           "rustfmt.toml", "scripts", "README.md", "DECISIONS.md", "CHANGELOG.md", ".ci"]
 
 
@@ -32,16 +33,54 @@ def locate(tree, name, text):
     return None
 
 
+def copy_tree(source, copy):
+    """Makes the copy equal; files that are equal keep their time."""
+    for name in COPIED:
+        path = os.path.join(source, name)
+        if os.path.isdir(path):
+            copy_folder(path, os.path.join(copy, name))
+        elif os.path.exists(path):
+            os.makedirs(copy, exist_ok=True)
+            copy_file(path, os.path.join(copy, name))
+
+
+def copy_folder(source, copy):
+    os.makedirs(copy, exist_ok=True)
+    wanted = set(os.listdir(source)) - {"__pycache__"}
+    for gone in set(os.listdir(copy)) - wanted:
+        path = os.path.join(copy, gone)
+        shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    for name in wanted:
+        path = os.path.join(source, name)
+        if os.path.isdir(path):
+            copy_folder(path, os.path.join(copy, name))
+        else:
+            copy_file(path, os.path.join(copy, name))
+
+
+def copy_file(source, copy):
+    with open(source, "rb") as file:
+        wanted = file.read()
+    if os.path.exists(copy):
+        with open(copy, "rb") as file:
+            if file.read() == wanted:
+                return
+    with open(copy, "wb") as file:
+        file.write(wanted)
+    shutil.copymode(source, copy)
+
+
 class Variant:
     """The copy. It stays where it is, so that the next run compiles less."""
 
     def __init__(self, folder=None):
         self.folder = folder or os.path.join(target(), "variant")
         self.tree = os.path.join(self.folder, "tree")
+        self.original = os.path.join(self.folder, "original")
         self.env = dict(os.environ, CARGO_TARGET_DIR=os.path.join(self.folder, "target"),
                         CARGO_TERM_COLOR="never", CARGO_INCREMENTAL="1")
-        os.makedirs(self.tree, exist_ok=True)
         self.take_over()
+        copy_tree(ROOT, self.original)
         self.refresh()
 
     def take_over(self):
@@ -57,37 +96,8 @@ class Variant:
                 subprocess.run(["cp", "-a", theirs, ours], check=True)
 
     def refresh(self):
-        """Brings the copy up to the tree; files that are equal keep their time."""
-        for name in COPIED:
-            source = os.path.join(ROOT, name)
-            if os.path.isdir(source):
-                self.refresh_folder(source, os.path.join(self.tree, name))
-            elif os.path.exists(source):
-                self.refresh_file(source, os.path.join(self.tree, name))
-
-    def refresh_folder(self, source, copy):
-        os.makedirs(copy, exist_ok=True)
-        wanted = set(os.listdir(source)) - {"__pycache__"}
-        for gone in set(os.listdir(copy)) - wanted:
-            path = os.path.join(copy, gone)
-            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-        for name in wanted:
-            path = os.path.join(source, name)
-            if os.path.isdir(path):
-                self.refresh_folder(path, os.path.join(copy, name))
-            else:
-                self.refresh_file(path, os.path.join(copy, name))
-
-    def refresh_file(self, source, copy):
-        with open(source, "rb") as file:
-            wanted = file.read()
-        if os.path.exists(copy):
-            with open(copy, "rb") as file:
-                if file.read() == wanted:
-                    return
-        with open(copy, "wb") as file:
-            file.write(wanted)
-        shutil.copymode(source, copy)
+        """Brings the copy back to what the tree was at the beginning."""
+        copy_tree(self.original, self.tree)
 
     def replace(self, name, old, new):
         """Replaces the one place of a text; says when there is not exactly one."""

@@ -21,7 +21,8 @@ use crate::zones::Zones;
 #[derive(Args)]
 #[command(after_help = "Exits 0 when nothing is a problem, 2 when something is.")]
 pub struct CheckArgs {
-    /// Ask the provider once whether it takes the key, and what its clock says
+    /// Ask the provider whether it takes the key, what its clock says, and whether the assistants
+    /// say that they are AI voices
     #[arg(long)]
     online: bool,
 

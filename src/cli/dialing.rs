@@ -11,10 +11,10 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::serving::{self, Secrets};
 use crate::cli::{Global, Settings, output, settings_for_dialing};
 use crate::service::tick::Ticked;
-use crate::service::{Service, run, tick};
+use crate::service::{Service, backups, run, tick};
 use crate::steps::{Context, holidays};
 use crate::store::Store;
-use crate::store::files::{DialerLock, Identity, LockAnswer};
+use crate::store::files::{DialerLock, LockAnswer, OpenFiles};
 use crate::vapi::{ApiKey, Vapi};
 
 /// One pass for a system cron: scan, dial everything due now, follow what is placed
@@ -44,7 +44,7 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
     store.write(|tx| holidays::apply(tx, &days))?;
-    let opened = Identity::of(&loaded.db)?;
+    let opened = OpenFiles::of(&loaded.db);
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -127,15 +127,15 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let service = Arc::new(service);
     let listener = serving::listen(&service, secrets)?;
-    let pinger = serving::ping_after_scans(&service)?;
+    let beside = [serving::ping_after_scans(&service)?, backups::keep_making(&service)?];
     log::info!("running on {}", path.display());
     let ended = run::run(&service, &serving::told_to_the_manager());
     serving::goodbye();
     service.stop.store(true, Ordering::Relaxed);
     drop(listener);
-    if let Some(pinger) = pinger {
-        // A panic of the pinger was printed when it happened; the service has ended well.
-        let _ = pinger.join();
+    for thread in beside.into_iter().flatten() {
+        // A panic was printed when it happened; the service has ended well.
+        let _ = thread.join();
     }
     match ended {
         Ok(()) => {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::store::StoreError;
 
 /// What scripts and systemd units may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,10 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         if cause.is::<ConfigError>() {
             return Exit::Usage;
         }
+        // The wrong file was named.
+        if let Some(StoreError::Missing(_) | StoreError::NotOurs(_)) = cause.downcast_ref() {
+            return Exit::Usage;
+        }
     }
     Exit::Failed
 }
@@ -100,6 +105,9 @@ mod tests {
 
         assert_eq!(exit_of(&anyhow::anyhow!("disk full")), Exit::Failed);
         assert_eq!(exit_of(&CliError::usage("x").into()), Exit::Usage);
+        let missing: anyhow::Result<()> = Err(StoreError::Missing("x.db".into()).into());
+        assert_eq!(exit_of(&missing.context("status").unwrap_err()), Exit::Usage);
+        assert_eq!(exit_of(&StoreError::Busy("x.db".into()).into()), Exit::Failed);
         assert_eq!(exit_of(&CliError::locked("x").into()), Exit::Locked);
     }
 

@@ -4,6 +4,7 @@
 //! Beside the provider's own paths it has, without a key, for scripts:
 //! - `GET /__faults`, `POST /__faults` with a JSON array of text forms: replaces the faults;
 //! - `GET /__journal`: all entries; `GET /__rings`: rings, duplicates, repeated POSTs;
+//! - `POST /__assistants` with `{"id": {…}}`: what `GET /assistant/id` tells; `null`: not there;
 //! - `POST /__advance` with `{"seconds": 90}`: moves the fake's own clock on, for good.
 
 use std::io;
@@ -46,6 +47,8 @@ struct Desk {
     ahead: AtomicI64,
     /// `None`: any key will do, but there must be one.
     key: Option<String>,
+    /// Assistants by id. Every other id has the one that introduces itself.
+    assistants: Mutex<serde_json::Map<String, Value>>,
 }
 
 impl FakeVapi {
@@ -63,7 +66,8 @@ impl FakeVapi {
         let listener = Listener::bind(address)?;
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let desk = Arc::new(Desk { core: Mutex::new(core), clock, ahead: AtomicI64::new(0), key });
+        let (core, ahead) = (Mutex::new(core), AtomicI64::new(0));
+        let desk = Arc::new(Desk { core, clock, ahead, key, assistants: Mutex::default() });
         let handler = {
             let desk = Arc::clone(&desk);
             Arc::new(move |request: Request| desk.answer(&request))
@@ -94,6 +98,11 @@ impl FakeVapi {
 
     pub fn set_faults(&self, faults: Faults) {
         self.desk.core().set_faults(faults);
+    }
+
+    /// What is told of one assistant from now on; null: there is none.
+    pub fn set_assistant(&self, id: &str, assistant: Value) {
+        self.desk.assistants().insert(id.to_string(), assistant);
     }
 
     pub fn journal(&self) -> Vec<Entry> {
@@ -147,6 +156,21 @@ impl Desk {
         self.core.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    fn assistants(&self) -> MutexGuard<'_, serde_json::Map<String, Value>> {
+        self.assistants.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn assistant(&self, id: &str, request: &Request) -> Response {
+        if !self.knows(request) {
+            return wire::reply_response(&refused(401), &request.path);
+        }
+        match self.assistants().get(id) {
+            Some(Value::Null) => wire::reply_response(&refused(404), &request.path),
+            Some(told) => Response::json(200, told),
+            None => Response::json(200, &wire::assistant_json(id)),
+        }
+    }
+
     /// The core, brought up to this instant.
     fn current_core(&self) -> MutexGuard<'_, FakeCore> {
         let mut core = self.core();
@@ -171,6 +195,10 @@ impl Desk {
         let path = request.path.as_str();
         if path.starts_with("/__") {
             return self.control(request);
+        }
+        let assistant = path.strip_prefix("/assistant/").filter(|id| !id.is_empty());
+        if let ("GET", Some(id)) = (request.method.as_str(), assistant) {
+            return self.assistant(id, request);
         }
         let id = path.strip_prefix("/call/").filter(|id| !id.is_empty() && !id.contains('/'));
         match (request.method.as_str(), path, id) {
@@ -247,6 +275,15 @@ impl Desk {
                     json!({"rings": rings, "duplicates": duplicates, "repeated_posts": repeated});
                 Response::json(200, &told)
             }
+            ("POST", "/__assistants") => match body() {
+                Value::Object(told) => {
+                    self.assistants().extend(told);
+                    Response::json(200, &Value::Object(self.assistants().clone()))
+                }
+                _ => {
+                    Response::text(400, "a body like {\"id\": {\"firstMessage\": \"…\"}} is needed")
+                }
+            },
             ("POST", "/__advance") => match body()["seconds"].as_f64().filter(|s| s.abs() < 1e9) {
                 Some(seconds) => {
                     self.ahead.fetch_add((seconds * 1000.0) as i64, Ordering::SeqCst);

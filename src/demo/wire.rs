@@ -118,6 +118,22 @@ impl Complaints {
     }
 }
 
+/// An assistant that says what it is.
+pub fn assistant_json(id: &str) -> Value {
+    let told =
+        "You are Ada, an AI assistant. Tell everybody so, and take them off the list on request.";
+    json!({
+        "id": id,
+        "name": "Ada",
+        "firstMessage": "Hello, this is Ada, an AI assistant of Example.",
+        "model": {
+            "provider": "openai",
+            "model": "gpt-4o",
+            "messages": [{ "role": "system", "content": told }],
+        },
+    })
+}
+
 /// Reads the body of `POST /call`.
 pub fn read_order(content_type: Option<&str>, body: &[u8]) -> Result<Order, Refusal> {
     let is_json = content_type.is_some_and(|text| text.starts_with("application/json"));
@@ -233,6 +249,9 @@ pub fn call_json(record: &Record) -> Value {
         call["artifact"] = json!({"transcript": "AI: Hi, this is your call.\nUser: Hi.\n"});
         call["analysis"] =
             json!({"summary": "The customer was reached.", "successEvaluation": "true"});
+        if let Some(field) = &record.reports {
+            call["analysis"]["structuredData"] = json!({ field.as_str(): true });
+        }
     }
     call
 }

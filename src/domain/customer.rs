@@ -58,6 +58,17 @@ pub struct Customer {
     pub updated_at: Instant,
 }
 
+impl Customer {
+    /// Whether the phone is spelt as E.164 is. Another program may have written the row, and two
+    /// spellings of one number would be two numbers to the ledger and to the do-not-call list.
+    pub fn has_e164_phone(&self) -> bool {
+        let digits = self.phone.strip_prefix('+').unwrap_or_default();
+        (1..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    }
+}
+
 /// `+12125550101` as `+1•••••••0101`: enough to recognise, too little to dial. The dots do not
 /// tell how long the number is.
 pub fn mask_phone(phone: &str) -> String {

@@ -8,6 +8,7 @@ use chrono::{Duration, NaiveDate, NaiveTime};
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition, Reason};
 use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::limits::{self, Made};
 use crate::domain::retry::{Earlier, RetryRule};
 use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
@@ -23,14 +24,15 @@ pub struct Rules {
     pub grace: Duration,
     /// Between two daily calls of one customer.
     pub min_gap_daily: Duration,
-    /// Between any two calls to one number.
+    /// Between any two calls to one number, and to one customer.
     pub min_gap_any: Duration,
     pub window: CallingWindow,
     /// The window binds the chosen time too.
     pub strict: bool,
     pub require_consent: bool,
-    pub calls_per_number_per_day: Option<i64>,
-    pub calls_per_number_per_period: Option<i64>,
+    /// These two count for a number and for a customer; the fuller of both binds.
+    pub calls_per_day: Option<i64>,
+    pub calls_per_period: Option<i64>,
     pub period: Duration,
     pub extra_calls_per_day: i64,
     pub disable_after_failures: i64,
@@ -104,14 +106,11 @@ pub struct Facts<'a> {
     /// Another row with this number had the same kind of call (on this date), and not both rows
     /// say that the number is shared.
     pub same_phone: bool,
-    /// The latest call to this number that may have rung.
-    pub last_call_to_number: Option<Instant>,
+    /// The calls so far to this number, and to this customer at whatever number.
+    pub to_number: Made,
+    pub to_customer: Made,
     /// The latest daily call of another date to this customer or number.
     pub last_other_daily: Option<Instant>,
-    /// Calls to this number in the last 24 hours, and when the oldest of them leaves the span.
-    pub calls_in_day: (i64, Option<Instant>),
-    /// The same for the configured period.
-    pub calls_in_period: (i64, Option<Instant>),
     /// Extra calls of this customer in the last 24 hours.
     pub extra_in_day: i64,
     /// The name of today's holiday or blackout where the customer lives.
@@ -175,9 +174,9 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         consent(customer, rules),
         holiday(facts, zone),
         window(facts, rules, zone),
-        daily_gap(facts, rules),
-        any_gap(facts, rules),
-        caps(facts, rules),
+        limits::daily_gap(facts, rules),
+        limits::any_gap(facts, rules),
+        limits::caps(facts, rules),
     ];
     let verdict = weigh(&answers, facts.expires_at);
     Decision { verdict, answers }
@@ -215,11 +214,16 @@ fn weigh(answers: &[Answer], expires_at: Option<Instant>) -> Verdict {
     }
 }
 
-fn open(rule: &'static str) -> Answer {
+pub(super) fn open(rule: &'static str) -> Answer {
     Answer { rule, verdict: Verdict::Open, detail: String::new() }
 }
 
-fn wait(rule: &'static str, reason: Reason, until: Option<Instant>, detail: String) -> Answer {
+pub(super) fn wait(
+    rule: &'static str,
+    reason: Reason,
+    until: Option<Instant>,
+    detail: String,
+) -> Answer {
     Answer { rule, verdict: Verdict::Wait { reason, until }, detail }
 }
 
@@ -277,10 +281,11 @@ fn eligible(customer: &Customer, rules: &Rules) -> Answer {
 
 fn valid_phone(customer: &Customer) -> Answer {
     let rule = "phone validated";
-    if customer.phone_validated {
-        return open(rule);
-    }
-    let detail = customer.phone_validation_error.clone().unwrap_or_default();
+    let detail = match (customer.phone_validated, customer.has_e164_phone()) {
+        (true, true) => return open(rule),
+        (true, false) => "not written as + and digits only (E.164)".to_string(),
+        (false, _) => customer.phone_validation_error.clone().unwrap_or_default(),
+    };
     wait(rule, Reason::InvalidPhone, None, detail)
 }
 
@@ -353,43 +358,4 @@ fn open_everywhere(places: &[(&CallingWindow, &Zone)], at: Instant) -> Option<In
         candidate = latest;
     }
     None
-}
-
-fn daily_gap(facts: &Facts<'_>, rules: &Rules) -> Answer {
-    let rule = "gap between daily calls";
-    let Some(last) = facts.last_other_daily else { return open(rule) };
-    let until = last + rules.min_gap_daily;
-    if facts.call_type != CallType::Daily || until <= facts.now {
-        return open(rule);
-    }
-    let detail = "another date's call was too recent".to_string();
-    wait(rule, Reason::MinGap, Some(until), detail)
-}
-
-fn any_gap(facts: &Facts<'_>, rules: &Rules) -> Answer {
-    let rule = "gap between calls";
-    let Some(last) = facts.last_call_to_number else { return open(rule) };
-    let until = last + rules.min_gap_any;
-    if until <= facts.now {
-        return open(rule);
-    }
-    wait(rule, Reason::MinGap, Some(until), "this number was called too recently".to_string())
-}
-
-fn caps(facts: &Facts<'_>, rules: &Rules) -> Answer {
-    let rule = "caps";
-    let full = |cap: Option<i64>, count: i64| cap.is_some_and(|cap| cap <= count);
-    if full(rules.calls_per_number_per_day, facts.calls_in_day.0) {
-        let detail = format!("{} calls in 24 hours", facts.calls_in_day.0);
-        return wait(rule, Reason::Cap, facts.calls_in_day.1, detail);
-    }
-    if full(rules.calls_per_number_per_period, facts.calls_in_period.0) {
-        let detail = format!("{} calls in the period", facts.calls_in_period.0);
-        return wait(rule, Reason::Cap, facts.calls_in_period.1, detail);
-    }
-    if facts.call_type == CallType::Extra && rules.extra_calls_per_day <= facts.extra_in_day {
-        let detail = format!("{} extra calls in 24 hours", facts.extra_in_day);
-        return wait(rule, Reason::Cap, None, detail);
-    }
-    open(rule)
 }

@@ -3,7 +3,6 @@
 
 mod outcomes;
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
@@ -25,8 +24,6 @@ use crate::store::{self, moves};
 pub const PASS_AT_MOST: Duration = Duration::from_secs(600);
 /// How the reason begins when the breaker ended a pass.
 pub const BREAKER: &str = "the breaker is open";
-/// Equal refusals of the request itself in a row that open the breaker.
-const EQUAL_REFUSALS: usize = 3;
 
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,12 +49,10 @@ pub struct Dialer<'s> {
     /// A POST was accepted since the start, or since the breaker opened: several may be in
     /// flight.
     proven: bool,
-    /// The breaker is open and its probe is under way: one more failure keeps it open.
-    probing: bool,
-    /// The last results, `true` for accepted: what the share of failures is counted on.
-    recent: VecDeque<bool>,
-    /// The last refusal of the request itself, and how often in a row.
-    refused: (String, usize),
+    /// The breaker was open when it was looked at last.
+    broken: bool,
+    /// An item that was refused for our number may be called from another one in this pass.
+    look_again: bool,
     patience: Patience,
     /// The last trusted look at both clocks: what a jump is measured against.
     trusted: Reading,
@@ -87,20 +82,23 @@ impl<'s> Dialer<'s> {
     ) -> anyhow::Result<Dialer<'s>> {
         let dialing = &service.cx.config.dialing;
         let minute_ago = now - chrono::Duration::seconds(60);
-        let begun = service
-            .cx
-            .store
-            .read(|conn| crate::store::attempts::intents_since(conn, minute_ago))?;
+        let (begun, mended_at) = service.cx.store.read(|conn| {
+            let begun = crate::store::attempts::intents_since(conn, minute_ago)?;
+            Ok((begun, meta::breaker_closed_at(conn)?))
+        })?;
         let ages = begun.iter().map(|begun| (now - *begun).to_std().unwrap_or_default());
         let ramp = Duration::from_secs(60 * u64::try_from(dialing.ramp_minutes).unwrap_or(0));
+        let mut pace = Pace::new(dialing.calls_per_minute, ramp, ages, clock::elapsed());
+        if let Some(ago) = mended_at.and_then(|at| (now - at).to_std().ok()) {
+            pace.recovered(clock::elapsed(), ago);
+        }
         Ok(Dialer {
             service,
-            pace: Pace::new(dialing.calls_per_minute, ramp, ages, clock::elapsed()),
+            pace,
             only: None,
             proven: false,
-            probing: false,
-            recent: VecDeque::new(),
-            refused: (String::new(), 0),
+            broken: false,
+            look_again: false,
             patience,
             trusted: service.clock.read()?,
         })
@@ -163,6 +161,11 @@ impl<'s> Dialer<'s> {
                 continue;
             }
             if post.in_flight == 0 {
+                // Each time one more of our numbers rests, so this comes to an end.
+                if 0 < lines && std::mem::take(&mut self.look_again) {
+                    pass = self.only.map_or_else(Pass::default, Pass::over);
+                    continue;
+                }
                 if 0 < lines || !self.waits_for_pace(post.started, done) {
                     return Ok(());
                 }
@@ -294,16 +297,23 @@ impl<'s> Dialer<'s> {
 
     fn breaker(&mut self, now: Instant) -> anyhow::Result<Breaking> {
         let Some(breaker) = self.service.cx.store.read(meta::breaker)? else {
+            if self.broken {
+                self.mended();
+            }
             return Ok(Breaking::Closed);
         };
+        self.broken = true;
+        self.proven = false;
         match parse_instant(&breaker.probe_at) {
-            Some(probe_at) if probe_at <= now => {
-                self.proven = false;
-                self.probing = true;
-                Ok(Breaking::Probing)
-            }
+            Some(probe_at) if probe_at <= now => Ok(Breaking::Probing),
             _ => Ok(Breaking::Open(breaker.why)),
         }
+    }
+
+    /// The outage is over: the pace grows back instead of bursting.
+    fn mended(&mut self) {
+        self.broken = false;
+        self.pace.recovered(clock::elapsed(), Duration::ZERO);
     }
 
     /// Marks what is due and was left with the reason, so that people see why it waits.

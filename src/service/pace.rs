@@ -17,8 +17,9 @@ pub struct Pace {
     ramp: Duration,
     /// Process time of each POST of the last minute, oldest first.
     begun: VecDeque<Duration>,
-    /// When an outage ended; `None` = none that still counts.
-    recovered_at: Option<Duration>,
+    /// Process time at which an outage's end was noticed, and how long it was over then; `None` =
+    /// none that still counts.
+    recovered: Option<(Duration, Duration)>,
 }
 
 impl Pace {
@@ -32,7 +33,7 @@ impl Pace {
         let mut begun: Vec<Duration> =
             ages.into_iter().map(|age| now.saturating_sub(age)).collect();
         begun.sort_unstable();
-        Pace { calls_per_minute, ramp, begun: begun.into(), recovered_at: None }
+        Pace { calls_per_minute, ramp, begun: begun.into(), recovered: None }
     }
 
     /// How many POSTs may begin now.
@@ -53,16 +54,16 @@ impl Pace {
         self.begun.push_back(now);
     }
 
-    /// An outage is over: the pace grows back over the ramp instead of bursting.
-    pub fn recovered(&mut self, now: Duration) {
-        self.recovered_at = Some(now);
+    /// An outage is over, since `ago`: the pace grows back over the ramp instead of bursting.
+    pub fn recovered(&mut self, now: Duration, ago: Duration) {
+        self.recovered = Some((now, ago));
     }
 
     fn limit(&mut self, now: Duration) -> usize {
-        let Some(since) = self.recovered_at else { return self.calls_per_minute };
-        let passed = now.saturating_sub(since);
+        let Some((since, ago)) = self.recovered else { return self.calls_per_minute };
+        let passed = now.saturating_sub(since) + ago;
         if self.ramp <= passed {
-            self.recovered_at = None;
+            self.recovered = None;
             return self.calls_per_minute;
         }
         let grown = passed.as_secs_f64() / self.ramp.as_secs_f64();
@@ -101,9 +102,13 @@ mod tests {
     #[test]
     fn after_an_outage_the_pace_grows_back_instead_of_bursting() {
         let mut pace = Pace::new(60, secs(300), [], secs(1000));
-        pace.recovered(secs(1000));
+        pace.recovered(secs(1000), secs(0));
         assert_eq!(pace.free(secs(1000)), 15);
         assert_eq!(pace.free(secs(1150)), 37);
         assert_eq!(pace.free(secs(1300)), 60);
+        // A process that started two and a half minutes later knows of it from the file.
+        pace.recovered(secs(2000), secs(150));
+        assert_eq!(pace.free(secs(2000)), 37);
+        assert_eq!(pace.free(secs(2150)), 60);
     }
 }

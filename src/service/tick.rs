@@ -92,14 +92,22 @@ fn dial(service: &Service, asking: &mut Pace, done: &mut Ticked) -> anyhow::Resu
             _ => follower::follow(service, asking, Which::All, now)?,
         };
         let over = PASS_AT_MOST <= clock::elapsed().saturating_sub(started);
-        let again = passed.no_line && 0 < ended && !over && passed.shut.is_none();
-        if !again {
+        let again = match &passed.shut {
+            None => passed.no_line && 0 < ended,
+            // A probe that is over already may have closed it.
+            Some(why) => why.starts_with(BREAKER) && 0 < ended && !is_broken(service)?,
+        };
+        if !again || over {
             if let Some(why) = passed.shut {
                 tell_shut(service, done, why);
             }
             return Ok(());
         }
     }
+}
+
+fn is_broken(service: &Service) -> anyhow::Result<bool> {
+    Ok(service.cx.store.read(meta::breaker)?.is_some())
 }
 
 /// A pass that ended early refused to dial, unless it was told to stop, or had placed a call before

@@ -7,14 +7,13 @@ use crate::clock::Reading;
 use crate::config::DoubtPolicy;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
-use crate::domain::parse_instant;
 use crate::domain::recovery::{Absence, Controls, absence_is_proven};
 use crate::provider::{Listing, ProviderCall};
-use crate::steps::reconcile::{Answer, MARGIN, ORG_SINCE};
-use crate::steps::{Context, adopt, settle};
+use crate::steps::reconcile::{Answer, MARGIN};
+use crate::steps::{Context, account, adopt, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::queue::Moved;
-use crate::store::{Tx, doubts, meta};
+use crate::store::{Tx, doubts};
 
 const WHO: &str = "reconcile";
 
@@ -113,7 +112,7 @@ pub fn controls(
 ) -> anyhow::Result<Controls> {
     let listing = &answer.listing;
     let looked_for_from = attempt.created_at - MARGIN;
-    let org_since = meta::get(tx, ORG_SINCE)?.and_then(|at| parse_instant(&at));
+    let org_since = account::since(tx)?;
     let same_org = org_id.is_some()
         && org_since.is_none_or(|since| since < attempt.created_at)
         && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)

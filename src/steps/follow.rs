@@ -4,10 +4,10 @@ use chrono::Duration;
 
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition, ItemStatus};
-use crate::domain::disposition::{disposition, is_account_wide};
+use crate::domain::disposition::disposition;
 use crate::domain::retry::{judge, retry_at};
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::{Context, next, opt_out, record, settle};
+use crate::steps::{Context, breaker, next, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::moves::{self, Change};
 use crate::store::queue::{Item, Moved};
@@ -136,12 +136,8 @@ pub fn end(
         log::warn!("attempt {} ended for an unknown reason: {reason}", attempt.id);
     }
     opt_out::honour(cx, tx, attempt, call, now)?;
-    if how == Disposition::NeverDialed {
-        let reason = call.ended_reason.as_deref().unwrap_or_default();
-        if is_account_wide(reason) {
-            record::open_breaker(cx, tx, reason, None, now)?;
-        }
-    }
+    let reason = call.ended_reason.as_deref().unwrap_or_default();
+    breaker::after_end(cx, tx, attempt, how, reason, now)?;
     if let Some(item) = settle::item_of(tx, attempt)?
         && item.status == ItemStatus::Completed
     {

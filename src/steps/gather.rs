@@ -5,15 +5,17 @@ use std::sync::Arc;
 use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
-use crate::domain::gate::Facts;
+use crate::domain::gate::{Facts, Rules};
+use crate::domain::limits::Made;
 use crate::domain::retry;
 use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
 use crate::domain::zone_country;
 use crate::steps::Context;
+use crate::store::Conn;
+use crate::store::facts::{self, Whose};
 use crate::store::meta::Pause;
 use crate::store::queue::Item;
-use crate::store::{Conn, facts};
 
 /// The facts about an item as they are now.
 pub fn facts<'a>(
@@ -39,10 +41,9 @@ pub fn facts<'a>(
         pause: None,
         earlier: Vec::new(),
         same_phone: false,
-        last_call_to_number: None,
+        to_number: Made::default(),
+        to_customer: Made::default(),
         last_other_daily: None,
-        calls_in_day: (0, None),
-        calls_in_period: (0, None),
         extra_in_day: 0,
         holiday: None,
         phone_window: None,
@@ -61,19 +62,13 @@ pub fn facts<'a>(
         item.call_type,
         &item.occasion,
     )?;
-    known.last_call_to_number = facts::last_call_to_number(conn, &phone_key)?;
+    known.to_number = made(rules, conn, &Whose::Number(&phone_key), now)?;
+    known.to_customer = made(rules, conn, &Whose::Customer(customer.id), now)?;
     if let (CallType::Daily, Some(date)) = (item.call_type, item.date()) {
         let shared_key = (!customer.shared_phone).then_some(phone_key.as_str());
         let since = now - rules.min_gap_daily;
         known.last_other_daily =
             facts::last_other_daily(conn, customer.id, shared_key, date, since)?;
-    }
-    if rules.calls_per_number_per_day.is_some() {
-        let day = chrono::Duration::hours(24);
-        known.calls_in_day = facts::calls_since(conn, &phone_key, now, day)?;
-    }
-    if rules.calls_per_number_per_period.is_some() {
-        known.calls_in_period = facts::calls_since(conn, &phone_key, now, rules.period)?;
     }
     if item.call_type == CallType::Extra {
         let since = now - chrono::Duration::hours(24);
@@ -90,6 +85,20 @@ pub fn facts<'a>(
         known.phone_window = phone_window(cx, customer, country);
     }
     Ok(known)
+}
+
+/// The calls so far; those are counted that a cap asks for.
+fn made(rules: &Rules, conn: &Conn, whose: &Whose<'_>, now: Instant) -> anyhow::Result<Made> {
+    let day = chrono::Duration::hours(24);
+    let count = |cap: Option<i64>, span| match cap {
+        Some(_) => facts::calls_since(conn, whose, now, span),
+        None => Ok((0, None)),
+    };
+    Ok(Made {
+        last: facts::last_call(conn, whose)?,
+        in_day: count(rules.calls_per_day, day)?,
+        in_period: count(rules.calls_per_period, rules.period)?,
+    })
 }
 
 /// The pause that concerns an item, in words; the widest first.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Reading;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::steps::Context;
-use crate::store::files::{self, Identity};
+use crate::store::files::{Identity, OpenFiles};
 use crate::store::meta::{self, Mark};
 use crate::store::{Conn, Store, Tx};
 
@@ -65,20 +65,17 @@ pub fn mismatch(armed: Option<&Identity>, here: &Identity) -> Option<String> {
     None
 }
 
-/// Whether the file at the path is still the one that was armed when it was opened, and its log
-/// is there: asked before each intent, because commits go on silently in a file that was moved.
-pub fn swapped(path: &Path, opened: &Identity) -> Option<String> {
+/// Whether the files at the path are no longer those that were opened, in words: asked before each
+/// intent, because commits go on silently in a file that was moved.
+pub fn swapped(path: &Path, opened: &OpenFiles) -> Option<String> {
     if path == Path::new(":memory:") {
         return None;
     }
-    match Identity::of(path) {
-        Ok(here) if here.device_inode == opened.device_inode => {}
-        _ => return Some("the database file was replaced while it was open".to_string()),
-    }
-    if !files::beside(path, "-wal").exists() {
-        return Some("the database's write-ahead log was removed while it was open".to_string());
-    }
-    None
+    let what = opened.changed(path)?;
+    Some(format!(
+        "{what} was removed or replaced while it was open: end this process, and start it again \
+         when the right files lie there"
+    ))
 }
 
 #[derive(Serialize, Deserialize)]

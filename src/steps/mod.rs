@@ -2,10 +2,13 @@
 //! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
 
 pub mod absence;
+pub mod account;
 pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
+pub mod backup;
+pub mod breaker;
 pub mod call;
 pub mod cancel;
 pub mod csv_rows;
@@ -100,8 +103,8 @@ pub fn rules(config: &Config) -> anyhow::Result<Rules> {
         window: calling_window(config)?,
         strict: config.calling_window.strict,
         require_consent: customers.require_consent,
-        calls_per_number_per_day: config.caps.calls_per_number_per_day,
-        calls_per_number_per_period: config.caps.calls_per_number_per_period,
+        calls_per_day: config.caps.calls_per_number_per_day,
+        calls_per_period: config.caps.calls_per_number_per_period,
         period: Duration::days(config.caps.period_days.unwrap_or(30)),
         extra_calls_per_day: config.caps.extra_calls_per_day.unwrap_or(1),
         disable_after_failures: customers.disable_after_failures,

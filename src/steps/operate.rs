@@ -121,7 +121,7 @@ pub fn resume(
             if clock_is_held || guard::behind_mark(tx, now)?.is_some() {
                 guard::accept_clock(tx, reading)?;
             }
-            resumed.breaker = meta::close_breaker(tx)?;
+            resumed.breaker = meta::close_breaker(tx, now)?;
             if resumed.breaker {
                 note(tx, who, "breaker", "dialing", (Some("open"), None), why, now)?;
             }

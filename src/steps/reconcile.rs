@@ -10,17 +10,15 @@ use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, settle};
+use crate::steps::{Context, absence, account, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
-use crate::store::{self, Conn, Tx, doubts};
+use crate::store::{self, Conn, Tx};
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
 pub const MARGIN: Duration = Duration::minutes(15);
-/// Since when the present account is the one of this file; set when a person changed it.
-pub const ORG_SINCE: &str = "org_since";
 /// When the records were last read back to the oldest doubt, however old.
 const READ_BACK_AT: &str = "read_back_at";
 /// A doubt that waits for a person widens the listing once in that time; a younger one always.
@@ -52,6 +50,12 @@ pub enum Closed {
     )]
     OtherOrg,
     #[error(
+        "dialing waits: the provider shows none of this file's last calls, so the key may belong \
+         to another account; set the right VAPI_API_KEY, or accept the account with `ringonce \
+         adopt --reason WHY`"
+    )]
+    AccountUnshown,
+    #[error(
         "the provider's records reach back {days} days, and this file was last reconciled at \
          {last_good}; calls may be missing that nobody can look up; accept that with \
          `ringonce adopt --reason WHY`"
@@ -62,7 +66,8 @@ pub enum Closed {
 impl Closed {
     /// Whether waiting cannot help.
     pub fn needs_a_person(&self) -> bool {
-        !matches!(self, Closed::Unreadable(_))
+        // A list may lag behind the calls of the last minutes.
+        !matches!(self, Closed::Unreadable(_) | Closed::AccountUnshown)
     }
 }
 
@@ -80,7 +85,7 @@ pub enum Asking {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub listing: Listing,
-    asking: Asking,
+    pub asking: Asking,
     /// Calls created from here on are in the listing.
     pub from: Instant,
     /// Where the provider's records begin.
@@ -91,6 +96,8 @@ pub struct Answer {
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
     left_dialing: usize,
+    /// The account was seen to be the one of our calls, or there is no call to tell it by.
+    pub account_shown: bool,
 }
 
 impl Answer {
@@ -135,7 +142,18 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
-    Ok(Answer { listing, asking, from, oldest, last_good, created, highest_seq, left_dialing })
+    let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
+    Ok(Answer {
+        listing,
+        asking,
+        from,
+        oldest,
+        last_good,
+        created,
+        highest_seq,
+        left_dialing,
+        account_shown,
+    })
 }
 
 /// The oldest attempt whose call is not known: in doubt, or placed by a reply without an id. Old
@@ -181,7 +199,7 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
 /// Takes one complete listing in: adopts, settles what was found, counts what was absent.
 pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Result<Reconciled> {
     refuse_a_gap(cx, answer)?;
-    let org_id = the_account(cx, answer, reading.now)?;
+    let org_id = account::known(cx, answer, reading.now)?;
     let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
     cx.store.write(|tx| {
         let mut done = done.clone();
@@ -237,26 +255,6 @@ fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
     }
     let days = cx.config.reconcile.retention_days;
     Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into())
-}
-
-/// The account whose records these are. Another one than ours answers nothing about our calls,
-/// and makes what was read before worthless.
-fn the_account(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Result<Option<String>> {
-    let ours = cx.store.read(meta::org_id)?;
-    let theirs = answer.listing.calls.iter().rev().find_map(|call| call.org_id.clone());
-    let is_other = |call: &ProviderCall| call.org_id.is_some() && call.org_id != ours;
-    if ours.is_none() || !answer.listing.calls.iter().any(is_other) {
-        return Ok(ours);
-    }
-    cx.store.write(doubts::forget_absences)?;
-    if answer.asking != (Asking::Start { accepted: true }) {
-        return Err(Closed::OtherOrg.into());
-    }
-    cx.store.write(|tx| {
-        meta::set_org_id(tx, theirs.as_deref().unwrap_or_default())?;
-        meta::set(tx, ORG_SINCE, &instant_text(now))
-    })?;
-    Ok(theirs)
 }
 
 /// Takes in each call in a part of its own, in the order of our numbers: one that cannot be

@@ -5,9 +5,10 @@ use chrono::Duration;
 use crate::domain::Instant;
 use crate::domain::call::{AttemptState, Reason};
 use crate::provider::{Accepted, PlaceError, Refusal};
+use crate::steps::breaker::{self, Became, ClosedBy};
 use crate::steps::dial::Intent;
 use crate::steps::{Context, adopt, numbers, settle};
-use crate::store::meta::{self, Breaker};
+use crate::store::meta;
 use crate::store::queue::Moved;
 use crate::store::{self, Tx, attempts};
 
@@ -26,10 +27,9 @@ pub struct Recorded {
     pub gave_up: bool,
     /// The flag could not be proven: dialing halts at once.
     pub halt: Option<String>,
-    /// A refusal that would hit everybody: the breaker opened.
-    pub breaker_opened: bool,
-    /// The text of a 4xx that was about the request: three equal ones in a row open the breaker.
-    pub request_refused: Option<String>,
+    pub breaker: Became,
+    /// One of our numbers rests now, and another may call the same customer at once.
+    pub another_number: bool,
 }
 
 impl Recorded {
@@ -38,8 +38,8 @@ impl Recorded {
             became,
             gave_up: false,
             halt: None,
-            breaker_opened: false,
-            request_refused: None,
+            breaker: Became::AsItWas,
+            another_number: false,
         }
     }
 }
@@ -76,6 +76,26 @@ fn record_in(
     reply: &Reply,
     now: Instant,
 ) -> anyhow::Result<Recorded> {
+    let mut recorded = outcome(cx, tx, intent, reply, now)?;
+    if recorded.breaker == Became::AsItWas {
+        let accepted = recorded.became == AttemptState::Placed;
+        let refused = match reply {
+            Err(PlaceError::NotPlaced { refusal: Refusal::Request, detail }) => Some(detail),
+            _ => None,
+        };
+        let refused = refused.map(String::as_str);
+        recorded.breaker = breaker::after_post(cx, tx, &intent.attempt, accepted, refused, now)?;
+    }
+    Ok(recorded)
+}
+
+fn outcome(
+    cx: &Context,
+    tx: &Tx<'_>,
+    intent: &Intent,
+    reply: &Reply,
+    now: Instant,
+) -> anyhow::Result<Recorded> {
     match reply {
         Ok(accepted) => placed(cx, tx, intent, accepted, now),
         Err(PlaceError::InDoubt { detail, stop_dialing }) => {
@@ -84,8 +104,7 @@ fn record_in(
                 settle::item_in_doubt(cx, tx, &intent.attempt, WHO, now)?;
             }
             if *stop_dialing {
-                open_breaker(cx, tx, detail, None, now)?;
-                recorded.breaker_opened = true;
+                recorded.breaker = opened(cx, tx, detail, None, now)?;
             }
             Ok(recorded)
         }
@@ -155,9 +174,6 @@ fn not_placed(
         Refusal::NeverSent | Refusal::Request => {
             let became = settle::item_not_placed(cx, tx, attempt, detail, WHO, now)?;
             recorded.gave_up = became == settle::Unplaced::Failed;
-            if refusal == Refusal::Request {
-                recorded.request_refused = Some(detail.to_string());
-            }
         }
         Refusal::Number => {
             if let Some(item) = settle::item_of(tx, attempt)? {
@@ -168,50 +184,31 @@ fn not_placed(
         Refusal::Stale => settle::give_back(tx, attempt, None, WHO, now)?,
         Refusal::Everybody => {
             settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
-            open_breaker(cx, tx, detail, None, now)?;
-            recorded.breaker_opened = true;
+            recorded.breaker = opened(cx, tx, detail, None, now)?;
         }
         Refusal::OurNumber => {
             settle::give_back(tx, attempt, None, WHO, now)?;
-            if numbers::rest(cx, tx, attempt, now)? == numbers::Left::None {
-                open_breaker(cx, tx, detail, None, now)?;
-                recorded.breaker_opened = true;
+            match numbers::rest(cx, tx, attempt, now)? {
+                numbers::Left::Some => recorded.another_number = true,
+                numbers::Left::None => recorded.breaker = opened(cx, tx, detail, None, now)?,
             }
         }
         Refusal::RateLimited { retry_after_secs } => {
             settle::give_back(tx, attempt, Some(Reason::Breaker), WHO, now)?;
             let secs = i64::try_from(retry_after_secs.unwrap_or(60)).unwrap_or(3600).min(3600);
-            open_breaker(cx, tx, detail, Some(Duration::seconds(secs)), now)?;
-            recorded.breaker_opened = true;
+            recorded.breaker = opened(cx, tx, detail, Some(Duration::seconds(secs)), now)?;
         }
     }
     Ok(recorded)
 }
 
-/// Opens the breaker: nothing is dialed until the probe, which is one call. `None`: the
-/// configured time.
-pub fn open_breaker(
+fn opened(
     cx: &Context,
     tx: &Tx<'_>,
     why: &str,
     probe_after: Option<Duration>,
     now: Instant,
-) -> anyhow::Result<()> {
-    let configured = Duration::minutes(cx.config.breaker.probe_after_minutes);
-    let probe_at = now + probe_after.unwrap_or(configured);
-    let text = crate::domain::instant_text;
-    let breaker = Breaker { why: why.to_string(), opened_at: text(now), probe_at: text(probe_at) };
-    meta::open_breaker(tx, &breaker)?;
-    store::journal::add(
-        tx,
-        now,
-        store::journal::Entry {
-            who: WHO,
-            what: "breaker",
-            subject: "dialing",
-            new: Some("open"),
-            why: Some(why),
-            ..Default::default()
-        },
-    )
+) -> anyhow::Result<Became> {
+    breaker::open(cx, tx, why, ClosedBy::Acceptance, probe_after, now)?;
+    Ok(Became::Opened)
 }

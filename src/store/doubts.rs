@@ -134,13 +134,16 @@ pub fn newest(
 }
 
 /// Attempts that were placed while their item still waits for an answer: the flags were not
-/// proven.
+/// proven. Only the last attempt of an item says that; an earlier one says nothing about a second call
+/// that is under way.
 pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     let sql = format!(
-        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts AS made
          WHERE state IN ('placed', 'ended') AND queue_id IN (
            SELECT id FROM call_queue
            WHERE status = 'processing' OR (status = 'failed' AND reason = 'in_doubt'))
+         AND NOT EXISTS (SELECT 1 FROM call_attempts AS later
+           WHERE later.queue_id = made.queue_id AND made.attempt_no < later.attempt_no)
          ORDER BY seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -161,6 +164,24 @@ pub fn known_call(
         Ok((state, rows::instant(row, 1)?))
     });
     Ok(known.optional()?)
+}
+
+/// The provider's ids of the newest calls between two instants, the newest first.
+pub fn last_call_ids(
+    conn: &Connection,
+    since: Instant,
+    until: Instant,
+    limit: usize,
+) -> anyhow::Result<Vec<String>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT vapi_call_id FROM call_attempts
+         WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
+         ORDER BY created_at DESC LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = statement
+        .query_map(params![instant_text(since), instant_text(until), limit], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Whether a sequence number is in the ledger: two files of one installation may have used it.

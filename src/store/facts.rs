@@ -1,10 +1,12 @@
 //! What the gate needs to know about one item, read in one transaction.
 
 use chrono::{Duration, NaiveDate};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::queue::Item;
 
 /// An attempt in one of these states, or ended other than `never_dialed`, may have rung.
 const MAY_HAVE_RUNG: &str = "state IN ('dialing', 'in_doubt', 'placed') \
@@ -31,6 +33,13 @@ pub fn history(
         ))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether an attempt of an item's occasion was placed.
+pub fn was_placed(conn: &Connection, item: &Item) -> anyhow::Result<bool> {
+    let history = history(conn, item.customer_id, item.call_type, &item.occasion)?;
+    let placed = |state| matches!(state, AttemptState::Placed | AttemptState::Ended);
+    Ok(history.into_iter().any(|(state, _)| placed(state)))
 }
 
 /// The number the next attempt of an occasion gets.
@@ -74,13 +83,41 @@ pub fn same_phone(
     )?)
 }
 
-/// The latest call to a number that may have rung.
-pub fn last_call_to_number(conn: &Connection, phone_key: &str) -> anyhow::Result<Option<Instant>> {
+/// Whose calls are counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    /// By its key, whoever was called there.
+    Number(&'a str),
+    /// By the row, whatever their number was.
+    Customer(i64),
+}
+
+impl Whose<'_> {
+    fn column(&self) -> &'static str {
+        match self {
+            Whose::Number(_) => "phone_key",
+            Whose::Customer(_) => "customer_id",
+        }
+    }
+}
+
+impl ToSql for Whose<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Whose::Number(phone_key) => phone_key.to_sql(),
+            Whose::Customer(id) => id.to_sql(),
+        }
+    }
+}
+
+/// The latest call that may have rung.
+pub fn last_call(conn: &Connection, whose: &Whose<'_>) -> anyhow::Result<Option<Instant>> {
     let sql = format!(
-        "SELECT created_at FROM call_attempts WHERE phone_key = ?1 AND ({MAY_HAVE_RUNG})
-         ORDER BY created_at DESC LIMIT 1"
+        "SELECT created_at FROM call_attempts WHERE {} = ?1 AND ({MAY_HAVE_RUNG})
+         ORDER BY created_at DESC LIMIT 1",
+        whose.column()
     );
-    instant_or_none(conn.prepare_cached(&sql)?.query_one([phone_key], |row| row.get(0)).optional()?)
+    instant_or_none(conn.prepare_cached(&sql)?.query_one([whose], |row| row.get(0)).optional()?)
 }
 
 /// The latest daily call of another date to this customer, or to their number unless it is shared.
@@ -103,20 +140,20 @@ pub fn last_other_daily(
     instant_or_none(text)
 }
 
-/// Calls to a number since an instant, and when the oldest of them leaves a span that long.
+/// Calls since an instant, and when the oldest of them leaves a span that long.
 pub fn calls_since(
     conn: &Connection,
-    phone_key: &str,
+    whose: &Whose<'_>,
     now: Instant,
     span: Duration,
 ) -> anyhow::Result<(i64, Option<Instant>)> {
     let sql = format!(
         "SELECT count(*), min(created_at) FROM call_attempts
-         WHERE phone_key = ?1 AND ?2 < created_at AND ({MAY_HAVE_RUNG})"
+         WHERE {} = ?1 AND ?2 < created_at AND ({MAY_HAVE_RUNG})",
+        whose.column()
     );
-    let (count, oldest): (i64, Option<String>) = conn
-        .prepare_cached(&sql)?
-        .query_one(params![phone_key, instant_text(now - span)], |row| {
+    let (count, oldest): (i64, Option<String>) =
+        conn.prepare_cached(&sql)?.query_one(params![whose, instant_text(now - span)], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
     Ok((count, instant_or_none(oldest)?.map(|oldest| oldest + span)))

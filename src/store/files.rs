@@ -34,6 +34,37 @@ impl Identity {
     }
 }
 
+/// The database and the two files that SQLite keeps beside it, as they were when it was opened.
+/// SQLite itself puts none of them anew while a connection of ours is open: it removes the log and
+/// its index only with the last connection to the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFiles([Option<(u64, u64)>; 3]);
+
+/// What the files are called, by the endings of their names.
+const OPEN_FILES: [(&str, &str); 3] = [
+    ("", "the database file"),
+    ("-wal", "the database's write-ahead log"),
+    ("-shm", "the index of the database's write-ahead log"),
+];
+
+impl OpenFiles {
+    /// The files as they lie at the path now. Asks the path only: opening the database a second
+    /// time, and closing it, would drop SQLite's own locks.
+    pub fn of(path: &Path) -> OpenFiles {
+        OpenFiles(OPEN_FILES.map(|(ending, _)| {
+            let stat = std::fs::metadata(beside(path, ending)).ok()?;
+            Some((stat.dev(), stat.ino()))
+        }))
+    }
+
+    /// The first file that is missing or another one now, in words.
+    pub fn changed(&self, path: &Path) -> Option<&'static str> {
+        let now = OpenFiles::of(path);
+        let same = |n: usize| self.0[n].is_some() && self.0[n] == now.0[n];
+        (0..OPEN_FILES.len()).find(|n| !same(*n)).map(|n| OPEN_FILES[n].1)
+    }
+}
+
 /// The machine's own id; the same text for every machine that has none.
 fn machine_id() -> String {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"]
@@ -76,6 +107,16 @@ pub enum LockAnswer {
 
 impl DialerLock {
     pub fn take(path: &Path, now: Instant) -> anyhow::Result<LockAnswer> {
+        DialerLock::take_after(path, now, || {})
+    }
+
+    /// `opened` is called between opening the lock file and locking it: for the test of what may
+    /// happen there.
+    fn take_after(
+        path: &Path,
+        now: Instant,
+        mut opened: impl FnMut(),
+    ) -> anyhow::Result<LockAnswer> {
         let lock_path = beside(path, ".lock");
         loop {
             let mut file = OpenOptions::new()
@@ -86,6 +127,7 @@ impl DialerLock {
                 .mode(0o600)
                 .open(&lock_path)
                 .with_context(|| format!("open the lock file {}", lock_path.display()))?;
+            opened();
             match file.try_lock() {
                 Ok(()) => {}
                 Err(std::fs::TryLockError::WouldBlock) => {
@@ -134,4 +176,35 @@ fn write_holder(file: &mut File, now: Instant) -> anyhow::Result<()> {
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(text.as_bytes()))
         .context("write who holds the lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_file_that_was_deleted_before_it_was_locked_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ringonce.db");
+        let lock_path = beside(&path, ".lock");
+        let now = crate::domain::parse_instant("2026-03-02T08:00:00Z").unwrap();
+        for replaced in [false, true] {
+            let mut times = 0;
+            let lock = DialerLock::take_after(&path, now, || {
+                times += 1;
+                if times == 1 {
+                    std::fs::remove_file(&lock_path).unwrap();
+                    if replaced {
+                        // Made before the old one's inode is free, so it is another one.
+                        File::create(&lock_path).unwrap();
+                    }
+                }
+            });
+            let LockAnswer::Mine(_lock) = lock.unwrap() else { panic!("nobody else asks") };
+            assert_eq!(times, 2, "replaced {replaced}");
+            // Whoever asks now finds it taken.
+            let second = DialerLock::take(&path, now).unwrap();
+            assert!(matches!(second, LockAnswer::Taken(_)), "replaced {replaced}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub enum Mark {
     LastReconciled,
     LastTick,
     LastScan,
+    LastBackup,
     Created,
 }
 
@@ -30,6 +31,7 @@ impl Mark {
             Mark::LastReconciled => "last_reconciled_at",
             Mark::LastTick => "last_tick_at",
             Mark::LastScan => "last_scan_at",
+            Mark::LastBackup => "last_backup_at",
             Mark::Created => "created_at",
         }
     }
@@ -76,6 +78,18 @@ pub struct Breaker {
     pub opened_at: String,
     /// From then on one call may be tried.
     pub probe_at: String,
+    /// Only the end of a call that was really dialed closes it; an accepted one does not.
+    #[serde(default)]
+    pub until_ended: bool,
+}
+
+/// Why the backups that `run` makes by itself are not made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupTrouble {
+    pub why: String,
+    pub since: String,
+    /// When it is tried again.
+    pub again_at: String,
 }
 
 /// Writes the identity of a new installation; `:memory:` is armed as itself.
@@ -180,6 +194,11 @@ pub fn set_org_id(tx: &Transaction<'_>, org_id: &str) -> anyhow::Result<()> {
     set(tx, "org_id", org_id)
 }
 
+/// A person accepted an account that nothing names yet: the next accepted call does.
+pub fn forget_org_id(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    remove(tx, "org_id").map(drop)
+}
+
 pub fn holds(conn: &Connection) -> anyhow::Result<Vec<Hold>> {
     let rows = prefixed(conn, "hold:")?;
     rows.into_iter().map(|(_, value)| Ok(serde_json::from_str(&value)?)).collect()
@@ -225,12 +244,67 @@ pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
     }
 }
 
+/// Opens it; what was dialed until now is no probe.
 pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
+    breaker_moves(tx)?;
+    delay_probe(tx, breaker)
+}
+
+/// Writes when the next probe may be tried, and leaves the rest of an open breaker as it is.
+pub fn delay_probe(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
     set(tx, "breaker", &serde_json::to_string(breaker)?)
 }
 
-pub fn close_breaker(tx: &Transaction<'_>) -> anyhow::Result<bool> {
-    remove(tx, "breaker")
+/// Says whether it was open. What failed before no longer counts.
+pub fn close_breaker(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<bool> {
+    let was_open = remove(tx, "breaker")?;
+    if was_open {
+        breaker_moves(tx)?;
+        set(tx, "breaker_closed_at", &instant_text(now))?;
+    }
+    Ok(was_open)
+}
+
+/// When an outage was over last.
+pub fn breaker_closed_at(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    Ok(get(conn, "breaker_closed_at")?.and_then(|text| parse_instant(&text)))
+}
+
+fn breaker_moves(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    set(tx, "breaker_moved_at_seq", &highest_seq(tx)?.to_string())
+}
+
+/// The last sequence number when the breaker opened or closed.
+pub fn breaker_moved_at(conn: &Connection) -> anyhow::Result<i64> {
+    let text = get(conn, "breaker_moved_at_seq")?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether the attempt of this number was made after the breaker moved last.
+pub fn is_probe(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
+    Ok(breaker_moved_at(conn)? < seq)
+}
+
+/// What keeps backups from being made; `None`: the last one was made.
+pub fn backup_trouble(conn: &Connection) -> anyhow::Result<Option<BackupTrouble>> {
+    get(conn, "backup_trouble")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+}
+
+/// Keeps the first instant of a trouble that goes on.
+pub fn set_backup_trouble(
+    tx: &Transaction<'_>,
+    why: &str,
+    now: Instant,
+    again_at: Instant,
+) -> anyhow::Result<()> {
+    let since = backup_trouble(tx)?.map_or_else(|| instant_text(now), |trouble| trouble.since);
+    let again_at = instant_text(again_at);
+    let trouble = BackupTrouble { why: why.to_string(), since, again_at };
+    set(tx, "backup_trouble", &serde_json::to_string(&trouble)?)
+}
+
+pub fn forget_backup_trouble(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    remove(tx, "backup_trouble").map(drop)
 }
 
 /// A value by its key; `None` when it was never set.

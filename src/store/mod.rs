@@ -28,6 +28,7 @@ pub mod places;
 pub mod pool;
 pub mod queue;
 pub mod queue_import;
+pub mod results;
 pub mod rows;
 pub mod second;
 pub mod snapshot;
@@ -94,6 +95,7 @@ impl Store {
     /// An existing file without the unique indexes is cleaned first: see `dedupe`.
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
         check_sqlite_version()?;
+        check_no_folder(path)?;
         files::create_private(path)?;
         let mut conn = Connection::open_with_flags(path, write_flags())
             .with_context(|| format!("open the database {}", path.display()))?;
@@ -120,6 +122,7 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing(path.to_path_buf()).into());
         }
+        check_no_folder(path)?;
         let conn = open_to_look(path)?;
         migrations::check_readable(&conn, path).map_err(|e| explain(e, path))?;
         Ok(Store { path: path.to_path_buf(), writer: Mutex::new(conn), readers: None })
@@ -303,6 +306,14 @@ fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
             StoreError::Busy(path.to_path_buf()).into()
         }
         _ => error.context(format!("open the database {}", path.display())),
+    }
+}
+
+/// SQLite would speak of an I/O error.
+fn check_no_folder(path: &Path) -> Result<(), StoreError> {
+    match path.is_dir() {
+        true => Err(StoreError::NotOurs(path.to_path_buf())),
+        false => Ok(()),
     }
 }
 

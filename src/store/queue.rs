@@ -186,9 +186,24 @@ pub const DAILY_CANDIDATES: &str = "
 /// How far a pass over the due items of one type has come: an item is looked at once a pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor {
-    /// The instant of the last one, by which they are ordered.
+    /// The instant of the last one, by which they are ordered: the very text of the file, else an
+    /// item whose text is of another form would come again for ever.
     due_at: String,
     id: i64,
+}
+
+/// An item, and the text by which it was ordered, in the column after the item's own.
+fn item_and_its_order(row: &Row<'_>) -> rusqlite::Result<(Item, String)> {
+    Ok((item_from_row(row)?, row.get(ITEM_COLUMNS.split(',').count())?))
+}
+
+impl Cursor {
+    fn pass_by(&mut self, found: Vec<(Item, String)>) -> Vec<Item> {
+        if let Some((last, due_at)) = found.last() {
+            *self = Cursor { due_at: due_at.clone(), id: last.id };
+        }
+        found.into_iter().map(|(item, _)| item).collect()
+    }
 }
 
 /// The next due items of a type, oldest first, beyond the cursor, which it moves on.
@@ -200,7 +215,7 @@ pub fn due(
     limit: usize,
 ) -> anyhow::Result<Vec<Item>> {
     let sql = format!(
-        "SELECT {ITEM_COLUMNS} FROM call_queue
+        "SELECT {ITEM_COLUMNS}, coalesce(not_before, scheduled_for) FROM call_queue
          WHERE status IN ('pending', 'retrying') AND call_type = ?1
            AND coalesce(not_before, scheduled_for) <= ?2
            AND (?3, ?4) < (coalesce(not_before, scheduled_for), id)
@@ -209,13 +224,9 @@ pub fn due(
     let mut statement = conn.prepare_cached(&sql)?;
     let found = statement.query_map(
         params![call_type.as_str(), instant_text(now), cursor.due_at, cursor.id, limit as i64],
-        item_from_row,
+        item_and_its_order,
     )?;
-    let items: Vec<Item> = found.collect::<Result<_, _>>()?;
-    if let Some(last) = items.last() {
-        *cursor = Cursor { due_at: instant_text(last.due_at()), id: last.id };
-    }
-    Ok(items)
+    Ok(cursor.pass_by(found.collect::<Result<_, _>>()?))
 }
 
 /// Due items of any type whose last permitted instant comes before `until`, the nearest first,
@@ -228,7 +239,7 @@ pub fn last_chance(
     limit: usize,
 ) -> anyhow::Result<Vec<Item>> {
     let sql = format!(
-        "SELECT {ITEM_COLUMNS} FROM call_queue
+        "SELECT {ITEM_COLUMNS}, expires_at FROM call_queue
          WHERE status IN ('pending', 'retrying') AND expires_at < ?2
            AND (?3, ?4) < (expires_at, id) AND coalesce(not_before, scheduled_for) <= ?1
          ORDER BY expires_at, id LIMIT ?5"
@@ -236,14 +247,9 @@ pub fn last_chance(
     let mut statement = conn.prepare_cached(&sql)?;
     let found = statement.query_map(
         params![instant_text(now), instant_text(until), cursor.due_at, cursor.id, limit as i64],
-        item_from_row,
+        item_and_its_order,
     )?;
-    let items: Vec<Item> = found.collect::<Result<_, _>>()?;
-    if let Some(last) = items.last() {
-        let at = last.expires_at.map(instant_text).unwrap_or_default();
-        *cursor = Cursor { due_at: at, id: last.id };
-    }
-    Ok(items)
+    Ok(cursor.pass_by(found.collect::<Result<_, _>>()?))
 }
 
 /// The instant at which the next item falls due; `None` when none waits.

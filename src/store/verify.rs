@@ -106,8 +106,9 @@ fn read(conn: &Connection, path: &Path) -> anyhow::Result<Verified> {
 
 /// One line that says what is wrong with which file, and what to do.
 fn damaged(path: &Path, error: anyhow::Error) -> anyhow::Error {
+    // Only the text: for `verify` a foreign file is no wrong argument, it is what it looks for.
     if error.is::<StoreError>() {
-        return error;
+        return anyhow::anyhow!("{error:#}");
     }
     let what = format!("{error:#}");
     anyhow::anyhow!("{} is damaged: {what}; use another copy", path.display())

@@ -1,6 +1,9 @@
 //! Who gets in: the token as bearer, or a session cookie that was given for it. Compares in
 //! constant time. The cookie never holds the token, and a form counts only with its own mark.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -14,11 +17,13 @@ const COOKIE: &str = "ringonce_session";
 /// A session ends after so long: a working day.
 const SESSION_SECONDS: i64 = 12 * 3600;
 
-/// The token's digest, and a key made from it that signs sessions and forms. Another token ends
-/// all sessions.
+/// The token's digest, and a key made from it that signs sessions and forms. Another token and
+/// another process end all sessions, so only this process has to remember who signed out.
 pub struct Keys {
     token: [u8; 32],
     signing: [u8; 32],
+    /// Sessions that were signed out before their time, with the second of their end.
+    left: Mutex<BTreeMap<String, i64>>,
 }
 
 /// A session that was checked.
@@ -29,10 +34,19 @@ pub struct Session {
 }
 
 impl Keys {
-    pub fn new(token: &Secret) -> Keys {
+    /// `process` is a text that nobody can guess, another one in each process.
+    pub fn new(token: &Secret, process: &str) -> Keys {
         let token = token.expose().as_bytes();
-        let signing = Sha256::new().chain_update(b"ringonce session\0").chain_update(token);
-        Keys { token: Sha256::digest(token).into(), signing: signing.finalize().into() }
+        let signing = Sha256::new()
+            .chain_update(b"ringonce session\0")
+            .chain_update(process)
+            .chain_update(b"\0")
+            .chain_update(token);
+        Keys {
+            token: Sha256::digest(token).into(),
+            signing: signing.finalize().into(),
+            left: Mutex::default(),
+        }
     }
 
     /// Whether this is the token.
@@ -54,7 +68,8 @@ impl Keys {
         Session { value }
     }
 
-    /// The session of a request; `None` when it has none, a forged one, or an old one.
+    /// The session of a request; `None` when it has none, a forged one, an old one, or one that was
+    /// signed out.
     pub fn session_of(&self, request: &Request, now: Instant) -> Option<Session> {
         let cookies = request.header("cookie")?;
         let value = cookies
@@ -66,7 +81,20 @@ impl Keys {
         let is_right: bool = right.as_bytes().ct_eq(signature.as_bytes()).into();
         let ends: i64 = told.split_once('.')?.0.parse().ok()?;
         let lasts = now.timestamp() < ends && ends <= now.timestamp() + SESSION_SECONDS;
-        (is_right && lasts).then(|| Session { value: value.to_string() })
+        let goes_on = is_right && lasts && !self.left().contains_key(value);
+        goes_on.then(|| Session { value: value.to_string() })
+    }
+
+    /// Ends a session for good, whoever has a copy of its cookie.
+    pub fn sign_out(&self, session: &Session, now: Instant) {
+        let mut left = self.left();
+        left.retain(|_, ends| now.timestamp() < *ends);
+        // No session lasts longer than one that began now.
+        left.insert(session.value.clone(), now.timestamp() + SESSION_SECONDS);
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<String, i64>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The mark that every form of this session carries.
@@ -134,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_the_token_itself_is_the_token() {
-        let keys = Keys::new(&Secret::new("open-sesame"));
+        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
         for (header, expected) in [
             ("Authorization: Bearer open-sesame\r\n", true),
             ("authorization: bearer  open-sesame \r\n", true),
@@ -149,12 +177,15 @@ mod tests {
 
     #[test]
     fn a_session_lasts_a_working_day_and_cannot_be_forged_or_carried_to_another_token() {
-        let keys = Keys::new(&Secret::new("open-sesame"));
+        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
         let session = keys.session(now(), "n1");
         let sent = request(&format!("Cookie: a=b; {COOKIE}={}\r\n", session.value));
         assert_eq!(keys.session_of(&sent, now()), Some(session.clone()));
         assert_eq!(keys.session_of(&sent, now() + Duration::hours(12)), None);
-        assert_eq!(Keys::new(&Secret::new("other")).session_of(&sent, now()), None);
+        for other in [("other", "p1"), ("open-sesame", "p2")] {
+            let keys = Keys::new(&Secret::new(other.0), other.1);
+            assert_eq!(keys.session_of(&sent, now()), None, "{other:?}");
+        }
         let later = session.value.replacen("17", "18", 1);
         let forged = request(&format!("Cookie: {COOKIE}={later}\r\n"));
         assert_eq!(keys.session_of(&forged, now()), None);
@@ -162,8 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_was_signed_out_is_over_and_the_others_go_on() {
+        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
+        let (mine, yours) = (keys.session(now(), "n1"), keys.session(now(), "n2"));
+        let sent = |session: &Session| request(&format!("Cookie: {COOKIE}={}\r\n", session.value));
+        keys.sign_out(&mine, now());
+        assert_eq!(keys.session_of(&sent(&mine), now()), None);
+        assert_eq!(keys.session_of(&sent(&yours), now()), Some(yours.clone()));
+        keys.sign_out(&yours, now() + Duration::hours(12));
+        assert_eq!(keys.left().len(), 1, "what has ended by itself is not remembered");
+    }
+
+    #[test]
     fn a_form_counts_only_in_the_session_that_it_was_made_for() {
-        let keys = Keys::new(&Secret::new("open-sesame"));
+        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
         let (mine, yours) = (keys.session(now(), "n1"), keys.session(now(), "n2"));
         assert!(keys.is_form_mark(&mine, &keys.form_mark(&mine)));
         assert!(!keys.is_form_mark(&mine, &keys.form_mark(&yours)));
@@ -172,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_cookie_is_kept_from_scripts_and_other_sites() {
-        let keys = Keys::new(&Secret::new("open-sesame"));
+        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
         let cookie = keys.session(now(), "n1").cookie(&request("X-Forwarded-Proto: https\r\n"));
         for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/", "; Secure"] {
             assert!(cookie.contains(part), "{cookie}");

@@ -45,10 +45,11 @@ impl Front {
         webhook_secret: Option<Secret>,
     ) -> anyhow::Result<Front> {
         let kept = Kept::new(&service.cx.store)?;
+        let process = uuid::Uuid::new_v4().to_string();
         Ok(Front {
             service,
             webhook_secret,
-            keys: api_token.map(Keys::new),
+            keys: api_token.map(|token| Keys::new(token, &process)),
             health: Mutex::new(None),
             metrics: Mutex::new(kept),
             reading: Turnstile::new(READERS),

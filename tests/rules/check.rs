@@ -2,7 +2,7 @@
 
 use ringonce::demo::journal::Event;
 use ringonce::store::files::{DialerLock, LockAnswer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{Run, World};
 
@@ -124,4 +124,32 @@ fn the_provider_is_asked_only_online_and_only_once_and_nothing_is_placed() {
     }
     assert_eq!(world.posts().len(), 0);
     assert_eq!(std::fs::read(world.db()).expect("a file"), before, "check changes nothing");
+}
+
+#[test]
+fn an_assistant_that_does_not_say_that_it_is_a_machine_is_warned_about() {
+    let world = World::with_config("welcome_assistant_id = \"hello\"");
+    let told_online = || told(&check(&world, &["--online"]), "AI voice");
+    let id = "2b0f4c1e-6a55-4c0e-9d3a-0c6f5b1d7e11";
+    assert_eq!(
+        told_online(),
+        [id, "hello"].map(|id| format!("ok assistant {id} says first that it is an AI voice"))
+    );
+    let prompt = |text: &str| json!({"messages": [{"role": "system", "content": text}]});
+    let (ada, machine) = ("Hello, this is Ada.", "You are Ada, an AI voice. Say so first.");
+    for (assistant, expected) in [
+        (json!({"firstMessage": ada}), "warning assistant hello does not say"),
+        (json!({}), "warning assistant hello does not say"),
+        (json!({"firstMessage": ada, "model": prompt("Be kind.")}), "warning assistant hello does"),
+        (json!({"firstMessage": ada, "model": prompt(machine)}), "ok assistant hello is told"),
+        (json!({"firstMessage": "An AI calls."}), "ok assistant hello says first"),
+        (json!(null), "warning assistant hello is not known"),
+        (json!("a letter"), "warning assistant hello could not be read"),
+    ] {
+        world.fake.set_assistant("hello", assistant.clone());
+        let found = told_online();
+        assert!(found[1].starts_with(expected), "{assistant} {found:?}");
+        assert_eq!(check(&world, &["--online"]).code, Some(0), "{assistant}");
+    }
+    assert!(told(&check(&world, &[]), "AI voice").is_empty(), "nobody is asked unless told to");
 }

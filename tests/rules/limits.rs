@@ -8,7 +8,6 @@ use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
 use ringonce::domain::call::CallType;
 use ringonce::service::dialer::{Dialer, Patience};
-use ringonce::store::meta;
 use ringonce::store::queue::{self, NewItem};
 
 use crate::world::{World, at, nobody_home, quick};
@@ -94,6 +93,51 @@ fn calls_to_a_number_are_capped_by_the_day_and_by_the_period_across_restarts() {
     }
 }
 
+/// What `explain` says of one rule for Ada.
+fn explained(world: &World, rule: &str) -> String {
+    let run = world.command(&["explain", "--json", "ada"]);
+    let answers = run.json()["occasions"][0]["rules"].clone();
+    let answers = answers.as_array().unwrap_or_else(|| panic!("{run:?}")).clone();
+    let answer = answers.into_iter().find(|answer| answer["rule"] == rule).expect("the rule");
+    answer["detail"].as_str().unwrap_or_default().to_string()
+}
+
+#[test]
+fn caps_and_the_gap_bind_a_number_and_a_customer_alike_and_explain_says_which() {
+    const OTHER: &str = "+442079460556";
+    let day = "[caps]\ncalls_per_number_per_day = 1";
+    let period = "[caps]\ncalls_per_number_per_period = 1\nperiod_days = 7";
+    let uncapped = "";
+    // After Ada's call at 12:00 an extra call of hers is asked for at `minutes` later.
+    for (config, change, minutes, rule, says) in [
+        (uncapped, "", 30, "gap between calls", "this number was called too recently"),
+        (uncapped, "moved", 30, "gap between calls", "this customer was called too recently"),
+        (uncapped, "moved", 90, "", ""),
+        (day, "", 90, "caps", "1 call to this number in 24 hours"),
+        (day, "moved", 90, "caps", "1 call to this customer in 24 hours"),
+        (day, "moved", 24 * 60, "", ""),
+        (period, "", 3 * 24 * 60, "caps", "1 call to this number in 7 days"),
+        (period, "moved", 3 * 24 * 60, "caps", "1 call to this customer in 7 days"),
+        (period, "moved", 7 * 24 * 60, "", ""),
+    ] {
+        let world = World::with_config(config);
+        let ada = world.customer("Ada").phone(NUMBER).at("12:00").paid().welcomed().add();
+        world.sql("UPDATE customers SET external_id = 'ada'");
+        world.tick_at("2026-02-02T12:00:00Z");
+        world.sql("UPDATE customers SET call_time = NULL, next_call_scheduled_at = NULL");
+        if change == "moved" {
+            world.sql(&format!("UPDATE customers SET phone = '{OTHER}'"));
+        }
+        world.pass(Duration::minutes(minutes));
+        extra(&world, ada, "one");
+        let told = if rule.is_empty() { String::new() } else { explained(&world, rule) };
+        assert_eq!(told, says, "{config} {change} {minutes}");
+        world.tick();
+        let rings = if says.is_empty() { 2 } else { 1 };
+        assert_eq!(world.rings().len(), rings, "{config} {change} {minutes}");
+    }
+}
+
 #[test]
 fn extra_calls_of_a_customer_are_capped_and_wait_their_day_out() {
     let world = World::new();
@@ -149,50 +193,4 @@ fn no_minute_holds_more_posts_than_the_pace_allows_also_across_a_restart() {
     for window in world.posts().windows(4) {
         assert!(Duration::seconds(60) < window[3].at - window[0].at, "{window:?}");
     }
-}
-
-#[test]
-fn a_share_of_failures_opens_the_breaker_and_one_probe_at_a_time_looks_again() {
-    let config = "[breaker]\nsample = 4\nfailure_share = 0.5\n[dialing]\nmax_active_calls = 9";
-    let world = World::with_config(config);
-    for number in 0..8 {
-        world.daily(&format!("P{number}"));
-    }
-    world.faults("close-before-accept");
-    let ticked = world.tick_at("2026-02-02T12:00:00Z");
-    assert_eq!(world.posts().len(), 4, "{ticked:?}");
-    let breaker = world.store().read(meta::breaker).expect("readable").expect("open");
-    assert_eq!(breaker.why, "4 of the last 4 calls failed");
-    let waiting = |reason: &str| world.items().iter().filter(|line| line.ends_with(reason)).count();
-    assert_eq!(waiting("pending breaker"), 4);
-    for (time, posts) in [("12:04", 4), ("12:05", 5), ("12:06", 5), ("12:10", 6)] {
-        world.tick_at(&format!("2026-02-02T{time}:00Z"));
-        assert_eq!(world.posts().len(), posts, "{time}");
-    }
-    world.faults("");
-    world.tick_at("2026-02-02T12:16:00Z");
-    assert_eq!((world.posts().len(), world.rings().len()), (8, 2));
-    assert_eq!(world.store().read(meta::breaker).expect("readable"), None);
-}
-
-#[test]
-fn hours_of_outage_consume_no_occasion_and_end_without_a_burst() {
-    let config = "[dialing]\nmax_active_calls = 60\ncalls_per_minute = 60\nworkers = 8";
-    let world = World::with_config(config);
-    for number in 0..30 {
-        world.daily(&format!("P{number}"));
-    }
-    world.faults("status=402");
-    for time in ["12:00", "12:15", "13:00", "14:00", "15:00"] {
-        world.tick_at(&format!("2026-02-02T{time}:00Z"));
-    }
-    assert_eq!(world.posts().len(), 5, "one POST a look");
-    world.faults("");
-    world.set_clock("2026-02-02T15:10:00Z");
-    let service = world.start();
-    let patience = Patience { pace: false, record: StdDuration::from_secs(5) };
-    let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
-    dialer.pass(&mut |_| Ok(None)).expect("a pass");
-    assert_eq!(world.rings().len(), 15, "a quarter of the minute's calls at once");
-    assert_eq!(world.count("SELECT count(*) FROM call_queue WHERE status = 'failed'"), 0);
 }

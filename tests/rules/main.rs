@@ -8,6 +8,7 @@ mod people;
 #[allow(dead_code)]
 mod world;
 
+mod breaker;
 mod check;
 mod fairness;
 mod follow;

@@ -13,8 +13,8 @@ use crate::world::at;
 
 /// Nobody is called on this date, wherever they live.
 pub const FEAST: &str = "2026-03-17";
-/// The last date that counts: whatever is owed for it is over when the month is.
-pub const LAST: &str = "2026-03-29";
+/// The last date that counts.
+pub const LAST: &str = "2026-03-31";
 /// The machine is off in between.
 pub const CLOSED_FROM: &str = "2026-03-10T12:01:00Z";
 pub const CLOSED_UNTIL: &str = "2026-03-12T12:00:00Z";
@@ -273,7 +273,7 @@ fn occasion(
         }
     }
     let mut endings = Vec::new();
-    let mut times: BTreeMap<Disposition, usize> = BTreeMap::new();
+    let mut times: BTreeMap<bool, usize> = BTreeMap::new();
     for attempt_no in 1.. {
         let (how, lasts) = plan.ending(&date.to_string(), attempt_no);
         let ended = at + lasts;
@@ -286,7 +286,7 @@ fn occasion(
             Disposition::NoAnswer | Disposition::Busy => 1,
             _ => 0,
         };
-        let used = times.entry(how).or_default();
+        let used = times.entry(how == Disposition::NeverDialed).or_default();
         *used += 1;
         if allowed < *used {
             break;

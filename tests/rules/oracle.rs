@@ -11,6 +11,7 @@ use ringonce::domain::call::{AttemptState, CallType, Disposition, Reason};
 use ringonce::domain::customer::{CallStatus, Customer};
 use ringonce::domain::entry::{Entry, EntryPhone};
 use ringonce::domain::gate::{self, Facts, Rules, Verdict};
+use ringonce::domain::limits::Made;
 use ringonce::domain::retry::judge;
 use ringonce::steps;
 use ringonce::zones::Zones;
@@ -63,8 +64,11 @@ struct Case {
     paused: bool,
     holiday: bool,
     last_call: Option<Instant>,
+    /// To this customer at another number.
+    last_elsewhere: Option<Instant>,
     last_daily: Option<Instant>,
     calls_in_day: i64,
+    customers_calls_in_day: i64,
     extra_in_day: i64,
     strict: bool,
     require_consent: bool,
@@ -109,9 +113,11 @@ fn invent(dice: &mut Dice) -> Case {
         same_phone: dice.percent(3),
         paused: dice.percent(3),
         holiday: dice.percent(3),
-        last_call: dice.percent(20).then(|| now - ago(dice, 180)),
+        last_call: dice.percent(10).then(|| now - ago(dice, 180)),
+        last_elsewhere: dice.percent(10).then(|| now - ago(dice, 180)),
         last_daily: dice.percent(20).then(|| now - ago(dice, 24 * 60)),
         calls_in_day: dice.below(3) as i64,
+        customers_calls_in_day: dice.below(3) as i64,
         extra_in_day: dice.below(2) as i64,
         strict: dice.percent(30),
         require_consent: dice.percent(20),
@@ -183,10 +189,17 @@ fn gate_says(case: &Case, zones: &Zones) -> Verdict {
         pause: case.paused.then(|| "all paused".to_string()),
         earlier: judge(&case.history, |how| rules.retry_rule(how, case.call_type)),
         same_phone: case.same_phone,
-        last_call_to_number: case.last_call,
+        to_number: Made {
+            last: case.last_call,
+            in_day: (case.calls_in_day, Some(case.now + Duration::hours(3))),
+            ..Made::default()
+        },
+        to_customer: Made {
+            last: case.last_elsewhere,
+            in_day: (case.customers_calls_in_day, Some(case.now + Duration::hours(2))),
+            ..Made::default()
+        },
         last_other_daily: case.last_daily,
-        calls_in_day: (case.calls_in_day, Some(case.now + Duration::hours(3))),
-        calls_in_period: (0, None),
         extra_in_day: case.extra_in_day,
         holiday: case.holiday.then(|| "a feast".to_string()),
         phone_window: None,
@@ -215,6 +228,7 @@ fn oracle(case: &Case) -> (&'static str, Option<Reason>) {
     let hour = Duration::hours(1);
     let gaps = [
         case.last_call.map(|at| at + hour),
+        case.last_elsewhere.map(|at| at + hour),
         case.last_daily.filter(|_| case.call_type == CallType::Daily).map(|at| at + hour * 12),
     ];
     let gap = gaps.into_iter().flatten().max().filter(|end| *end > case.now);
@@ -241,7 +255,7 @@ fn was_called(case: &Case, customer: &Customer) -> bool {
                     Disposition::NoAnswer | Disposition::Busy if daily => 1,
                     _ => 0,
                 };
-                let times = seen.entry(how.as_str()).or_insert(0);
+                let times = seen.entry(*how == Disposition::NeverDialed).or_insert(0);
                 *times += 1;
                 if *times > allowed {
                     return true;
@@ -271,6 +285,8 @@ fn waits_for(case: &Case, customer: &Customer, gap: bool) -> Option<Reason> {
         && case.now <= case.scheduled_for + Duration::minutes(30);
     let consented = customer.consent_text.is_some();
     let stopped = customer.call_status == CallStatus::Paused;
+    let most = case.calls_in_day.max(case.customers_calls_in_day);
+    let full = case.cap.is_some_and(|cap| most >= cap);
     let extra_full = case.call_type == CallType::Extra && case.extra_in_day >= 1;
     let list = [
         (case.now < case.scheduled_for, Reason::OutsideWindow),
@@ -282,7 +298,7 @@ fn waits_for(case: &Case, customer: &Customer, gap: bool) -> Option<Reason> {
         (case.holiday, Reason::Holiday),
         (!is_open && !as_chosen, Reason::OutsideWindow),
         (gap, Reason::MinGap),
-        (case.cap.is_some_and(|cap| cap <= case.calls_in_day) || extra_full, Reason::Cap),
+        (full || extra_full, Reason::Cap),
     ];
     list.into_iter().find(|(broken, _)| *broken).map(|(_, reason)| reason)
 }

@@ -6,6 +6,7 @@ use ringonce::clock::Reading;
 use ringonce::domain::call::AttemptState;
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::provider::{PlaceError, Refusal};
+use ringonce::steps::breaker::Became;
 use ringonce::steps::follow::Followed;
 use ringonce::steps::guard::{Clocks, Heard};
 use ringonce::steps::reconcile::{Asking, Closed};
@@ -233,42 +234,28 @@ impl Life {
             vec![record::record(&process.cx, &intent, &reply, now)?]
         };
         for recorded in recorded {
-            self.learn(process, &recorded, now)?;
+            self.learn(process, &recorded)?;
         }
         process.next_follow = process.next_follow.min(self.now + Duration::seconds(10));
         Ok(())
     }
 
     /// What the dialer of the program does with a recorded reply.
-    fn learn(
-        &mut self,
-        process: &mut Process,
-        recorded: &Recorded,
-        now: Instant,
-    ) -> anyhow::Result<()> {
+    fn learn(&mut self, process: &mut Process, recorded: &Recorded) -> anyhow::Result<()> {
         if let Some(why) = &recorded.halt {
             bail!("a flag could not be proven: {why}");
         }
-        let cx = &process.cx;
         if recorded.became == AttemptState::Placed {
             if !process.proven {
                 process.proven = true;
                 process.next_claim = process.next_claim.min(self.now);
-                cx.store.write(meta::close_breaker)?;
             }
         } else {
             process.next_claim = self.now;
             let soon = self.now + Duration::minutes(1);
             process.next_reconcile = process.next_reconcile.min(soon);
         }
-        process.proven &= !recorded.breaker_opened;
-        process.refusals =
-            if recorded.request_refused.is_some() { process.refusals + 1 } else { 0 };
-        if process.refusals == 3 {
-            process.refusals = 0;
-            process.proven = false;
-            cx.store.write(|tx| record::open_breaker(cx, tx, "three equal", None, now))?;
-        }
+        process.proven &= recorded.breaker != Became::Opened;
         Ok(())
     }
 

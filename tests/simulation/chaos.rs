@@ -275,12 +275,13 @@ impl Life {
     }
 
     fn lift_customer_pauses(&mut self) -> anyhow::Result<()> {
+        let now = self.reading().now;
         let pauses = self.store.read(meta::pauses)?;
         self.store.write(|tx| {
             for (scope, _) in pauses {
                 meta::lift_pause(tx, &scope)?;
             }
-            meta::close_breaker(tx).map(|_| ())
+            meta::close_breaker(tx, now).map(|_| ())
         })
     }
 

@@ -17,7 +17,6 @@ pub struct Process {
     pub passes: [Pass; 2],
     pub intents: Vec<(Intent, Reading)>,
     pub replies: Vec<(Intent, Reply)>,
-    pub refusals: usize,
     /// The last look at both clocks.
     pub watched: Option<Reading>,
     pub clock_held: bool,
@@ -40,7 +39,6 @@ impl Process {
             passes: Default::default(),
             intents: Vec::new(),
             replies: Vec::new(),
-            refusals: 0,
             watched: None,
             clock_held: false,
             try_open: now,

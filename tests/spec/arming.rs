@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use chrono::Duration;
+use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::reconcile::{self, Asking};
+use ringonce::steps::scan;
 use ringonce::store::files::{DialerLock, LockAnswer};
 
 use crate::world::{Run, World};
@@ -13,14 +15,14 @@ use crate::world::{Run, World};
 const NOON: &str = "2026-02-02T12:00:00Z";
 
 /// A consistent copy, as `VACUUM INTO` makes it.
-fn copy_to(world: &World, name: &str) -> PathBuf {
+pub fn copy_to(world: &World, name: &str) -> PathBuf {
     let to = world.path(name);
     world.connection().execute("VACUUM INTO ?1", [to.display().to_string()]).expect("a copy");
     to
 }
 
 /// Puts an old copy back over the live file, keeping the inode, as `cp` does.
-fn restore(world: &World, backup: &Path) {
+pub fn restore(world: &World, backup: &Path) {
     for ending in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
     }
@@ -237,7 +239,7 @@ fn adopt_refuses_while_another_process_dials_or_the_records_cannot_be_read() {
     assert_eq!(tick(&world, &copy).code, Some(3), "still not armed");
     let db = copy.display().to_string();
     assert_eq!(world.command(&["adopt", "--db", &db, "--reason", " "]).code, Some(2));
-    assert_eq!(world.command(&["adopt", "--db", "nowhere.db", "--reason", "x"]).code, Some(1));
+    assert_eq!(world.command(&["adopt", "--db", "nowhere.db", "--reason", "x"]).code, Some(2));
     assert!(!world.path("nowhere.db").exists());
 }
 
@@ -299,15 +301,34 @@ fn two_files_that_gave_the_same_number_hold_at_the_next_start() {
 }
 
 #[test]
-fn a_file_that_is_swapped_while_it_is_open_is_noticed_before_the_next_intent() {
-    let world = World::new();
-    world.daily("Ada");
-    let copy = copy_to(&world, "copy.db");
-    let service = world.start();
-    assert_eq!(opening::shut(&service).unwrap(), None);
-    std::fs::rename(&copy, world.db()).unwrap();
-    let why = opening::shut(&service).unwrap().expect("it is another file");
-    assert!(why.contains("replaced"), "{why}");
+fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next_intent() {
+    for (ending, name) in [("", "database file"), ("-wal", "write-ahead log"), ("-shm", "index")] {
+        for replaced in [true, false] {
+            let world = World::new();
+            world.daily("Ada");
+            world.set_clock(NOON);
+            let service = world.start();
+            let reading = service.clock.read().unwrap();
+            assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
+            scan::scan(&service.cx, reading.now).unwrap();
+            // Others open and close the file meanwhile: SQLite puts nothing anew for that.
+            world.sql("PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
+            assert_eq!(opening::shut(&service).unwrap(), None);
+            let path = world.path(&format!("ringonce.db{ending}"));
+            if replaced {
+                std::fs::copy(&path, world.path("copy")).unwrap();
+                std::fs::rename(world.path("copy"), &path).unwrap();
+            } else {
+                std::fs::remove_file(&path).unwrap();
+            }
+            let patience = Patience { pace: false, record: std::time::Duration::ZERO };
+            let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
+            let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
+            let why = passed.shut.unwrap_or_default();
+            assert!(why.contains(name) && why.contains("removed or replaced"), "{ending}: {why}");
+            assert!(world.posts().is_empty(), "{ending} replaced {replaced}");
+        }
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_number_that_the_provider_refuses_fails_that_customer_only() {
     let world = World::new();
     let add = |name: &str| world.customer(name).in_zone("America/New_York").at("07:00").paid();
     for number in 0..6 {
-        add(&format!("Bad{number}")).phone("+0").welcomed().add();
+        add(&format!("Bad{number}")).phone("+12").welcomed().add();
     }
     world.daily("Zoe");
     let ticked = world.tick_at(DUE);

@@ -33,6 +33,8 @@ fn what_changes_after_queueing_is_seen_before_dialing() {
         (set("call_status = 'paused'"), "pending paused", "skipped paused"),
         (set("call_status = 'disabled'"), "pending not_eligible", "skipped not_eligible"),
         (set("payment_status = 'Refunded'"), "pending not_eligible", "skipped not_eligible"),
+        (set("phone = '212 555 0101'"), "pending invalid_phone", "skipped invalid_phone"),
+        (set("phone = '+1 212 555 0101'"), "pending invalid_phone", "skipped invalid_phone"),
         (set("phone_validated = 0"), "pending invalid_phone", "skipped invalid_phone"),
         (set("timezone = 'Mars/Olympus'"), "pending not_eligible", "skipped not_eligible"),
         ("DELETE FROM customers".to_string(), "skipped customer_gone", ""),

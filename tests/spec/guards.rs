@@ -7,6 +7,7 @@ use ringonce::domain::parse_instant;
 use ringonce::provider::ProviderCall;
 use ringonce::store::attempts::{self, Attempt};
 use ringonce::store::enqueue::{NewItem, insert_once};
+use ringonce::store::facts::Whose;
 use ringonce::store::moves::{self, Change};
 use ringonce::store::queue::{self, Moved};
 use ringonce::store::{Store, Tx, doubts, facts, flags};
@@ -196,7 +197,7 @@ fn what_may_have_rung_keeps_its_number_from_the_same_call_and_from_any_call_too_
             .read(|conn| {
                 let daily = CallType::Daily;
                 let same = facts::same_phone(conn, 2, false, "h", daily, "2026-03-02")?;
-                Ok((same, facts::last_call_to_number(conn, "h")?))
+                Ok((same, facts::last_call(conn, &Whose::Number("h"))?))
             })
             .unwrap();
         assert_eq!((same, last.is_some()), (rang, rang), "{state}");

@@ -18,6 +18,7 @@ mod d7_events;
 mod guards;
 
 // Which file may dial, and when.
+mod accounts;
 mod arming;
 mod clocks;
 mod halting;
@@ -34,6 +35,7 @@ mod slow_replies;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
+mod backups;
 mod erasure_and_audit;
 mod files;
 

@@ -8,7 +8,7 @@ use ringonce::store::queue;
 use rusqlite::TransactionBehavior;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
-use crate::world::World;
+use crate::world::{World, at};
 
 #[test]
 fn every_table_is_strict() {
@@ -64,6 +64,87 @@ fn a_broken_rule_is_told_by_its_name() {
         assert_eq!(error, says, "{statement}");
     }
     assert_eq!(world.attempts().len(), 1);
+}
+
+/// A web application, or a person with `sqlite3`, writes customers and items too.
+#[test]
+fn an_instant_that_another_program_writes_is_kept_in_the_one_form() {
+    let cases = [
+        ("2026-02-02T12:00:00.000Z", Some("2026-02-02T12:00:00.000Z")),
+        ("2026-02-02T12:00:00Z", Some("2026-02-02T12:00:00.000Z")),
+        ("2026-02-02T07:00:00-05:00", Some("2026-02-02T12:00:00.000Z")),
+        ("2026-02-02 12:00", Some("2026-02-02T12:00:00.000Z")),
+        ("2026-02-02", Some("2026-02-02T00:00:00.000Z")),
+        ("soon", None),
+    ];
+    let insert = "INSERT INTO customers (phone, timezone, created_at, updated_at,
+          next_call_scheduled_at) VALUES ('+12125550199', 'America/New_York', ?1, ?1, ?2)";
+    for (written, kept) in cases {
+        let world = World::new();
+        let conn = world.connection();
+        let as_inserted = conn.execute(insert, [written, written]);
+        assert_eq!(as_inserted.is_ok(), kept.is_some(), "{written}: {as_inserted:?}");
+        if kept.is_none() {
+            conn.execute(insert, ["2026-02-02", written]).unwrap();
+        }
+        let next = "SELECT coalesce(next_call_scheduled_at, 'none') FROM customers";
+        assert_eq!(world.one(next), kept.unwrap_or("none"), "{written}");
+        let at = "2026-02-02T09:00:00.000Z";
+        conn.execute(
+            "INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, expires_at,
+               created_at, updated_at) VALUES (1, 'daily', '2026-02-02', ?1, ?2, ?1, ?1)",
+            [at, written],
+        )
+        .unwrap();
+        let expires = "SELECT coalesce(expires_at, 'none') FROM call_queue";
+        assert_eq!(world.one(expires), kept.unwrap_or("none"), "{written}");
+        for (table, column) in [
+            ("customers", "next_call_scheduled_at"),
+            ("customers", "created_at"),
+            ("call_queue", "scheduled_for"),
+            ("call_queue", "not_before"),
+        ] {
+            let update = format!("UPDATE {table} SET {column} = ?1");
+            let updated = conn.execute(&update, [written]);
+            let must_be = column != "next_call_scheduled_at" && column != "not_before";
+            assert_eq!(updated.is_err(), kept.is_none() && must_be, "{column} {written}");
+            let found = world.one(&format!("SELECT coalesce({column}, 'none') FROM {table}"));
+            if updated.is_ok() {
+                assert_eq!(found, kept.unwrap_or("none"), "{column} {written}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_is_made_at_the_instant_that_another_program_wrote_in_its_own_form() {
+    let world = World::new();
+    world.daily("Ada");
+    world.sql("UPDATE customers SET next_call_scheduled_at = '2026-02-02T07:00:00-05:00'");
+    assert_eq!(world.tick_at("2026-02-02T11:45:00Z").queued, 1);
+    assert_eq!(world.tick_at("2026-02-02T12:00:00Z").succeeded, 1);
+}
+
+#[test]
+fn a_pass_over_the_due_comes_to_its_end_whatever_form_their_instants_have() {
+    let world = World::new();
+    world.daily("Ada");
+    assert_eq!(world.tick_at("2026-02-02T11:45:00Z").queued, 1);
+    let mut conn = world.connection();
+    let tx = conn.transaction().unwrap();
+    tx.execute_batch(
+        "DROP TRIGGER call_queue_instants_as_updated;
+         UPDATE call_queue SET scheduled_for = '2026-02-02T12:00:00Z',
+           expires_at = '2026-02-02T16:00:00Z'",
+    )
+    .unwrap();
+    let (now, until) = (at("2026-02-02T12:30:00Z"), at("2026-02-02T17:00:00Z"));
+    let mut cursor = queue::Cursor::default();
+    assert_eq!(queue::due(&tx, CallType::Daily, now, &mut cursor, 5).unwrap().len(), 1);
+    assert_eq!(queue::due(&tx, CallType::Daily, now, &mut cursor, 5).unwrap().len(), 0);
+    let mut cursor = queue::Cursor::default();
+    assert_eq!(queue::last_chance(&tx, now, until, &mut cursor, 5).unwrap().len(), 1);
+    assert_eq!(queue::last_chance(&tx, now, until, &mut cursor, 5).unwrap().len(), 0);
 }
 
 #[test]

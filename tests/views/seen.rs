@@ -54,7 +54,7 @@ fn a_doubt_is_shown_with_what_to_type() {
     });
     ringonce::steps::record::record(&world.cx, &intent, &reply, world.now).unwrap();
     let found = stand(&world);
-    let typed = format!("ringonce resolve {} ", intent.attempt.id);
+    let typed = format!("ringonce attempts resolve {} ", intent.attempt.id);
     assert!(found.in_doubt[0].resolve.starts_with(&typed), "{:?}", found.in_doubt);
     assert_eq!(found.today.failed, 0, "a doubt is no failure");
 }

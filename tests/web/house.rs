@@ -21,6 +21,8 @@ pub const SECRET: &str = "a-secret-of-the-provider";
 /// Longer than anything here takes; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const PLACED: &str = "SELECT count(*) FROM call_attempts WHERE state IN ('placed', 'ended')";
+
 /// How a house is built.
 pub struct Plan {
     pub faults: &'static str,
@@ -165,12 +167,14 @@ impl House {
         }
     }
 
-    /// Lets the calls of 07:00 go out, and waits for them.
+    /// Lets the calls of 07:00 go out, and waits until the ledger has their answers: a clock that
+    /// moved between the ring and its record would also move the first poll.
     pub fn place_calls(&self, calls: usize) {
         self.wait_until_well();
         self.wait_for("the scan", || self.get("/api/queue")["items"][calls - 1].is_object());
         self.set_clock("2026-11-23T12:00:00Z");
-        self.wait_for("the calls", || self.fake.rings().len() == calls);
+        self.wait_for("the calls", || self.count(PLACED) == calls as i64);
+        assert_eq!(self.fake.rings().len(), calls);
     }
 }
 

@@ -179,11 +179,15 @@ fn a_search_that_names_one_person_leads_to_them() {
 }
 
 #[test]
-fn signing_out_takes_the_cookie_away() {
+fn signing_out_takes_the_cookie_away_and_ends_its_copies() {
     let house = House::build(&Plan::default());
     let visitor = Visitor::signed_in(&house);
+    let other = Visitor::signed_in(&house);
     let answer = visitor.post("/logout", &format!("mark={}", visitor.mark()));
     assert_eq!((answer.status, answer.header("location")), (303, Some("/login")));
     assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+    let copy = house.ask("GET", "/queue", &[("Cookie", &visitor.cookie)], "");
+    assert_eq!(copy.status, 401, "a copy of the cookie still opens the page");
+    assert!(other.get("/queue").contains("Queue"));
     assert_eq!(house.api("GET", "/login", &Value::Null).status, 200);
 }

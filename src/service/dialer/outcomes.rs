@@ -3,12 +3,12 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{Answered, Dialer, EQUAL_REFUSALS, Passed, Wait};
+use super::{Answered, Dialer, Passed, Wait};
 use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
+use crate::steps::breaker::Became;
 use crate::steps::record::{self, Recorded};
-use crate::store::meta;
 
 impl Dialer<'_> {
     /// Takes the replies that are there, waiting for one with `wait`, and records them.
@@ -54,7 +54,10 @@ impl Dialer<'_> {
     fn record(&mut self, replies: Vec<Answered>, done: &mut Passed) -> anyhow::Result<()> {
         let now = self.service.clock.now()?;
         if let Ok(all) = record::record_all(&self.service.cx, &replies, now) {
-            return all.into_iter().try_for_each(|recorded| self.learn(recorded, now, done));
+            return {
+                all.iter().for_each(|recorded| self.learn(recorded, done));
+                Ok(())
+            };
         }
         let started = clock::elapsed();
         let mut unwritten = replies;
@@ -87,7 +90,7 @@ impl Dialer<'_> {
         let mut trouble = None;
         for (intent, reply) in unwritten.drain(..) {
             match record::record(&self.service.cx, &intent, &reply, now) {
-                Ok(recorded) => self.learn(recorded, now, done)?,
+                Ok(recorded) => self.learn(&recorded, done),
                 Err(error) => {
                     trouble = Some(error);
                     left.push((intent, reply));
@@ -98,9 +101,8 @@ impl Dialer<'_> {
         Ok(trouble)
     }
 
-    /// What a recorded reply means for the process: counts, proof, breaker, halt.
-    fn learn(&mut self, recorded: Recorded, now: Instant, done: &mut Passed) -> anyhow::Result<()> {
-        let accepted = recorded.became == AttemptState::Placed;
+    /// What a recorded reply means for the process: counts, proof, pace.
+    fn learn(&mut self, recorded: &Recorded, done: &mut Passed) {
         match recorded.became {
             AttemptState::Placed => done.succeeded += 1,
             AttemptState::InDoubt => done.in_doubt += 1,
@@ -110,59 +112,13 @@ impl Dialer<'_> {
         if let Some(why) = &recorded.halt {
             log::error!("dialing halts: {why}");
         }
-        if accepted && !self.proven {
-            self.proven = true;
-            if self.service.cx.store.write(meta::close_breaker)? {
-                self.pace.recovered(clock::elapsed());
-            }
+        match recorded.breaker {
+            Became::Opened => self.broken = true,
+            Became::Closed => self.mended(),
+            Became::AsItWas => {}
         }
-        let probed = std::mem::take(&mut self.probing);
-        if recorded.breaker_opened {
-            self.proven = false;
-            self.recent.clear();
-            return Ok(());
-        }
-        if probed && !accepted {
-            return self.open_breaker("the probe failed too", now);
-        }
-        self.count_refusal(recorded.request_refused, now)?;
-        self.count_result(accepted, now)
-    }
-
-    fn count_refusal(&mut self, refusal: Option<String>, now: Instant) -> anyhow::Result<()> {
-        let Some(text) = refusal else {
-            self.refused = (String::new(), 0);
-            return Ok(());
-        };
-        let times = if self.refused.0 == text { self.refused.1 + 1 } else { 1 };
-        self.refused = (text, times);
-        if EQUAL_REFUSALS <= times {
-            let why = format!("{times} equal refusals in a row: {}", self.refused.0);
-            self.open_breaker(&why, now)?;
-            self.refused = (String::new(), 0);
-        }
-        Ok(())
-    }
-
-    fn count_result(&mut self, accepted: bool, now: Instant) -> anyhow::Result<()> {
-        let breaker = &self.service.cx.config.breaker;
-        self.recent.push_back(accepted);
-        while breaker.sample < self.recent.len() {
-            self.recent.pop_front();
-        }
-        let failures = self.recent.iter().filter(|accepted| !**accepted).count();
-        let share = failures as f64 / breaker.sample.max(1) as f64;
-        if breaker.sample <= self.recent.len() && breaker.failure_share < share {
-            let why = format!("{failures} of the last {} calls failed", self.recent.len());
-            self.open_breaker(&why, now)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn open_breaker(&mut self, why: &str, now: Instant) -> anyhow::Result<()> {
-        self.proven = false;
-        self.recent.clear();
-        let cx = &self.service.cx;
-        cx.store.write(|tx| record::open_breaker(cx, tx, why, None, now))
+        self.look_again |= recorded.another_number;
+        self.proven |= recorded.became == AttemptState::Placed;
+        self.proven &= !self.broken;
     }
 }

@@ -149,7 +149,10 @@ pub fn login(asked: &Asked<'_>) -> anyhow::Result<Response> {
 }
 
 /// `POST /logout`
-pub fn logout(_: &Asked<'_>) -> anyhow::Result<Response> {
+pub fn logout(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    if let (Some(keys), Some(session)) = (&asked.front.keys, &asked.session) {
+        keys.sign_out(session, asked.now);
+    }
     Ok(go_to("/login").with_header("Set-Cookie", &no_cookie()))
 }
 

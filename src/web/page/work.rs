@@ -31,7 +31,7 @@ fn who(name: &str, customer_id: Option<i64>) -> String {
 /// The word for a kind of call and its occasion.
 pub fn occasion(call_type: CallType, occasion: &str) -> String {
     match call_type {
-        CallType::Daily => format!("daily, {}", esc(occasion)),
+        CallType::Daily => format!("<span class=\"whole\">daily, {}</span>", esc(occasion)),
         CallType::Welcome => "welcome".to_string(),
         CallType::Extra => "extra".to_string(),
     }
