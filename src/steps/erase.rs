@@ -116,7 +116,7 @@ fn keep_flags_in_ledger(
         }
         let attempt = Attempt {
             id: uuid::Uuid::new_v4().to_string(),
-            seq: meta::next_seq(tx)?,
+            seq: erase::number_that_never_travels(tx)?,
             customer_key: customer.key.clone(),
             call_type,
             occasion,

@@ -98,6 +98,13 @@ pub fn journal_mentions(conn: &Connection, texts: &[&str]) -> anyhow::Result<boo
     Ok(false)
 }
 
+/// A number for a row of the ledger that never was a call of this file: below all others. The
+/// next positive one may be taken already, by a call that a restored file has not adopted yet.
+pub fn number_that_never_travels(tx: &Transaction<'_>) -> anyhow::Result<i64> {
+    let sql = "SELECT min(coalesce(min(seq), 0), 0) - 1 FROM call_attempts";
+    Ok(tx.query_one(sql, [], |row| row.get(0))?)
+}
+
 /// Empties the write-ahead log, which still holds the pages as they were. `false`: a reader kept
 /// it busy all the time, and the log is emptied when the next writer begins it anew.
 pub fn empty_log(store: &Store) -> anyhow::Result<bool> {

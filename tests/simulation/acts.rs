@@ -15,6 +15,7 @@ use ringonce::steps::{dial, follow, guard, reconcile, record, scan};
 use ringonce::store::{attempts, meta, queue};
 
 use crate::life::Life;
+use crate::outside;
 use crate::process::{Act, Process};
 
 const FAR: Duration = Duration::days(400);
@@ -71,7 +72,10 @@ impl Life {
         if closed(reconcile::take_in(cx, &answer, &reading))?.is_none() {
             return Ok(());
         }
-        self.adopting = false;
+        if self.adopting {
+            self.adopting = false;
+            self.arm()?;
+        }
         process.watched = Some(reading.clone());
         process.opened = Some(reading.now);
         Ok(())
@@ -127,17 +131,17 @@ impl Life {
             return Ok(());
         }
         let dice = &mut self.dice;
-        let mut new_id = || {
-            let id = (u128::from(dice.roll()) << 64) | u128::from(dice.roll());
-            uuid::Builder::from_random_bytes(id.to_be_bytes()).into_uuid().to_string()
-        };
-        let claimed = dial::claim(&process.cx, &mut process.pass, lines, reading.now, &mut new_id)?;
+        // Two dialers at work on the file take turns in claiming, each with its own pass.
+        let who = if self.plan.two_claim { dice.below(2) } else { 0 };
+        let mut new_id = || outside::id(dice.roll(), dice.roll());
+        let pass = &mut process.passes[who];
+        let claimed = dial::claim(&process.cx, pass, lines, reading.now, &mut new_id)?;
         for intent in claimed.intents {
             self.check_intent(&intent)?;
             process.intents.push((intent, reading.clone()));
         }
         if claimed.exhausted {
-            process.pass = dial::Pass::default();
+            process.passes = Default::default();
             process.next_claim = self.next_due(reading.now)?;
         } else {
             process.next_claim = self.now;

@@ -40,7 +40,7 @@ impl Life {
         if self.paused_all {
             return self.pause_all();
         }
-        match self.dice.below(20) {
+        match self.dice.below(24) {
             0 | 1 => self.crash(),
             2..8 if self.plan.edits => self.edit()?,
             8 | 9 if self.plan.spells => self.bad_hours(),
@@ -50,61 +50,23 @@ impl Life {
             14 => self.sign_up(false)?,
             15 | 16 if self.plan.webhooks => self.webhooks()?,
             17 if self.plan.edits => self.pause_all()?,
+            18 if self.plan.edits => self.erase()?,
+            19 => self.ask_for_a_call()?,
+            20 => self.start_a_copy()?,
             _ => self.operator_visits(false)?,
         }
         Ok(())
     }
 
     /// A context of a command that works beside the dialer.
-    fn command(&self) -> anyhow::Result<Context> {
+    pub fn command(&self) -> anyhow::Result<Context> {
         Context::new(self.store.clone(), self.config.clone(), self.zones.clone())
     }
 
-    fn look_again(&mut self) {
+    pub fn look_again(&mut self) {
         if let Some(process) = &mut self.process {
             process.next_claim = process.next_claim.min(self.now);
             process.next_follow = process.next_follow.min(self.now);
-        }
-    }
-
-    pub fn sign_up(&mut self, old: bool) -> anyhow::Result<()> {
-        let shares = !self.people.is_empty() && self.dice.one_in(25);
-        let phone = match shares {
-            true => {
-                let other = self.dice.below(self.people.len());
-                self.people[other].shares_number = true;
-                self.people[other].phone.clone()
-            }
-            false => people::phone(self.phones_used),
-        };
-        self.phones_used += usize::from(!shares);
-        let wish = people::wish(&mut self.dice, self.plan.few, self.now);
-        let mut entry = people::entry(&wish, Some(&phone));
-        entry.welcome_call_completed = Some(old);
-        entry.external_id = Some(format!("app-{}", self.phones_used * 1000 + self.people.len()));
-        let (now, zones) = (self.now, self.zones.clone());
-        let id = self.store.write(|tx| {
-            let mut reader = Reader::new(&zones, None);
-            let customer = change::plan_new(&mut reader, &entry, now)?;
-            change::create(tx, &customer, None, now)
-        })?;
-        self.people.push(Person {
-            id,
-            phone,
-            wishes: vec![wish],
-            old,
-            created_at: now,
-            loose_until: now,
-            shares_number: shares,
-        });
-        Ok(())
-    }
-
-    /// Nothing exact is owed around a change.
-    pub fn loosen(&mut self, id: i64) {
-        let until = self.now + Duration::hours(50);
-        if let Some(person) = self.people.iter_mut().find(|person| person.id == id) {
-            person.loose_until = person.loose_until.max(until);
         }
     }
 
@@ -252,6 +214,7 @@ impl Life {
         }
         self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
         self.adopting = true;
+        self.at += 1;
         self.wall_offset = Duration::zero();
         self.boot += 1;
         self.booted_at = now;

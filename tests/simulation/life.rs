@@ -9,14 +9,15 @@ use ringonce::clock::Reading;
 use ringonce::config::Config;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
-use ringonce::steps::Context;
-use ringonce::store::{Store, attempts};
+use ringonce::steps::{Context, guard};
+use ringonce::store::{Store, attempts, meta};
 use ringonce::zones::Zones;
 
 use crate::chaos::Snapshot;
 use crate::dice::Dice;
 use crate::faults::Spell;
 use crate::oracle::{self, Book};
+use crate::outside::place;
 use crate::people::Person;
 use crate::plan::{Counts, Plan};
 use crate::process::Process;
@@ -39,6 +40,9 @@ pub struct Life {
     pub people: Vec<Person>,
     pub do_not_call: Vec<String>,
     pub phones_used: usize,
+    pub signed_up: usize,
+    /// Where the file is.
+    pub at: usize,
     pub snapshot: Option<Snapshot>,
     pub book: Book,
     pub counts: Counts,
@@ -75,6 +79,8 @@ impl Life {
             people: Vec::new(),
             do_not_call: Vec::new(),
             phones_used: 0,
+            signed_up: 0,
+            at: 0,
             snapshot: None,
             book: Book::default(),
             counts: Counts::default(),
@@ -94,6 +100,7 @@ impl Life {
 
     /// The whole life. An error is a broken promise.
     pub fn live(&mut self) -> anyhow::Result<()> {
+        self.arm()?;
         for _ in 0..self.plan.customers {
             let old = !self.dice.one_in(5);
             self.sign_up(old)?;
@@ -206,6 +213,9 @@ impl Life {
     }
 
     pub fn start(&mut self) -> anyhow::Result<()> {
+        let armed = self.store.read(meta::armed_identity)?;
+        let unlike = guard::mismatch(armed.as_ref(), &place(self.at));
+        ensure!(unlike.is_some() == self.adopting, "armed at the wrong place: {unlike:?}");
         let mut cx = Context::new(self.store.clone(), self.config.clone(), self.zones.clone())?;
         if !self.plan.ticks {
             cx.recheck_after = self.plan.recheck;
@@ -223,7 +233,9 @@ impl Life {
             1..4 => self.dice.seconds(300, 7200),
             _ => self.dice.seconds(1, 60),
         };
-        self.next_start = self.now + rest;
+        // A file that is to be adopted waits until the provider's lists are up to date.
+        let not_before = if self.adopting { self.next_start } else { self.now };
+        self.next_start = not_before.max(self.now + rest);
         if self.wall_offset.is_zero() && self.dice.one_in(3) {
             self.boot += 1;
             self.booted_at = self.now;

@@ -12,6 +12,7 @@ mod dice;
 mod faults;
 mod life;
 mod oracle;
+mod outside;
 mod people;
 mod plan;
 mod process;

@@ -93,7 +93,11 @@ impl Book {
                 ensure!(first <= now + Duration::seconds(2), "{what}: welcomed too early");
                 ensure!(wish.in_window(now), "{what}: welcomed outside the window");
             }
-            _ => {
+            CallType::Extra => {
+                let in_window = wish.in_window(now) || wish.in_window(now - SLACK);
+                ensure!(in_window, "{what}: an extra call outside the window");
+            }
+            CallType::Daily => {
                 let date: NaiveDate = attempt.occasion.parse()?;
                 ensure!(
                     person.ever_wanted(date, scheduled),

@@ -12,6 +12,8 @@ pub struct Plan {
     pub begins: Instant,
     pub days: i64,
     pub customers: usize,
+    /// One customer in so many has not paid when signing up.
+    pub unpaid_in: usize,
     /// A system cron starts `tick` every quarter of an hour, instead of a service that stays.
     pub ticks: bool,
     /// How many zones and times there are.
@@ -30,6 +32,8 @@ pub struct Plan {
     pub recheck: Duration,
     pub idle_reconcile: Duration,
     pub redial: bool,
+    /// Two dialers claim from the file at once, as if the lock were gone.
+    pub two_claim: bool,
     pub lines: usize,
     pub faults: Faults,
 }
@@ -44,7 +48,8 @@ impl Plan {
         let (edits, restores, jumps, spells) = (on(), on(), on(), on());
         let (webhooks, ticks, redial) = (on(), on(), on());
         let delay = Duration::seconds([1, 60, 400][dice.below(3)]);
-        let lag = Duration::seconds([0, 0, 5, 60, 400][dice.below(5)]);
+        let lag = Duration::seconds([0, 0, 5, 60, 400, 1500, 4000][dice.below(7)]);
+        let two_claim = dice.one_in(3);
         let on_post = ON_POST.into_iter().filter(|_| !dice.one_in(2)).collect();
         let share = |dice: &mut Dice| if dice.one_in(2) { 20 + dice.below(100) } else { 0 };
         let faults = Faults {
@@ -65,8 +70,9 @@ impl Plan {
         };
         Plan {
             begins,
-            days: 5 + dice.below(8) as i64,
-            customers: 60 + dice.below(400),
+            days: 5 + dice.below(12) as i64,
+            customers: 100 + dice.below(600),
+            unpaid_in: [5, 8, 20][dice.below(3)],
             ticks,
             few: 1 + dice.below(6),
             crash_in: [60, 150, 400][dice.below(3)],
@@ -80,6 +86,7 @@ impl Plan {
             recheck: Duration::minutes([15, 40][dice.below(2)]),
             idle_reconcile: Duration::minutes([15, 60, 240][dice.below(3)]),
             redial,
+            two_claim,
             lines: [8, 30, 200][dice.below(3)],
             faults,
         }
@@ -110,6 +117,9 @@ pub struct Counts {
     pub jumps: u64,
     pub stops: u64,
     pub edits: u64,
+    pub erased: u64,
+    pub extras: u64,
+    pub copies: u64,
     pub doubts_left: u64,
     /// Rings that only the provider is to blame for: two calls of one POST.
     pub doubled: u64,
@@ -127,6 +137,9 @@ impl Counts {
         self.jumps += other.jumps;
         self.stops += other.stops;
         self.edits += other.edits;
+        self.erased += other.erased;
+        self.extras += other.extras;
+        self.copies += other.copies;
         self.doubts_left += other.doubts_left;
         self.doubled += other.doubled;
     }
@@ -137,17 +150,20 @@ impl std::fmt::Display for Counts {
         write!(
             f,
             "customer-days {}, POSTs {}, faulted POSTs {}, rings {}, crashes {}, restores {}, \
-             clock jumps {}, stopped processes {}, edits {}, doubts settled {}, provider's own \
-             doubles {}, steps {}, duplicates 0, unexplained 0",
+             copies started {}, clock jumps {}, stopped processes {}, edits {}, erased {}, extra \
+             calls {}, doubts settled by hand {}, provider's own doubles {}, steps {}, duplicates 0, unexplained 0",
             self.customer_days,
             self.posts,
             self.faulted,
             self.rings,
             self.crashes,
             self.restores,
+            self.copies,
             self.jumps,
             self.stops,
             self.edits,
+            self.erased,
+            self.extras,
             self.doubts_left,
             self.doubled,
             self.steps,

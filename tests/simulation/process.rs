@@ -13,7 +13,8 @@ pub struct Process {
     pub adopting: bool,
     pub opened: Option<Instant>,
     pub proven: bool,
-    pub pass: Pass,
+    /// One for each of the dialers that claim.
+    pub passes: [Pass; 2],
     pub intents: Vec<(Intent, Reading)>,
     pub replies: Vec<(Intent, Reply)>,
     /// The last look at both clocks.
@@ -35,7 +36,7 @@ impl Process {
             adopting,
             opened: None,
             proven: false,
-            pass: Pass::default(),
+            passes: Default::default(),
             intents: Vec::new(),
             replies: Vec::new(),
             watched: None,

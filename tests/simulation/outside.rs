@@ -1,0 +1,169 @@
+//! People come and go, ask for a call of their own, and somebody starts a copy of the file.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use chrono::Duration;
+use ringonce::domain::customer::Customer;
+use ringonce::steps::call::Refused;
+use ringonce::steps::entry_text::Reader;
+use ringonce::steps::{Context, call, customers as change, dial, erase, guard, scan};
+use ringonce::store::files::Identity;
+use ringonce::store::{Conn, Store, customers, meta};
+use rusqlite::backup::Backup;
+
+use crate::life::Life;
+use crate::oracle;
+use crate::people::{self, Person};
+
+const WHO: &str = "operator";
+
+/// Where a file is: its machine, path and inode, as the arming gate sees them.
+pub fn place(number: usize) -> Identity {
+    Identity {
+        machine_id: format!("machine-{}", number / 4),
+        path: format!("/srv/{}/ringonce.db", number / 2),
+        device_inode: format!("1:{number}"),
+    }
+}
+
+impl Life {
+    /// A new customer, now and then with a number that somebody has.
+    pub fn sign_up(&mut self, old: bool) -> anyhow::Result<()> {
+        let shares = !self.people.is_empty() && self.dice.one_in(25);
+        let phone = match shares {
+            true => {
+                let other = self.dice.below(self.people.len());
+                self.people[other].shares_number = true;
+                self.people[other].phone.clone()
+            }
+            false => people::phone(self.phones_used),
+        };
+        self.phones_used += usize::from(!shares);
+        self.sign_up_with(phone, old, shares)
+    }
+
+    fn sign_up_with(&mut self, phone: String, old: bool, shares: bool) -> anyhow::Result<()> {
+        let mut wish = people::wish(&mut self.dice, self.plan.few, self.now);
+        wish.paid = !self.dice.one_in(self.plan.unpaid_in);
+        let mut entry = people::entry(&wish, Some(&phone));
+        entry.welcome_call_completed = Some(old);
+        self.signed_up += 1;
+        entry.external_id = Some(format!("app-{}", self.signed_up));
+        let (now, zones) = (self.now, self.zones.clone());
+        let id = self.store.write(|tx| {
+            let mut reader = Reader::new(&zones, None);
+            let customer = change::plan_new(&mut reader, &entry, now)?;
+            change::create(tx, &customer, None, now)
+        })?;
+        self.people.push(Person {
+            id,
+            phone,
+            wishes: vec![wish],
+            old,
+            created_at: now,
+            loose_until: now,
+            shares_number: shares,
+        });
+        Ok(())
+    }
+
+    fn somebody(&mut self) -> anyhow::Result<Option<(usize, Customer)>> {
+        if self.people.is_empty() || !self.wall_offset.is_zero() {
+            return Ok(None);
+        }
+        let at = self.dice.below(self.people.len());
+        let id = self.people[at].id;
+        let known = self.store.read(|conn| customers::by_id(conn, id))?;
+        Ok(Some((at, known.context("a known customer")?)))
+    }
+
+    /// Erases a customer; half of them sign up again with the same number.
+    pub fn erase(&mut self) -> anyhow::Result<()> {
+        let Some((at, customer)) = self.somebody()? else { return Ok(()) };
+        let now = self.now;
+        let is_dialing =
+            self.store.read(|conn| ringonce::store::erase::is_dialing(conn, customer.id))?;
+        let erased = self.store.write(|tx| erase::erase(tx, &customer, WHO, "asked", now));
+        ensure!(
+            erased.is_ok() != is_dialing,
+            "erased during a dial, or refused without: {erased:?}"
+        );
+        if erased.is_err() {
+            return Ok(());
+        }
+        self.counts.erased += 1;
+        let person = self.people.remove(at);
+        if self.dice.one_in(2) {
+            self.sign_up_with(person.phone, false, true)?;
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    /// `call --extra`: an occasion of its own, through the same gate.
+    pub fn ask_for_a_call(&mut self) -> anyhow::Result<()> {
+        let Some((_, customer)) = self.somebody()? else { return Ok(()) };
+        let (cx, now) = (self.command()?, self.now);
+        match self.store.write(|tx| call::queue_extra(&cx, tx, &customer, "asked", now)) {
+            Ok(_) => self.counts.extras += 1,
+            Err(error) => drop(error.downcast::<Refused>()?),
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    /// Somebody copies the file as it is now and starts the copy elsewhere, with the same key. It
+    /// must not dial; if it may, it does.
+    pub fn start_a_copy(&mut self) -> anyhow::Result<()> {
+        let mut conn = Conn::open_in_memory()?;
+        self.store.read(|from| {
+            Backup::new(from, &mut conn)?.run_to_completion(10_000, Default::default(), None)?;
+            Ok(())
+        })?;
+        oracle::watch(&conn)?;
+        let copy = Arc::new(Store::over(conn));
+        self.counts.copies += 1;
+        // Another inode, another path, or another machine.
+        let here = place(self.at + [1, 2, 4][self.dice.below(3)]);
+        let armed = copy.read(meta::armed_identity)?;
+        if guard::mismatch(armed.as_ref(), &here).is_some() {
+            return Ok(());
+        }
+        let now = self.reading();
+        let cx = Context::new(copy, self.config.clone(), self.zones.clone())?;
+        scan::scan(&cx, now.now)?;
+        let dice = &mut self.dice;
+        let mut new_id = || id(dice.roll(), dice.roll());
+        let mut pass = dial::Pass::default();
+        let claimed = dial::claim(&cx, &mut pass, 50, now.now, &mut new_id)?;
+        if claimed.intents.is_empty() {
+            return Ok(());
+        }
+        for intent in claimed.intents {
+            let _the_copy_tells_nobody =
+                dial::place(&self.vapi, &intent, &now, &|| Some(now.clone()));
+        }
+        bail!("a copy of the file dialed");
+    }
+
+    /// The file is armed where it is: at the beginning, and by `adopt`.
+    pub fn arm(&mut self) -> anyhow::Result<()> {
+        let here = place(self.at);
+        self.store.write(|tx| meta::arm(tx, &here))
+    }
+
+    /// Nothing exact is owed around a change.
+    pub fn loosen(&mut self, id: i64) {
+        let until = self.now + Duration::hours(50);
+        if let Some(person) = self.people.iter_mut().find(|person| person.id == id) {
+            person.loose_until = person.loose_until.max(until);
+        }
+    }
+}
+
+/// The id of an attempt, from two rolls.
+pub fn id(high: u64, low: u64) -> String {
+    let bits = (u128::from(high) << 64) | u128::from(low);
+    uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string()
+}
