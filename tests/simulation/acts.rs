@@ -260,8 +260,9 @@ impl Life {
     }
 
     fn follow(&mut self, process: &mut Process) -> anyhow::Result<()> {
-        let now = self.reading().now;
-        if process.clock_held {
+        let reading = self.reading();
+        let now = reading.now;
+        if process.clock_held || !guard::is_trusted(&process.cx, &reading)? {
             process.next_follow = self.now + Duration::minutes(1);
             return Ok(());
         }

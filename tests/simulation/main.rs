@@ -28,8 +28,9 @@ use ringonce::zones::Zones;
 use crate::life::Life;
 use crate::plan::Counts;
 
-/// What `cargo test` lives through without being asked for more.
-const QUICK_CUSTOMER_DAYS: u64 = 2_000;
+/// What `cargo test` lives through without being asked for more: a short life with restored files,
+/// jumping clocks and dying processes. `scripts/check` lives many more, optimised.
+const QUICK_SEED: u64 = 17;
 
 /// Lives one life; the error is the one line that replays it.
 pub fn live(seed: u64, zones: &Arc<Zones>) -> Result<Counts, String> {
@@ -56,7 +57,10 @@ fn wanted() -> (u64, u64, u64) {
         let (from, to) = range.split_once("..").expect("A..B");
         return (from.parse().expect("a seed"), to.parse().expect("a seed"), u64::MAX);
     }
-    (1, u64::MAX, number("SIM_CUSTOMER_DAYS").unwrap_or(QUICK_CUSTOMER_DAYS))
+    match number("SIM_CUSTOMER_DAYS") {
+        Some(enough) => (1, u64::MAX, enough),
+        None => (QUICK_SEED, QUICK_SEED + 1, u64::MAX),
+    }
 }
 
 #[test]
@@ -80,7 +84,7 @@ fn no_life_rings_twice_or_loses_an_occasion() {
                     match lived {
                         Ok(counts) => tell(&mut total.0, &counts),
                         Err(line) => {
-                            eprintln!("{line}");
+                            eprintln!("{line} (after {} customer-days)", total.0.customer_days);
                             total.1.push(line);
                             let go_on = std::env::var_os("SIM_GO_ON").is_some();
                             failed.store(!go_on, Ordering::Relaxed);
@@ -107,5 +111,5 @@ fn tell(total: &mut Counts, counts: &Counts) {
 #[test]
 fn the_same_seed_lives_the_same_life() {
     let zones = Arc::new(Zones::load());
-    assert_eq!(live(2, &zones), live(2, &zones));
+    assert_eq!(live(53, &zones), live(53, &zones));
 }

@@ -1,7 +1,7 @@
 //! The promise, checked from the provider's truth and from the file: after each step, and whole at
 //! the end of a life. Nothing here asks the program whether it did well.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{Duration, NaiveDate};
@@ -25,6 +25,7 @@ pub struct Book {
     by_occasion: HashMap<(String, CallType, String), Vec<usize>>,
     by_number: HashMap<(String, CallType, String), Vec<usize>>,
     last_to_number: HashMap<String, Instant>,
+    last_to_customer: HashMap<String, Instant>,
     pub rings: u64,
     pub doubled: u64,
 }
@@ -44,12 +45,9 @@ impl Book {
         let order = &call.order;
         let key = (order.customer_key.clone(), order.call_type, order.occasion.clone());
         let before = self.by_occasion.entry(key).or_default();
-        let mut endings: BTreeMap<&str, usize> = BTreeMap::new();
         for earlier in before.iter().map(|index| &world.calls[*index]) {
-            let times = endings.entry(earlier.reason).or_default();
-            *times += 1;
             let over = earlier.ended_at <= call.posted_at;
-            if !over || !permits_another(earlier) || 1 < *times {
+            if !over || !permits_another(earlier) || 1 < before.len() {
                 bail!("DUPLICATE: {} rang after {}", told(call), told(earlier));
             }
         }
@@ -63,6 +61,7 @@ impl Book {
         }
         others.push(index);
         self.last_to_number.insert(order.phone.clone(), call.posted_at);
+        self.last_to_customer.insert(order.customer_key.clone(), call.posted_at);
         Ok(())
     }
 
@@ -81,6 +80,9 @@ impl Book {
         ensure!(intent.order.phone == person.phone, "{what}: an old number is dialed");
         if let Some(last) = self.last_to_number.get(&person.phone) {
             ensure!(ANY_GAP - SLACK <= now - *last, "{what}: the number was called just before");
+        }
+        if let Some(last) = self.last_to_customer.get(&attempt.customer_key) {
+            ensure!(ANY_GAP - SLACK <= now - *last, "{what}: the customer was called just before");
         }
         let scheduled: String = conn
             .prepare_cached("SELECT scheduled_for FROM call_queue WHERE id = ?1")?
@@ -201,8 +203,16 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
                    OR EXISTS (SELECT 1 FROM second_calls WHERE vapi_call_id = ?1)",
             )?
             .query_one([&call.id], |row| row.get(0))?;
+        // A call that comes back without any tag is nobody's: its attempt still has to count.
+        let counts: bool = conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM call_attempts
+                   WHERE id = ?1 AND state IN ('placed', 'ended'))",
+            )?
+            .query_one([call.attempt_id()], |row| row.get(0))?;
         let recent = now - Duration::hours(2) < call.created_at;
-        ensure!(known || recent, "the ledger does not know {}", told(call));
+        let fine = known || recent || (call.comes_untagged() && counts);
+        ensure!(fine, "the ledger does not know {}", told(call));
     }
     Ok(())
 }

@@ -34,6 +34,18 @@ pub struct Call {
     stripped: u8,
 }
 
+impl Call {
+    /// Nothing but its own id and its number tells whose it is.
+    pub fn comes_untagged(&self) -> bool {
+        self.stripped == 7
+    }
+
+    /// The tag without its letter of the type.
+    pub fn attempt_id(&self) -> &str {
+        &self.order.tag[2..]
+    }
+}
+
 pub struct World {
     pub now: Instant,
     pub faults: Faults,
@@ -221,10 +233,10 @@ impl World {
         }
     }
 
-    /// One or two of the three carriers, never all.
+    /// Some of the three carriers; all of them only where the file always knows what it posted.
     fn carriers_to_strip(&mut self) -> u8 {
         let choices: &[u8] =
-            if self.faults.strip_metadata { &[1, 2, 3, 4, 5, 6] } else { &[2, 4, 6] };
+            if self.faults.strip_metadata { &[1, 2, 3, 4, 5, 6, 7] } else { &[2, 4, 6] };
         *self.dice.pick(choices)
     }
 
