@@ -229,7 +229,7 @@ GUARDS = [
      "guards"),
     ("a state that is not understood blocks", FACTS,
      "AttemptState::parse(&state).unwrap_or(AttemptState::InDoubt)",
-     "AttemptState::parse(&state).unwrap_or(AttemptState::NotPlaced)", ""),
+     "AttemptState::parse(&state).unwrap_or(AttemptState::NotPlaced)", "guards"),
     # Erasure and proof.
     ("nobody is erased while dialing", "src/steps/erase.rs",
      "if erase::is_dialing(tx, customer.id)? {", "if false {", "files erasure"),

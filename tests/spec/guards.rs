@@ -219,3 +219,15 @@ fn no_flag_is_proven_on_a_row_that_is_gone() {
         assert!(prove(2).is_err(), "{call_type}");
     }
 }
+
+#[test]
+fn a_state_that_nobody_understands_blocks_its_occasion_like_a_doubt() {
+    let store = store();
+    let attempt = in_state(AttemptState::InDoubt, CallType::Daily, "2026-03-02");
+    store.write(|tx| attempts::insert(tx, &attempt, "spec")).unwrap();
+    // As a newer program may have written it.
+    sql(&store, "PRAGMA ignore_check_constraints = 1; UPDATE call_attempts SET state = 'resting'");
+    let daily = CallType::Daily;
+    let history = store.read(|conn| facts::history(conn, 1, daily, "2026-03-02")).unwrap();
+    assert_eq!(history, [(AttemptState::InDoubt, None)]);
+}

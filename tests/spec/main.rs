@@ -32,6 +32,7 @@ mod golden;
 mod edits;
 mod schedule_rules;
 mod slow_replies;
+mod stopping;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
