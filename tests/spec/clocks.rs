@@ -6,6 +6,7 @@ use std::process::Stdio;
 use chrono::Duration;
 use ringonce::clock::{self, Reading};
 use ringonce::demo::journal::Event;
+use ringonce::domain::instant_text;
 use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::guard::{self, Clocks, Heard};
@@ -147,6 +148,8 @@ fn what_the_providers_date_held_only_its_date_lifts() {
     let later = Heard::Date(now.now + Duration::hours(1));
     let watch = |heard| guard::watch_clock(&service.cx, &now, heard, clock::machine_now()).unwrap();
     assert_eq!(watch(Heard::Date(now.now)), Clocks::Agree);
+    let mark = world.one("SELECT value FROM meta WHERE key = 'clock_high_water'");
+    assert_eq!(mark, instant_text(now.now), "what was trusted is the mark from now on");
     assert!(matches!(watch(later), Clocks::Disagree(_)));
     assert!(matches!(watch(Heard::Nothing), Clocks::Disagree(_)), "silence lifts nothing");
     assert!(matches!(watch(Heard::Undated), Clocks::Disagree(_)));

@@ -16,6 +16,7 @@ mod d5_doubt;
 mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod d7_events;
 mod guards;
+mod guards_of_items;
 
 // Which file may dial, and when.
 mod accounts;
