@@ -41,7 +41,11 @@ pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
     }
     let here = Identity::of(path)?;
     let armed = store.read(meta::armed_identity)?;
+    let is_snapshot = armed.is_none();
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
+        if is_snapshot {
+            return format!("not armed here: {what}, and nobody is ever called from it");
+        }
         format!(
             "not armed here: {what}. If no other copy of it dials, run \
              `ringonce adopt --reason WHY`"

@@ -158,6 +158,24 @@ fn what_the_providers_date_held_only_its_date_lifts() {
 }
 
 #[test]
+fn a_jump_since_the_last_trusted_look_is_seen_before_the_next_intent() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock(NOON);
+    let service = world.start();
+    let reading = service.clock.read().unwrap();
+    let patience = Patience { pace: false, record: std::time::Duration::ZERO };
+    let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
+    dialer.trust(Reading { now: reading.now - Duration::days(1), ..reading.clone() });
+    let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
+    assert_eq!(passed.shut.as_deref(), Some("the clock jumped"));
+    assert!(world.posts().is_empty());
+    dialer.trust(reading);
+    assert_eq!(dialer.pass(&mut |_| Ok(None)).unwrap().succeeded, 1);
+}
+
+#[test]
 fn adopt_writes_nothing_by_a_clock_that_nobody_vouches_for() {
     let world = World::new();
     world.daily("Ada");

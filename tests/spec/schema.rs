@@ -174,6 +174,17 @@ fn what_tells_one_from_the_other_is_never_given_twice() {
 }
 
 #[test]
+fn what_only_reads_cannot_write() {
+    let world = World::new();
+    let store = world.store();
+    for statement in ["DELETE FROM holidays", "INSERT INTO meta VALUES ('a', 'b')"] {
+        let refused = store.read(|conn| Ok(conn.execute(statement, [])?));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("readonly"), "{statement}: {error}");
+    }
+}
+
+#[test]
 fn the_ledger_outlives_queue_rows_and_customers() {
     let world = World::new();
     world.daily("Ada");
