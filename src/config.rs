@@ -1,6 +1,7 @@
 //! Configuration: flags over environment over `ringonce.toml`. Secrets never come from the file.
 
 mod address;
+mod backup;
 mod file;
 mod load;
 mod secret;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use address::BaseUrl;
+pub use backup::Backup;
 pub use file::{Parsed, known_keys, parse};
 pub use load::{DEFAULT_FILE, Environment, Loaded, Overrides, load};
 pub use secret::{Secret, others_may_read};
@@ -44,6 +46,7 @@ pub struct Config {
     pub follow: Follow,
     pub reconcile: Reconcile,
     pub web: Web,
+    pub backup: Backup,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

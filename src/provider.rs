@@ -1,7 +1,21 @@
 //! The one seam to the outside: who places calls, with errors sorted by what they prove.
 
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+
 use crate::domain::Instant;
 use crate::domain::call::CallType;
+
+/// Upper bounds in seconds of how long a request took.
+const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0];
+
+/// How long requests took in this process, by `method` and `outcome`. Clones count together.
+pub type Seconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+/// Nothing counted yet.
+pub fn no_seconds() -> Seconds {
+    Family::new_with_constructor(|| Histogram::new(SECONDS))
+}
 
 /// Everything that one `POST /call` says. Built from a committed intent, never before.
 #[derive(Clone, Debug)]
@@ -118,6 +132,19 @@ pub enum Refusal {
     Request,
 }
 
+impl PlaceError {
+    /// The word for it in the metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            PlaceError::InDoubt { .. } => "in_doubt",
+            PlaceError::NotPlaced { refusal: Refusal::NeverSent | Refusal::Stale, .. } => {
+                "not_sent"
+            }
+            PlaceError::NotPlaced { .. } => "refused",
+        }
+    }
+}
+
 /// Why the provider's records could not be read. Proves nothing about any call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ReadError {
@@ -129,6 +156,17 @@ pub enum ReadError {
     Unauthorized(String),
     #[error("the provider's records cannot be read: {0}")]
     Unavailable(String),
+}
+
+impl ReadError {
+    /// The word for it in the metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            ReadError::NotFound => "not_found",
+            ReadError::Unauthorized(_) => "refused",
+            ReadError::Unavailable(_) => "unavailable",
+        }
+    }
 }
 
 /// One call read back.
@@ -165,4 +203,9 @@ pub trait Provider: Send + Sync {
     /// Every call created at or after `since`, filtered by time only, all pages. An error when
     /// any page could not be read: a partial answer is no answer.
     fn list(&self, since: Instant) -> Result<Listing, ReadError>;
+
+    /// How long its requests took; `None` where nobody counts.
+    fn seconds(&self) -> Option<Seconds> {
+        None
+    }
 }

@@ -4,6 +4,7 @@
 //! dial step. What decides whether dialing is allowed at all stands in [`opening`].
 
 pub mod adopting;
+pub mod backups;
 pub mod call;
 pub mod dialer;
 pub mod follower;

@@ -11,7 +11,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::serving::{self, Secrets};
 use crate::cli::{Global, Settings, output, settings_for_dialing};
 use crate::service::tick::Ticked;
-use crate::service::{Service, run, tick};
+use crate::service::{Service, backups, run, tick};
 use crate::steps::{Context, holidays};
 use crate::store::Store;
 use crate::store::files::{DialerLock, LockAnswer, OpenFiles};
@@ -127,15 +127,15 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     };
     let service = Arc::new(service);
     let listener = serving::listen(&service, secrets)?;
-    let pinger = serving::ping_after_scans(&service)?;
+    let beside = [serving::ping_after_scans(&service)?, backups::keep_making(&service)?];
     log::info!("running on {}", path.display());
     let ended = run::run(&service, &serving::told_to_the_manager());
     serving::goodbye();
     service.stop.store(true, Ordering::Relaxed);
     drop(listener);
-    if let Some(pinger) = pinger {
-        // A panic of the pinger was printed when it happened; the service has ended well.
-        let _ = pinger.join();
+    for thread in beside.into_iter().flatten() {
+        // A panic was printed when it happened; the service has ended well.
+        let _ = thread.join();
     }
     match ended {
         Ok(()) => {

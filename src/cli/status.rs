@@ -106,6 +106,11 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
         Some(at) => when(at, now),
     };
     add("last tick", tick);
+    match (&found.backup_trouble, &found.last_backup_at) {
+        (Some(why), _) => add("last backup", toned(Tone::Bad, why)),
+        (None, Some(at)) => add("last backup", when(at, now)),
+        (None, None) => {}
+    }
     let today = &found.today;
     let reached = format!("{} called, {} reached", today.called, today.reached);
     add("today", format!("{reached}, {} failed", today.failed));

@@ -53,6 +53,7 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Probl
     limits(&mut judge, config);
     retries(&mut judge, config);
     rest(&mut judge, config);
+    judge.problems.extend(config.backup.problems());
     judge.problems
 }
 

@@ -100,6 +100,7 @@ impl FakeCall {
             // Ten cents a minute, rounded to the hundredth of a cent, told at the end.
             cost: if over { (talked as f64 / 60_000.0 * 1000.0).round() / 10_000.0 } else { 0.0 },
             order: self.order.clone(),
+            reports: None,
         }
     }
 }
@@ -119,6 +120,8 @@ pub struct Record {
     /// US dollars.
     pub cost: f64,
     pub order: Order,
+    /// The field of the analysis that the assistant reports as true; only by a fault.
+    pub reports: Option<String>,
 }
 
 impl Record {

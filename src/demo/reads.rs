@@ -72,6 +72,7 @@ impl FakeCore {
         if let Some(fault) = row_fault(FaultKind::OtherOrg) {
             record.org_id = fault.text().to_string();
         }
+        record.reports = row_fault(FaultKind::Reports).map(|fault| fault.text().to_string());
         if let Some(fault) = row_fault(FaultKind::Strips) {
             let strips = |carrier: &str| fault.text() == carrier || fault.text() == "all";
             if strips("metadata") {

@@ -249,6 +249,9 @@ pub fn call_json(record: &Record) -> Value {
         call["artifact"] = json!({"transcript": "AI: Hi, this is your call.\nUser: Hi.\n"});
         call["analysis"] =
             json!({"summary": "The customer was reached.", "successEvaluation": "true"});
+        if let Some(field) = &record.reports {
+            call["analysis"]["structuredData"] = json!({ field.as_str(): true });
+        }
     }
     call
 }

@@ -12,7 +12,7 @@ pub struct RetryRule {
     pub after: Duration,
     /// A retry never starts later than this on the occasion's date; `None` = the date's end.
     pub until: Option<NaiveTime>,
-    /// How many more attempts; 0 = none.
+    /// How many more attempts of the occasion; 0 = none.
     pub times: usize,
 }
 
@@ -25,21 +25,26 @@ pub struct Earlier {
     pub permits_another: bool,
 }
 
-/// Marks each ended attempt with whether its rule permits one more: the n-th ending of a
-/// disposition does when n is at most the rule's `times`.
+/// Marks each ended attempt with whether its rule permits one more: the n-th ending of an occasion
+/// does when n is at most the `times` of its rule. All calls that may have rung are counted
+/// together, so that no answer and then busy is one call more and not two; those that were never
+/// dialed disturbed nobody and are counted apart.
 pub fn judge(
     history: &[(AttemptState, Option<Disposition>)],
     rule: impl Fn(Disposition) -> RetryRule,
 ) -> Vec<Earlier> {
-    let mut endings: Vec<Disposition> = Vec::new();
+    let (mut never_dialed, mut may_have_rung) = (0, 0);
     history
         .iter()
         .map(|(state, disposition)| {
             let permits_another = match (state, disposition) {
                 (AttemptState::Ended, Some(disposition)) => {
-                    endings.push(*disposition);
-                    let same = endings.iter().filter(|ended| *ended == disposition).count();
-                    same <= rule(*disposition).times
+                    let endings = match disposition {
+                        Disposition::NeverDialed => &mut never_dialed,
+                        _ => &mut may_have_rung,
+                    };
+                    *endings += 1;
+                    *endings <= rule(*disposition).times
                 }
                 (AttemptState::NotPlaced, _) => true,
                 _ => false,
@@ -100,6 +105,27 @@ mod tests {
         let permits: Vec<bool> =
             judge(&[ended, ended], rule).iter().map(|earlier| earlier.permits_another).collect();
         assert_eq!(permits, [true, false]);
+    }
+
+    #[test]
+    fn no_answer_and_then_busy_is_one_more_call_and_not_two() {
+        let rule = |_| RetryRule { times: 1, ..RetryRule::default() };
+        let cases = [
+            (vec![Disposition::NoAnswer, Disposition::Busy], vec![true, false]),
+            (vec![Disposition::Busy, Disposition::NoAnswer], vec![true, false]),
+            (vec![Disposition::NeverDialed, Disposition::Busy], vec![true, true]),
+            (
+                vec![Disposition::NoAnswer, Disposition::NeverDialed, Disposition::Busy],
+                vec![true, true, false],
+            ),
+        ];
+        for (endings, permits) in cases {
+            let history: Vec<_> =
+                endings.iter().map(|ending| (AttemptState::Ended, Some(*ending))).collect();
+            let judged = judge(&history, rule);
+            let found: Vec<bool> = judged.iter().map(|earlier| earlier.permits_another).collect();
+            assert_eq!(found, permits, "{endings:?}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Dialer<'s> {
     proven: bool,
     /// The breaker was open when it was looked at last.
     broken: bool,
+    /// An item that was refused for our number may be called from another one in this pass.
+    look_again: bool,
     patience: Patience,
     /// The last trusted look at both clocks: what a jump is measured against.
     trusted: Reading,
@@ -96,6 +98,7 @@ impl<'s> Dialer<'s> {
             only: None,
             proven: false,
             broken: false,
+            look_again: false,
             patience,
             trusted: service.clock.read()?,
         })
@@ -158,6 +161,11 @@ impl<'s> Dialer<'s> {
                 continue;
             }
             if post.in_flight == 0 {
+                // Each time one more of our numbers rests, so this comes to an end.
+                if 0 < lines && std::mem::take(&mut self.look_again) {
+                    pass = self.only.map_or_else(Pass::default, Pass::over);
+                    continue;
+                }
                 if 0 < lines || !self.waits_for_pace(post.started, done) {
                     return Ok(());
                 }

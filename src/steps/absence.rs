@@ -92,8 +92,8 @@ pub struct Seen<'a> {
 pub fn seen<'a>(tx: &Tx<'_>, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
     let mut seen = Seen { latest_known: None, strangers: Vec::new() };
     for call in &listing.calls {
-        match attempts::by_call_id(tx, &call.id)? {
-            Some(known) => seen.latest_known = seen.latest_known.max(Some(known.created_at)),
+        match doubts::known_call(tx, &call.id)? {
+            Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
             None if !call.tags().any(adopt::is_tag) => seen.strangers.push(call),
             None => {}
         }

@@ -2,6 +2,8 @@
 //! Another account's list is empty of our calls, and a file that is behind the world would take
 //! that for news that nothing was done: so a file that has made calls wants to see one of them.
 
+use chrono::Duration;
+
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::Context;
@@ -12,18 +14,21 @@ use crate::store::{Conn, doubts, meta};
 const ORG_SINCE: &str = "org_since";
 /// How many of our last calls are asked for: a person may have deleted one there.
 const ASK_FOR: usize = 3;
+/// A younger call may not be visible yet, so that it tells nothing when it is not shown.
+const VISIBLE_AFTER: Duration = Duration::minutes(15);
 
 /// Whether the provider shows a call of ours, in the list or by its id. True where the file knows
-/// no call that its records still hold.
+/// no call that its records must hold.
 pub fn is_shown(
     cx: &Context,
     provider: &dyn Provider,
     listing: &Listing,
     oldest: Instant,
+    now: Instant,
 ) -> anyhow::Result<bool> {
     let (ours, ids) = cx.store.read(|conn| {
         let from = since(conn)?.map_or(oldest, |since| since.max(oldest));
-        Ok((meta::org_id(conn)?, doubts::last_call_ids(conn, from, ASK_FOR)?))
+        Ok((meta::org_id(conn)?, doubts::last_call_ids(conn, from, now - VISIBLE_AFTER, ASK_FOR)?))
     })?;
     // Whose calls they are, where there are any, is told by themselves: see `known`.
     if ours.is_none() || ids.is_empty() || listing.calls.iter().any(|call| call.org_id.is_some()) {

@@ -26,6 +26,15 @@ pub enum Taken {
     Nothing,
 }
 
+/// Whether the ledger holds all that this call can tell: most rows of a long listing.
+pub fn is_old_news(cx: &Context, tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<bool> {
+    Ok(match doubts::known_call(tx, &call.id)? {
+        Some((AttemptState::Ended, _)) => !opt_out::is_asked(cx, call),
+        Some((AttemptState::Placed, _)) => !call.is_ended(),
+        _ => false,
+    })
+}
+
 /// Takes in one call of the provider's records. `dialing_since`: this process dials since then and
 /// knows all calls of its own; `None` where it does not dial.
 pub fn take_in(

@@ -23,16 +23,13 @@ pub fn beyond_the_first(rules: &Rules, calls: &[Dialing]) -> Vec<Finding> {
     }
     let mut found = Vec::new();
     for calls in by_occasion.values() {
-        let mut endings: BTreeMap<&str, usize> = BTreeMap::new();
-        for pair in calls.windows(2) {
+        for (endings, pair) in (1..).zip(calls.windows(2)) {
             let (before, this) = (pair[0], pair[1]);
             let ending = before.disposition.as_deref().unwrap_or_default();
-            let endings = endings.entry(ending).or_default();
-            *endings += 1;
             let known = CallType::parse(&before.call_type).zip(Disposition::parse(ending));
             let times =
                 known.map_or(0, |(call_type, ending)| rules.retry_rule(ending, call_type).times);
-            if *endings <= times {
+            if endings <= times {
                 continue;
             }
             let how = if ending.is_empty() { &before.state } else { ending };

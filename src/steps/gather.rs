@@ -78,8 +78,10 @@ pub fn facts<'a>(
         let country = zone_country::country_of(&zone.name);
         // The call of a holiday is not made at the midnight after it either.
         let today = zone.date(now);
-        known.holiday = facts::holiday(conn, country, item.date().unwrap_or(today))?
-            .or(facts::holiday(conn, country, today)?);
+        known.holiday = facts::holiday(conn, country, item.date().unwrap_or(today))?;
+        if known.holiday.is_none() && item.date().is_some_and(|date| date != today) {
+            known.holiday = facts::holiday(conn, country, today)?;
+        }
         known.phone_window = phone_window(cx, customer, country);
     }
     Ok(known)

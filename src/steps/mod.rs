@@ -7,6 +7,7 @@ pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
+pub mod backup;
 pub mod breaker;
 pub mod call;
 pub mod cancel;

@@ -9,8 +9,12 @@ use crate::store::do_not_call::{self, Entry};
 use crate::store::journal;
 use crate::store::queue::Moved;
 
-/// Adds the number of a call that ended with an opt-out: by its ended reason, or by the field of
-/// the structured results that the configuration names.
+/// Whether a call ended with an opt-out.
+pub fn is_asked(cx: &Context, call: &ProviderCall) -> bool {
+    why(cx, call).is_some()
+}
+
+/// Adds the number of a call that ended with an opt-out.
 pub fn honour(
     cx: &Context,
     tx: &Tx<'_>,
@@ -18,24 +22,26 @@ pub fn honour(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
+    match why(cx, call) {
+        Some(why) => add(cx, tx, attempt, &why, now),
+        None => Ok(()),
+    }
+}
+
+/// The opt-out that a call ended with: told by its ended reason, or by the field of the structured
+/// results that the configuration names.
+fn why(cx: &Context, call: &ProviderCall) -> Option<String> {
     let config = &cx.config.do_not_call;
     let by_reason = call
         .ended_reason
         .as_ref()
         .filter(|reason| config.ended_reasons.contains(reason))
         .map(|reason| format!("the call ended with {reason}"));
-    let by_field = config
-        .structured_data_field
-        .as_ref()
-        .filter(|field| {
-            let data = call.structured_data.as_ref();
-            data.and_then(|data| data.get(field.as_str())).is_some_and(is_yes)
-        })
-        .map(|field| format!("the assistant reported {field}"));
-    match by_reason.or(by_field) {
-        Some(why) => add(cx, tx, attempt, &why, now),
-        None => Ok(()),
-    }
+    by_reason.or_else(|| {
+        let field = config.structured_data_field.as_ref()?;
+        let told = call.structured_data.as_ref()?.get(field.as_str())?;
+        is_yes(told).then(|| format!("the assistant reported {field}"))
+    })
 }
 
 /// Adds the number of an attempt to the do-not-call list.

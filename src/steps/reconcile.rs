@@ -11,7 +11,7 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::adopt::{self, Taken};
 use crate::steps::{Context, absence, account, settle};
-use crate::store::attempts;
+use crate::store::attempts::{self, Attempt};
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
 use crate::store::{self, Conn, Tx};
@@ -142,7 +142,7 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
-    let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest)?;
+    let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
         listing,
         asking,
@@ -204,19 +204,35 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
     cx.store.write(|tx| {
         let mut done = done.clone();
         let all_taken = take_in_calls(cx, tx, answer, reading.now, &mut done)?;
-        let seen = absence::seen(tx, &answer.listing)?;
-        for attempt in attempts::in_state(tx, AttemptState::InDoubt)? {
-            let controls = absence::controls(cx, tx, &attempt, answer, org_id.as_deref(), &seen)?;
-            if absence::judge(cx, tx, &attempt, &controls, reading)? {
-                done.absent += 1;
-            }
-        }
+        let in_doubt = attempts::in_state(tx, AttemptState::InDoubt)?;
+        done.absent = count_absences(cx, tx, answer, org_id.as_deref(), &in_doubt, reading)?;
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
-        note_read_back(tx, answer, reading.now)?;
+        note_read_back(tx, answer, &in_doubt, reading.now)?;
         Ok(done)
     })
+}
+
+/// Judges each doubt by a listing that does not show it; returns how many that settled.
+fn count_absences(
+    cx: &Context,
+    tx: &Tx<'_>,
+    answer: &Answer,
+    org_id: Option<&str>,
+    in_doubt: &[Attempt],
+    reading: &Reading,
+) -> anyhow::Result<usize> {
+    if in_doubt.is_empty() {
+        return Ok(0);
+    }
+    let seen = absence::seen(tx, &answer.listing)?;
+    let mut settled = 0;
+    for attempt in in_doubt {
+        let controls = absence::controls(cx, tx, attempt, answer, org_id, &seen)?;
+        settled += usize::from(absence::judge(cx, tx, attempt, &controls, reading)?);
+    }
+    Ok(settled)
 }
 
 /// A gap that the records do not cover needs a person. A file that was never reconciled has one
@@ -258,6 +274,9 @@ fn take_in_calls(
     calls.sort_by_key(|call| (adopt::number_of(call).unwrap_or(i64::MAX), call.created_at));
     let mut all_taken = true;
     for call in calls {
+        if adopt::is_old_news(cx, tx, call)? {
+            continue;
+        }
         match store::part(tx, |tx| adopt::take_in(cx, tx, call, dialing_since, now)) {
             Ok(Taken::Adopted) => done.adopted += 1,
             Ok(Taken::Settled) => done.found += 1,
@@ -290,8 +309,12 @@ fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn note_read_back(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
-    let in_doubt = attempts::in_state(tx, AttemptState::InDoubt)?;
+fn note_read_back(
+    tx: &Tx<'_>,
+    answer: &Answer,
+    in_doubt: &[Attempt],
+    now: Instant,
+) -> anyhow::Result<()> {
     let oldest = in_doubt.first().map(|attempt| (attempt.created_at - MARGIN).max(answer.oldest));
     match oldest {
         Some(at) if answer.from <= at => meta::set(tx, READ_BACK_AT, &instant_text(now)),

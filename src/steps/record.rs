@@ -28,11 +28,19 @@ pub struct Recorded {
     /// The flag could not be proven: dialing halts at once.
     pub halt: Option<String>,
     pub breaker: Became,
+    /// One of our numbers rests now, and another may call the same customer at once.
+    pub another_number: bool,
 }
 
 impl Recorded {
     fn new(became: AttemptState) -> Recorded {
-        Recorded { became, gave_up: false, halt: None, breaker: Became::AsItWas }
+        Recorded {
+            became,
+            gave_up: false,
+            halt: None,
+            breaker: Became::AsItWas,
+            another_number: false,
+        }
     }
 }
 
@@ -177,8 +185,9 @@ fn not_placed(
         }
         Refusal::OurNumber => {
             settle::give_back(tx, attempt, None, WHO, now)?;
-            if numbers::rest(cx, tx, attempt, now)? == numbers::Left::None {
-                recorded.breaker = opened(cx, tx, detail, None, now)?;
+            match numbers::rest(cx, tx, attempt, now)? {
+                numbers::Left::Some => recorded.another_number = true,
+                numbers::Left::None => recorded.breaker = opened(cx, tx, detail, None, now)?,
             }
         }
         Refusal::RateLimited { retry_after_secs } => {

@@ -177,11 +177,7 @@ fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> a
 
 /// Ends one open item that can no longer be dialed, and says how.
 pub fn end_item(tx: &Tx<'_>, item: &Item, now: Instant) -> anyhow::Result<ItemStatus> {
-    let history = facts::history(tx, item.customer_id, item.call_type, &item.occasion)?;
-    let placed = history
-        .iter()
-        .any(|(state, _)| matches!(state, AttemptState::Placed | AttemptState::Ended));
-    let change = if placed {
+    let change = if facts::was_placed(tx, item)? {
         Change::to(ItemStatus::Completed)
     } else {
         Change::because(ItemStatus::Skipped, skip_reason(item.reason))

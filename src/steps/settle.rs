@@ -8,7 +8,7 @@ use crate::steps::{Context, next, scan};
 use crate::store::attempts::Attempt;
 use crate::store::moves::{self, Change};
 use crate::store::queue::{self, Item, Moved, NewItem};
-use crate::store::{self, Tx, customers, flags, meta};
+use crate::store::{self, Tx, customers, facts, flags, meta};
 
 /// What a placed attempt means: the flag, proven; the item completed; the next occasion.
 ///
@@ -205,8 +205,11 @@ pub fn absent_item(
     if !in_time || !left || !no_other_open(tx, &item)? {
         // No longer in doubt, and no longer to be dialed: the row says which of the two.
         let reason = if left { Reason::TooLate } else { Reason::AttemptsUsed };
-        let change =
-            Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
+        let over = match facts::was_placed(tx, &item)? {
+            true => Change::to(ItemStatus::Completed),
+            false => Change::because(ItemStatus::Failed, reason),
+        };
+        let change = Change { error_message: Some(why), ..over };
         proven(moves::item(tx, &item, &[ItemStatus::Failed], &change, who, now)?, &item)?;
         return Ok(Unplaced::Failed);
     }
@@ -219,7 +222,8 @@ pub fn absent_item(
     Ok(Unplaced::Retrying)
 }
 
-/// The item fails for good, and counts as a failed occasion of its customer.
+/// The item fails for good, and counts as a failed occasion of its customer. When an earlier attempt
+/// was placed, only a second call failed: the occasion was called, and nothing is counted.
 pub fn give_up(
     cx: &Context,
     tx: &Tx<'_>,
@@ -229,6 +233,11 @@ pub fn give_up(
     who: &str,
     now: Instant,
 ) -> anyhow::Result<()> {
+    if facts::was_placed(tx, item)? {
+        let change = Change { error_message: Some(why), ..Change::to(ItemStatus::Completed) };
+        proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
+        return next::advance(cx, tx, item.call_type, item.customer_id, now);
+    }
     let change = Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
     proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
     let limit = cx.rules.disable_after_failures;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
-use crate::steps::guard;
+use crate::steps::{backup, guard};
 use crate::store::meta::{self, Breaker, Hold, Mark};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Store, attempts, queue};
@@ -39,6 +39,10 @@ pub struct Status {
     /// Whether the last tick is older than two periods of the scan; `false` before the first.
     pub tick_is_late: bool,
     pub last_scan_at: Option<String>,
+    /// When `run` last made a backup by itself; `None`: it never did.
+    pub last_backup_at: Option<String>,
+    /// Why backups are not made, or are late; `None`: all is well, or none are configured.
+    pub backup_trouble: Option<String>,
     /// When the next item falls due; `None` = none is queued.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
@@ -116,6 +120,8 @@ pub fn status(
             last_tick_at: last_tick.map(instant_text),
             tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
             last_scan_at: last_scan?.map(instant_text),
+            last_backup_at: meta::mark(conn, Mark::LastBackup)?.map(instant_text),
+            backup_trouble: backup::trouble(conn, config, zones, now)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
             database_bytes,

@@ -100,8 +100,8 @@ pub fn dated_name(now: Instant) -> String {
     now.format("ringonce-%Y-%m-%dT%H%M%SZ.db").to_string()
 }
 
-/// Removes all but the newest `keep` backups that [`dated_name`] named; returns what went.
-/// Other files in the folder are not touched.
+/// Removes all but the newest `keep` backups that [`dated_name`] named, and what a copy that was
+/// killed left of itself; returns what went. Other files in the folder are not touched.
 pub fn rotate(folder: &Path, keep: usize) -> anyhow::Result<Vec<PathBuf>> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
@@ -115,6 +115,18 @@ pub fn rotate(folder: &Path, keep: usize) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     names.sort();
+    let newest_date = names.last().map(|name| date_of(name).to_string());
+    names.retain(|name| {
+        // Reserved and not filled: still under way, or, of an earlier date, left by a kill.
+        let path = folder.join(name);
+        let is_empty = std::fs::metadata(&path).is_ok_and(|meta| meta.len() == 0);
+        if is_empty && Some(date_of(name)) < newest_date.as_deref() {
+            // What cannot be removed now is tried again the next time.
+            let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(files::beside(&path, ".part"));
+        }
+        !is_empty
+    });
     let old = names.len().saturating_sub(keep.max(1));
     let mut removed = Vec::new();
     for name in &names[..old] {
@@ -123,6 +135,11 @@ pub fn rotate(folder: &Path, keep: usize) -> anyhow::Result<Vec<PathBuf>> {
         removed.push(path);
     }
     Ok(removed)
+}
+
+/// The date at the beginning of a dated name.
+fn date_of(name: &str) -> &str {
+    &name[.."ringonce-0000-00-00".len()]
 }
 
 fn is_dated_name(name: &str) -> bool {

@@ -1,12 +1,13 @@
 //! Doubt in the ledger: what was read about it, what a person is told, late truth, and the end of
 //! placed calls that nobody can follow. Nothing here moves because time passed alone.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text};
 use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::queue::Moved;
+use crate::store::rows::{self, bad_text};
 
 /// Gives a placed attempt without an id the one that its tag was found under.
 pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
@@ -133,13 +134,16 @@ pub fn newest(
 }
 
 /// Attempts that were placed while their item still waits for an answer: the flags were not
-/// proven.
+/// proven. Only the last attempt of an item says that; an earlier one says nothing about a second call
+/// that is under way.
 pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     let sql = format!(
-        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts AS made
          WHERE state IN ('placed', 'ended') AND queue_id IN (
            SELECT id FROM call_queue
            WHERE status = 'processing' OR (status = 'failed' AND reason = 'in_doubt'))
+         AND NOT EXISTS (SELECT 1 FROM call_attempts AS later
+           WHERE later.queue_id = made.queue_id AND made.attempt_no < later.attempt_no)
          ORDER BY seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -147,18 +151,36 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The provider's ids of the newest calls since an instant, the newest first.
+/// The state of the attempt behind a provider call, and the instant of its intent: what most rows
+/// of a long listing are asked for.
+pub fn known_call(
+    conn: &Connection,
+    call_id: &str,
+) -> anyhow::Result<Option<(AttemptState, Instant)>> {
+    let sql = "SELECT state, created_at FROM call_attempts WHERE vapi_call_id = ?1";
+    let known = conn.prepare_cached(sql)?.query_one([call_id], |row| {
+        let state: String = row.get(0)?;
+        let state = AttemptState::parse(&state).ok_or_else(|| bad_text(0, &state))?;
+        Ok((state, rows::instant(row, 1)?))
+    });
+    Ok(known.optional()?)
+}
+
+/// The provider's ids of the newest calls between two instants, the newest first.
 pub fn last_call_ids(
     conn: &Connection,
     since: Instant,
+    until: Instant,
     limit: usize,
 ) -> anyhow::Result<Vec<String>> {
     let mut statement = conn.prepare_cached(
         "SELECT vapi_call_id FROM call_attempts
-         WHERE ?1 < created_at AND vapi_call_id IS NOT NULL ORDER BY created_at DESC LIMIT ?2",
+         WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
+         ORDER BY created_at DESC LIMIT ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = statement.query_map(params![instant_text(since), limit], |row| row.get(0))?;
+    let found = statement
+        .query_map(params![instant_text(since), instant_text(until), limit], |row| row.get(0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::queue::Item;
 
 /// An attempt in one of these states, or ended other than `never_dialed`, may have rung.
 const MAY_HAVE_RUNG: &str = "state IN ('dialing', 'in_doubt', 'placed') \
@@ -32,6 +33,13 @@ pub fn history(
         ))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether an attempt of an item's occasion was placed.
+pub fn was_placed(conn: &Connection, item: &Item) -> anyhow::Result<bool> {
+    let history = history(conn, item.customer_id, item.call_type, &item.occasion)?;
+    let placed = |state| matches!(state, AttemptState::Placed | AttemptState::Ended);
+    Ok(history.into_iter().any(|(state, _)| placed(state)))
 }
 
 /// The number the next attempt of an occasion gets.

@@ -20,6 +20,7 @@ pub enum Mark {
     LastReconciled,
     LastTick,
     LastScan,
+    LastBackup,
     Created,
 }
 
@@ -30,6 +31,7 @@ impl Mark {
             Mark::LastReconciled => "last_reconciled_at",
             Mark::LastTick => "last_tick_at",
             Mark::LastScan => "last_scan_at",
+            Mark::LastBackup => "last_backup_at",
             Mark::Created => "created_at",
         }
     }
@@ -79,6 +81,15 @@ pub struct Breaker {
     /// Only the end of a call that was really dialed closes it; an accepted one does not.
     #[serde(default)]
     pub until_ended: bool,
+}
+
+/// Why the backups that `run` makes by itself are not made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupTrouble {
+    pub why: String,
+    pub since: String,
+    /// When it is tried again.
+    pub again_at: String,
 }
 
 /// Writes the identity of a new installation; `:memory:` is armed as itself.
@@ -272,6 +283,28 @@ pub fn breaker_moved_at(conn: &Connection) -> anyhow::Result<i64> {
 /// Whether the attempt of this number was made after the breaker moved last.
 pub fn is_probe(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
     Ok(breaker_moved_at(conn)? < seq)
+}
+
+/// What keeps backups from being made; `None`: the last one was made.
+pub fn backup_trouble(conn: &Connection) -> anyhow::Result<Option<BackupTrouble>> {
+    get(conn, "backup_trouble")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+}
+
+/// Keeps the first instant of a trouble that goes on.
+pub fn set_backup_trouble(
+    tx: &Transaction<'_>,
+    why: &str,
+    now: Instant,
+    again_at: Instant,
+) -> anyhow::Result<()> {
+    let since = backup_trouble(tx)?.map_or_else(|| instant_text(now), |trouble| trouble.since);
+    let again_at = instant_text(again_at);
+    let trouble = BackupTrouble { why: why.to_string(), since, again_at };
+    set(tx, "backup_trouble", &serde_json::to_string(&trouble)?)
+}
+
+pub fn forget_backup_trouble(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    remove(tx, "backup_trouble").map(drop)
 }
 
 /// A value by its key; `None` when it was never set.

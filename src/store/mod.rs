@@ -195,10 +195,10 @@ pub fn part<T>(
     tx: &Transaction<'_>,
     f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    tx.execute_batch("SAVEPOINT part")?;
+    tx.prepare_cached("SAVEPOINT part")?.execute([])?;
     match f(tx) {
         Ok(value) => {
-            tx.execute_batch("RELEASE part")?;
+            tx.prepare_cached("RELEASE part")?.execute([])?;
             Ok(value)
         }
         Err(error) => {

@@ -63,7 +63,7 @@ pub fn item(
                expires_at = coalesce(?7, expires_at), attempts = attempts + ?8, updated_at = ?9,
                processed_at = CASE WHEN ?2 IN ('completed', 'failed', 'skipped')
                  THEN ?9 ELSE processed_at END
-             WHERE id = ?1 AND status IN (?10, ?11, ?12)",
+             WHERE id = ?1 AND (status = ?10 OR status = ?11 OR status = ?12)",
         )?
         .execute(params![
             item.id,

@@ -25,9 +25,11 @@ use ureq::http::{HeaderMap, Response, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
+use crate::clock;
 use crate::domain::Instant;
 use crate::provider::{
-    Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal,
+    Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal, Seconds,
+    no_seconds,
 };
 pub use assistant::AssistantWords;
 use paging::{Page, Window};
@@ -65,6 +67,7 @@ pub struct Vapi {
     base_url: String,
     key: ApiKey,
     timeout: Duration,
+    seconds: Seconds,
 }
 
 impl Vapi {
@@ -92,7 +95,8 @@ impl Vapi {
             bail!("vapi.timeout_secs must be at least 1");
         }
         let timeout = Duration::from_secs(timeout_secs);
-        Ok(Vapi { base_url: base_url.trim_end_matches('/').to_string(), key, timeout })
+        let base_url = base_url.trim_end_matches('/').to_string();
+        Ok(Vapi { base_url, key, timeout, seconds: no_seconds() })
     }
 
     /// Settings for one request. Every phase lies inside the global limit, so that the error says
@@ -168,6 +172,21 @@ impl Vapi {
         Ok((value, date))
     }
 
+    /// Makes one request and counts how long it took.
+    fn timed<T, E>(
+        &self,
+        method: &'static str,
+        request: impl FnOnce() -> Result<T, E>,
+        outcome: fn(&E) -> &'static str,
+    ) -> Result<T, E> {
+        let begun = clock::elapsed();
+        let answer = request();
+        let word = answer.as_ref().map_or_else(outcome, |_| "ok");
+        let took = clock::elapsed().saturating_sub(begun).as_secs_f64();
+        self.seconds.get_or_create(&[("method", method), ("outcome", word)]).observe(took);
+        answer
+    }
+
     fn page(&self, window: &Window) -> Result<Page, ReadError> {
         match self.read(&format!("/call?{}", window.query())) {
             Ok((Value::Array(rows), date)) => Ok(Page { rows, date }),
@@ -181,8 +200,9 @@ impl Vapi {
     }
 }
 
-impl Provider for Vapi {
-    fn place(
+impl Vapi {
+    /// The request of [`Provider::place`].
+    fn place_once(
         &self,
         order: &PlaceOrder,
         may_send: &(dyn Fn() -> bool + Sync),
@@ -224,7 +244,7 @@ impl Provider for Vapi {
         }
     }
 
-    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+    fn get_once(&self, call_id: &str) -> Result<Fetched, ReadError> {
         let (value, date) = self.read(&format!("/call/{}", path_segment(call_id)))?;
         match wire::read_call(&value) {
             Some(call) if call.id == call_id => Ok(Fetched { call, date }),
@@ -232,9 +252,29 @@ impl Provider for Vapi {
             None => Err(ReadError::Unavailable("its answer is no call".to_string())),
         }
     }
+}
+
+impl Provider for Vapi {
+    fn place(
+        &self,
+        order: &PlaceOrder,
+        may_send: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Accepted, PlaceError> {
+        self.timed("place", || self.place_once(order, may_send), PlaceError::outcome)
+    }
+
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+        self.timed("get", || self.get_once(call_id), ReadError::outcome)
+    }
 
     fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        paging::every_call(since, &mut |window| self.page(window))
+        paging::every_call(since, &mut |window| {
+            self.timed("list", || self.page(window), ReadError::outcome)
+        })
+    }
+
+    fn seconds(&self) -> Option<Seconds> {
+        Some(self.seconds.clone())
     }
 }
 

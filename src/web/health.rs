@@ -11,7 +11,7 @@ use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::cron::Cron;
 use crate::service::Service;
-use crate::steps::{Context, guard};
+use crate::steps::{Context, backup, guard};
 use crate::store::attempts;
 use crate::store::meta::{self, Mark};
 use crate::web::delivery::Response;
@@ -74,10 +74,12 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     let mut reasons: Vec<String> = guard::not_armed(cx)?.into_iter().collect();
     reasons.extend(guard::swapped(cx.store.path(), &service.opened));
     reasons.extend(guard::holds(cx)?);
-    let (breaker, last_tick, doubts) = cx.store.read(|conn| {
+    let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
-        Ok((meta::breaker(conn)?, meta::mark(conn, Mark::LastTick)?, doubts))
+        let no_backup = backup::trouble(conn, &cx.config, &cx.zones, now)?;
+        Ok((meta::breaker(conn)?, meta::mark(conn, Mark::LastTick)?, doubts, no_backup))
     })?;
+    reasons.extend(no_backup);
     if let Some(breaker) = breaker {
         reasons.push(format!("the breaker is open since {}: {}", breaker.opened_at, breaker.why));
     }

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
+use crate::steps::backup;
 use crate::store::meta::{self, Mark};
 use crate::store::web_views::{self, Glance, Span};
 use crate::store::{Conn, Store, files};
@@ -76,6 +77,7 @@ fn written(asked: &Asked<'_>, kept: &mut Kept) -> anyhow::Result<String> {
         let span = Span { from: asked.now, to: asked.now };
         let glance = web_views::glance(conn, span, asked.now)?;
         of_glance(&mut registry, &glance);
+        of_backups(conn, &mut registry, asked)?;
         of_meta(conn, &mut registry, asked.now)
     })?;
     registry.register(
@@ -83,6 +85,10 @@ fn written(asked: &Asked<'_>, kept: &mut Kept) -> anyhow::Result<String> {
         "From the due instant of an occasion to the beginning of its first dialing",
         kept.lateness.clone(),
     );
+    if let Some(seconds) = asked.front.service.provider.seconds() {
+        let help = "How long the provider took for one request, by method and outcome";
+        registry.register("provider_seconds", help, seconds);
+    }
     let lines = asked.front.cx().config.dialing.max_active_calls;
     gauge(&mut registry, "lines_max", "The most calls at once", lines as f64);
     let well = health::reasons(&asked.front.service, asked.now).is_empty();
@@ -169,6 +175,22 @@ fn of_meta(conn: &Conn, registry: &mut Registry, now: Instant) -> anyhow::Result
             "Since the provider's records were read",
             age,
         );
+    }
+    Ok(())
+}
+
+/// Nothing where no backups are configured.
+fn of_backups(conn: &Conn, registry: &mut Registry, asked: &Asked<'_>) -> anyhow::Result<()> {
+    let cx = asked.front.cx();
+    if cx.config.backup.cron.is_none() {
+        return Ok(());
+    }
+    let trouble = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
+    let failed = f64::from(u8::from(trouble.is_some()));
+    gauge(registry, "backup_failed", "1 while backups fail or are late", failed);
+    if let Some(at) = meta::mark(conn, Mark::LastBackup)? {
+        let age = (asked.now - at).num_milliseconds() as f64 / 1000.0;
+        gauge(registry, "last_backup_age_seconds", "Since the last backup was made", age);
     }
     Ok(())
 }

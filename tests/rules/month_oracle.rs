@@ -273,7 +273,7 @@ fn occasion(
         }
     }
     let mut endings = Vec::new();
-    let mut times: BTreeMap<Disposition, usize> = BTreeMap::new();
+    let mut times: BTreeMap<bool, usize> = BTreeMap::new();
     for attempt_no in 1.. {
         let (how, lasts) = plan.ending(&date.to_string(), attempt_no);
         let ended = at + lasts;
@@ -286,7 +286,7 @@ fn occasion(
             Disposition::NoAnswer | Disposition::Busy => 1,
             _ => 0,
         };
-        let used = times.entry(how).or_default();
+        let used = times.entry(how == Disposition::NeverDialed).or_default();
         *used += 1;
         if allowed < *used {
             break;

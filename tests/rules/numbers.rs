@@ -69,9 +69,8 @@ fn a_number_refused_for_its_daily_limit_rests_until_the_utc_day_ends_and_others_
         world.one("SELECT substr(key, 6, 4) || ' ' || value FROM meta WHERE key LIKE 'rest:%'");
     assert!(resting.ends_with(" 2026-02-03T00:00:00.000Z"), "{resting}");
     let rests = &resting[..4];
-    assert_eq!(world.items()[0], "Ada daily 2026-02-02 pending");
-    world.tick_at("2026-02-02T12:15:00Z");
-    assert_eq!(world.rings().len(), 3, "{:?}", world.items());
+    assert_eq!(world.rings().len(), 3, "in the same pass: {:?}", world.items());
+    assert_eq!(world.posts().len(), 4);
     assert!(used(&world).iter().all(|line| !line.ends_with(rests)), "{:?}", used(&world));
     let counted = world.one(&format!("SELECT attempts FROM call_queue WHERE customer_id = {ada}"));
     assert_eq!(counted, "1", "the refusal does not count as an attempt");
@@ -91,4 +90,14 @@ fn when_every_number_rests_nothing_is_asked_and_nobodys_occasion_is_lost() {
     assert_eq!(world.posts().len(), 1);
     let items = world.items();
     assert!(items.iter().all(|line| line.ends_with("pending breaker")), "{items:?}");
+}
+
+#[test]
+fn a_call_by_hand_goes_on_with_another_number_at_once() {
+    let world = pool("");
+    world.faults("daily-limit:first=1");
+    world.daily("Ada");
+    world.set_clock("2026-02-02T12:00:00Z");
+    let run = world.command(&["call", "1"]);
+    assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
 }

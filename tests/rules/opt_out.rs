@@ -119,6 +119,24 @@ fn polling_alone_waits_a_minute_for_the_analysis_that_could_hold_an_opt_out() {
 }
 
 #[test]
+fn polling_alone_hears_of_an_opt_out_by_the_end_or_by_the_analysis_and_nobody_rings_there_again() {
+    for (faults, adds) in
+        [("ended-reason=vonage-disconnected", 1), ("reports=stop", 1), ("reports=go", 0), ("", 0)]
+    {
+        let world = World::with(quick(), CONFIG);
+        world.faults(faults);
+        world.daily("Ada");
+        world.tick_at("2026-02-02T12:00:00Z");
+        world.tick_at("2026-02-02T12:01:10Z");
+        assert_eq!(world.one("SELECT state FROM call_attempts"), "ended", "{faults}");
+        assert_eq!(listed(&world), adds, "{faults}");
+        world.faults("");
+        world.tick_at("2026-02-03T12:00:00Z");
+        assert_eq!(world.rings().len() as i64, 2 - adds, "{faults}");
+    }
+}
+
+#[test]
 fn a_listed_number_is_not_called_for_anybody_also_when_the_item_is_queued_already() {
     let world = World::new();
     let number = "+442079460777";

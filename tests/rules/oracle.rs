@@ -255,7 +255,7 @@ fn was_called(case: &Case, customer: &Customer) -> bool {
                     Disposition::NoAnswer | Disposition::Busy if daily => 1,
                     _ => 0,
                 };
-                let times = seen.entry(how.as_str()).or_insert(0);
+                let times = seen.entry(*how == Disposition::NeverDialed).or_insert(0);
                 *times += 1;
                 if *times > allowed {
                     return true;

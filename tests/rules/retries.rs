@@ -3,8 +3,10 @@
 use chrono::Duration;
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
-use ringonce::service::new_id;
+use ringonce::provider::{PlaceError, Refusal};
+use ringonce::service::{follower, new_id};
 use ringonce::steps::dial::{self, Pass};
+use ringonce::steps::record;
 
 use crate::world::{World, at, nobody_home, quick};
 
@@ -202,4 +204,53 @@ fn rules_for_each_type_and_disposition_are_counted_apart() {
     let of = |name: &str| world.attempts().iter().filter(|line| line.starts_with(name)).count();
     assert_eq!((of("Ada"), of("Bea")), (3, 1));
     assert_eq!(at(NOON) + Duration::minutes(180), world.rings().last().expect("three").at);
+}
+
+#[test]
+fn a_second_call_that_fails_is_no_failed_occasion_because_the_first_rang() {
+    for (fault, item, doubts) in [
+        // Backed off twice; the attempts are used, or the retry's time is over.
+        ("close-before-accept", "Ada daily 2026-02-02 failed in_doubt", 1),
+        ("status=422", "Ada daily 2026-02-02 completed", 0),
+        ("status=400", "Ada daily 2026-02-02 completed", 0),
+    ] {
+        let world = World::with(nobody_home(), "[breaker]\nsample = 100");
+        daily_at(&world, "12:00");
+        world.tick_at(NOON);
+        world.faults(fault);
+        for time in ["14:00", "14:15", "14:30", "14:45", "15:15", "16:00", "20:01"] {
+            world.tick_at(&format!("2026-02-02T{time}:00Z"));
+        }
+        assert_eq!(world.items(), [item], "{fault}: {:?}", world.attempts());
+        let told = world.one("SELECT consecutive_failures || call_status FROM customers");
+        assert_eq!(told, "0completed", "{fault}");
+        let in_doubt = world.count("SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'");
+        assert_eq!((world.rings().len(), in_doubt), (1, doubts), "{fault}");
+        let Some(id) = world.lines("SELECT id FROM call_attempts WHERE state = 'in_doubt'").pop()
+        else {
+            continue;
+        };
+        let say = ["attempts", "resolve", &id, "--not-placed", "--reason", "it did not ring"];
+        assert_eq!(world.command(&say).code, Some(0), "{fault}");
+        assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"], "{fault}");
+    }
+}
+
+#[test]
+fn a_second_call_that_is_under_way_is_not_taken_for_the_first() {
+    let world = World::with(nobody_home(), "");
+    daily_at(&world, "12:00");
+    world.tick_at(NOON);
+    world.set_clock("2026-02-02T14:00:00Z");
+    let (service, now) = (world.start(), world.now());
+    let mut new_id = || dial::new_id(now);
+    let claimed = dial::claim(&service.cx, &mut Pass::default(), 8, now, &mut new_id);
+    let intent = claimed.expect("a claim").intents.pop().expect("the second call");
+    // What the follower does each second, while the POST waits for its answer.
+    assert_eq!(follower::repair_unproven(&service, now).expect("looked"), 0);
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 processing"]);
+    let detail = "connection refused".to_string();
+    let reply = Err(PlaceError::NotPlaced { refusal: Refusal::NeverSent, detail });
+    record::record(&service.cx, &intent, &reply, now).expect("the answer is kept");
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 retrying"]);
 }

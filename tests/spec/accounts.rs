@@ -141,6 +141,18 @@ fn one_of_our_last_calls_is_enough_to_know_the_account() {
 }
 
 #[test]
+fn a_call_of_the_last_minutes_may_not_be_visible_yet() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at(NOON);
+    world.faults("list-lag=100000 get-404=100000:first=9");
+    for (clock, shut) in [("2026-02-02T12:14:00Z", false), ("2026-02-02T12:16:00Z", true)] {
+        world.set_clock(clock);
+        assert_eq!(world.tick().shut, shut, "{clock}");
+    }
+}
+
+#[test]
 fn a_file_without_calls_has_no_account_to_tell() {
     let world = World::new();
     world.daily("Ada");

@@ -37,6 +37,7 @@ mod stopping;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
+mod backups;
 mod erasure_and_audit;
 mod files;
 

@@ -75,11 +75,32 @@ fn metrics_count_calls_and_their_lateness() {
         "ringonce_in_doubt 0.0\n",
         "ringonce_lines_max 8.0\n",
         "ringonce_held 0.0\n",
+        "ringonce_provider_seconds_count{method=\"place\",outcome=\"ok\"} 1\n",
+        "ringonce_provider_seconds_bucket{le=\"60.0\",method=\"place\",outcome=\"ok\"} 1\n",
     ] {
         assert!(answer.body.contains(line), "{line}: {}", answer.body);
     }
+    for method in ["get", "list"] {
+        let line = format!("ringonce_provider_seconds_sum{{method=\"{method}\",outcome=\"ok\"}}");
+        assert!(answer.body.contains(&line), "{method}: {}", answer.body);
+    }
+    assert!(!answer.body.contains("ringonce_backup_failed"), "no backups are asked for");
     assert!(answer.body.ends_with("# EOF\n"));
     assert!(!answer.body.contains("+1212"), "a phone number is in the metrics");
+}
+
+#[test]
+fn a_backup_that_fails_turns_health_red_and_holds_no_call_up() {
+    let config = "[backup]\ncron = \"0 12 * * *\"\nfolder = \"customers.csv\"\n".to_string();
+    let house = House::build(&Plan { config, ..Plan::default() });
+    house.place_calls(1);
+    house.wait_for("a red light", || {
+        house.ask("GET", "/healthz", &[], "").body.contains("no backup since 2026-11-23T12:00:00")
+    });
+    assert!(house.get("/api/status")["backup_trouble"].is_string());
+    assert!(house.api("GET", "/", &json!(null)).body.contains("Backups: no backup since"));
+    let metrics = house.api("GET", "/metrics", &json!(null)).body;
+    assert!(metrics.contains("ringonce_backup_failed 1.0\n"), "{metrics}");
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Dialer<'_> {
             Became::Closed => self.mended(),
             Became::AsItWas => {}
         }
+        self.look_again |= recorded.another_number;
         self.proven |= recorded.became == AttemptState::Placed;
         self.proven &= !self.broken;
     }

@@ -3,7 +3,7 @@
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::parse_instant;
-use crate::steps::guard;
+use crate::steps::{backup, guard};
 use crate::store::meta::{self, Mark};
 use crate::store::{attempts, web_views};
 use crate::web::page::html::{esc, form, length, reason_and_button};
@@ -89,10 +89,11 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
 /// Doubts, calls that never end, a silent dialer.
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
-    let (doubts, placed, last_tick) = cx.store.read(|conn| {
+    let (doubts, placed, last_tick, no_backup) = cx.store.read(|conn| {
+        let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let placed = attempts::in_state(conn, AttemptState::Placed)?;
-        Ok((doubts, placed, meta::mark(conn, Mark::LastTick)?))
+        Ok((doubts, placed, meta::mark(conn, Mark::LastTick)?, no_backup))
     })?;
     let mut found = Vec::new();
     if 0 < doubts {
@@ -112,6 +113,10 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     if let Some(at) = last_tick.filter(|at| chrono::Duration::minutes(30) < asked.now - *at) {
         let what = format!("The dialer was last at work {} ago", length(asked.now - at));
         found.push(Alarm::new(Tone::Bad, what, "<p>Look at the log of ringonce.</p>"));
+    }
+    if let Some(why) = no_backup {
+        let help = "<p>Calls go on. It is tried again every ten minutes; look at the folder.</p>";
+        found.push(Alarm::new(Tone::Warn, format!("Backups: {why}"), help));
     }
     Ok(found)
 }
