@@ -158,10 +158,10 @@ GUARDS = [
      "if armed.device_inode != here.device_inode {", "if false {", "arming files"),
     ("a swapped file is noticed", "src/store/files.rs",
      "self.0[n].is_some() && self.0[n] == now.0[n];", "self.0[n].is_some() && now.0[n].is_some();",
-     "arming"),
+     "swapped"),
     ("a removed file is noticed", "src/store/files.rs",
      "self.0[n].is_some() && self.0[n] == now.0[n];", "now.0[n].is_none() || self.0[n] == "
-     "now.0[n];", "arming"),
+     "now.0[n];", "swapped"),
     ("the log and its index are looked at too", "src/store/files.rs",
      "(0..OPEN_FILES.len()).find(", "(0..1).find(", "arming"),
     ("a backup knows that it is a copy", "src/store/meta.rs",

@@ -34,6 +34,7 @@ mod edits;
 mod schedule_rules;
 mod slow_replies;
 mod stopping;
+mod swapped_files;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.
