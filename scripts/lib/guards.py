@@ -163,7 +163,7 @@ GUARDS = [
      "self.0[n].is_some() && self.0[n] == now.0[n];", "now.0[n].is_none() || self.0[n] == "
      "now.0[n];", "swapped"),
     ("the log and its index are looked at too", "src/store/files.rs",
-     "(0..OPEN_FILES.len()).find(", "(0..1).find(", "arming"),
+     "(0..OPEN_FILES.len()).find(", "(0..1).find(", "swapped"),
     ("a backup knows that it is a copy", "src/store/meta.rs",
      "UPDATE meta SET value = 'a copy' WHERE key = 'armed_device_inode'",
      "UPDATE meta SET value = value WHERE key = 'armed_device_inode'", "files erasure"),
