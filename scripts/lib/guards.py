@@ -550,4 +550,11 @@ GUARDS = [
      "match OpenOptions::new().write(true).create_new(true).mode(0o600).open(target) {",
      "match OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(target) {",
      "files"),
+    # The breaker, half open.
+    ("only a probe moves an open breaker", "src/steps/breaker.rs",
+     "if !meta::is_probe(tx, attempt.seq)? {", "if false {", "rules:breaker"),
+    ("what came to nothing wants an end", "src/steps/breaker.rs",
+     "    if breaker.until_ended {\n", "    if false {\n", "rules:breaker"),
+    ("calls that may have rung are counted together", "src/domain/retry.rs",
+     "_ => &mut may_have_rung,", "_ => &mut 0,", "lib:retry"),
 ]
