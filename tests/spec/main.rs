@@ -17,6 +17,7 @@ mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod d7_events;
 mod guards;
 mod guards_of_items;
+mod guards_of_records;
 
 // Which file may dial, and when.
 mod accounts;
