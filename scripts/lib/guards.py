@@ -520,7 +520,7 @@ GUARDS = [
      "if !earlier.iter().all(|earlier| earlier.permits_another) {", "if false {",
      "rules:retries failures"),
     ("resolve wants a doubt", "src/steps/operate.rs",
-     "if attempt.state != AttemptState::InDoubt {", "if false {", "d5_ lib:"),
+     "if attempt.state != AttemptState::InDoubt {", "if false {", "guards_of_records"),
     ("a reason is wanted", "src/steps/operate.rs",
      "if why.trim().is_empty() { Err(Refused::NoReason.into()) } else { Ok(()) }", "Ok(())",
      "d5_ arming views:"),

@@ -5,6 +5,7 @@ use ringonce::clock::Reading;
 use ringonce::domain::Instant;
 use ringonce::provider::{Fetched, Listing, PlaceOrder, Provider, ReadError};
 use ringonce::steps::Context;
+use ringonce::steps::operate::{self, Word};
 use ringonce::steps::reconcile::{self, Asking};
 use ringonce::steps::record::Reply;
 
@@ -61,6 +62,10 @@ fn ada_in_doubt() -> World {
 
 fn state_of_ada(world: &World) -> String {
     world.one("SELECT state FROM call_attempts WHERE seq = 1")
+}
+
+fn id_of_ada(world: &World) -> String {
+    world.one("SELECT id FROM call_attempts WHERE seq = 1")
 }
 
 #[test]
@@ -135,4 +140,22 @@ fn a_doubt_that_carries_no_tag_of_ours_is_never_absent() {
         read_at(&cx, &vapi, &after_noon(minute, "first"));
     }
     assert_eq!(state_of_ada(&world), "in_doubt");
+}
+
+#[test]
+fn a_persons_word_is_taken_for_a_doubt_only() {
+    let world = ada_in_doubt();
+    let cx = world.context();
+    for state in ["dialing", "not_placed", "placed"] {
+        world.sql(&format!("UPDATE call_attempts SET state = '{state}' WHERE seq = 1"));
+        for word in [Word::Placed { call_id: None }, Word::NotPlaced] {
+            let said = cx.store.write(|tx| {
+                let attempt = operate::attempt_of(tx, &id_of_ada(&world))?;
+                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", world.now())
+            });
+            let why = said.expect_err("no doubt, no word").to_string();
+            assert!(why.contains(state), "{why}");
+            assert_eq!(state_of_ada(&world), state);
+        }
+    }
 }
