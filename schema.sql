@@ -46,7 +46,7 @@ CREATE TABLE customers (
   consent_text TEXT,
   eligible_from TEXT,                            -- missed dates before this instant are not "too late"
   created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL
+  updated_at TEXT NOT NULL DEFAULT ''            -- left out: as created
 ) STRICT;
 
 -- Due scans touch the due, not the million: each index leads with the eligible status.
@@ -83,7 +83,7 @@ WHEN NEW.created_at NOT GLOB '????-??-??T??:??:??.???Z'
 BEGIN
   UPDATE customers SET
     created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at),
-    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at),
+    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(nullif(updated_at, ''), created_at)),
     next_call_scheduled_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_call_scheduled_at)
   WHERE id = NEW.id;
 END;
@@ -127,7 +127,7 @@ CREATE TABLE call_queue (
   not_before TEXT,                               -- look again then; NULL = at scheduled_for
   expires_at TEXT,                               -- the last permitted instant; NULL = none
   created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL DEFAULT '',
   processed_at TEXT,
   CONSTRAINT skipped_has_a_reason CHECK (status <> 'skipped' OR reason IS NOT NULL)
 ) STRICT;
@@ -159,7 +159,7 @@ BEGIN
     not_before = strftime('%Y-%m-%dT%H:%M:%fZ', not_before),
     expires_at = strftime('%Y-%m-%dT%H:%M:%fZ', expires_at),
     created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at),
-    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', updated_at)
+    updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(nullif(updated_at, ''), created_at))
   WHERE id = NEW.id;
 END;
 CREATE TRIGGER call_queue_instants_as_updated

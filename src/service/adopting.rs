@@ -76,12 +76,14 @@ pub fn adopt(service: &Service, who: &str, why: &str) -> anyhow::Result<Reconcil
     Ok(Reconciled { foreign: None, ..opened.reconciled })
 }
 
-/// A clock that is behind what the file has seen is accepted only when the provider's agrees, or
-/// the provider tells none.
+/// A clock that is behind what the file has seen is accepted only when the provider's agrees.
 fn check_against_the_provider(service: &Service) -> anyhow::Result<()> {
     let reading = service.clock.read()?;
     let listing = service.provider.list(reading.now).map_err(Closed::from);
     let listing = listing.map_err(|closed| Refused(closed.to_string()))?;
+    if listing.date.is_none() {
+        return Err(Refused(guard::NOBODY_VOUCHES.to_string()).into());
+    }
     match guard::date_disagrees(&reading, listing.date, clock::machine_now()) {
         Some(why) => Err(Refused(format!("the clocks disagree: {why}")).into()),
         None => Ok(()),

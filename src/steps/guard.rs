@@ -19,6 +19,10 @@ const BEHIND_MARK: Duration = Duration::seconds(2);
 const DISAGREE: Duration = Duration::seconds(60);
 /// Where the last trusted look at both clocks is kept.
 const LAST_READING: &str = "last_reading";
+/// The clock of another boot, or of another machine, and an answer without a date.
+pub const NOBODY_VOUCHES: &str = "nothing vouches for the clock: it cannot be compared with what \
+    this file has seen, and the provider's answer carries no date; look at the machine's clock, \
+    then run `ringonce resume --reason WHY`";
 /// Set while the provider's date disagreed last: only its date, or a person, takes it back.
 const DATE_DISAGREED: &str = "date_disagreed";
 
@@ -37,7 +41,11 @@ pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
     }
     let here = Identity::of(path)?;
     let armed = store.read(meta::armed_identity)?;
+    let is_snapshot = armed.is_none();
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
+        if is_snapshot {
+            return format!("not armed here: {what}, and nobody is ever called from it");
+        }
         format!(
             "not armed here: {what}. If no other copy of it dials, run \
              `ringonce adopt --reason WHY`"
@@ -92,6 +100,8 @@ pub enum Heard {
     Nothing,
     /// It answered without a date.
     Undated,
+    /// Under a test clock: it goes by the machine's clock, so it is no witness, and none is needed.
+    Bystander,
     Date(Instant),
 }
 
@@ -123,7 +133,7 @@ pub fn watch_clock(
     machine_now: Instant,
 ) -> anyhow::Result<Clocks> {
     let heard = match heard {
-        Heard::Date(date) if is_bystander(date, reading, machine_now) => Heard::Undated,
+        Heard::Date(date) if is_bystander(date, reading, machine_now) => Heard::Bystander,
         heard => heard,
     };
     cx.store.write(|tx| {
@@ -227,7 +237,11 @@ fn compare(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clock
     let earlier =
         Reading { now: last_wall, monotonic_ms: last.monotonic_ms, boot_id: last.boot_id };
     if earlier.boot_id != reading.boot_id {
-        return Ok(unproven);
+        // By this clock occasions would end and marks move on, and nobody has looked at it.
+        return Ok(match heard {
+            Heard::Undated => Clocks::Disagree(NOBODY_VOUCHES.to_string()),
+            _ => unproven,
+        });
     }
     if jumped(&earlier, reading) {
         return Ok(Clocks::Disagree(format!(

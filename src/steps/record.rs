@@ -10,7 +10,7 @@ use crate::steps::dial::Intent;
 use crate::steps::{Context, adopt, numbers, settle};
 use crate::store::meta;
 use crate::store::queue::Moved;
-use crate::store::{self, Tx, attempts};
+use crate::store::{Tx, attempts};
 
 const WHO: &str = "record";
 /// How soon a placed call is asked about first.
@@ -54,18 +54,15 @@ pub fn record(
     cx.store.write(|tx| record_in(cx, tx, intent, reply, now))
 }
 
-/// Records several replies in one commit, each in a part of its own, so that none can undo
-/// another. When any fails, nothing is written and the caller records them one by one.
+/// Records several replies in one commit. When any fails, nothing is written and the caller records
+/// them one by one.
 pub fn record_all(
     cx: &Context,
     replies: &[(Intent, Reply)],
     now: Instant,
 ) -> anyhow::Result<Vec<Recorded>> {
     cx.store.write(|tx| {
-        replies
-            .iter()
-            .map(|(intent, reply)| store::part(tx, |tx| record_in(cx, tx, intent, reply, now)))
-            .collect()
+        replies.iter().map(|(intent, reply)| record_in(cx, tx, intent, reply, now)).collect()
     })
 }
 

@@ -7,13 +7,15 @@ use chrono::Duration;
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
 use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::steps::breaker::{self, Became, ClosedBy};
+use ringonce::store::attempts::{self, Attempt};
 use ringonce::store::meta::{self, Breaker};
 
 use crate::world::{World, at, quick};
 
 const NO_CREDITS: &str = "never-dialed=call.start.error-subscription-insufficient-credits";
 
-fn breaker(world: &World) -> Option<Breaker> {
+fn open_breaker(world: &World) -> Option<Breaker> {
     world.store().read(meta::breaker).expect("readable")
 }
 
@@ -39,7 +41,7 @@ fn an_ending_that_would_meet_every_call_opens_the_breaker() {
         world.customer("Ada").at("12:00").paid().welcomed().add();
         world.customer("Bea").at("12:02").paid().welcomed().add();
         world.tick_at("2026-02-02T12:00:00Z");
-        let breaker = breaker(&world).expect("open");
+        let breaker = open_breaker(&world).expect("open");
         assert!(breaker.why.contains(reason), "{breaker:?}");
         world.tick_at("2026-02-02T12:02:00Z");
         assert_eq!(world.posts().len(), 1, "{reason}");
@@ -66,17 +68,17 @@ fn an_accepted_probe_does_not_close_what_only_a_call_that_was_really_dialed_can(
     for (time, posts) in [("12:00:00", 1), ("12:04:59", 1), ("12:05:00", 2), ("12:07:00", 2)] {
         world.tick_at(&format!("2026-02-02T{time}Z"));
         assert_eq!(world.posts().len(), posts, "{time}");
-        assert!(breaker(&world).is_some(), "{time}");
+        assert!(open_breaker(&world).is_some(), "{time}");
     }
     assert_eq!(world.rings().len(), 0);
     // The next probe rings for real; until it has ended, one more call every five minutes.
     for (time, rings) in [("12:12", 1), ("12:13", 1), ("12:16", 1), ("12:17", 2), ("12:18", 2)] {
         world.tick_at(&format!("2026-02-02T{time}:00Z"));
         assert_eq!(world.rings().len(), rings, "{time}");
-        assert!(breaker(&world).is_some(), "{time}");
+        assert!(open_breaker(&world).is_some(), "{time}");
     }
     world.tick_at("2026-02-02T12:20:00Z");
-    assert_eq!((world.rings().len(), breaker(&world)), (4, None));
+    assert_eq!((world.rings().len(), open_breaker(&world)), (4, None));
     world.assert_no_phone_rang_twice();
 }
 
@@ -90,11 +92,33 @@ fn a_call_from_before_the_outage_is_no_probe() {
     world.faults(NO_CREDITS);
     world.tick_at("2026-02-02T12:00:00Z");
     world.tick_at("2026-02-02T12:00:10Z");
-    assert!(breaker(&world).is_some());
+    assert!(open_breaker(&world).is_some());
     world.tick_at("2026-02-02T12:04:00Z");
     let ended = world.attempts().iter().filter(|line| line.ends_with("ended answered")).count();
     assert_eq!((ended, world.posts().len()), (1, 2), "{:?}", world.attempts());
-    assert!(breaker(&world).is_some(), "Ada's call ended, and began before the outage");
+    assert!(open_breaker(&world).is_some(), "Ada's call ended, and began before the outage");
+}
+
+#[test]
+fn a_post_that_was_under_way_when_the_breaker_opened_is_no_probe() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let (cx, now) = (world.context(), at("2026-02-02T12:00:01Z"));
+    cx.store
+        .write(|tx| {
+            let made = attempts::by_id(tx, &world.one("SELECT id FROM call_attempts"))?.unwrap();
+            breaker::open(&cx, tx, "no credits", ClosedBy::Acceptance, None, now)?;
+            for accepted in [true, false] {
+                let became = breaker::after_post(&cx, tx, &made, accepted, None, now)?;
+                assert_eq!(became, Became::AsItWas, "accepted: {accepted}");
+            }
+            let later = Attempt { seq: made.seq + 1, ..made };
+            let became = breaker::after_post(&cx, tx, &later, true, None, now)?;
+            assert_eq!(became, Became::Closed);
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]
@@ -113,7 +137,11 @@ fn a_call_made_after_the_one_that_failed_shows_by_its_end_that_the_outage_is_ove
         ("12:08", 3, false),
     ] {
         world.tick_at(&format!("2026-02-02T{time}:00Z"));
-        assert_eq!((world.rings().len(), breaker(&world).is_some()), (rings, is_open), "{time}");
+        assert_eq!(
+            (world.rings().len(), open_breaker(&world).is_some()),
+            (rings, is_open),
+            "{time}"
+        );
     }
 }
 
@@ -127,7 +155,7 @@ fn a_share_of_failures_opens_the_breaker_and_one_probe_at_a_time_looks_again() {
     world.faults("close-before-accept");
     let ticked = world.tick_at("2026-02-02T12:00:00Z");
     assert_eq!(world.posts().len(), 4, "{ticked:?}");
-    assert_eq!(breaker(&world).expect("open").why, "4 of the last 4 calls failed");
+    assert_eq!(open_breaker(&world).expect("open").why, "4 of the last 4 calls failed");
     let waiting = |reason: &str| world.items().iter().filter(|line| line.ends_with(reason)).count();
     assert_eq!(waiting("pending breaker"), 4);
     for (time, posts) in [("12:04", 4), ("12:05", 5), ("12:06", 5), ("12:10", 6)] {
@@ -137,7 +165,7 @@ fn a_share_of_failures_opens_the_breaker_and_one_probe_at_a_time_looks_again() {
     world.faults("");
     world.tick_at("2026-02-02T12:16:00Z");
     assert_eq!((world.posts().len(), world.rings().len()), (8, 2));
-    assert_eq!(breaker(&world), None);
+    assert_eq!(open_breaker(&world), None);
 }
 
 #[test]
@@ -174,11 +202,11 @@ fn failures_of_earlier_processes_count_for_an_hour_and_no_longer() {
         }
         world.faults("status=503");
         for number in 0..4 {
-            assert_eq!(breaker(&world), None, "{number}");
+            assert_eq!(open_breaker(&world), None, "{number}");
             world.set_now(at("2026-02-02T12:00:00Z") + Duration::minutes(minutes * number));
             world.tick();
         }
-        let why = breaker(&world).map(|breaker| breaker.why);
+        let why = open_breaker(&world).map(|breaker| breaker.why);
         let expected = opens.then(|| "4 of the last 4 calls failed".to_string());
         assert_eq!(why, expected, "{minutes}");
     }
@@ -199,7 +227,7 @@ fn three_equal_refusals_of_the_request_count_over_processes_and_only_in_a_row() 
             world.tick_at(&format!("2026-02-02T{time}:00Z"));
         }
         assert_eq!(world.posts().len(), 3, "{faults:?}");
-        let why = breaker(&world).map(|breaker| breaker.why).unwrap_or_default();
+        let why = open_breaker(&world).map(|breaker| breaker.why).unwrap_or_default();
         assert_eq!(why.starts_with("3 equal refusals in a row: "), opens, "{faults:?} {why}");
     }
 }
@@ -212,14 +240,18 @@ fn calls_that_are_accepted_and_come_to_nothing_open_the_breaker_until_one_goes_w
     many(&world, 7);
     world.faults("ended-reason=pipeline-error-openai-llm-failed");
     world.tick_at("2026-02-02T12:00:00Z");
-    assert!(breaker(&world).is_some_and(|breaker| breaker.until_ended), "{:?}", world.attempts());
+    assert!(
+        open_breaker(&world).is_some_and(|breaker| breaker.until_ended),
+        "{:?}",
+        world.attempts()
+    );
     assert_eq!(world.posts().len(), 4);
     world.tick_at("2026-02-02T12:06:00Z");
     assert_eq!(world.posts().len(), 5);
     world.faults("");
     world.tick_at("2026-02-02T12:20:00Z");
     assert_eq!(world.posts().len(), 7, "{:?}", world.items());
-    assert_eq!(breaker(&world), None);
+    assert_eq!(open_breaker(&world), None);
 }
 
 #[test]

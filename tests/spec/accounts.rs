@@ -7,6 +7,7 @@ use chrono::Duration;
 use ringonce::demo::core::{FakeCore, Setup};
 use ringonce::demo::fake::FakeVapi;
 use ringonce::demo::journal::Journal;
+use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::store::meta;
 
 use crate::arming::{copy_to, restore};
@@ -97,6 +98,23 @@ fn a_person_may_accept_an_account_whose_list_is_empty() {
     assert_eq!(org.as_deref(), Some("11111111-2222-4333-8444-555555555555"));
     world.pass(Duration::days(1));
     assert!(!world.tick().shut, "its own calls tell the account now");
+}
+
+#[test]
+fn a_call_that_another_account_accepts_is_the_last_until_a_person_looks() {
+    let world = World::new();
+    world.daily("Ada");
+    world.daily("Bob");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.sql("INSERT INTO meta VALUES ('org_id', 'the account of the calls before')");
+    world.set_clock(NOON);
+    let service = world.start();
+    let patience = Patience { pace: false, record: std::time::Duration::ZERO };
+    let mut dialer = Dialer::new(&service, patience, world.now()).unwrap();
+    let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
+    assert_eq!(passed.succeeded, 1, "{passed:?}");
+    assert!(passed.shut.unwrap().contains("another account"));
+    assert_eq!((world.rings().len(), world.holds()), (1, vec!["account".to_string()]));
 }
 
 #[test]

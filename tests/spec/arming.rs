@@ -4,10 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use chrono::Duration;
-use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::reconcile::{self, Asking};
-use ringonce::steps::scan;
 use ringonce::store::files::{DialerLock, LockAnswer};
 
 use crate::halting::{stop, until};
@@ -354,37 +352,6 @@ fn two_files_that_gave_the_same_number_hold_at_the_next_start() {
     let run = tick(&world, &world.db());
     assert_eq!((run.code, world.holds()), (Some(3), vec!["foreign".to_string()]), "{run:?}");
     world.assert_no_phone_rang_twice();
-}
-
-#[test]
-fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next_intent() {
-    for (ending, name) in [("", "database file"), ("-wal", "write-ahead log"), ("-shm", "index")] {
-        for replaced in [true, false] {
-            let world = World::new();
-            world.daily("Ada");
-            world.set_clock(NOON);
-            let service = world.start();
-            let reading = service.clock.read().unwrap();
-            assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
-            scan::scan(&service.cx, reading.now).unwrap();
-            // Others open and close the file meanwhile: SQLite puts nothing anew for that.
-            world.sql("PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
-            assert_eq!(opening::shut(&service).unwrap(), None);
-            let path = world.path(&format!("ringonce.db{ending}"));
-            if replaced {
-                std::fs::copy(&path, world.path("copy")).unwrap();
-                std::fs::rename(world.path("copy"), &path).unwrap();
-            } else {
-                std::fs::remove_file(&path).unwrap();
-            }
-            let patience = Patience { pace: false, record: std::time::Duration::ZERO };
-            let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
-            let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
-            let why = passed.shut.unwrap_or_default();
-            assert!(why.contains(name) && why.contains("removed or replaced"), "{ending}: {why}");
-            assert!(world.posts().is_empty(), "{ending} replaced {replaced}");
-        }
-    }
 }
 
 #[test]

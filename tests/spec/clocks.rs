@@ -6,6 +6,7 @@ use std::process::Stdio;
 use chrono::Duration;
 use ringonce::clock::{self, Reading};
 use ringonce::demo::journal::Event;
+use ringonce::domain::instant_text;
 use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::guard::{self, Clocks, Heard};
@@ -147,10 +148,79 @@ fn what_the_providers_date_held_only_its_date_lifts() {
     let later = Heard::Date(now.now + Duration::hours(1));
     let watch = |heard| guard::watch_clock(&service.cx, &now, heard, clock::machine_now()).unwrap();
     assert_eq!(watch(Heard::Date(now.now)), Clocks::Agree);
+    let mark = world.one("SELECT value FROM meta WHERE key = 'clock_high_water'");
+    assert_eq!(mark, instant_text(now.now), "what was trusted is the mark from now on");
     assert!(matches!(watch(later), Clocks::Disagree(_)));
     assert!(matches!(watch(Heard::Nothing), Clocks::Disagree(_)), "silence lifts nothing");
     assert!(matches!(watch(Heard::Undated), Clocks::Disagree(_)));
     assert_eq!(watch(Heard::Date(now.now)), Clocks::Agree);
+    assert!(world.holds().is_empty());
+}
+
+#[test]
+fn a_jump_since_the_last_trusted_look_is_seen_before_the_next_intent() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock(NOON);
+    let service = world.start();
+    let reading = service.clock.read().unwrap();
+    let patience = Patience { pace: false, record: std::time::Duration::ZERO };
+    let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
+    dialer.trust(Reading { now: reading.now - Duration::days(1), ..reading.clone() });
+    let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
+    assert_eq!(passed.shut.as_deref(), Some("the clock jumped"));
+    assert!(world.posts().is_empty());
+    dialer.trust(reading);
+    assert_eq!(dialer.pass(&mut |_| Ok(None)).unwrap().succeeded, 1);
+}
+
+#[test]
+fn adopt_writes_nothing_by_a_clock_that_nobody_vouches_for() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    let marks = || world.lines("SELECT key || value FROM meta WHERE key LIKE '%_at' ORDER BY key");
+    let before = marks();
+    world.faults("no-date");
+    // Behind the mark: the provider's date would tell, and it tells none.
+    world.set_clock("2026-02-01T12:00:00Z");
+    let run = world.command(&["adopt", "--reason", "a restore"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stderr.contains("vouches") && run.stderr.contains("ringonce resume"), "{run:?}");
+    assert_eq!(marks(), before);
+    // A person looks at the clock and says so.
+    let run = world.command(&["resume", "--reason", "date -u is right"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let run = world.command(&["adopt", "--reason", "a restore"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn after_a_restart_of_the_machine_an_undated_answer_vouches_for_no_clock() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.faults("no-date");
+    // A dead battery: another boot, a year later. Accepted by a person or not.
+    let service = world.start();
+    let later = Reading {
+        now: world.now() + Duration::days(365),
+        monotonic_ms: 1000,
+        boot_id: "another boot".to_string(),
+    };
+    let mark = "SELECT value FROM meta WHERE key = 'last_reconciled_at'";
+    for accepted in [false, true] {
+        let opened = opening::open(&service, &later, accepted).unwrap();
+        assert!(opened.clock_shut, "{opened:?}");
+        assert!(opened.shut.unwrap().contains("nothing vouches"));
+        assert_eq!(world.one(mark), "2026-02-02T11:45:00.000Z");
+    }
+    assert_eq!(world.holds(), ["clock"]);
+    // The provider tells its date again, and the clock is right.
+    world.faults("");
+    let right = Reading { now: world.now(), ..later };
+    assert!(opening::open(&service, &right, false).unwrap().shut.is_none());
     assert!(world.holds().is_empty());
 }
 

@@ -33,6 +33,26 @@ fn an_erased_customer_leaves_no_byte_and_is_not_welcomed_again() {
 }
 
 #[test]
+fn an_erasure_beside_a_service_leaves_no_byte_in_the_log() {
+    let world = World::after_a_morning();
+    // Somebody keeps the file open, so SQLite keeps its log.
+    let beside = rusqlite::Connection::open(world.db()).unwrap();
+    let known: i64 =
+        beside.query_one("SELECT count(*) FROM customers", [], |row| row.get(0)).unwrap();
+    assert_eq!(known, 3);
+    world.ok(&["customers", "update", "cy-9", "--name", "Cy Renamed"]);
+    let log = || {
+        let bytes = std::fs::read(world.path("ringonce.db-wal")).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    assert!(log().contains("Renamed"), "the test looks at the right file");
+    world.ok(&["customers", "erase", "cy-9", "--reason", "letter of 2 March"]);
+    for text in ["Renamed", "442079460103", "cy@example.com"] {
+        assert!(!log().contains(text), "{text} is still in the log");
+    }
+}
+
+#[test]
 fn a_welcome_known_only_by_its_flag_is_not_repeated_after_erasure() {
     let world = World::new();
     world.ok(&["customers", "erase", "ada-7", "--reason", "letter"]);

@@ -10,6 +10,7 @@ use ringonce::demo::core::{FakeCore, Setup};
 use ringonce::demo::fake::FakeVapi;
 use ringonce::demo::journal::Journal;
 use ringonce::domain::parse_instant;
+use ringonce::store::files::{DialerLock, LockAnswer};
 use ringonce::store::{Conn, Store};
 use serde_json::Value;
 
@@ -304,4 +305,20 @@ fn a_snapshot_hides_everybody_keeps_equal_numbers_equal_and_never_dials() {
     let said = world.refused(3, &["tick", "--db", "shown.db"]);
     assert!(said.contains("not armed"), "{said}");
     assert_eq!(world.fake.rings().len(), rang);
+}
+
+/// The program sets its umask too; the file does not rely on it.
+#[test]
+fn a_new_database_with_its_log_and_lock_is_for_its_owner_alone_whatever_the_umask() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("new.db");
+    let now = parse_instant("2026-03-02T12:00:00Z").expect("an instant");
+    let store = Store::open(&path, now).expect("a database");
+    store.write(|tx| ringonce::store::meta::set_org_id(tx, "org")).expect("a write");
+    let lock = DialerLock::take(&path, now).expect("a lock file");
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let file = folder.path().join(format!("new.db{ending}"));
+        assert_eq!(mode(&file), 0o600, "{ending}");
+    }
+    assert!(matches!(lock, LockAnswer::Mine(_)));
 }

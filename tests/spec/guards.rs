@@ -8,16 +8,17 @@ use ringonce::provider::ProviderCall;
 use ringonce::store::attempts::{self, Attempt};
 use ringonce::store::enqueue::{NewItem, insert_once};
 use ringonce::store::facts::Whose;
+use ringonce::store::meta::{self, Mark};
 use ringonce::store::moves::{self, Change};
 use ringonce::store::queue::{self, Moved};
-use ringonce::store::{Store, Tx, doubts, facts, flags};
+use ringonce::store::{Store, Tx, doubts, facts, flags, part};
 
-fn now() -> Instant {
+pub fn now() -> Instant {
     parse_instant("2026-03-02T12:00:00Z").unwrap()
 }
 
 /// One customer, due for both kinds of call, and nothing else.
-fn store() -> Store {
+pub fn store() -> Store {
     let store = Store::in_memory(now()).unwrap();
     sql(
         &store,
@@ -29,7 +30,7 @@ fn store() -> Store {
     store
 }
 
-fn sql(store: &Store, text: &str) {
+pub fn sql(store: &Store, text: &str) {
     store.write(|tx| Ok(tx.execute_batch(text)?)).unwrap();
 }
 
@@ -50,6 +51,14 @@ fn in_state(state: AttemptState, call_type: CallType, occasion: &str) -> Attempt
         ..Attempt::default()
     }
 }
+
+const QUEUED_WELCOME: &str = "INSERT INTO call_queue
+    (customer_id, call_type, occasion, scheduled_for, status, created_at, updated_at)
+    SELECT id, 'welcome', 'welcome', created_at, 'failed', created_at, created_at FROM customers";
+pub const QUEUED_DAILY: &str = "INSERT INTO call_queue
+    (customer_id, call_type, occasion, scheduled_for, status, created_at, updated_at)
+    SELECT id, 'daily', '2026-03-01', created_at, 'processing', created_at, created_at
+    FROM customers";
 
 type Move = fn(&Tx<'_>, &Attempt) -> anyhow::Result<Moved>;
 
@@ -177,6 +186,7 @@ fn the_first_query_of_welcome_calls_leaves_out_who_may_not_be_called() {
         ("UPDATE customers SET payment_status = 'Pending'", 0),
         ("UPDATE customers SET welcome_call_completed = 1", 0),
         ("UPDATE customers SET created_at = '2026-03-02T12:00:00.001Z'", 0),
+        (QUEUED_WELCOME, 0),
     ];
     for (change, expected) in cases {
         let store = store();
@@ -218,4 +228,131 @@ fn no_flag_is_proven_on_a_row_that_is_gone() {
         assert!(prove(1).is_ok(), "{call_type}");
         assert!(prove(2).is_err(), "{call_type}");
     }
+}
+
+#[test]
+fn a_state_that_nobody_understands_blocks_its_occasion_like_a_doubt() {
+    let store = store();
+    let attempt = in_state(AttemptState::InDoubt, CallType::Daily, "2026-03-02");
+    store.write(|tx| attempts::insert(tx, &attempt, "spec")).unwrap();
+    // As a newer program may have written it.
+    sql(&store, "PRAGMA ignore_check_constraints = 1; UPDATE call_attempts SET state = 'resting'");
+    let daily = CallType::Daily;
+    let history = store.read(|conn| facts::history(conn, 1, daily, "2026-03-02")).unwrap();
+    assert_eq!(history, [(AttemptState::InDoubt, None)]);
+}
+
+#[test]
+fn what_is_noted_beside_a_move_is_noted_only_in_its_state() {
+    use AttemptState::*;
+    type Note = fn(&Tx<'_>) -> anyhow::Result<()>;
+    let notes: [(&str, Note, AttemptState, &str); 4] = [
+        ("a poll", |tx| attempts::poll_again(tx, "a", None, now()), Placed, "next_poll_at"),
+        (
+            "an absence",
+            |tx| doubts::note_absence(tx, "a", Some((now(), 1, "boot")), 1),
+            InDoubt,
+            "absent_since",
+        ),
+        ("a word", |tx| doubts::tell(tx, "a", "look").map(drop), InDoubt, "error_message"),
+        ("an id", |tx| doubts::learn_call_id(tx, "a", "call").map(drop), Placed, "vapi_call_id"),
+    ];
+    for (name, note, allowed, column) in notes {
+        for state in AttemptState::ALL {
+            let store = store();
+            let attempt =
+                Attempt { id: "a".to_string(), ..in_state(*state, CallType::Welcome, "welcome") };
+            // What the schema refuses is not noted either.
+            let _ = store.write(|tx| {
+                attempts::insert(tx, &attempt, "spec")?;
+                note(tx)
+            });
+            let noted = format!("SELECT count({column}) FROM call_attempts");
+            let noted: i64 =
+                store.read(|conn| Ok(conn.query_one(&noted, [], |row| row.get(0))?)).unwrap();
+            assert_eq!(noted == 1, *state == allowed, "{name} of what is {state}");
+        }
+    }
+}
+
+#[test]
+fn an_attempt_with_a_call_keeps_it_and_is_never_called_not_placed() {
+    use AttemptState::*;
+    for state in [Dialing, InDoubt, Placed] {
+        let store = store();
+        let attempt = Attempt {
+            vapi_call_id: Some("first".to_string()),
+            ..in_state(state, CallType::Welcome, "welcome")
+        };
+        let moved = store.write(|tx| {
+            attempts::insert(tx, &attempt, "spec")?;
+            let learnt = doubts::learn_call_id(tx, &attempt.id, "second")?;
+            Ok((learnt, attempts::refuse(tx, &attempt, state, "why", "spec", now())?))
+        });
+        assert_eq!(moved.unwrap(), (Moved::No, Moved::No), "{state}");
+        let after = store.read(|conn| attempts::by_id(conn, &attempt.id)).unwrap().unwrap();
+        assert_eq!((after.state, after.vapi_call_id.as_deref()), (state, Some("first")));
+    }
+}
+
+#[test]
+fn the_first_query_of_daily_calls_leaves_out_who_may_not_be_called() {
+    let cases = [
+        ("", 1),
+        ("UPDATE customers SET phone_validated = 0", 0),
+        ("UPDATE customers SET call_status = 'paused'", 0),
+        ("UPDATE customers SET call_status = 'disabled'", 0),
+        ("UPDATE customers SET payment_status = 'Pending'", 0),
+        ("UPDATE customers SET welcome_call_completed = 0", 0),
+        ("UPDATE customers SET call_time = NULL", 0),
+        (QUEUED_DAILY, 0),
+        ("UPDATE customers SET next_call_scheduled_at = '2026-03-02T12:00:00.001Z'", 0),
+        ("UPDATE customers SET next_call_scheduled_at = '2026-03-02T11:59:59.999Z'", 0),
+    ];
+    for (change, expected) in cases {
+        let store = store();
+        sql(&store, "UPDATE customers SET welcome_call_completed = 1");
+        sql(&store, change);
+        let found = store.write(|tx| queue::daily_candidates(tx, "Paid", now(), now())).unwrap();
+        assert_eq!(found.len(), expected, "{change}");
+    }
+}
+
+#[test]
+fn marks_and_numbers_never_go_back_and_a_hold_keeps_its_first_reason() {
+    let store = store();
+    let earlier = now() - chrono::Duration::hours(1);
+    let (mark, seq, holds) = store
+        .write(|tx| {
+            for at in [now(), earlier] {
+                meta::set_mark(tx, Mark::ClockHighWater, at)?;
+                meta::hold(tx, "flag", if at == now() { "first" } else { "second" }, at)?;
+            }
+            for seq in [5, 3] {
+                meta::raise_seq(tx, seq)?;
+            }
+            Ok((meta::mark(tx, Mark::ClockHighWater)?, meta::next_seq(tx)?, meta::holds(tx)?))
+        })
+        .unwrap();
+    assert_eq!((mark, seq), (Some(now()), 6));
+    assert_eq!(holds.len(), 1);
+    assert_eq!(holds[0].why, "first");
+}
+
+#[test]
+fn a_part_that_fails_leaves_no_trace_and_the_rest_of_its_transaction_stays() {
+    let store = store();
+    store
+        .write(|tx| {
+            meta::set(tx, "before", "1")?;
+            let failed: anyhow::Result<()> = part(tx, |tx| {
+                meta::set(tx, "inside", "1")?;
+                anyhow::bail!("no")
+            });
+            assert!(failed.is_err());
+            meta::set(tx, "after", "1")
+        })
+        .unwrap();
+    let kept = |key| store.read(|conn| meta::get(conn, key)).unwrap().is_some();
+    assert_eq!((kept("before"), kept("inside"), kept("after")), (true, false, true));
 }

@@ -16,6 +16,8 @@ mod d5_doubt;
 mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod d7_events;
 mod guards;
+mod guards_of_items;
+mod guards_of_records;
 
 // Which file may dial, and when.
 mod accounts;
@@ -32,6 +34,8 @@ mod golden;
 mod edits;
 mod schedule_rules;
 mod slow_replies;
+mod stopping;
+mod swapped_files;
 mod three_days;
 
 // Copies, snapshots, erasure and the audit.

@@ -37,6 +37,10 @@ fn a_broken_rule_is_told_by_its_name() {
         ("UPDATE call_queue SET call_type = 'weekly'", "call_type_is_known"),
         ("UPDATE call_queue SET occasion = 'today'", "occasion_fits_its_type"),
         ("UPDATE call_queue SET call_type = 'welcome'", "occasion_fits_its_type"),
+        (
+            "UPDATE call_queue SET call_type = 'extra', occasion = 'extra:'",
+            "occasion_fits_its_type",
+        ),
         ("UPDATE call_queue SET status = 'done'", "status_is_known"),
         ("UPDATE call_queue SET reason = 'because'", "reason_is_of_the_closed_list"),
         ("UPDATE call_queue SET status = 'skipped', reason = NULL", "skipped_has_a_reason"),
@@ -117,6 +121,23 @@ fn an_instant_that_another_program_writes_is_kept_in_the_one_form() {
 }
 
 #[test]
+fn a_row_that_another_program_writes_counts_as_updated_when_it_was_created() {
+    let world = World::new();
+    let conn = world.connection();
+    conn.execute_batch(
+        "INSERT INTO customers (phone, timezone, created_at)
+         VALUES ('+12125550199', 'America/New_York', '2026-02-02T09:00:00Z');
+         INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, created_at)
+         VALUES (1, 'daily', '2026-02-02', '2026-02-02T12:00:00Z', '2026-02-02T09:00:00Z');",
+    )
+    .unwrap();
+    for table in ["customers", "call_queue"] {
+        let updated = world.one(&format!("SELECT updated_at FROM {table}"));
+        assert_eq!(updated, "2026-02-02T09:00:00.000Z", "{table}");
+    }
+}
+
+#[test]
 fn a_call_is_made_at_the_instant_that_another_program_wrote_in_its_own_form() {
     let world = World::new();
     world.daily("Ada");
@@ -145,6 +166,39 @@ fn a_pass_over_the_due_comes_to_its_end_whatever_form_their_instants_have() {
     let mut cursor = queue::Cursor::default();
     assert_eq!(queue::last_chance(&tx, now, until, &mut cursor, 5).unwrap().len(), 1);
     assert_eq!(queue::last_chance(&tx, now, until, &mut cursor, 5).unwrap().len(), 0);
+}
+
+#[test]
+fn what_tells_one_from_the_other_is_never_given_twice() {
+    let world = World::new();
+    world.daily("Ada");
+    world.daily("Bob");
+    world.tick_at("2026-02-02T12:00:00Z");
+    for (table, column) in [
+        ("customers", "key"),
+        ("customers", "external_id"),
+        ("call_attempts", "id"),
+        ("call_attempts", "seq"),
+        ("call_attempts", "vapi_call_id"),
+    ] {
+        world.sql("UPDATE customers SET external_id = id");
+        let same = format!(
+            "UPDATE {table} SET {column} = (SELECT {column} FROM {table} ORDER BY rowid LIMIT 1)"
+        );
+        let error = world.connection().execute(&same, []).unwrap_err().to_string();
+        assert_eq!(error, format!("UNIQUE constraint failed: {table}.{column}"));
+    }
+}
+
+#[test]
+fn what_only_reads_cannot_write() {
+    let world = World::new();
+    let store = world.store();
+    for statement in ["DELETE FROM holidays", "INSERT INTO meta VALUES ('a', 'b')"] {
+        let refused = store.read(|conn| Ok(conn.execute(statement, [])?));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("readonly"), "{statement}: {error}");
+    }
 }
 
 #[test]

@@ -118,3 +118,18 @@ fn a_panic_while_a_call_is_placed_is_a_doubt_and_opens_the_breaker() {
     );
     assert_eq!(world.one("SELECT count(*) FROM meta WHERE key = 'breaker'"), "1");
 }
+
+#[test]
+fn a_pass_that_fails_while_a_call_is_under_way_still_writes_what_became_of_it() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock("2026-02-02T12:00:00Z");
+    world.faults("latency=300");
+    let service = world.start();
+    let patience = Patience { pace: false, record: Duration::from_secs(20) };
+    let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
+    let failed = dialer.pass(&mut |_| anyhow::bail!("the scan failed"));
+    assert!(failed.is_err());
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 placed"]);
+}

@@ -1,0 +1,161 @@
+//! Guards that stand between the provider's records and the ledger, each asked by itself.
+
+use chrono::Duration;
+use ringonce::clock::Reading;
+use ringonce::domain::Instant;
+use ringonce::provider::{Fetched, Listing, PlaceOrder, Provider, ReadError};
+use ringonce::steps::Context;
+use ringonce::steps::operate::{self, Word};
+use ringonce::steps::reconcile::{self, Asking};
+use ringonce::steps::record::Reply;
+
+use crate::arming::{copy_to, restore};
+use crate::world::{World, at, quick};
+
+const REDIAL: &str = "[reconcile]\nin_doubt = \"redial\"\n";
+const START: Asking = Asking::Start { accepted: false };
+
+/// The real client, whose list holds one row more that nobody can read.
+struct OneRowIsRubbish<P>(P);
+
+impl<P: Provider> Provider for OneRowIsRubbish<P> {
+    fn place(&self, order: &PlaceOrder, may_send: &(dyn Fn() -> bool + Sync)) -> Reply {
+        self.0.place(order, may_send)
+    }
+
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+        self.0.get(call_id)
+    }
+
+    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
+        let listing = self.0.list(since)?;
+        Ok(Listing { unreadable: listing.unreadable + 1, ..listing })
+    }
+}
+
+fn read_at(cx: &Context, provider: &dyn Provider, reading: &Reading) {
+    let answer = reconcile::ask(cx, provider, reading, START).expect("the records");
+    reconcile::take_in(cx, &answer, reading).expect("taken in");
+}
+
+/// A reading at so many minutes after noon, of this boot.
+fn after_noon(minutes: i64, boot_id: &str) -> Reading {
+    let now = at("2026-02-02T12:00:00Z") + Duration::minutes(minutes);
+    Reading { now, monotonic_ms: minutes * 60_000, boot_id: boot_id.to_string() }
+}
+
+fn last_reconciled(world: &World) -> String {
+    world.one("SELECT value FROM meta WHERE key = 'last_reconciled_at'")
+}
+
+/// Ada's call was never accepted, Bob's a quarter of an hour later was.
+fn ada_in_doubt() -> World {
+    let world = World::with(quick(), REDIAL);
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:15").paid().welcomed().add();
+    world.faults("close-before-accept:first=1");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.tick_at("2026-02-02T12:15:00Z");
+    assert_eq!(world.attempts()[0], "Ada daily 2026-02-02 #1 in_doubt");
+    world
+}
+
+fn state_of_ada(world: &World) -> String {
+    world.one("SELECT state FROM call_attempts WHERE seq = 1")
+}
+
+fn id_of_ada(world: &World) -> String {
+    world.one("SELECT id FROM call_attempts WHERE seq = 1")
+}
+
+#[test]
+fn a_row_that_cannot_be_read_moves_no_mark() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let before = last_reconciled(&world);
+    let (cx, reading) = (world.context(), after_noon(60, ringonce::clock::TEST_BOOT_ID));
+    read_at(&cx, &OneRowIsRubbish(world.vapi()), &reading);
+    assert_eq!(last_reconciled(&world), before);
+    read_at(&cx, &world.vapi(), &reading);
+    assert_eq!(last_reconciled(&world), "2026-02-02T13:00:00.000Z");
+}
+
+#[test]
+fn calls_of_another_installation_in_the_same_account_are_not_taken_in() {
+    let theirs = World::new();
+    theirs.daily("Ada");
+    theirs.tick_at("2026-02-02T12:00:00Z");
+    let ours = World::new();
+    ours.daily("Bob");
+    ours.set_clock("2026-02-02T11:00:00Z");
+    let reading = after_noon(5, ringonce::clock::TEST_BOOT_ID);
+    read_at(&ours.context(), &theirs.vapi(), &reading);
+    assert!(ours.attempts().is_empty(), "{:?}", ours.attempts());
+}
+
+#[test]
+fn a_higher_number_in_the_records_makes_all_of_them_be_read() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let backup = copy_to(&world, "backup.db");
+    for day in ["03", "04"] {
+        world.tick_at(&format!("2026-02-{day}T12:00:00Z"));
+    }
+    restore(&world, &backup);
+    // It was reconciled later than its second call, while the list lagged behind.
+    world
+        .sql("UPDATE meta SET value = '2026-02-04T11:00:00.000Z' WHERE key = 'last_reconciled_at'");
+    world.tick_at("2026-02-04T12:30:00Z");
+    assert_eq!(
+        world.attempts(),
+        [
+            "Ada daily 2026-02-02 #1 ended answered",
+            "Ada daily 2026-02-03 #1 ended answered",
+            "Ada daily 2026-02-04 #1 ended answered"
+        ]
+    );
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn readings_of_another_boot_prove_no_absence() {
+    let world = ada_in_doubt();
+    let (cx, vapi) = (world.context(), world.vapi());
+    for (minute, boot) in [(20, "first"), (36, "first"), (52, "second"), (60, "second")] {
+        read_at(&cx, &vapi, &after_noon(minute, boot));
+        assert_eq!(state_of_ada(&world), "in_doubt", "at {minute} of the {boot} boot");
+    }
+    read_at(&cx, &vapi, &after_noon(68, "second"));
+    assert_eq!(state_of_ada(&world), "not_placed");
+}
+
+#[test]
+fn a_doubt_that_carries_no_tag_of_ours_is_never_absent() {
+    let world = ada_in_doubt();
+    let (cx, vapi) = (world.context(), world.vapi());
+    world.sql("UPDATE call_attempts SET phone_number_id = NULL WHERE seq = 1");
+    for minute in [20, 30, 40, 50, 60] {
+        read_at(&cx, &vapi, &after_noon(minute, "first"));
+    }
+    assert_eq!(state_of_ada(&world), "in_doubt");
+}
+
+#[test]
+fn a_persons_word_is_taken_for_a_doubt_only() {
+    let world = ada_in_doubt();
+    let cx = world.context();
+    for state in ["dialing", "not_placed", "placed"] {
+        world.sql(&format!("UPDATE call_attempts SET state = '{state}' WHERE seq = 1"));
+        for word in [Word::Placed { call_id: None }, Word::NotPlaced] {
+            let said = cx.store.write(|tx| {
+                let attempt = operate::attempt_of(tx, &id_of_ada(&world))?;
+                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", world.now())
+            });
+            let why = said.expect_err("no doubt, no word").to_string();
+            assert!(why.contains(state), "{why}");
+            assert_eq!(state_of_ada(&world), state);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! SIGTERM and SIGINT while a POST is under way: nothing more is dialed, and the process ends only
+//! when it has written what came of the one that it cannot call back.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use ringonce::clock;
+
+use crate::halting::until;
+use crate::world::{Run, World, run_of};
+
+/// A program that has a call to Ada under way, and would call Bob next.
+fn with_a_call_under_way(world: &World, arguments: &[&str], faults: &str) -> Child {
+    for name in ["Ada", "Bob"] {
+        world.daily(name);
+    }
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock("2026-02-02T12:00:00Z");
+    world.faults(faults);
+    let mut command = world.program(arguments);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the call is under way", || !world.posts().is_empty());
+    child
+}
+
+fn signal(child: &Child, number: i32) {
+    // SAFETY: sends a signal to our own child.
+    let failed = unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), number) };
+    assert_eq!(failed, 0);
+}
+
+fn end_of(child: Child) -> Run {
+    run_of(child.wait_with_output().expect("the program ends"))
+}
+
+const WAYS: [(&[&str], i32); 4] = [
+    (&["run"], libc::SIGTERM),
+    (&["run"], libc::SIGINT),
+    (&["tick", "--json"], libc::SIGTERM),
+    (&["tick", "--json"], libc::SIGINT),
+];
+
+#[test]
+fn a_stop_waits_for_the_answer_to_the_call_under_way_and_dials_nobody_else() {
+    for (arguments, number) in WAYS {
+        let world = World::new();
+        let child = with_a_call_under_way(&world, arguments, "latency=1200");
+        signal(&child, number);
+        let run = end_of(child);
+        assert_eq!(run.code, Some(0), "{arguments:?} {number}: {run:?}");
+        assert_eq!(world.posts().len(), 1, "{arguments:?} {number}");
+        let call_id = world.one("SELECT vapi_call_id FROM call_attempts WHERE state <> 'dialing'");
+        assert_eq!(call_id, world.rings()[0].call_id, "the answer is written");
+        let items = world.items();
+        assert_eq!(items[0], "Ada daily 2026-02-02 completed", "{arguments:?} {number}");
+        assert!(items[1].starts_with("Bob daily 2026-02-02 pending"), "{items:?}");
+        // The next start goes on with Bob.
+        world.faults("");
+        world.tick();
+        assert_eq!(world.posts().len(), 2);
+        world.assert_no_phone_rang_twice();
+    }
+}
+
+#[test]
+fn a_stop_while_the_answer_never_comes_leaves_a_doubt() {
+    for (arguments, number) in WAYS {
+        let world = World::with_config("timeout_secs = 2\n");
+        let child = with_a_call_under_way(&world, arguments, "accept-then-hang");
+        signal(&child, number);
+        let run = end_of(child);
+        assert_eq!(run.code, Some(0), "{arguments:?} {number}: {run:?}");
+        assert_eq!(world.posts().len(), 1, "{arguments:?} {number}");
+        assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 in_doubt"]);
+        assert_eq!(world.items()[0], "Ada daily 2026-02-02 failed in_doubt");
+        // The provider's records settle it at the next start.
+        world.faults("");
+        world.tick();
+        assert_eq!(world.attempts()[0], "Ada daily 2026-02-02 #1 ended answered");
+        assert_eq!(world.posts().len(), 2);
+        world.assert_no_phone_rang_twice();
+    }
+}
+
+#[test]
+fn a_second_signal_ends_nothing_sooner() {
+    let world = World::new();
+    let child = with_a_call_under_way(&world, &["tick"], "latency=1200");
+    for number in [libc::SIGTERM, libc::SIGINT, libc::SIGTERM] {
+        signal(&child, number);
+        clock::pause(Duration::from_millis(50));
+    }
+    assert_eq!(end_of(child).code, Some(0));
+    assert_eq!(world.items()[0], "Ada daily 2026-02-02 completed");
+}
