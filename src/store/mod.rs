@@ -254,6 +254,8 @@ fn configure_common(conn: &Connection) -> rusqlite::Result<()> {
     // Without it SQLite prepares statements anew when their bound values change.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
+    // A row with a trigger keeps its pages to undo the statement: in memory, not in a file.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
     // An erased phone number must not stay in a free page.
     conn.pragma_update(None, "secure_delete", 1)?;
     conn.pragma_update(None, "trusted_schema", 0)?;
