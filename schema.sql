@@ -3,6 +3,9 @@
 -- Instants are TEXT in UTC with a fixed width (2026-11-22T17:01:00.123Z), so that text order is
 -- time order. Dates are the customer's local dates. Booleans are 0 or 1. A constraint's name is
 -- the sentence that is shown when it fires. Nothing here cascades: the ledger outlives all else.
+--
+-- Words of a closed list are compared one by one, and queries say the same: for an IN of three or
+-- more SQLite builds a small tree each time it runs, which made every write twice as slow.
 
 -- One row per person we owe calls.
 CREATE TABLE customers (
@@ -26,7 +29,8 @@ CREATE TABLE customers (
   payment_status TEXT NOT NULL DEFAULT 'Pending',
   call_status TEXT NOT NULL DEFAULT 'pending'
     CONSTRAINT call_status_is_known
-    CHECK (call_status IN ('pending', 'completed', 'failed', 'paused', 'disabled')),
+    CHECK (call_status = 'pending' OR call_status = 'completed' OR call_status = 'failed'
+      OR call_status = 'paused' OR call_status = 'disabled'),
   welcome_call_completed INTEGER NOT NULL DEFAULT 0
     CONSTRAINT welcome_call_completed_is_0_or_1 CHECK (welcome_call_completed IN (0, 1)),
   next_call_scheduled_at TEXT,
@@ -105,7 +109,8 @@ CREATE TABLE call_queue (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   customer_id INTEGER NOT NULL,
   call_type TEXT NOT NULL
-    CONSTRAINT call_type_is_known CHECK (call_type IN ('welcome', 'daily', 'extra')),
+    CONSTRAINT call_type_is_known
+    CHECK (call_type = 'welcome' OR call_type = 'daily' OR call_type = 'extra'),
   occasion TEXT NOT NULL
     CONSTRAINT occasion_fits_its_type CHECK (
       (call_type = 'welcome' AND occasion = 'welcome')
@@ -113,8 +118,9 @@ CREATE TABLE call_queue (
       OR (call_type = 'extra' AND occasion GLOB 'extra:?*')),
   scheduled_for TEXT NOT NULL,                   -- the instant the occasion falls due
   status TEXT NOT NULL DEFAULT 'pending'
-    CONSTRAINT status_is_known CHECK (status IN
-      ('pending', 'retrying', 'processing', 'completed', 'failed', 'skipped')),
+    CONSTRAINT status_is_known
+    CHECK (status = 'pending' OR status = 'retrying' OR status = 'processing'
+      OR status = 'completed' OR status = 'failed' OR status = 'skipped'),
   attempts INTEGER NOT NULL DEFAULT 0,           -- attempts that count against max_attempts
   max_attempts INTEGER NOT NULL DEFAULT 3,
   reason TEXT
@@ -135,7 +141,7 @@ CREATE TABLE call_queue (
 -- D1: an occasion is queued once, and a customer has one open item of a type.
 CREATE UNIQUE INDEX call_queue_once ON call_queue (customer_id, call_type, occasion);
 CREATE UNIQUE INDEX unique_customer_call_active ON call_queue (customer_id, call_type)
-  WHERE status IN ('pending', 'retrying', 'processing');
+  WHERE status = 'pending' OR status = 'retrying' OR status = 'processing';
 CREATE INDEX call_queue_due ON call_queue (call_type, coalesce(not_before, scheduled_for), id)
   WHERE status IN ('pending', 'retrying');
 CREATE INDEX call_queue_last_chance ON call_queue (expires_at, id)
@@ -209,19 +215,22 @@ CREATE TABLE call_attempts (
   queue_id INTEGER,
   customer_id INTEGER,                           -- NULL: the file does not know the customer (any more)
   customer_key TEXT NOT NULL,
-  call_type TEXT NOT NULL CHECK (call_type IN ('welcome', 'daily', 'extra')),
+  call_type TEXT NOT NULL
+    CHECK (call_type = 'welcome' OR call_type = 'daily' OR call_type = 'extra'),
   occasion TEXT NOT NULL,
   attempt_no INTEGER NOT NULL,
   phone TEXT,                                    -- E.164 as dialed; NULL after erasure
   phone_key TEXT NOT NULL,                       -- HMAC of the number; stays after erasure
   state TEXT NOT NULL
-    CONSTRAINT state_is_known CHECK (state IN
-      ('dialing', 'in_doubt', 'placed', 'ended', 'not_placed')),
+    CONSTRAINT state_is_known
+    CHECK (state = 'dialing' OR state = 'in_doubt' OR state = 'placed' OR state = 'ended'
+      OR state = 'not_placed'),
   vapi_call_id TEXT UNIQUE,
   ended_reason TEXT,                             -- the provider's text, verbatim
-  disposition TEXT CHECK (disposition IS NULL OR disposition IN
-    ('answered', 'voicemail', 'no_answer', 'busy', 'bad_number', 'never_dialed', 'failed',
-     'unknown')),
+  disposition TEXT CHECK (disposition IS NULL OR disposition = 'answered'
+    OR disposition = 'voicemail' OR disposition = 'no_answer' OR disposition = 'busy'
+    OR disposition = 'bad_number' OR disposition = 'never_dialed' OR disposition = 'failed'
+    OR disposition = 'unknown'),
   started_at TEXT,
   ended_at TEXT,
   duration_seconds REAL,
@@ -246,11 +255,11 @@ CREATE UNIQUE INDEX call_attempts_once ON call_attempts
   (customer_id, call_type, occasion, attempt_no);
 -- D1: at most one attempt of an occasion is unexplained at any time.
 CREATE UNIQUE INDEX call_attempts_one_live ON call_attempts (customer_id, call_type, occasion)
-  WHERE state IN ('dialing', 'in_doubt', 'placed');
+  WHERE state = 'dialing' OR state = 'in_doubt' OR state = 'placed';
 CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
 CREATE INDEX call_attempts_by_customer ON call_attempts (customer_id, created_at);
 CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
-  WHERE state IN ('dialing', 'in_doubt', 'placed');
+  WHERE state = 'dialing' OR state = 'in_doubt' OR state = 'placed';
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
 CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);
 

@@ -24,9 +24,9 @@ GUARDS = [
      "d1_"),
     ("in doubt counts as live in the index", SCHEMA,
      "ON call_attempts (customer_id, call_type, occasion)\n"
-     "  WHERE state IN ('dialing', 'in_doubt', 'placed');",
+     "  WHERE state = 'dialing' OR state = 'in_doubt' OR state = 'placed';",
      "ON call_attempts (customer_id, call_type, occasion)\n"
-     "  WHERE state IN ('dialing', 'placed');", "d1_"),
+     "  WHERE state = 'dialing' OR state = 'placed';", "d1_"),
     ("the ledger refuses deletion", SCHEMA,
      "BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;",
      "BEGIN SELECT 1; END;", "schema"),
@@ -225,7 +225,8 @@ GUARDS = [
      "let until = last + rules.min_gap_any;\n    if until <= facts.now {",
      "let until = last + rules.min_gap_any;\n    if true {", "d6_ schedule_rules"),
     ("a doubt may have rung", FACTS,
-     "\"state IN ('dialing', 'in_doubt', 'placed') \\\n", "\"state IN ('dialing', 'placed') \\\n",
+     "\"state = 'dialing' OR state = 'in_doubt' OR state = 'placed' \\\n",
+     "\"state = 'dialing' OR state = 'placed' \\\n",
      "guards"),
     ("a state that is not understood blocks", FACTS,
      "AttemptState::parse(&state).unwrap_or(AttemptState::InDoubt)",
@@ -265,12 +266,14 @@ GUARDS = [
      "OR (call_type = 'extra' AND occasion GLOB 'extra:?*')", "OR (call_type = 'extra')",
      "schema"),
     ("the state of an attempt is a known one", SCHEMA,
-     "CONSTRAINT state_is_known CHECK (state IN\n"
-     "      ('dialing', 'in_doubt', 'placed', 'ended', 'not_placed')),",
+     "CONSTRAINT state_is_known\n"
+     "    CHECK (state = 'dialing' OR state = 'in_doubt' OR state = 'placed' OR state = 'ended'\n"
+     "      OR state = 'not_placed'),",
      "CHECK (1),", "schema"),
     ("the status of an item is a known one", SCHEMA,
-     "CONSTRAINT status_is_known CHECK (status IN\n"
-     "      ('pending', 'retrying', 'processing', 'completed', 'failed', 'skipped')),",
+     "CONSTRAINT status_is_known\n"
+     "    CHECK (status = 'pending' OR status = 'retrying' OR status = 'processing'\n"
+     "      OR status = 'completed' OR status = 'failed' OR status = 'skipped'),",
      "CHECK (1),", "schema"),
     ("the reason of an item is of the closed list", SCHEMA,
      "CHECK (reason IS NULL OR reason IN\n", "CHECK (1 OR reason IN\n", "schema"),
@@ -381,7 +384,8 @@ GUARDS = [
     ("daily insert asks for an open item", QUEUE,
      "      AND NOT EXISTS (SELECT 1 FROM call_queue AS open\n"
      "        WHERE open.customer_id = customers.id AND open.call_type = 'daily'\n"
-     "          AND open.status IN ('pending', 'retrying', 'processing'))\n    ON CONFLICT",
+     "          AND (open.status = 'pending' OR open.status = 'retrying'\n"
+     "            OR open.status = 'processing'))\n    ON CONFLICT",
      "    ON CONFLICT", "guards d1_"),
     ("daily insert asks for eligibility", QUEUE,
      "    SELECT id, 'daily', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers\n"

@@ -17,14 +17,56 @@ pub mod window;
 pub mod zone;
 pub mod zone_country;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 
 /// A point on the UTC time line. Time is always a value handed in by the caller.
 pub type Instant = DateTime<Utc>;
 
 /// The one text form of an instant: UTC, fixed width, so that text order is time order.
+///
+/// Every row that is written or asked for has some, so the usual ones are put together by hand.
 pub fn instant_text(at: Instant) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    let (date, time) = (at.date_naive(), at.time());
+    let (Ok(year @ 0..=9999), nanos @ 0..1_000_000_000) =
+        (u32::try_from(date.year()), time.nanosecond())
+    else {
+        return at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    };
+    let mut text = String::with_capacity(24);
+    for (value, places, then) in [
+        (year, 1000, '-'),
+        (date.month(), 10, '-'),
+        (date.day(), 10, 'T'),
+        (time.hour(), 10, ':'),
+        (time.minute(), 10, ':'),
+        (time.second(), 10, '.'),
+        (nanos / 1_000_000, 100, 'Z'),
+    ] {
+        let mut place = places;
+        while 0 < place {
+            text.push(char::from(b'0' + (value / place % 10) as u8));
+            place /= 10;
+        }
+        text.push(then);
+    }
+    text
+}
+
+/// Reads the one text form; `None` for every other.
+fn parse_own_form(text: &str) -> Option<Instant> {
+    let text: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().try_fold(0, |sum: u32, digit| {
+            digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
+    if signs.iter().any(|(at, sign)| text[*at] != *sign) {
+        return None;
+    }
+    let date = NaiveDate::from_ymd_opt(number(0, 4)? as i32, number(5, 7)?, number(8, 10)?)?;
+    let (hour, minute) = (number(11, 13)?, number(14, 16)?);
+    Some(date.and_hms_milli_opt(hour, minute, number(17, 19)?, number(20, 23)?)?.and_utc())
 }
 
 /// Reads an RFC 3339 instant with any offset; also the old `2026-11-22 17:01:00+00` of Postgres.
@@ -33,6 +75,9 @@ pub fn instant_text(at: Instant) -> String {
 /// has the Postgres form (`timestamp without time zone`), because that is how the old tables
 /// stored it.
 pub fn parse_instant(text: &str) -> Option<Instant> {
+    if let Some(at) = parse_own_form(text) {
+        return Some(at);
+    }
     let text = text.trim();
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
@@ -96,3 +141,42 @@ macro_rules! text_enum {
     };
 }
 pub(crate) use text_enum;
+
+#[cfg(test)]
+mod tests {
+    use chrono::{Duration, TimeZone};
+
+    use super::*;
+
+    #[test]
+    fn the_text_of_an_instant_is_what_the_library_writes_and_comes_back() {
+        let first = Utc.with_ymd_and_hms(1969, 12, 31, 23, 59, 59).unwrap();
+        let step = Duration::days(17) + Duration::milliseconds(3_661_007);
+        for n in 0..2000 {
+            let at = first + step * n;
+            let text = instant_text(at);
+            assert_eq!(text, at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+            assert_eq!(parse_own_form(&text), Some(at));
+        }
+        for year in [-1, 0, 9999, 10_000] {
+            let at = Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap();
+            assert_eq!(instant_text(at), at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+        }
+    }
+
+    #[test]
+    fn the_own_form_is_read_only_where_it_names_an_instant() {
+        for other in [
+            "2026-11-22T17:01:00.12Z",
+            "2026-11-22 17:01:00.123Z",
+            "2026-11-22T17:01:00.123z",
+            "2026-11-31T17:01:00.123Z",
+            "2026-11-22T24:01:00.123Z",
+            "2026-11-22T17:01:60.123Z",
+            "2026-11-22T17:01:0x.123Z",
+            "+026-11-22T17:01:00.123Z",
+        ] {
+            assert_eq!(parse_own_form(other), None, "{other}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::provider::{Listing, ProviderCall};
 use crate::steps::reconcile::{Answer, MARGIN};
 use crate::steps::{Context, account, adopt, settle};
 use crate::store::attempts::{self, Attempt};
+use crate::store::doubts::KnownCalls;
 use crate::store::queue::Moved;
 use crate::store::{Tx, doubts};
 
@@ -89,10 +90,10 @@ pub struct Seen<'a> {
     strangers: Vec<&'a ProviderCall>,
 }
 
-pub fn seen<'a>(tx: &Tx<'_>, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
+pub fn seen<'a>(tx: &Tx<'_>, known: &KnownCalls, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
     let mut seen = Seen { latest_known: None, strangers: Vec::new() };
     for call in &listing.calls {
-        match doubts::known_call(tx, &call.id)? {
+        match known.of(tx, &call.id)? {
             Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
             None if !call.tags().any(adopt::is_tag) => seen.strangers.push(call),
             None => {}

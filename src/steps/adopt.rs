@@ -8,6 +8,7 @@ use crate::provider::ProviderCall;
 use crate::steps::{Context, follow, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::customers::Found;
+use crate::store::doubts::KnownCalls;
 use crate::store::queue::Moved;
 use crate::store::{Tx, customers, doubts, facts, meta, second};
 
@@ -27,8 +28,13 @@ pub enum Taken {
 }
 
 /// Whether the ledger holds all that this call can tell: most rows of a long listing.
-pub fn is_old_news(cx: &Context, tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<bool> {
-    Ok(match doubts::known_call(tx, &call.id)? {
+pub fn is_old_news(
+    cx: &Context,
+    tx: &Tx<'_>,
+    known: &KnownCalls,
+    call: &ProviderCall,
+) -> anyhow::Result<bool> {
+    Ok(match known.of(tx, &call.id)? {
         Some((AttemptState::Ended, _)) => !opt_out::is_asked(cx, call),
         Some((AttemptState::Placed, _)) => !call.is_ended(),
         _ => false,

@@ -9,9 +9,11 @@ use crate::clock::Reading;
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
+use crate::steps::absence::Seen;
 use crate::steps::adopt::{self, Taken};
 use crate::steps::{Context, absence, account, settle};
 use crate::store::attempts::{self, Attempt};
+use crate::store::doubts::KnownCalls;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
 use crate::store::{self, Conn, Tx};
@@ -203,9 +205,14 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
     let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
     cx.store.write(|tx| {
         let mut done = done.clone();
-        let all_taken = take_in_calls(cx, tx, answer, reading.now, &mut done)?;
+        let known = KnownCalls::since(tx, answer.from - MARGIN)?;
+        let all_taken = take_in_calls(cx, tx, &known, answer, reading.now, &mut done)?;
         let in_doubt = attempts::in_state(tx, AttemptState::InDoubt)?;
-        done.absent = count_absences(cx, tx, answer, org_id.as_deref(), &in_doubt, reading)?;
+        if !in_doubt.is_empty() {
+            let seen = absence::seen(tx, &known, &answer.listing)?;
+            let org_id = org_id.as_deref();
+            done.absent = count_absences(cx, tx, answer, &seen, org_id, &in_doubt, reading)?;
+        }
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
@@ -219,17 +226,14 @@ fn count_absences(
     cx: &Context,
     tx: &Tx<'_>,
     answer: &Answer,
+    seen: &Seen<'_>,
     org_id: Option<&str>,
     in_doubt: &[Attempt],
     reading: &Reading,
 ) -> anyhow::Result<usize> {
-    if in_doubt.is_empty() {
-        return Ok(0);
-    }
-    let seen = absence::seen(tx, &answer.listing)?;
     let mut settled = 0;
     for attempt in in_doubt {
-        let controls = absence::controls(cx, tx, attempt, answer, org_id, &seen)?;
+        let controls = absence::controls(cx, tx, attempt, answer, org_id, seen)?;
         settled += usize::from(absence::judge(cx, tx, attempt, &controls, reading)?);
     }
     Ok(settled)
@@ -262,6 +266,7 @@ fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
 fn take_in_calls(
     cx: &Context,
     tx: &Tx<'_>,
+    known: &KnownCalls,
     answer: &Answer,
     now: Instant,
     done: &mut Reconciled,
@@ -274,7 +279,7 @@ fn take_in_calls(
     calls.sort_by_key(|call| (adopt::number_of(call).unwrap_or(i64::MAX), call.created_at));
     let mut all_taken = true;
     for call in calls {
-        if adopt::is_old_news(cx, tx, call)? {
+        if adopt::is_old_news(cx, tx, known, call)? {
             continue;
         }
         match store::part(tx, |tx| adopt::take_in(cx, tx, call, dialing_since, now)) {

@@ -305,7 +305,8 @@ pub fn by_call_id(conn: &Connection, call_id: &str) -> anyhow::Result<Option<Att
 pub fn in_state(conn: &Connection, state: AttemptState) -> anyhow::Result<Vec<Attempt>> {
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
-         WHERE state = ?1 AND state IN ('dialing', 'in_doubt', 'placed') ORDER BY created_at, seq"
+         WHERE state = ?1 AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')
+         ORDER BY created_at, seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let found = statement.query_map([state.as_str()], attempt_from_row)?;
@@ -335,7 +336,7 @@ pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
         .prepare_cached(
             // The second condition is the index's own: without it the whole ledger is read.
             "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'placed')
-               AND state IN ('dialing', 'in_doubt', 'placed')",
+               AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
         )?
         .query_one([], |row| row.get(0))?;
     Ok(count as usize)

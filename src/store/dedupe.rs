@@ -72,7 +72,7 @@ fn by_activity(conn: &Connection, gone: &HashSet<i64>) -> anyhow::Result<Vec<Gro
     let rows = ranked(
         conn,
         "SELECT customer_id, call_type, 'active', id FROM call_queue
-         WHERE status IN ('pending', 'retrying', 'processing')
+         WHERE (status = 'pending' OR status = 'retrying' OR status = 'processing')
          ORDER BY customer_id, call_type,
            CASE status WHEN 'processing' THEN 0 ELSE 1 END, created_at, id",
     )?;

@@ -1,7 +1,9 @@
 //! Doubt in the ledger: what was read about it, what a person is told, late truth, and the end of
 //! placed calls that nobody can follow. Nothing here moves because time passed alone.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text};
@@ -151,19 +153,46 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The state of the attempt behind a provider call, and the instant of its intent: what most rows
-/// of a long listing are asked for.
-pub fn known_call(
-    conn: &Connection,
-    call_id: &str,
-) -> anyhow::Result<Option<(AttemptState, Instant)>> {
+/// The provider calls that the ledger knew when they were read: one look for a long listing.
+pub struct KnownCalls(HashMap<String, (AttemptState, Instant)>);
+
+impl KnownCalls {
+    /// Reads the calls of attempts since an instant.
+    pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<KnownCalls> {
+        let mut statement = conn.prepare_cached(
+            "SELECT vapi_call_id, state, created_at FROM call_attempts
+             WHERE ?1 <= created_at AND vapi_call_id IS NOT NULL",
+        )?;
+        let known = statement.query_map([instant_text(since)], |row| {
+            Ok((row.get(0)?, state_and_instant(row, 1)?))
+        })?;
+        Ok(KnownCalls(known.collect::<Result<_, _>>()?))
+    }
+
+    /// The state of the attempt behind a call, and the instant of its intent. A call that was not
+    /// known is looked up anew: it may be older, or taken in since.
+    pub fn of(
+        &self,
+        conn: &Connection,
+        call_id: &str,
+    ) -> anyhow::Result<Option<(AttemptState, Instant)>> {
+        match self.0.get(call_id) {
+            Some(known) => Ok(Some(*known)),
+            None => known_call(conn, call_id),
+        }
+    }
+}
+
+fn known_call(conn: &Connection, call_id: &str) -> anyhow::Result<Option<(AttemptState, Instant)>> {
     let sql = "SELECT state, created_at FROM call_attempts WHERE vapi_call_id = ?1";
-    let known = conn.prepare_cached(sql)?.query_one([call_id], |row| {
-        let state: String = row.get(0)?;
-        let state = AttemptState::parse(&state).ok_or_else(|| bad_text(0, &state))?;
-        Ok((state, rows::instant(row, 1)?))
-    });
+    let known = conn.prepare_cached(sql)?.query_one([call_id], |row| state_and_instant(row, 0));
     Ok(known.optional()?)
+}
+
+fn state_and_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<(AttemptState, Instant)> {
+    let state = row.get_ref(column)?.as_str()?;
+    let state = AttemptState::parse(state).ok_or_else(|| bad_text(column, state))?;
+    Ok((state, rows::instant(row, column + 1)?))
 }
 
 /// The provider's ids of the newest calls between two instants, the newest first.

@@ -64,7 +64,8 @@ const INSERT_DAILY: &str = "
           AND made.occasion = ?2 AND made.state <> 'not_placed')
       AND NOT EXISTS (SELECT 1 FROM call_queue AS open
         WHERE open.customer_id = customers.id AND open.call_type = 'daily'
-          AND open.status IN ('pending', 'retrying', 'processing'))
+          AND (open.status = 'pending' OR open.status = 'retrying'
+            OR open.status = 'processing'))
     ON CONFLICT (customer_id, call_type, occasion) DO NOTHING";
 
 /// Inserts an item that is over before it began (`too_late`, `already_called`), so that the

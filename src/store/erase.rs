@@ -31,7 +31,8 @@ pub fn is_dialing(conn: &Connection, customer_id: i64) -> anyhow::Result<bool> {
 pub fn open_items(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<queue::Item>> {
     let sql = format!(
         "SELECT {} FROM call_queue
-         WHERE customer_id = ?1 AND status IN ('pending', 'retrying', 'processing') ORDER BY id",
+         WHERE customer_id = ?1
+           AND (status = 'pending' OR status = 'retrying' OR status = 'processing') ORDER BY id",
         queue::ITEM_COLUMNS
     );
     let mut statement = conn.prepare_cached(&sql)?;

@@ -9,7 +9,7 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::queue::Item;
 
 /// An attempt in one of these states, or ended other than `never_dialed`, may have rung.
-const MAY_HAVE_RUNG: &str = "state IN ('dialing', 'in_doubt', 'placed') \
+const MAY_HAVE_RUNG: &str = "state = 'dialing' OR state = 'in_doubt' OR state = 'placed' \
      OR (state = 'ended' AND disposition <> 'never_dialed')";
 
 /// The states and dispositions of an occasion's attempts, by number.

@@ -61,7 +61,7 @@ pub fn item(
             "UPDATE call_queue SET status = ?2, reason = ?3, error_message = ?4,
                vapi_call_id = coalesce(?5, vapi_call_id), not_before = ?6,
                expires_at = coalesce(?7, expires_at), attempts = attempts + ?8, updated_at = ?9,
-               processed_at = CASE WHEN ?2 IN ('completed', 'failed', 'skipped')
+               processed_at = CASE WHEN ?2 = 'completed' OR ?2 = 'failed' OR ?2 = 'skipped'
                  THEN ?9 ELSE processed_at END
              WHERE id = ?1 AND (status = ?10 OR status = ?11 OR status = ?12)",
         )?

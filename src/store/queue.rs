@@ -180,7 +180,8 @@ pub const DAILY_CANDIDATES: &str = "
           AND welcome.status IN ('failed', 'skipped')))
       AND NOT EXISTS (SELECT 1 FROM call_queue AS open
         WHERE open.customer_id = customers.id AND open.call_type = 'daily'
-          AND open.status IN ('pending', 'retrying', 'processing'))
+          AND (open.status = 'pending' OR open.status = 'retrying'
+            OR open.status = 'processing'))
     ORDER BY next_call_scheduled_at, id";
 
 /// How far a pass over the due items of one type has come: an item is looked at once a pass.
@@ -291,7 +292,7 @@ pub fn open_item(
 ) -> anyhow::Result<Option<Item>> {
     let sql = format!(
         "SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 AND call_type = ?2
-           AND status IN ('pending', 'retrying', 'processing')"
+           AND (status = 'pending' OR status = 'retrying' OR status = 'processing')"
     );
     Ok(conn
         .prepare_cached(&sql)?

@@ -23,7 +23,8 @@ pub fn stale_customers(
                    AND welcome.status IN ('failed', 'skipped')))
                AND NOT EXISTS (SELECT 1 FROM call_queue AS open
                  WHERE open.customer_id = customers.id AND open.call_type = 'daily'
-                   AND open.status IN ('pending', 'retrying', 'processing'))"
+                   AND (open.status = 'pending' OR open.status = 'retrying'
+                     OR open.status = 'processing'))"
         );
         let mut statement = tx.prepare_cached(&sql)?;
         let found =

@@ -297,7 +297,7 @@ impl Life {
     fn next_poll(&self) -> anyhow::Result<Instant> {
         let next: Option<String> = self.store.read(|conn| {
             let sql = "SELECT min(next_poll_at) FROM call_attempts
-                 WHERE state = 'placed' AND state IN ('dialing', 'in_doubt', 'placed')";
+                 WHERE state = 'placed'";
             Ok(conn.prepare_cached(sql)?.query_one([], |row| row.get(0))?)
         })?;
         let next = next.and_then(|text| parse_instant(&text)).map(|at| at - self.wall_offset);

@@ -269,9 +269,10 @@ impl World {
         let oldest_post = since - self.faults.delay - Duration::seconds(1);
         let recent = self.calls.iter().rev().take_while(|call| oldest_post <= call.posted_at);
         let listed = recent.filter(|call| since <= call.created_at && call.created_at <= as_of);
+        let mut listed: Vec<&Call> = listed.collect();
+        listed.sort_by_key(|call| (call.created_at, &call.id));
         let mut calls: Vec<ProviderCall> =
-            listed.map(|call| tell(call, self.now, call.stripped == 0)).collect();
-        calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+            listed.into_iter().map(|call| tell(call, self.now, call.stripped == 0)).collect();
         if !self.right_key && self.strikes(self.faults.other_org_share) {
             // Somebody else's calls, and none of ours.
             let (id, org_id) = ("their-call".to_string(), Some(OTHER_ORG.to_string()));
