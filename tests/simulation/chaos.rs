@@ -19,7 +19,7 @@ use rusqlite::backup::Backup;
 use crate::faults::{Faults, Spell};
 use crate::life::Life;
 use crate::oracle;
-use crate::people::{self, Person};
+use crate::people::{self, Person, Wish};
 
 const WHO: &str = "operator";
 
@@ -40,6 +40,9 @@ impl Life {
         if self.paused_all {
             return self.pause_all();
         }
+        if self.plan.returns && self.dice.one_in(3) {
+            return self.come_back();
+        }
         match self.dice.below(24) {
             0 | 1 => self.crash(),
             2..8 if self.plan.edits => self.edit()?,
@@ -53,6 +56,7 @@ impl Life {
             18 if self.plan.edits => self.erase()?,
             19 => self.ask_for_a_call()?,
             20 => self.start_a_copy()?,
+            _ if self.plan.no_operator => {}
             _ => self.operator_visits(false)?,
         }
         Ok(())
@@ -81,13 +85,24 @@ impl Life {
         match self.dice.below(10) {
             0..4 => wish = people::wish(&mut self.dice, self.plan.few, self.now),
             4 | 5 => wish.paid = !wish.paid,
-            6 => {
-                phone = Some(people::phone(self.phones_used));
-                self.phones_used += 1;
-            }
+            6 => phone = Some(self.unused_phone()),
             7 => return self.opt_out(at),
             _ => wish.paused = !wish.paused,
         }
+        self.change(at, wish, phone)
+    }
+
+    pub fn unused_phone(&mut self) -> String {
+        self.phones_used += 1;
+        people::phone(self.phones_used - 1)
+    }
+
+    pub fn change(
+        &mut self,
+        at: usize,
+        mut wish: Wish,
+        phone: Option<String>,
+    ) -> anyhow::Result<()> {
         let was = self.people[at].wish().clone();
         wish.from = self.now;
         if was.eligible() != wish.eligible() || (was.zone, was.time) != (wish.zone, wish.time) {
@@ -199,6 +214,8 @@ impl Life {
         let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
         self.process = None;
         self.counts.restores += 1;
+        // Who was erased since then is a customer again, with the flags of then.
+        self.book.welcomed.clear();
         oracle::watch(&snapshot.conn)?;
         self.store = Arc::new(Store::over(snapshot.conn));
         let lost = std::mem::replace(&mut self.people, snapshot.people);

@@ -63,6 +63,12 @@ pub struct Faults {
     pub strip_share: usize,
     /// Metadata may be stripped too; only where no file is ever behind the world.
     pub strip_metadata: bool,
+    /// Single calls are missing from complete lists that show later ones, for so long at most.
+    pub hole: Duration,
+    /// Two of three lists come from a replica that lacks single calls for hours.
+    pub bad_replica: bool,
+    /// The rows of single calls cannot be read for hours.
+    pub garbled: bool,
 }
 
 /// How the provider is out of order for a while.

@@ -120,6 +120,7 @@ impl Life {
         let world = self.vapi.world();
         self.counts.posts = world.posts;
         self.counts.faulted = world.faulted;
+        self.counts.hidden = world.hidden;
         self.counts.rings = self.book.rings;
         self.counts.doubled = self.book.doubled;
         self.counts.customer_days = (self.people.len() as i64 * (self.plan.days + 2)) as u64;

@@ -7,6 +7,7 @@
 //! make so many customer-days.
 
 mod acts;
+mod calls;
 mod chaos;
 mod dice;
 mod faults;

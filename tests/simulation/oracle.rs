@@ -1,7 +1,7 @@
 //! The promise, checked from the provider's truth and from the file: after each step, and whole at
 //! the end of a life. Nothing here asks the program whether it did well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{Duration, NaiveDate};
@@ -10,8 +10,9 @@ use ringonce::domain::{Instant, instant_text, parse_instant};
 use ringonce::steps::dial::Intent;
 use ringonce::store::{Conn, Store};
 
+use crate::calls::{Call, permits_another};
 use crate::people::Person;
-use crate::vapi::{Call, World, permits_another};
+use crate::vapi::World;
 
 /// Seconds that may lie between an intent and its first byte, and a little for the clock.
 const SLACK: Duration = Duration::seconds(6);
@@ -26,6 +27,8 @@ pub struct Book {
     by_number: HashMap<(String, CallType, String), Vec<usize>>,
     last_to_number: HashMap<String, Instant>,
     last_to_customer: HashMap<String, Instant>,
+    /// Numbers of erased people who had been welcomed before their life here began.
+    pub welcomed: HashSet<String>,
     pub rings: u64,
     pub doubled: u64,
 }
@@ -58,6 +61,9 @@ impl Book {
             if earlier.order.customer_key != order.customer_key {
                 bail!("DUPLICATE at one number: {} rang after {}", told(call), told(earlier));
             }
+        }
+        if order.call_type == CallType::Welcome && self.welcomed.contains(&order.phone) {
+            bail!("DUPLICATE: {} rang, and an erased person there had been welcomed", told(call));
         }
         others.push(index);
         self.last_to_number.insert(order.phone.clone(), call.posted_at);

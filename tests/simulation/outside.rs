@@ -81,10 +81,15 @@ impl Life {
     /// Erases a customer; half of them sign up again with the same number.
     pub fn erase(&mut self) -> anyhow::Result<()> {
         let Some((at, customer)) = self.somebody()? else { return Ok(()) };
+        let returns = self.dice.one_in(2);
+        self.erase_one(at, &customer, returns)
+    }
+
+    fn erase_one(&mut self, at: usize, customer: &Customer, returns: bool) -> anyhow::Result<()> {
         let now = self.now;
         let is_dialing =
             self.store.read(|conn| ringonce::store::erase::is_dialing(conn, customer.id))?;
-        let erased = self.store.write(|tx| erase::erase(tx, &customer, WHO, "asked", now));
+        let erased = self.store.write(|tx| erase::erase(tx, customer, WHO, "asked", now));
         ensure!(
             erased.is_ok() != is_dialing,
             "erased during a dial, or refused without: {erased:?}"
@@ -94,16 +99,49 @@ impl Life {
         }
         self.counts.erased += 1;
         let person = self.people.remove(at);
-        if self.dice.one_in(2) {
+        if person.old {
+            self.book.welcomed.insert(person.phone.clone());
+        }
+        if returns {
             self.sign_up_with(person.phone, false, true)?;
         }
         self.look_again();
         Ok(())
     }
 
+    /// Whoever was called last has a new number and wants a call there, or is erased and signs up
+    /// again: what was done for the customer or at the number still counts.
+    pub fn come_back(&mut self) -> anyhow::Result<()> {
+        let last = self.vapi.world().calls.last().map(|call| call.order.phone.clone());
+        let recent = |person: &Person| Some(&person.phone) == last.as_ref();
+        let is_old = self.dice.one_in(3);
+        let found = if is_old { self.somebody()?.map(|(at, _)| at) } else { None };
+        let Some(at) = found.or_else(|| self.people.iter().position(recent)) else {
+            return Ok(());
+        };
+        if !self.wall_offset.is_zero() {
+            return Ok(());
+        }
+        self.counts.returned += 1;
+        let id = self.people[at].id;
+        if self.dice.one_in(2) {
+            let customer = self.store.read(|conn| customers::by_id(conn, id))?;
+            return self.erase_one(at, &customer.context("a known customer")?, true);
+        }
+        let (wish, phone) = (self.people[at].wish().clone(), self.unused_phone());
+        self.change(at, wish, Some(phone))?;
+        self.ask_for(id)
+    }
+
     /// `call --extra`: an occasion of its own, through the same gate.
     pub fn ask_for_a_call(&mut self) -> anyhow::Result<()> {
-        let Some((_, customer)) = self.somebody()? else { return Ok(()) };
+        let Some((at, _)) = self.somebody()? else { return Ok(()) };
+        self.ask_for(self.people[at].id)
+    }
+
+    fn ask_for(&mut self, id: i64) -> anyhow::Result<()> {
+        let customer = self.store.read(|conn| customers::by_id(conn, id))?;
+        let customer = customer.context("a known customer")?;
         let (cx, now) = (self.command()?, self.now);
         match self.store.write(|tx| call::queue_extra(&cx, tx, &customer, "asked", now)) {
             Ok(_) => self.counts.extras += 1,

@@ -7,6 +7,9 @@ use ringonce::domain::Instant;
 use crate::dice::Dice;
 use crate::faults::{Faults, ON_POST};
 
+/// Kept such that the seeds in `seeds.rs` live as they did when they were found.
+const MORE: u64 = 0x6d19;
+
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub begins: Instant,
@@ -32,6 +35,10 @@ pub struct Plan {
     pub recheck: Duration,
     pub idle_reconcile: Duration,
     pub redial: bool,
+    /// Nobody looks doubts up before the quiet end.
+    pub no_operator: bool,
+    /// Whoever was just called changes the number and asks for a call, or is erased and comes back.
+    pub returns: bool,
     /// Two dialers claim from the file at once, as if the lock were gone.
     pub two_claim: bool,
     pub lines: usize,
@@ -52,7 +59,19 @@ impl Plan {
         let two_claim = dice.one_in(3);
         let on_post = ON_POST.into_iter().filter(|_| !dice.one_in(2)).collect();
         let share = |dice: &mut Dice| if dice.one_in(2) { 20 + dice.below(100) } else { 0 };
+        // Dice of its own: a third of the seeds live as they did before these troubles were known.
+        let mut more = Dice::new(seed ^ MORE);
+        let knows_more = !more.one_in(3);
+        let mut on = || knows_more && !more.one_in(2);
+        let (hides, no_operator, returns) = (on(), on(), on());
+        let is_steady = !(restores || jumps || spells);
+        let (bad_replica, garbled) = (on() && is_steady, on() && !restores);
+        // With the delay of an acceptance, still shorter than the time to settle.
+        let hole = if delay < Duration::seconds(100) { 800 } else { 480 };
         let faults = Faults {
+            hole: Duration::seconds(if hides { hole } else { 0 }),
+            bad_replica,
+            garbled,
             on_post,
             post_share: [20, 60, 150][dice.below(3)],
             delay,
@@ -86,6 +105,8 @@ impl Plan {
             recheck: Duration::minutes([15, 40][dice.below(2)]),
             idle_reconcile: Duration::minutes([15, 60, 240][dice.below(3)]),
             redial,
+            no_operator,
+            returns,
             two_claim,
             lines: [8, 30, 200][dice.below(3)],
             faults,
@@ -119,6 +140,10 @@ pub struct Counts {
     pub edits: u64,
     pub erased: u64,
     pub extras: u64,
+    /// New numbers and new rows of people who were just called.
+    pub returned: u64,
+    /// Calls that some complete list did not show.
+    pub hidden: u64,
     pub copies: u64,
     pub doubts_left: u64,
     /// Rings that only the provider is to blame for: two calls of one POST.
@@ -139,6 +164,8 @@ impl Counts {
         self.edits += other.edits;
         self.erased += other.erased;
         self.extras += other.extras;
+        self.returned += other.returned;
+        self.hidden += other.hidden;
         self.copies += other.copies;
         self.doubts_left += other.doubts_left;
         self.doubled += other.doubled;
@@ -151,7 +178,7 @@ impl std::fmt::Display for Counts {
             f,
             "customer-days {}, POSTs {}, faulted POSTs {}, rings {}, crashes {}, restores {}, \
              copies started {}, clock jumps {}, stopped processes {}, edits {}, erased {}, extra \
-             calls {}, doubts settled by hand {}, provider's own doubles {}, steps {}, duplicates 0, unexplained 0",
+             calls {}, people who returned {}, calls missing from lists {}, doubts settled by hand {}, provider's own doubles {}, steps {}, duplicates 0, unexplained 0",
             self.customer_days,
             self.posts,
             self.faulted,
@@ -164,6 +191,8 @@ impl std::fmt::Display for Counts {
             self.edits,
             self.erased,
             self.extras,
+            self.returned,
+            self.hidden,
             self.doubts_left,
             self.doubled,
             self.steps,

@@ -6,45 +6,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use chrono::Duration;
 use ringonce::domain::Instant;
-use ringonce::domain::call::CallType;
 use ringonce::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError, Refusal,
 };
 
+use crate::calls::{Call, tell};
 use crate::dice::Dice;
 use crate::faults::{Faults, OnPost, Spell};
 
-pub const ORG: &str = "org-of-the-simulation";
 const OTHER_ORG: &str = "another-org";
-
-/// One accepted call, as it truly is.
-#[derive(Clone, Debug)]
-pub struct Call {
-    pub id: String,
-    pub order: PlaceOrder,
-    pub posted_at: Instant,
-    /// When it comes into being; later than the POST when acceptance was delayed.
-    pub created_at: Instant,
-    pub rings: bool,
-    pub ended_at: Instant,
-    pub reason: &'static str,
-    /// The provider made two calls of one POST, and this is the second.
-    pub is_double: bool,
-    /// Carriers that do not come back: 1 metadata, 2 name, 4 external id.
-    stripped: u8,
-}
-
-impl Call {
-    /// Nothing but its own id and its number tells whose it is.
-    pub fn comes_untagged(&self) -> bool {
-        self.stripped == 7
-    }
-
-    /// The tag without its letter of the type.
-    pub fn attempt_id(&self) -> &str {
-        &self.order.tag[2..]
-    }
-}
 
 pub struct World {
     pub now: Instant,
@@ -59,7 +29,12 @@ pub struct World {
     pub faulted: u64,
     /// A tag that was posted twice.
     pub repeated: Option<String>,
+    /// Calls that are hidden from lists for a while.
+    pub hidden: u64,
+    lists: u64,
     dice: Dice,
+    /// What is hidden has dice of its own, like the rest of the plan that knows of it.
+    hiding: Dice,
     by_id: HashMap<String, usize>,
     tags: HashMap<String, usize>,
     delayed: Vec<usize>,
@@ -80,7 +55,10 @@ impl SimVapi {
             posts: 0,
             faulted: 0,
             repeated: None,
+            hidden: 0,
+            lists: 0,
             dice: Dice::new(seed ^ 0x7a71),
+            hiding: Dice::new(seed ^ 0x41de),
             by_id: HashMap::new(),
             tags: HashMap::new(),
             delayed: Vec::new(),
@@ -112,7 +90,7 @@ impl World {
         let last = self.calls.iter().rev().take(50).map(|call| call.created_at).max();
         let delayed = self.delayed.iter().map(|index| self.calls[*index].created_at).max();
         let last = last.into_iter().chain(delayed).max().unwrap_or(self.now);
-        last.max(self.now) + self.faults.lag * 2 + Duration::seconds(1)
+        last.max(self.now) + (self.faults.lag * 2).max(self.faults.hole) + Duration::seconds(1)
     }
 
     fn strikes(&mut self, share: usize) -> bool {
@@ -207,13 +185,35 @@ impl World {
             reason,
             is_double: false,
             stripped,
+            missing_until: created_at,
+            rare_until: created_at,
+            garbled_until: created_at,
         };
+        let call = self.hide(call);
         if fault == Some(OnPost::Twice) {
             self.keep(Call { is_double: true, ..call.clone() });
         }
         let index = self.keep(call);
         self.tags.insert(order.tag.clone(), index);
         index
+    }
+
+    /// Some calls are not in every list.
+    fn hide(&mut self, mut call: Call) -> Call {
+        let hole = self.faults.hole.num_seconds();
+        let bad = self.faults.bad_replica;
+        if 0 < hole && self.hiding.one_in(6) {
+            call.missing_until += self.hiding.seconds(hole / 2, hole);
+        }
+        if bad && self.hiding.one_in(6) {
+            call.rare_until += self.hiding.seconds(600, 3 * 3600);
+        }
+        if self.faults.garbled && self.hiding.one_in(30) {
+            call.garbled_until += self.hiding.seconds(60, 6 * 3600);
+        }
+        let shown_from = call.missing_until.max(call.rare_until).max(call.garbled_until);
+        self.hidden += u64::from(call.created_at < shown_from);
+        call
     }
 
     fn ending(&mut self, fault: Option<OnPost>) -> (&'static str, bool) {
@@ -266,20 +266,32 @@ impl World {
         }
         let stale = self.strikes(self.faults.stale_share);
         let as_of = self.now - if stale { self.faults.lag * 2 } else { self.faults.lag };
+        // Somebody else's calls, and none of ours.
+        let share = self.faults.other_org_share;
+        let of_others = !self.right_key && self.strikes(share);
+        let mut unreadable = usize::from(self.strikes(self.faults.unreadable_share));
+        self.lists += u64::from(!of_others);
+        let faults = &self.faults;
+        let may_miss = Duration::zero() < faults.hole;
+        let is_bad = faults.bad_replica && !self.lists.is_multiple_of(3);
         let oldest_post = since - self.faults.delay - Duration::seconds(1);
         let recent = self.calls.iter().rev().take_while(|call| oldest_post <= call.posted_at);
         let listed = recent.filter(|call| since <= call.created_at && call.created_at <= as_of);
-        let mut listed: Vec<&Call> = listed.collect();
+        let mut listed: Vec<&Call> = listed
+            .filter(|call| !(may_miss && self.now < call.missing_until))
+            .filter(|call| !(is_bad && self.now < call.rare_until))
+            .collect();
+        let readable = |call: &&Call| !(faults.garbled && self.now < call.garbled_until);
+        unreadable += listed.iter().filter(|call| !readable(call)).count();
+        listed.retain(readable);
         listed.sort_by_key(|call| (call.created_at, &call.id));
         let mut calls: Vec<ProviderCall> =
             listed.into_iter().map(|call| tell(call, self.now, call.stripped == 0)).collect();
-        if !self.right_key && self.strikes(self.faults.other_org_share) {
-            // Somebody else's calls, and none of ours.
+        if of_others {
             let (id, org_id) = ("their-call".to_string(), Some(OTHER_ORG.to_string()));
             let created_at = Some(self.now - Duration::minutes(1));
             calls = vec![ProviderCall { id, org_id, created_at, ..ProviderCall::default() }];
         }
-        let unreadable = usize::from(self.strikes(self.faults.unreadable_share));
         Ok(Listing { calls, unreadable, date: self.date() })
     }
 
@@ -303,41 +315,6 @@ impl World {
     pub fn told(&self, index: usize) -> ProviderCall {
         tell(&self.calls[index], self.now, true)
     }
-}
-
-/// What the provider tells of a call; without `whole`, some carriers are missing.
-fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
-    let order = &call.order;
-    let over = call.ended_at <= now;
-    let stripped = if whole { 0 } else { call.stripped };
-    let meta = stripped & 1 == 0;
-    ProviderCall {
-        id: call.id.clone(),
-        org_id: Some(ORG.to_string()),
-        created_at: Some(call.created_at),
-        status: Some(if over { "ended" } else { "in-progress" }.to_string()),
-        ended_reason: over.then(|| call.reason.to_string()),
-        started_at: call.rings.then_some(call.created_at),
-        ended_at: over.then_some(call.ended_at),
-        customer_number: Some(order.phone.clone()),
-        name: (stripped & 2 == 0).then(|| order.tag.clone()),
-        external_id: (stripped & 4 == 0).then(|| order.tag.clone()),
-        attempt_tag: meta.then(|| order.tag.clone()),
-        installation_id: meta.then(|| order.installation_id.clone()),
-        seq: meta.then_some(order.seq),
-        attempt_no: meta.then_some(order.attempt_no),
-        customer_key: meta.then(|| order.customer_key.clone()),
-        call_type: meta.then_some(order.call_type),
-        occasion: meta.then(|| order.occasion.clone()),
-        ..ProviderCall::default()
-    }
-}
-
-/// Whether this ending lets one more attempt of the occasion ring, by the rules as people know
-/// them: not answered or busy, on a daily call.
-pub fn permits_another(call: &Call) -> bool {
-    call.order.call_type == CallType::Daily
-        && ["customer-did-not-answer", "customer-busy"].contains(&call.reason)
 }
 
 fn doubt(detail: &str, stop_dialing: bool) -> PlaceError {

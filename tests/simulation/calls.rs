@@ -1,0 +1,75 @@
+//! The calls that the provider accepted: what is true of them, and what it tells.
+
+use ringonce::domain::Instant;
+use ringonce::domain::call::CallType;
+use ringonce::provider::{PlaceOrder, ProviderCall};
+
+const ORG: &str = "org-of-the-simulation";
+
+/// One accepted call, as it truly is.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub id: String,
+    pub order: PlaceOrder,
+    pub posted_at: Instant,
+    /// When it comes into being; later than the POST when acceptance was delayed.
+    pub created_at: Instant,
+    pub rings: bool,
+    pub ended_at: Instant,
+    pub reason: &'static str,
+    /// The provider made two calls of one POST, and this is the second.
+    pub is_double: bool,
+    /// Carriers that do not come back: 1 metadata, 2 name, 4 external id.
+    pub stripped: u8,
+    /// Until then no list shows it, two of three do not, its row cannot be read.
+    pub missing_until: Instant,
+    pub rare_until: Instant,
+    pub garbled_until: Instant,
+}
+
+impl Call {
+    /// Nothing but its own id and its number tells whose it is.
+    pub fn comes_untagged(&self) -> bool {
+        self.stripped == 7
+    }
+
+    /// The tag without its letter of the type.
+    pub fn attempt_id(&self) -> &str {
+        &self.order.tag[2..]
+    }
+}
+
+/// What the provider tells of a call; without `whole`, some carriers are missing.
+pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
+    let order = &call.order;
+    let over = call.ended_at <= now;
+    let stripped = if whole { 0 } else { call.stripped };
+    let meta = stripped & 1 == 0;
+    ProviderCall {
+        id: call.id.clone(),
+        org_id: Some(ORG.to_string()),
+        created_at: Some(call.created_at),
+        status: Some(if over { "ended" } else { "in-progress" }.to_string()),
+        ended_reason: over.then(|| call.reason.to_string()),
+        started_at: call.rings.then_some(call.created_at),
+        ended_at: over.then_some(call.ended_at),
+        customer_number: Some(order.phone.clone()),
+        name: (stripped & 2 == 0).then(|| order.tag.clone()),
+        external_id: (stripped & 4 == 0).then(|| order.tag.clone()),
+        attempt_tag: meta.then(|| order.tag.clone()),
+        installation_id: meta.then(|| order.installation_id.clone()),
+        seq: meta.then_some(order.seq),
+        attempt_no: meta.then_some(order.attempt_no),
+        customer_key: meta.then(|| order.customer_key.clone()),
+        call_type: meta.then_some(order.call_type),
+        occasion: meta.then(|| order.occasion.clone()),
+        ..ProviderCall::default()
+    }
+}
+
+/// Whether this ending lets one more attempt of the occasion ring, by the rules as people know
+/// them: not answered or busy, on a daily call.
+pub fn permits_another(call: &Call) -> bool {
+    call.order.call_type == CallType::Daily
+        && ["customer-did-not-answer", "customer-busy"].contains(&call.reason)
+}
