@@ -16,7 +16,7 @@ use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
-use crate::store::{self, Conn, Tx};
+use crate::store::{self, Conn, Tx, doubts};
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
@@ -163,11 +163,7 @@ pub fn ask(
 fn first_unexplained(conn: &Conn, now: Instant) -> anyhow::Result<Option<Instant>> {
     let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
     let is_due = read_back.is_none_or(|at| now < at || READ_BACK_EVERY <= now - at);
-    let in_doubt = attempts::in_state(conn, AttemptState::InDoubt)?;
-    let placed = attempts::in_state(conn, AttemptState::Placed)?;
-    let nameless = placed.iter().filter(|attempt| attempt.vapi_call_id.is_none());
-    let begun = in_doubt.iter().chain(nameless).map(|attempt| attempt.created_at);
-    Ok(begun.filter(|at| is_due || now - *at < READ_BACK_EVERY).min())
+    doubts::oldest_unexplained(conn, (!is_due).then(|| now - READ_BACK_EVERY))
 }
 
 /// The next reading goes back to the oldest doubt: a person asked.

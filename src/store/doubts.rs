@@ -153,6 +153,24 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// When the oldest attempt was made whose call is not known: in doubt, or placed by a reply without
+/// an id. `after`: among those that are younger.
+pub fn oldest_unexplained(
+    conn: &Connection,
+    after: Option<Instant>,
+) -> anyhow::Result<Option<Instant>> {
+    // The plus keeps SQLite from looking for all attempts without an id: there are many.
+    let sql = "SELECT min(begun) FROM (
+           SELECT min(created_at) AS begun FROM call_attempts
+           WHERE state = 'in_doubt' AND coalesce(?1, '') < created_at
+           UNION ALL
+           SELECT min(created_at) FROM call_attempts
+           WHERE state = 'placed' AND +vapi_call_id IS NULL AND coalesce(?1, '') < created_at)";
+    Ok(conn
+        .prepare_cached(sql)?
+        .query_one([after.map(instant_text)], |row| rows::optional_instant(row, 0))?)
+}
+
 /// The provider calls that the ledger knew when they were read: one look for a long listing.
 pub struct KnownCalls(HashMap<String, (AttemptState, Instant)>);
 
