@@ -81,8 +81,7 @@ impl Life {
     /// Erases a customer; half of them sign up again with the same number.
     pub fn erase(&mut self) -> anyhow::Result<()> {
         let Some((at, customer)) = self.somebody()? else { return Ok(()) };
-        let returns = self.dice.one_in(2);
-        self.erase_one(at, &customer, returns)
+        self.erase_one(at, &customer, false)
     }
 
     fn erase_one(&mut self, at: usize, customer: &Customer, returns: bool) -> anyhow::Result<()> {
@@ -102,7 +101,7 @@ impl Life {
         if person.old {
             self.book.welcomed.insert(person.phone.clone());
         }
-        if returns {
+        if returns || self.dice.one_in(2) {
             self.sign_up_with(person.phone, false, true)?;
         }
         self.look_again();

@@ -8,7 +8,7 @@ use crate::dice::Dice;
 use crate::faults::{Faults, ON_POST};
 
 /// Kept such that the seeds in `seeds.rs` live as they did when they were found.
-const MORE: u64 = 0x6d19;
+const MORE: u64 = 0x6d22;
 
 #[derive(Clone, Debug)]
 pub struct Plan {
