@@ -300,7 +300,8 @@ GUARDS = [
     ("the reason of an item is of the closed list", SCHEMA,
      "CHECK (reason IS NULL OR reason IN\n", "CHECK (1 OR reason IN\n", "schema"),
     ("the status of a customer is a known one", SCHEMA,
-     "CHECK (call_status IN ('pending', 'completed', 'failed', 'paused', 'disabled'))",
+     "CHECK (call_status = 'pending' OR call_status = 'completed' OR call_status = 'failed'\n"
+     "      OR call_status = 'paused' OR call_status = 'disabled')",
      "CHECK (1)", "schema"),
     ("a last call date is a date", SCHEMA,
      "CHECK (last_call_date IS NULL OR last_call_date GLOB "
