@@ -12,12 +12,13 @@ use super::explain::time_flag;
 use super::output::{self, Table, Tone, clean, toned};
 use super::status::counted;
 use super::{Global, Settings, settings};
+use crate::domain::call::CallType;
 use crate::domain::fields::{parse_date, shown};
 use crate::domain::{Instant, instant_text};
 use crate::steps::plan::{Planned, plan};
 use crate::steps::simulate::{Assumed, Simulated, simulate};
 use crate::steps::{Context, holidays};
-use crate::store::{Store, copy};
+use crate::store::{Store, copy, do_not_call};
 
 /// Columns of the longest bar.
 const BAR: usize = 40;
@@ -26,7 +27,8 @@ const DAYS_MAX: i64 = 366;
 
 /// The calls to come, by what is known now
 #[derive(Args)]
-#[command(after_help = "Times are the customers' own. Retries are not foreseen: see `simulate`.")]
+#[command(after_help = "\
+Times are the customers' own; --json names their zones. Retries are not foreseen: see `simulate`.")]
 pub struct PlanArgs {
     /// So many days from now
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -92,7 +94,7 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
         output::line("no calls to come")?;
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["WHEN", "LOCAL TIME", "CUSTOMER", "TYPE", "ZONE", "NOTE"]);
+    let mut table = Table::new(&["WHEN", "LOCAL TIME", "CUSTOMER", "CALL", "NOTE"]);
     for call in shown {
         table.row(cells(&cx, call, now));
     }
@@ -105,7 +107,7 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 6] {
+fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 5] {
     let local = match cx.zones.get(&call.timezone) {
         Some(zone) => output::local_time(call.at, &zone),
         None => instant_text(call.at),
@@ -118,14 +120,11 @@ fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 6] {
         Some(reason) => toned(Tone::Warn, reason.as_str()),
         None => String::new(),
     };
-    [
-        output::relative(call.at, now),
-        local,
-        name,
-        call.call_type.to_string(),
-        clean(&call.timezone),
-        note,
-    ]
+    let what = match (&call.rhythm, call.call_type) {
+        (Some(rhythm), CallType::Daily) => format!("daily, {rhythm}"),
+        (_, other) => other.to_string(),
+    };
+    [output::relative(call.at, now), local, name, what, note]
 }
 
 fn as_json(cx: &Context, call: &Planned) -> serde_json::Value {
@@ -136,6 +135,7 @@ fn as_json(cx: &Context, call: &Planned) -> serde_json::Value {
         "timezone": call.timezone,
         "customer_id": call.customer_id,
         "customer_name": call.customer_name,
+        "rhythm": call.rhythm,
         "call_type": call.call_type.as_str(),
         "occasion": call.occasion,
         "against": call.against.map(|reason| reason.as_str()),
@@ -201,7 +201,10 @@ fn copied(settings: Settings, args: &SimulateArgs) -> anyhow::Result<Context> {
     }
     config.vapi.assistant_id.get_or_insert_with(String::new);
     let days = holidays::read(&config.holidays).map_err(usage)?;
-    store.write(|tx| holidays::apply(tx, &days))?;
+    store.write(|tx| {
+        do_not_call::replay(tx, &settings.loaded.db)?;
+        holidays::apply(tx, &days)
+    })?;
     let mut cx = Context::new(store, config, Arc::new(settings.zones))?;
     // What waits without a known end is looked at again as often as a scan would.
     cx.recheck_after = Duration::minutes(15);

@@ -83,8 +83,15 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
         add("paused", toned(Tone::Warn, &what));
     }
     if let Some(breaker) = &found.breaker {
-        let what = format!("open, probe {}: {}", ago(&breaker.probe_at, now), breaker.why);
-        add("breaker", toned(Tone::Bad, &what));
+        let (why, opened) = (&breaker.breaker.why, ago(&breaker.breaker.opened_at, now));
+        let (tone, stands) = match breaker.half_open {
+            true => (Tone::Warn, "half open, the next call is the probe".to_string()),
+            false => {
+                let probe = ago(&breaker.breaker.probe_at, now);
+                (Tone::Bad, format!("open, one call is tried {probe}"))
+            }
+        };
+        add("breaker", toned(tone, &format!("{stands} (opened {opened}): {why}")));
     }
     let lines_used = format!("{} of {} in use", found.lines_in_use, found.max_active_calls);
     add("lines", lines_used);

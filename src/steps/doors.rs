@@ -19,13 +19,18 @@ pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result
         cx.store.read(|conn| Ok((meta::breaker(conn)?, attempts::lines_in_use(conn)?)))?;
     let held = holds.into_iter().next();
     let probe_at = breaker.as_ref().and_then(|breaker| parse_instant(&breaker.probe_at));
-    let is_open = breaker.filter(|_| probe_at.is_none_or(|probe_at| at < probe_at));
+    let half_open = breaker.as_ref().is_some_and(|breaker| breaker.is_half_open(at));
+    let shut = breaker.filter(|_| !half_open).map(|breaker| breaker.why);
+    let mut breaker_door = door("breaker closed", Reason::Breaker, shut, probe_at);
+    if half_open {
+        breaker_door.detail = "half open: one call is tried alone".to_string();
+    }
     let lines = cx.config.dialing.max_active_calls;
     let full = (lines <= in_use).then(|| format!("{in_use} of {lines} lines are in use"));
     let mut doors = vec![
         armed,
         door("nothing holds", Reason::Held, held, None),
-        door("breaker closed", Reason::Breaker, is_open.map(|breaker| breaker.why), probe_at),
+        breaker_door,
         door("a line is free", Reason::NoLine, full, None),
     ];
     if cx.config.vapi.daily_calls_per_number.is_some() || cx.config.vapi.phone_number_ids.len() > 1

@@ -20,7 +20,7 @@ use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
 use crate::store::holidays::{self, Holiday};
 use crate::store::queue::Item;
-use crate::store::{copy, customers, meta, moves, queue, views};
+use crate::store::{copy, customers, do_not_call, meta, moves, queue, views};
 
 /// More lines than one customer's calls could take.
 const LINES_ENOUGH: usize = 100;
@@ -129,6 +129,8 @@ impl Trial {
         let doors = doors::answers(cx, customer, at)?;
         let phone_key = cx.installation.phone_key(&customer.phone);
         let copied = cx.store.read(|conn| copy::of_customer(conn, customer, &phone_key, at))?;
+        // The next start reads it, too.
+        copied.write(|tx| do_not_call::replay_one(tx, cx.store.path(), &customer.phone))?;
         let mut config = cx.config.clone();
         // Whether a number of ours is free is one of the doors: the copy does not know all calls.
         config.vapi.daily_calls_per_number = None;

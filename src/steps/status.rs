@@ -26,7 +26,7 @@ pub struct Status {
     pub holds: Vec<Hold>,
     pub pauses: Vec<Paused>,
     /// `None`: closed.
-    pub breaker: Option<Breaker>,
+    pub breaker: Option<Broken>,
     /// Items that are due now, whatever they wait for.
     pub due: i64,
     pub waiting: Vec<Count>,
@@ -49,6 +49,15 @@ pub struct Status {
     pub today: Today,
     pub database_bytes: u64,
     pub wal_bytes: u64,
+}
+
+/// A breaker that is not closed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Broken {
+    #[serde(flatten)]
+    pub breaker: Breaker,
+    /// Its probe may go: the next call is tried alone, so nothing stands in its way any more.
+    pub half_open: bool,
 }
 
 /// A pause by a person.
@@ -110,7 +119,8 @@ pub fn status(
             not_armed_because,
             holds: meta::holds(conn)?,
             pauses: meta::pauses(conn)?.into_iter().map(paused).collect(),
-            breaker: meta::breaker(conn)?,
+            breaker: meta::breaker(conn)?
+                .map(|breaker| Broken { half_open: breaker.is_half_open(now), breaker }),
             due,
             waiting: views::waiting(conn)?,
             in_doubt: doubts.into_iter().map(doubt).collect(),

@@ -83,6 +83,13 @@ pub struct Breaker {
     pub until_ended: bool,
 }
 
+impl Breaker {
+    /// Whether the next call is the probe. An instant that is not understood keeps it shut.
+    pub fn is_half_open(&self, now: Instant) -> bool {
+        parse_instant(&self.probe_at).is_some_and(|probe_at| probe_at <= now)
+    }
+}
+
 /// Why the backups that `run` makes by itself are not made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BackupTrouble {

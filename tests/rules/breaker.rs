@@ -57,6 +57,26 @@ fn an_ending_that_would_meet_every_call_opens_the_breaker() {
 }
 
 #[test]
+fn status_and_explain_say_whether_the_next_call_is_the_probe() {
+    let world = World::with_faults("status=402");
+    let ada = world.daily("Ada").to_string();
+    world.tick_at("2026-02-02T12:00:00Z");
+    for (time, half_open, words, rule) in [
+        ("12:04:58", false, "open, one call is tried in 2 s (opened 4 min ago): ", "wait: breaker"),
+        ("12:05:00", true, "half open, the next call is the probe (opened 5 min ago): ", "yes"),
+    ] {
+        world.set_clock(&format!("2026-02-02T{time}Z"));
+        let told = world.command(&["status"]).stdout;
+        assert!(told.contains(words), "{time}: {told}");
+        let json = world.command(&["status", "--json"]).json();
+        assert_eq!(json["breaker"]["half_open"], half_open, "{json}");
+        let explained = world.command(&["explain", &ada]).stdout;
+        let line = explained.lines().find(|line| line.starts_with("breaker closed"));
+        assert!(line.is_some_and(|line| line.contains(rule)), "{time}: {explained}");
+    }
+}
+
+#[test]
 fn an_accepted_probe_does_not_close_what_only_a_call_that_was_really_dialed_can() {
     let world = long_calls("");
     world.customer("Ada").at("12:00").paid().welcomed().add();

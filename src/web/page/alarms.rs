@@ -4,7 +4,7 @@ use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::parse_instant;
 use crate::steps::{backup, guard};
-use crate::store::meta::{self, Mark};
+use crate::store::meta::{self, Breaker, Mark};
 use crate::store::{attempts, web_views};
 use crate::web::page::html::{esc, form, length, reason_and_button};
 use crate::web::page::mark;
@@ -53,20 +53,7 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         };
         found.push(Alarm::new(Tone::Bad, what, help));
     }
-    if let Some(breaker) = breaker {
-        let what = format!(
-            "The provider refuses calls since {}: {}",
-            shown(&breaker.opened_at),
-            breaker.why
-        );
-        let help = format!(
-            "<p>Due calls wait and none is lost to this. One call is tried at {}; or, when the \
-             cause is gone:</p>{}",
-            esc(&shown(&breaker.probe_at)),
-            resume_form(asked, "all", "resume-breaker")
-        );
-        found.push(Alarm::new(Tone::Bad, what, help));
-    }
+    found.extend(breaker.map(|breaker| of_breaker(asked, &breaker)));
     if 0 < second {
         let help = "<p>Run <code>ringonce audit</code>: it names the calls.</p>";
         let what = format!("{second} calls rang beside the one that was meant");
@@ -84,6 +71,28 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         Some(Alarm::new(Tone::Warn, what, resume_form(asked, scope, &id)))
     }));
     Ok(found)
+}
+
+/// Calls wait for the probe; or the probe waits for a call.
+fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
+    let since = shown(&breaker.opened_at);
+    let (tone, what, next) = match breaker.is_half_open(asked.now) {
+        true => (
+            Tone::Warn,
+            format!("The next call is a probe. Calls were refused at {since}: {}", breaker.why),
+            "It is made alone; when it goes well, the others follow.".to_string(),
+        ),
+        false => (
+            Tone::Bad,
+            format!("The provider refuses calls since {since}: {}", breaker.why),
+            format!(
+                "Due calls wait and none is lost to this. One call is tried at {}.",
+                esc(&shown(&breaker.probe_at))
+            ),
+        ),
+    };
+    let form = resume_form(asked, "all", "resume-breaker");
+    Alarm::new(tone, what, format!("<p>{next} Or, when the cause is gone:</p>{form}"))
 }
 
 /// Doubts, calls that never end, a silent dialer.

@@ -10,7 +10,7 @@ use crate::store::attempts::Attempt;
 use crate::store::customers::{self, Filter, Found};
 use crate::store::queue::Item;
 use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
-use crate::store::{facts, journal, meta};
+use crate::store::{do_not_call, journal, meta};
 use crate::web::api::customers::one as find_one;
 use crate::web::api::number;
 use crate::web::delivery::Response;
@@ -115,7 +115,7 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
         Ok(Known {
             items: web_views::items(conn, &items, 20)?,
             calls: web_views::attempts(conn, &calls, 50)?,
-            is_listed: facts::do_not_call(conn, &customer.phone)?,
+            is_listed: do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
             is_paused: meta::pauses(conn)?
                 .iter()
                 .any(|(scope, _)| *scope == format!("customer:{}", customer.key)),

@@ -228,7 +228,8 @@ pub fn doubt(asked: &Asked<'_>, named: &Named<Attempt>, zone: &Zone) -> String {
 /// `GET /do-not-call`
 pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let zone = asked.front.zone();
-    let found = asked.front.cx().store.read(do_not_call::all)?;
+    let store = &asked.front.cx().store;
+    let found = store.read(|conn| do_not_call::all(conn, store.path()))?;
     let rows: Vec<Vec<String>> = found
         .iter()
         .rev()
