@@ -108,10 +108,7 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
 }
 
 fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 5] {
-    let local = match cx.zones.get(&call.timezone) {
-        Some(zone) => output::local_time(call.at, &zone),
-        None => instant_text(call.at),
-    };
+    let local = output::local_or_utc(call.at, cx.zones.get(&call.timezone).as_deref());
     let name = match call.customer_name.is_empty() {
         true => call.customer_id.to_string(),
         false => format!("{} {}", call.customer_id, clean(&shown(&call.customer_name))),

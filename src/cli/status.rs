@@ -99,6 +99,9 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
         let what = format!("a call has run for {} min; it holds its line", overdue.minutes);
         add("alarm", toned(Tone::Bad, &what));
     }
+    if let Some(zoneless) = &found.zoneless {
+        add("alarm", toned(Tone::Bad, &zoneless.to_string()));
+    }
     add("due now", found.due.to_string());
     add("waiting", counted(&found.waiting));
     add(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::domain::Instant;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
+use crate::domain::fields::shown;
 use crate::domain::gate::{self, Answer, Decision, Verdict};
 use crate::domain::zone::Zone;
 use crate::domain::zone_country;
@@ -20,7 +21,7 @@ use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
 use crate::store::holidays::{self, Holiday};
 use crate::store::queue::Item;
-use crate::store::{copy, customers, do_not_call, meta, moves, queue, views};
+use crate::store::{attempts, copy, customers, do_not_call, meta, moves, queue, views};
 
 /// More lines than one customer's calls could take.
 const LINES_ENOUGH: usize = 100;
@@ -34,7 +35,8 @@ pub struct Explained {
     /// `None`: the zone is not known.
     pub zone: Option<Arc<Zone>>,
     pub at: Instant,
-    /// What a person should know when the phone's country is not the time zone's.
+    /// What a person should know when the time zone is unknown, or of another country than the
+    /// phone.
     pub place: Option<String>,
     /// The daily rhythm in words; `None` = no daily calls.
     pub rhythm: Option<String>,
@@ -55,9 +57,19 @@ pub struct Explanation {
     pub occasion: String,
     pub scheduled_for: Instant,
     pub expires_at: Option<Instant>,
+    /// `None`: it has had no attempt before this tick.
+    pub tried: Option<Tried>,
     pub outcome: Outcome,
     /// Every rule's answer, in the order in which they count.
     pub answers: Vec<Answer>,
+}
+
+/// The attempts that an occasion has had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tried {
+    pub attempts: usize,
+    /// What became of the last one: its disposition, or its state where it has none.
+    pub last: String,
 }
 
 /// What a tick does about one occasion.
@@ -101,15 +113,25 @@ pub fn explain(
     }
     let occasions = trial.run(customer_id)?;
     let past = cx.store.read(|conn| views::calls_of_customer(conn, customer_id, PAST_CALLS))?;
-    let (rhythm, zone) = (next::rhythm(cx, &customer), cx.zones.get(&customer.timezone));
+    let zone = cx.zones.get(&customer.timezone);
     let next_call_at = trial.next_call_at(customer_id, &occasions)?;
-    let rhythm = rhythm.map(|(rhythm, _)| rhythm.describe());
+    let rhythm = next::wanted(&customer).map(|rhythm| rhythm.describe());
     let place = place(cx, &customer);
     Ok(Some(Explained { customer, zone, at, place, rhythm, occasions, next_call_at, past }))
 }
 
-/// Whether phone and time zone lie in two countries, and whose hours then count.
+/// Whether the time zone is unknown; or in another country than the phone, and whose hours count.
 fn place(cx: &Context, customer: &Customer) -> Option<String> {
+    if cx.zones.get(&customer.timezone).is_none() {
+        let near = cx.zones.suggest(&customer.timezone, 1).pop();
+        let hint = near.map_or(String::new(), |near| format!(", such as {near}"));
+        return Some(format!(
+            "the time zone {:?} is not known, so nobody is called until `ringonce customers update \
+             {} --timezone ZONE` names one{hint}",
+            shown(&customer.timezone),
+            customer.id
+        ));
+    }
     let phone = phones::country_of(&customer.phone)?;
     let zone = zone_country::country_of(&customer.timezone).filter(|zone| *zone != phone)?;
     let counts =
@@ -212,7 +234,12 @@ impl Trial {
     }
 
     fn explanation(&self, item: Item, asked: Decision) -> anyhow::Result<Explanation> {
-        let outcome = self.outcome(&item, &asked.verdict)?;
+        let made = self.cx.store.read(|conn| {
+            attempts::of_occasion(conn, item.customer_id, item.call_type, &item.occasion)
+        })?;
+        let (now, before): (Vec<Attempt>, Vec<Attempt>) =
+            made.into_iter().partition(|attempt| attempt.created_at == self.at);
+        let outcome = self.outcome(&item, !now.is_empty(), &asked.verdict);
         // Another call of this very pass may have come first: then the rules answer otherwise now.
         let is_late = asked.verdict == Verdict::Open && outcome != Outcome::Rings;
         let mut answers = if is_late { self.ask(&item)?.answers } else { asked.answers };
@@ -223,23 +250,17 @@ impl Trial {
             occasion: item.occasion,
             scheduled_for: item.scheduled_for,
             expires_at: item.expires_at,
+            tried: before.last().map(|last| Tried {
+                attempts: before.len(),
+                last: last.disposition.map_or(last.state.to_string(), |how| how.to_string()),
+            }),
             outcome,
             answers,
         })
     }
 
-    fn outcome(&self, item: &Item, verdict: &Verdict) -> anyhow::Result<Outcome> {
-        let attempted_now = |attempt: &Attempt| attempt.created_at == self.at;
-        let rang = self.cx.store.read(|conn| {
-            let made = crate::store::attempts::of_occasion(
-                conn,
-                item.customer_id,
-                item.call_type,
-                &item.occasion,
-            )?;
-            Ok(made.iter().any(attempted_now))
-        })?;
-        Ok(match (item.status, item.reason) {
+    fn outcome(&self, item: &Item, rang: bool, verdict: &Verdict) -> Outcome {
+        match (item.status, item.reason) {
             (ItemStatus::Processing, _) if !rang => Outcome::InFlight,
             (ItemStatus::Processing | ItemStatus::Completed, _) if rang => Outcome::Rings,
             (ItemStatus::Skipped | ItemStatus::Failed, reason) => {
@@ -252,7 +273,7 @@ impl Trial {
                 Outcome::Waits { reason, until: item.not_before.filter(|until| self.at < *until) }
             }
             _ => Outcome::AlreadyCalled,
-        })
+        }
     }
 
     /// The next occasion, which no scan has queued yet: what the gate would say of it now.
@@ -268,6 +289,7 @@ impl Trial {
             occasion: item.occasion,
             scheduled_for: item.scheduled_for,
             expires_at: item.expires_at,
+            tried: None,
             outcome,
             answers,
         }))

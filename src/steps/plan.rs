@@ -153,7 +153,7 @@ impl Asker<'_> {
             customer_id: customer.id,
             customer_name: customer.name.clone(),
             timezone: customer.timezone.clone(),
-            rhythm: next::rhythm(cx, customer).map(|(rhythm, _)| rhythm.describe()),
+            rhythm: next::wanted(customer).map(|rhythm| rhythm.describe()),
             call_type: item.call_type,
             occasion: item.occasion.clone(),
             at,

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
 use crate::steps::{backup, guard};
-use crate::store::meta::{self, Breaker, Hold, Mark};
+use crate::store::meta::{self, Breaker, Hold, Mark, Zoneless};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Store, attempts, queue};
 use crate::zones::Zones;
@@ -43,6 +43,8 @@ pub struct Status {
     pub last_backup_at: Option<String>,
     /// Why backups are not made, or are late; `None`: all is well, or none are configured.
     pub backup_trouble: Option<String>,
+    /// Customers who are due and in no known time zone: never called until a person names it.
+    pub zoneless: Option<Zoneless>,
     /// When the next item falls due; `None` = none is queued.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
@@ -132,6 +134,7 @@ pub fn status(
             last_scan_at: last_scan?.map(instant_text),
             last_backup_at: meta::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
+            zoneless: meta::zoneless(conn)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
             database_bytes,

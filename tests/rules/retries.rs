@@ -72,6 +72,33 @@ fn a_retry_clears_no_flag_and_is_attempt_two_of_the_same_occasion() {
 }
 
 #[test]
+fn the_next_allowed_instant_of_a_retry_is_told_in_words_on_the_customers_clock() {
+    let world = World::with(nobody_home(), "");
+    let ada = world.daily("Ada").to_string();
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.set_clock("2026-02-02T12:30:00Z");
+    let explained = world.command(&["explain", &ada]).stdout;
+    let words = "  waits until Mon 2026-02-02 09:00 (in 1 h); attempt 2 of it, after no_answer, not \
+                 after Mon 2026-02-02 20:00";
+    assert!(explained.lines().any(|line| line == words), "{explained}");
+    let json = world.command(&["explain", &ada, "--json"]).json();
+    let told = &json["occasions"][0];
+    assert_eq!(
+        (&told["attempts_made"], &told["last_attempt"], &told["until"], &told["until_local"]),
+        (
+            &1.into(),
+            &"no_answer".into(),
+            &"2026-02-02T14:00:00.000Z".into(),
+            &"Mon 2026-02-02 09:00".into()
+        )
+    );
+    let listed = world.command(&["queue", "list"]).stdout;
+    assert!(listed.contains("Mon 2026-02-02 09:00  in 1 h  retrying    1"), "{listed}");
+    let json = world.command(&["queue", "list", "--json"]).json();
+    assert_eq!(json[0]["due_at"], "2026-02-02T14:00:00.000Z", "{json}");
+}
+
+#[test]
 fn a_retry_starts_before_its_local_limit_and_on_its_date_or_never() {
     let late = "[retry.no_answer]\ndaily = { until = \"23:59\" }";
     for (config, chosen, expected) in [

@@ -1,5 +1,7 @@
 //! What lists and counts show, and what a person does about it.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use ringonce::domain::call::{CallType, Reason};
 use ringonce::steps::call::{self, due_item, queue_extra};
@@ -116,6 +118,47 @@ fn a_number_on_the_list_is_not_called_although_its_call_is_queued() {
     let gone = dnc::remove(&world.cx.store, &installation, phone, "back", "test", world.now);
     assert!(gone.unwrap());
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
+}
+
+#[test]
+fn who_is_in_an_unknown_zone_is_never_dialed_is_told_of_and_stops_nobody() {
+    let mut world = World::new("2026-03-02T11:00:00Z");
+    let (ada, bea) =
+        (world.add("call_time=07:00"), world.add("phone=+12125550102 call_time=07:00"));
+    let new = "phone=+12125550103 welcome_call_completed=0 created_at=2026-03-02T11:00:00Z";
+    let (cy, dan) = (world.add(new), world.add("phone=+12125550104 call_time=07:00"));
+    let store = Arc::clone(&world.cx.store);
+    let move_to = |zone: &str, ids: &[i64]| {
+        for id in ids {
+            let sql = "UPDATE customers SET timezone = ?1 WHERE id = ?2";
+            store.write(|tx| Ok(tx.execute(sql, (zone, id))?)).unwrap();
+        }
+    };
+    let alarm = || store.read(meta::zoneless).unwrap().map(|found| found.to_string());
+    move_to("Mars/Olympus", &[ada, cy]);
+    assert!(world.tick("2026-03-02T11:50:00Z").is_empty());
+    // Dan's call is queued already when his zone goes.
+    move_to("New York", &[dan]);
+    let day = ["12:00", "12:30", "16:30", "18:00"].map(|time| format!("2026-03-02T{time}:00Z"));
+    let called: Vec<i64> = day.iter().flat_map(|time| world.tick(time)).collect();
+    assert_eq!(called, [bea]);
+    let words =
+        format!("3 customers are in no known time zone, so never called: id {ada}, {cy}, {dan}");
+    assert_eq!(alarm(), Some(words));
+    for (id, near) in [(ada, ""), (dan, ", such as America/New_York")] {
+        let explained = explain(&world.cx, id, world.now, None).unwrap().unwrap();
+        let place = explained.place.expect("a warning");
+        assert!(place.contains("is not known, so nobody is called"), "{place}");
+        assert!(place.ends_with(&format!("names one{near}")), "{place}");
+        assert_eq!(explained.rhythm.as_deref(), Some("every day at 07:00"));
+        assert_eq!(explained.next_call_at, None);
+    }
+    assert_eq!(world.told(dan), ["2026-03-02 skipped not_eligible"]);
+    move_to("America/New_York", &[ada, cy, dan]);
+    let day = ["19:00", "19:15"].map(|time| format!("2026-03-02T{time}:00Z"));
+    let called: Vec<i64> = day.iter().flat_map(|time| world.tick(time)).collect();
+    assert_eq!((called.as_slice(), alarm()), ([cy].as_slice(), None));
+    assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada, bea, dan]);
 }
 
 #[test]

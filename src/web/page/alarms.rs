@@ -98,11 +98,12 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
 /// Doubts, calls that never end, a silent dialer.
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
-    let (doubts, placed, last_tick, no_backup) = cx.store.read(|conn| {
+    let (doubts, placed, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let placed = attempts::in_state(conn, AttemptState::Placed)?;
-        Ok((doubts, placed, meta::mark(conn, Mark::LastTick)?, no_backup))
+        let (last_tick, zoneless) = (meta::mark(conn, Mark::LastTick)?, meta::zoneless(conn)?);
+        Ok((doubts, placed, last_tick, no_backup, zoneless))
     })?;
     let mut found = Vec::new();
     if 0 < doubts {
@@ -122,6 +123,11 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     if let Some(at) = last_tick.filter(|at| chrono::Duration::minutes(30) < asked.now - *at) {
         let what = format!("The dialer was last at work {} ago", length(asked.now - at));
         found.push(Alarm::new(Tone::Bad, what, "<p>Look at the log of ringonce.</p>"));
+    }
+    if let Some(zoneless) = zoneless {
+        let help = "<p>Name a zone of the form Area/City: <code>ringonce customers update ID \
+                    --timezone ZONE</code>.</p>";
+        found.push(Alarm::new(Tone::Warn, zoneless.to_string(), help));
     }
     if let Some(why) = no_backup {
         let help = "<p>Calls go on. It is tried again every ten minutes; look at the folder.</p>";
