@@ -270,10 +270,19 @@ impl Trial {
                 self.expected(item, verdict)
             }
             (ItemStatus::Pending | ItemStatus::Retrying, reason) => {
-                Outcome::Waits { reason, until: item.not_before.filter(|until| self.at < *until) }
+                let again = item.not_before.filter(|until| self.at < *until);
+                Outcome::Waits { reason, until: again.or(self.opens(reason)) }
             }
             _ => Outcome::AlreadyCalled,
         }
+    }
+
+    /// When the door opens by itself that is shut for this reason; `None`: not known.
+    fn opens(&self, shut_for: Option<Reason>) -> Option<Instant> {
+        self.doors.iter().find_map(|door| match door.verdict {
+            Verdict::Wait { reason, until } if Some(reason) == shut_for => until,
+            _ => None,
+        })
     }
 
     /// The next occasion, which no scan has queued yet: what the gate would say of it now.
