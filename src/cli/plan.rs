@@ -103,7 +103,8 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
     let rings = planned.len() - against;
     let more = planned.len() - shown.len();
     let cut = if more == 0 { String::new() } else { format!("; {more} not shown: --limit N") };
-    output::line(&format!("{rings} calls, {against} that will not ring{cut}"))?;
+    let calls = if rings == 1 { "call" } else { "calls" };
+    output::line(&format!("{rings} {calls}, {against} that will not ring{cut}"))?;
     Ok(Exit::Done)
 }
 

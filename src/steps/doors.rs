@@ -1,6 +1,8 @@
 //! What stands before the gate: whether anything is dialed at all, for anybody. The answers have
 //! the gate's form, so that `explain` shows both as one list.
 
+use chrono::NaiveTime;
+
 use crate::domain::call::Reason;
 use crate::domain::customer::Customer;
 use crate::domain::gate::{Answer, Verdict};
@@ -37,7 +39,9 @@ pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result
     {
         let number = cx.store.read(|conn| numbers::choose(cx, conn, customer, at))?;
         let none = number.is_none().then(|| "all have used their calls or rest".to_string());
-        doors.push(door("a number of ours is free", Reason::NoLine, none, None));
+        // Their days are UTC's.
+        let tomorrow = at.date_naive().succ_opt().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        doors.push(door("a number of ours is free", Reason::NoLine, none, tomorrow));
     }
     Ok(doors)
 }

@@ -348,19 +348,20 @@ impl Trial {
         occasions: &[Explanation],
     ) -> anyhow::Result<Option<Instant>> {
         let soonest =
-            occasions.iter().filter_map(|explanation| self.rings_at(&explanation.outcome));
+            occasions.iter().filter_map(|told| self.rings_at(&told.outcome, told.expires_at));
         if let Some(soonest) = soonest.min() {
             return Ok(Some(soonest));
         }
         let Some(item) = self.next_item(customer_id)? else { return Ok(None) };
         let verdict = self.ask(&item)?.verdict;
-        Ok(self.rings_at(&self.expected(&item, &verdict)))
+        Ok(self.rings_at(&self.expected(&item, &verdict), item.expires_at))
     }
 
-    /// When an outcome comes to a call, if nobody does anything about it.
-    fn rings_at(&self, outcome: &Outcome) -> Option<Instant> {
+    /// When an outcome comes to a call, if nobody does anything about it: not after the occasion's
+    /// last permitted instant.
+    fn rings_at(&self, outcome: &Outcome, expires_at: Option<Instant>) -> Option<Instant> {
         use Reason::{Breaker, Cap, Held, Holiday, MinGap, NoLine, OutsideWindow};
-        match outcome {
+        let at = match outcome {
             Outcome::Rings => Some(self.at),
             Outcome::Waits { reason: None, until } => *until,
             Outcome::Waits {
@@ -368,6 +369,7 @@ impl Trial {
                 until,
             } => *until,
             _ => None,
-        }
+        };
+        at.filter(|at| expires_at.is_none_or(|last| *at <= last))
     }
 }

@@ -109,14 +109,13 @@ fn pause(
     phone_key: &str,
 ) -> Option<String> {
     let scopes = [
-        "all".to_string(),
-        format!("type:{}", item.call_type),
-        format!("customer:{}", customer.key),
-        format!("number:{phone_key}"),
+        ("all".to_string(), "all calls are".to_string()),
+        (format!("type:{}", item.call_type), format!("{} calls are", item.call_type)),
+        (format!("customer:{}", customer.key), "this customer is".to_string()),
+        (format!("number:{phone_key}"), "this number is".to_string()),
     ];
-    scopes.iter().find_map(|scope| {
+    scopes.iter().find_map(|(scope, what)| {
         let (_, pause) = pauses.iter().find(|(paused, _)| paused == scope)?;
-        let what = scope.split(':').next().unwrap_or_default();
         let since = instant_words(&pause.since);
         Some(format!("{what} paused by {} since {since}: {}", pause.who, pause.why))
     })

@@ -239,7 +239,7 @@ fn between_a_restored_backup_and_the_next_start_the_list_is_told_as_that_start_m
         assert_eq!(plan(who).contains("no: do_not_call"), listed, "{}", plan(who));
     }
     let plan = here.run(&["plan"]).stdout;
-    assert!(plan.contains("1 calls, 1 that will not ring"), "{plan}");
+    assert!(plan.contains("1 call, 1 that will not ring"), "{plan}");
     let simulated = here.run(&["simulate", "--json"]).stdout;
     let simulated: serde_json::Value = serde_json::from_str(&simulated).unwrap();
     assert_eq!(simulated["calls"], 1, "{simulated}");

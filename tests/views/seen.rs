@@ -162,6 +162,29 @@ fn who_is_in_an_unknown_zone_is_never_dialed_is_told_of_and_stops_nobody() {
 }
 
 #[test]
+fn a_pause_is_told_in_words_with_its_since() {
+    let (world, ada) = queued();
+    let customer = world.customer(ada);
+    let key = world.cx.installation.phone_key(&customer.phone);
+    for (scope, words) in [
+        ("all".to_string(), "all calls are"),
+        ("type:daily".to_string(), "daily calls are"),
+        (format!("customer:{}", customer.key), "this customer is"),
+        (format!("number:{key}"), "this number is"),
+    ] {
+        let since = "2026-03-02T11:40:00.000Z".to_string();
+        let pause = meta::Pause { who: "Eve".into(), why: "busy".into(), since };
+        world.cx.store.write(|tx| meta::set_pause(tx, &scope, &pause)).unwrap();
+        let told = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
+        let answers = &told.occasions[0].answers;
+        let detail = &answers.iter().find(|answer| answer.rule == "not paused").unwrap().detail;
+        let expected = format!("{words} paused by Eve since Mon 2026-03-02 11:40 UTC: busy");
+        assert_eq!(detail, &expected);
+        world.cx.store.write(|tx| meta::lift_pause(tx, &scope)).unwrap();
+    }
+}
+
+#[test]
 fn a_do_not_call_file_with_a_line_that_is_no_number_is_refused_whole() {
     let world = World::new("2026-03-02T11:00:00Z");
     let file = world.folder.path().join("dnc.txt");
