@@ -4,10 +4,12 @@
 //! the copy: the answer is theirs, not a second opinion. Nothing is written to the file, and
 //! nobody is asked over the network, so what only the provider knows is not in the answer.
 
+mod next_call;
+
 use std::sync::Arc;
 
 use crate::domain::Instant;
-use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
+use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
 use crate::domain::fields::shown;
 use crate::domain::gate::{self, Answer, Decision, Verdict};
@@ -16,12 +18,11 @@ use crate::domain::zone_country;
 use crate::phones;
 use crate::provider::Accepted;
 use crate::steps::dial::{self, Pass};
-use crate::steps::plan::hypothetical;
 use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
 use crate::store::holidays::{self, Holiday};
 use crate::store::queue::Item;
-use crate::store::{attempts, copy, customers, do_not_call, meta, moves, queue, views};
+use crate::store::{attempts, copy, customers, do_not_call, meta, moves, views};
 
 /// More lines than one customer's calls could take.
 const LINES_ENOUGH: usize = 100;
@@ -269,6 +270,12 @@ impl Trial {
             (ItemStatus::Pending | ItemStatus::Retrying, None) if self.at < item.scheduled_for => {
                 self.expected(item, verdict)
             }
+            // A retry, or a wait with an end; what is final by then is no wait for it.
+            (ItemStatus::Pending | ItemStatus::Retrying, _)
+                if self.at < item.due_at() && is_final(verdict) =>
+            {
+                self.expected(item, verdict)
+            }
             (ItemStatus::Pending | ItemStatus::Retrying, reason) => {
                 let again = item.not_before.filter(|until| self.at < *until);
                 Outcome::Waits { reason, until: again.or(self.opens(reason)) }
@@ -316,60 +323,14 @@ impl Trial {
             }
         }
     }
+}
 
-    /// The welcome call as long as it is owed, else the next daily one.
-    fn next_item(&self, customer_id: i64) -> anyhow::Result<Option<Item>> {
-        let cx = &self.cx;
-        let Some(customer) = cx.store.read(|conn| customers::by_id(conn, customer_id))? else {
-            return Ok(None);
-        };
-        let welcome = crate::domain::call::WELCOME_OCCASION;
-        let known = cx
-            .store
-            .read(|conn| queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome))?;
-        if !customer.welcome_call_completed && known.is_none() {
-            let at = customer.created_at + cx.rules.welcome_delay;
-            return Ok(Some(hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)));
-        }
-        let zone = cx.zones.get(&customer.timezone);
-        let (Some(at), Some(zone)) = (customer.next_call_scheduled_at, zone) else {
-            return Ok(None);
-        };
-        let expires_at = cx.rules.last_permitted(CallType::Daily, at, &zone);
-        let occasion = daily_occasion(zone.date(at));
-        let item = hypothetical(&customer, CallType::Daily, occasion, at);
-        Ok(Some(Item { expires_at, ..item }))
-    }
-
-    /// When the phone rings next, as far as rules and clocks tell.
-    fn next_call_at(
-        &self,
-        customer_id: i64,
-        occasions: &[Explanation],
-    ) -> anyhow::Result<Option<Instant>> {
-        let soonest =
-            occasions.iter().filter_map(|told| self.rings_at(&told.outcome, told.expires_at));
-        if let Some(soonest) = soonest.min() {
-            return Ok(Some(soonest));
-        }
-        let Some(item) = self.next_item(customer_id)? else { return Ok(None) };
-        let verdict = self.ask(&item)?.verdict;
-        Ok(self.rings_at(&self.expected(&item, &verdict), item.expires_at))
-    }
-
-    /// When an outcome comes to a call, if nobody does anything about it: not after the occasion's
-    /// last permitted instant.
-    fn rings_at(&self, outcome: &Outcome, expires_at: Option<Instant>) -> Option<Instant> {
-        use Reason::{Breaker, Cap, Held, Holiday, MinGap, NoLine, OutsideWindow};
-        let at = match outcome {
-            Outcome::Rings => Some(self.at),
-            Outcome::Waits { reason: None, until } => *until,
-            Outcome::Waits {
-                reason: Some(OutsideWindow | MinGap | Holiday | Cap | NoLine | Breaker | Held),
-                until,
-            } => *until,
-            _ => None,
-        };
-        at.filter(|at| expires_at.is_none_or(|last| *at <= last))
+/// Whether an item is over at the instant for which it waits, whatever it waits for. Being too late
+/// then is no more than the end of its wait.
+fn is_final(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Skip(reason) => *reason != Reason::TooLate,
+        Verdict::AlreadyCalled => true,
+        Verdict::Open | Verdict::Wait { .. } => false,
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::call::{CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_
 use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::{Instant, zone_country};
-use crate::steps::{Context, gather, next};
+use crate::steps::{Context, gather, next, scan};
 use crate::store::customers::{self, Filter};
 use crate::store::holidays::Holiday;
 use crate::store::queue::{self, Item};
@@ -146,6 +146,7 @@ impl Asker<'_> {
             {
                 (until, None)
             }
+            Verdict::Skip(Reason::TooLate) => (due, Some(scan::skip_reason(item.reason))),
             Verdict::Wait { reason, .. } | Verdict::Skip(reason) => (due, Some(reason)),
             Verdict::AlreadyCalled => (due, Some(Reason::AlreadyCalled)),
         };

@@ -100,7 +100,7 @@ fn happened(item: &Item, rang: bool, before: Option<&Item>) -> Option<String> {
 
 /// What explain said of the same items. What is not due yet waits for nothing in the queue,
 /// whatever is foreseen for its instant.
-fn said(explained: &Explained, items: &[Item]) -> Vec<String> {
+fn said(explained: &Explained, before: &[Item], items: &[Item]) -> Vec<String> {
     let mut said = Vec::new();
     for explanation in explained.occasions.iter().filter(|e| e.item_id.is_some()) {
         let item = items
@@ -109,10 +109,17 @@ fn said(explained: &Explained, items: &[Item]) -> Vec<String> {
                 (item.call_type, &item.occasion) == (explanation.call_type, &explanation.occasion)
             })
             .expect("an item that explain says is queued");
+        // What is not looked at keeps what it waited for.
+        let waited = before.iter().find(|before| before.id == item.id);
+        let waited = waited.filter(|before| explained.at < before.due_at());
         let not_due = explained.at < item.scheduled_for;
         let word = match explanation.outcome {
             Outcome::Rings => "rings".to_string(),
             Outcome::Waits { .. } if not_due => "waits -".to_string(),
+            Outcome::Waits { .. } if waited.is_some() => {
+                let reason = waited.and_then(|waited| waited.reason);
+                format!("waits {}", reason.map_or("-", Reason::as_str))
+            }
             Outcome::Waits { reason, .. } => {
                 format!("waits {}", reason.map_or("-", Reason::as_str))
             }
@@ -226,7 +233,7 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
                 *outcomes.entry(word).or_default() += 1;
             }
             let whom = format!("seed {seed}, customer {id} at {}", world.now);
-            assert_eq!(said(explained, &items), did, "{whom}");
+            assert_eq!(said(explained, before, &items), did, "{whom}");
             if did.is_empty() {
                 let rings = explained.verdict().map(|verdict| verdict.outcome);
                 assert_ne!(rings, Some(Outcome::Rings), "{whom}");

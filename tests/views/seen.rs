@@ -10,8 +10,9 @@ use ringonce::steps::explain::{Outcome, explain};
 use ringonce::steps::plan::plan;
 use ringonce::steps::status::status;
 use ringonce::steps::{dnc, holidays};
-use ringonce::store::meta;
+use ringonce::store::queue::Moved;
 use ringonce::store::views::{self, ItemFilter};
+use ringonce::store::{do_not_call, meta};
 
 use crate::world::{World, at};
 
@@ -159,6 +160,56 @@ fn who_is_in_an_unknown_zone_is_never_dialed_is_told_of_and_stops_nobody() {
     let called: Vec<i64> = day.iter().flat_map(|time| world.tick(time)).collect();
     assert_eq!((called.as_slice(), alarm()), ([cy].as_slice(), None));
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada, bea, dan]);
+}
+
+#[test]
+fn explain_foretells_no_ring_that_cannot_be() {
+    let retry = |listed: bool| {
+        let mut world = World::new("2026-03-02T11:00:00Z");
+        let ada = world.add("call_time=07:00");
+        world.tick("2026-03-02T12:00:00Z");
+        world.end_as("customer-did-not-answer");
+        if listed {
+            let entry = do_not_call::Entry {
+                phone: world.customer(ada).phone,
+                reason: "asked".to_string(),
+                source: "test".to_string(),
+                created_at: world.now,
+            };
+            let path = world.cx.store.path().to_path_buf();
+            let added = world.cx.store.write(|tx| do_not_call::add(tx, &path, &entry));
+            assert_eq!(added.unwrap(), Moved::Yes);
+        }
+        explain(&world.cx, ada, world.now, None).unwrap().unwrap()
+    };
+    assert_eq!(retry(false).next_call_at, Some(at("2026-03-02T14:00:00Z")));
+    let told = retry(true);
+    let wait = Outcome::Waits { reason: Some(Reason::DoNotCall), until: None };
+    assert_eq!((told.occasions[0].outcome, told.next_call_at), (wait, None));
+
+    // The holiday's call is over before the holiday is; the next date's is the next one.
+    let mut world = World::new("2026-03-02T11:00:00Z");
+    let ada = world.add("call_time=07:00");
+    let feasts =
+        "INSERT INTO holidays VALUES ('*', '2026-03-02', 'one'), ('*', '2026-03-03', 'two')";
+    world.cx.store.write(|tx| Ok(tx.execute(feasts, [])?)).unwrap();
+    for now in ["2026-03-02T11:30:00Z", "2026-03-02T12:10:00Z"] {
+        assert!(world.tick(now).is_empty());
+        let told = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
+        assert_eq!(told.next_call_at, Some(at("2026-03-04T12:00:00Z")), "{now}");
+    }
+
+    // No daily call before the welcome call has come to its end.
+    let new = "phone=+12125550102 call_time=07:00 welcome_call_completed=0 \
+               created_at=2026-03-02T11:00:00Z payment_status=Paid";
+    let mut world = World::with("2026-03-02T11:30:00Z", |config| {
+        config.customers.require_consent = true;
+    });
+    let bea = world.add(new);
+    assert!(world.tick("2026-03-02T14:00:00Z").is_empty());
+    let told = explain(&world.cx, bea, world.now, None).unwrap().unwrap();
+    assert_eq!(told.occasions[0].call_type, CallType::Welcome);
+    assert_eq!(told.next_call_at, None);
 }
 
 #[test]
