@@ -9,9 +9,9 @@ use ringonce::domain::instant_text;
 use ringonce::provider::ProviderCall;
 use ringonce::steps::explain::{Explained, Outcome, explain};
 use ringonce::steps::{Context, follow};
+use ringonce::store::attempts;
 use ringonce::store::meta::{self, Pause};
 use ringonce::store::queue::{self, Item};
-use ringonce::store::{attempts, do_not_call};
 
 use crate::doors::{Doors, Stands};
 use crate::world::World;
@@ -318,16 +318,7 @@ fn disturb(world: &mut World, dice: &mut Dice, people: &[i64]) {
         0 => world.edit(id, &format!("call_time={:02}:15", dice.roll(24))),
         1 => world.edit(id, &format!("timezone={}", dice.pick(&ZONES))),
         2 => world.edit(id, &format!("payment_status={}", dice.pick(&["Paid", "Pending"]))),
-        3 if dice.one_in(2) => {
-            let entry = do_not_call::Entry {
-                phone: world.customer(id).phone,
-                reason: "asked".to_string(),
-                source: "test".to_string(),
-                created_at: world.now,
-            };
-            let path = world.cx.store.path().to_path_buf();
-            let _ = world.cx.store.write(|tx| do_not_call::add(tx, &path, &entry)).unwrap();
-        }
+        3 if dice.one_in(2) => world.never_call(id),
         4 => {
             let customer = world.customer(id);
             let scope = match dice.roll(8) {

@@ -10,9 +10,8 @@ use ringonce::steps::explain::{Outcome, explain};
 use ringonce::steps::plan::plan;
 use ringonce::steps::status::status;
 use ringonce::steps::{dnc, holidays};
-use ringonce::store::queue::Moved;
+use ringonce::store::meta;
 use ringonce::store::views::{self, ItemFilter};
-use ringonce::store::{do_not_call, meta};
 
 use crate::world::{World, at};
 
@@ -170,15 +169,7 @@ fn explain_foretells_no_ring_that_cannot_be() {
         world.tick("2026-03-02T12:00:00Z");
         world.end_as("customer-did-not-answer");
         if listed {
-            let entry = do_not_call::Entry {
-                phone: world.customer(ada).phone,
-                reason: "asked".to_string(),
-                source: "test".to_string(),
-                created_at: world.now,
-            };
-            let path = world.cx.store.path().to_path_buf();
-            let added = world.cx.store.write(|tx| do_not_call::add(tx, &path, &entry));
-            assert_eq!(added.unwrap(), Moved::Yes);
+            world.never_call(ada);
         }
         explain(&world.cx, ada, world.now, None).unwrap().unwrap()
     };

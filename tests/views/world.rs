@@ -12,7 +12,7 @@ use ringonce::steps::dial::{self, Intent, Pass};
 use ringonce::steps::entry_text::{Draft, Reader};
 use ringonce::steps::{Context, customers as people, follow, record, scan};
 use ringonce::store::queue::{self, Item};
-use ringonce::store::{Store, attempts, customers, views};
+use ringonce::store::{Store, attempts, customers, do_not_call, views};
 use ringonce::zones::Zones;
 
 pub fn at(text: &str) -> Instant {
@@ -174,6 +174,18 @@ impl World {
             };
             follow::take_in(&self.cx, &attempt, &call, self.now).unwrap();
         }
+    }
+
+    /// Puts a customer's number on the do-not-call list.
+    pub fn never_call(&self, id: i64) {
+        let entry = do_not_call::Entry {
+            phone: self.customer(id).phone,
+            reason: "asked".to_string(),
+            source: "test".to_string(),
+            created_at: self.now,
+        };
+        let path = self.cx.store.path().to_path_buf();
+        let _ = self.cx.store.write(|tx| do_not_call::add(tx, &path, &entry)).unwrap();
     }
 
     pub fn pass_time(&mut self, time: Duration) {
