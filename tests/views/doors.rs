@@ -15,7 +15,6 @@ use ringonce::service::Service;
 use ringonce::service::dialer::{Dialer, Passed, Patience};
 use ringonce::steps::Context;
 use ringonce::store::attempts;
-use ringonce::store::files::OpenFiles;
 use ringonce::store::meta::{self, Breaker};
 
 use crate::agreement::Dice;
@@ -108,7 +107,6 @@ impl Doors {
         let clock = world.folder.path().join("clock");
         std::fs::write(&clock, instant_text(world.now)).expect("a clock");
         let service = Service {
-            opened: OpenFiles::of(cx.store.path()),
             cx,
             provider: Box::new(Answers { refuses: self.refuses }),
             clock: Clock::File(clock),
