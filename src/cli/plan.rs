@@ -157,6 +157,21 @@ pub fn simulate_command(global: &Global, args: &SimulateArgs) -> anyhow::Result<
     if now + Duration::days(DAYS_MAX) < from {
         return Err(usage(format!("--from is more than {DAYS_MAX} days away")));
     }
+    // The midnight before now is today's; what the file knew on earlier days is gone.
+    if from + Duration::days(1) <= now {
+        let from = shown(args.from.as_deref().unwrap_or_default()).into_owned();
+        return Err(usage(format!(
+            "--from {from} is over: a simulation starts from how the file stands now"
+        )));
+    }
+    for (flag, value) in [
+        ("--calls-per-minute", args.calls_per_minute),
+        ("--max-active-calls", args.max_active_calls),
+    ] {
+        if value == Some(0) {
+            return Err(usage(format!("{flag} 0: nobody would be called; give 1 or more")));
+        }
+    }
     let cx = copied(settings, args)?;
     let assumed = Assumed {
         from,
@@ -189,10 +204,10 @@ fn copied(settings: Settings, args: &SimulateArgs) -> anyhow::Result<Context> {
     let store = Arc::new(copy::whole(&looked)?);
     let mut config = settings.loaded.config;
     if let Some(calls) = args.calls_per_minute {
-        config.dialing.calls_per_minute = calls.max(1);
+        config.dialing.calls_per_minute = calls;
     }
     if let Some(calls) = args.max_active_calls {
-        config.dialing.max_active_calls = calls.max(1);
+        config.dialing.max_active_calls = calls;
     }
     if config.vapi.phone_number_ids.is_empty() {
         config.vapi.phone_number_id.get_or_insert_with(String::new);

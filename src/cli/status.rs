@@ -10,7 +10,7 @@ use super::output::{self, Tone, clean, toned};
 use super::{Global, settings};
 use crate::clock;
 use crate::domain::{Instant, parse_instant};
-use crate::steps::status::{Status, status};
+use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::Count;
 
@@ -53,6 +53,20 @@ pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// What a pause stops, in words.
+fn paused(pause: &Paused) -> String {
+    match (pause.customer_id, pause.scope.split_once(':')) {
+        (Some(id), _) => {
+            let name = pause.customer_name.as_deref().unwrap_or_default();
+            format!("customer {id} {name}").trim_end().to_string()
+        }
+        (None, Some(("type", call_type))) => format!("{call_type} calls"),
+        (None, Some(("number", _))) => "one number".to_string(),
+        (None, Some(_)) => "a customer who is gone".to_string(),
+        (None, None) => "all calls".to_string(),
+    }
+}
+
 /// The status in lines: what is wrong first.
 fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     let mut lines = Vec::new();
@@ -79,7 +93,7 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     }
     for pause in &found.pauses {
         let since = ago(&pause.since, now);
-        let what = format!("{} by {} ({since}): {}", pause.scope, pause.who, pause.why);
+        let what = format!("{} by {} ({since}): {}", paused(pause), pause.who, pause.why);
         add("paused", toned(Tone::Warn, &what));
     }
     if let Some(breaker) = &found.breaker {

@@ -10,7 +10,7 @@ use crate::domain::{Instant, instant_text};
 use crate::steps::{backup, guard};
 use crate::store::meta::{self, Breaker, Hold, Mark, Zoneless};
 use crate::store::views::{self, Count, Today};
-use crate::store::{Store, attempts, queue};
+use crate::store::{Conn, Store, attempts, customers, queue};
 use crate::zones::Zones;
 
 /// So many periods of the scan after a tick, the next one is late.
@@ -67,6 +67,9 @@ pub struct Broken {
 pub struct Paused {
     /// `all`, `type:daily`, `customer:KEY`, `number:…`.
     pub scope: String,
+    /// Whom a scope with a key means; `None`: nobody who is still there, or no single customer.
+    pub customer_id: Option<i64>,
+    pub customer_name: Option<String>,
     pub who: String,
     pub why: String,
     pub since: String,
@@ -120,7 +123,10 @@ pub fn status(
             armed: not_armed_because.is_none(),
             not_armed_because,
             holds: meta::holds(conn)?,
-            pauses: meta::pauses(conn)?.into_iter().map(paused).collect(),
+            pauses: meta::pauses(conn)?
+                .into_iter()
+                .map(|pause| paused(conn, pause))
+                .collect::<anyhow::Result<_>>()?,
             breaker: meta::breaker(conn)?
                 .map(|breaker| Broken { half_open: breaker.is_half_open(now), breaker }),
             due,
@@ -143,8 +149,19 @@ pub fn status(
     })
 }
 
-fn paused((scope, pause): (String, meta::Pause)) -> Paused {
-    Paused { scope, who: pause.who, why: pause.why, since: pause.since }
+fn paused(conn: &Conn, (scope, pause): (String, meta::Pause)) -> anyhow::Result<Paused> {
+    let customer = match scope.strip_prefix("customer:") {
+        Some(key) => customers::by_key(conn, key)?,
+        None => None,
+    };
+    Ok(Paused {
+        scope,
+        customer_id: customer.as_ref().map(|customer| customer.id),
+        customer_name: customer.map(|customer| customer.name),
+        who: pause.who,
+        why: pause.why,
+        since: pause.since,
+    })
 }
 
 fn doubt(attempt: attempts::Attempt) -> Doubt {
