@@ -229,24 +229,9 @@ fn distance_to(wanted: &str, name: &str) -> Option<usize> {
     if wanted.len() >= 4 && name.contains(wanted) {
         return Some(2);
     }
-    let distance = edit_distance(wanted, &name).min(edit_distance(wanted_city, city) + 1);
+    let distance =
+        strsim::levenshtein(wanted, &name).min(strsim::levenshtein(wanted_city, city) + 1);
     (distance <= 1 + wanted_city.len() / 3).then_some(distance + 2)
-}
-
-/// Insertions, deletions and replacements between two texts.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

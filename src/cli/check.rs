@@ -15,6 +15,7 @@ use super::{Global, check_inside, check_online, environment};
 use crate::clock::Clock;
 use crate::config::{self, BaseUrl, Loaded, others_may_read};
 use crate::domain::{Instant, instant_text};
+use crate::steps::holidays;
 use crate::zones::Zones;
 
 /// Checks configuration, key, clock, zones, files and customers; changes nothing.
@@ -91,7 +92,6 @@ fn print(findings: &[Finding]) -> anyhow::Result<()> {
 fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
     let mut found = configuration(loaded, zones);
     found.extend(assistants(loaded));
-    found.extend(retry_rules(loaded));
     found.extend(secrets(loaded));
     found.extend(clock_and_zones(&loaded.clock, zones));
     found.extend(holiday_files(loaded));
@@ -107,20 +107,6 @@ fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
         found.extend(check_inside::findings(loaded, zones));
     }
     found
-}
-
-/// Rules under which somebody who talked to us, or may have, is called again.
-fn retry_rules(loaded: &Loaded) -> Vec<Finding> {
-    use crate::domain::call::{CallType, Disposition};
-    let doubtful = [Disposition::Answered, Disposition::Failed, Disposition::Unknown];
-    let all = doubtful.iter().flat_map(|how| CallType::ALL.iter().map(move |kind| (*how, *kind)));
-    all.filter(|(how, kind)| 0 < loaded.config.retry.rule(*how, *kind).times)
-        .map(|(how, kind)| {
-            let detail =
-                format!("retry.{how}.{kind} calls people again who were reached, or may have been");
-            Finding::new("retry rules", State::Warning, detail)
-        })
-        .collect()
 }
 
 /// Which assistant speaks in which call.
@@ -227,9 +213,12 @@ fn holiday_files(loaded: &Loaded) -> Vec<Finding> {
     let files = &loaded.config.holidays.files;
     files
         .iter()
-        .map(|path| match File::open(path) {
-            Ok(_) => Finding::new("holidays", State::Ok, path.clone()),
-            Err(error) => Finding::new("holidays", State::Problem, format!("{path}: {error}")),
+        .map(|path| match holidays::read_file(Path::new(path)) {
+            Ok(days) => {
+                let detail = format!("{path}: {} dates without calls", days.len());
+                Finding::new("holidays", State::Ok, detail)
+            }
+            Err(why) => Finding::new("holidays", State::Problem, format!("{path}: {why}")),
         })
         .collect()
 }

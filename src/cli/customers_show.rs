@@ -144,11 +144,8 @@ pub fn show(cx: &Cx<'_>, args: &ShowArgs) -> anyhow::Result<Exit> {
 
 /// `Sun 2026-11-22 07:00` on the customer's clock.
 fn local(cx: &Cx<'_>, customer: &Customer, at: Option<Instant>) -> String {
-    match (at, cx.zones.get(&customer.timezone)) {
-        (Some(at), Some(zone)) => output::local_time(at, &zone),
-        (Some(at), None) => instant_text(at),
-        (None, _) => "–".to_string(),
-    }
+    let zone = cx.zones.get(&customer.timezone);
+    at.map_or("–".to_string(), |at| output::local_or_utc(at, zone.as_deref()))
 }
 
 fn note_reveal(cx: &Cx<'_>, subject: &str) -> anyhow::Result<()> {

@@ -145,7 +145,7 @@ fn remove(settings: &Settings, args: &NumberArgs, now: Instant) -> anyhow::Resul
 fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Exit> {
     let path = &settings.loaded.db;
     let store = if args.reveal { Store::open(path, now)? } else { Store::look(path)? };
-    let entries = store.read(do_not_call::all)?;
+    let entries = store.read(|conn| do_not_call::all(conn, path))?;
     if args.reveal {
         let (what, subject) = ("reveal", "do not call");
         let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };

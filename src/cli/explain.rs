@@ -135,7 +135,7 @@ fn headline(explanation: &Explanation, explained: &Explained) -> (String, String
         Some(id) => format!("item {id}"),
         None => "not queued yet".to_string(),
     };
-    let due = local(explanation.scheduled_for, zone);
+    let due = output::local_or_utc(explanation.scheduled_for, zone);
     let until = |until: Option<Instant>| match until {
         Some(at) => format!(" until {}", moment(at, explained.at, zone)),
         None => String::new(),
@@ -143,16 +143,26 @@ fn headline(explanation: &Explanation, explained: &Explained) -> (String, String
     let outcome = match explanation.outcome {
         Outcome::Rings => toned(Tone::Good, "rings now"),
         Outcome::Waits { reason: None, until: at } => {
-            toned(Tone::Good, &format!("waits{}", until(at)))
+            toned(Tone::Good, &format!("waits{}{}", until(at), attempt(explanation, zone)))
         }
         Outcome::Waits { reason: Some(reason), until: at } => {
-            toned(Tone::Warn, &format!("waits, {reason}{}", until(at)))
+            let words = format!("waits, {reason}{}{}", until(at), attempt(explanation, zone));
+            toned(Tone::Warn, &words)
         }
         Outcome::Skipped(reason) => toned(Tone::Bad, &format!("is skipped, {reason}")),
         Outcome::AlreadyCalled => toned(Tone::Dim, "is over: already called"),
         Outcome::InFlight => toned(Tone::Good, "an attempt is under way"),
     };
     (format!("{occasion}, due {due} ({queued})"), outcome)
+}
+
+/// Which attempt comes after those that were made, and its limit; empty before the first.
+fn attempt(explanation: &Explanation, zone: Option<&Zone>) -> String {
+    let Some(tried) = &explanation.tried else { return String::new() };
+    let limit = explanation.expires_at;
+    let limit =
+        limit.map_or(String::new(), |at| format!(", not after {}", output::local_or_utc(at, zone)));
+    format!("; attempt {} of it, after {}{limit}", tried.attempts + 1, tried.last)
 }
 
 fn rule(answer: &Answer, now: Instant, zone: Option<&Zone>) -> [String; 3] {
@@ -179,7 +189,7 @@ fn print_past(past: &[Attempt], now: Instant, zone: Option<&Zone>) -> anyhow::Re
         table.row([
             format!(
                 "{} ({})",
-                local(attempt.created_at, zone),
+                output::local_or_utc(attempt.created_at, zone),
                 output::relative(attempt.created_at, now)
             ),
             attempt.call_type.to_string(),
@@ -197,13 +207,6 @@ pub fn occasion(occasion: &str) -> String {
     occasion.chars().take(14).collect()
 }
 
-fn local(at: Instant, zone: Option<&Zone>) -> String {
-    match zone {
-        Some(zone) => output::local_time(at, zone),
-        None => crate::domain::instant_text(at),
-    }
-}
-
 fn moment(at: Instant, now: Instant, zone: Option<&Zone>) -> String {
-    format!("{} ({})", local(at, zone), output::relative(at, now))
+    format!("{} ({})", output::local_or_utc(at, zone), output::relative(at, now))
 }

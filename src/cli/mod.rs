@@ -66,7 +66,7 @@ Exit codes:
   0  done
   1  failed
   2  usage or configuration; nothing was changed
-  3  refused, needs a person: not armed, in doubt, held
+  3  refused, needs a person: not armed, in doubt, held, a damaged file
   4  another dialer holds the lock";
 
 /// Flags that every command takes.

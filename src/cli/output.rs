@@ -208,6 +208,14 @@ pub fn local_time(at: Instant, zone: &Zone) -> String {
     zone.local(at).format("%a %Y-%m-%d %H:%M").to_string()
 }
 
+/// The same, in UTC where the zone is not known.
+pub fn local_or_utc(at: Instant, zone: Option<&Zone>) -> String {
+    match zone {
+        Some(zone) => local_time(at, zone),
+        None => at.format("%a %Y-%m-%d %H:%M UTC").to_string(),
+    }
+}
+
 /// For programs: RFC 3339 with the zone's offset, to the second.
 pub fn local_rfc3339(at: Instant, zone: &Zone) -> String {
     match FixedOffset::east_opt(zone.offset_secs(at)) {

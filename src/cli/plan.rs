@@ -12,12 +12,13 @@ use super::explain::time_flag;
 use super::output::{self, Table, Tone, clean, toned};
 use super::status::counted;
 use super::{Global, Settings, settings};
+use crate::domain::call::CallType;
 use crate::domain::fields::{parse_date, shown};
 use crate::domain::{Instant, instant_text};
 use crate::steps::plan::{Planned, plan};
 use crate::steps::simulate::{Assumed, Simulated, simulate};
 use crate::steps::{Context, holidays};
-use crate::store::{Store, copy};
+use crate::store::{Store, copy, do_not_call};
 
 /// Columns of the longest bar.
 const BAR: usize = 40;
@@ -26,7 +27,8 @@ const DAYS_MAX: i64 = 366;
 
 /// The calls to come, by what is known now
 #[derive(Args)]
-#[command(after_help = "Times are the customers' own. Retries are not foreseen: see `simulate`.")]
+#[command(after_help = "\
+Times are the customers' own; --json names their zones. Retries are not foreseen: see `simulate`.")]
 pub struct PlanArgs {
     /// So many days from now
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -92,7 +94,7 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
         output::line("no calls to come")?;
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["WHEN", "LOCAL TIME", "CUSTOMER", "TYPE", "ZONE", "NOTE"]);
+    let mut table = Table::new(&["WHEN", "LOCAL TIME", "CUSTOMER", "CALL", "NOTE"]);
     for call in shown {
         table.row(cells(&cx, call, now));
     }
@@ -101,15 +103,13 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
     let rings = planned.len() - against;
     let more = planned.len() - shown.len();
     let cut = if more == 0 { String::new() } else { format!("; {more} not shown: --limit N") };
-    output::line(&format!("{rings} calls, {against} that will not ring{cut}"))?;
+    let calls = if rings == 1 { "call" } else { "calls" };
+    output::line(&format!("{rings} {calls}, {against} that will not ring{cut}"))?;
     Ok(Exit::Done)
 }
 
-fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 6] {
-    let local = match cx.zones.get(&call.timezone) {
-        Some(zone) => output::local_time(call.at, &zone),
-        None => instant_text(call.at),
-    };
+fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 5] {
+    let local = output::local_or_utc(call.at, cx.zones.get(&call.timezone).as_deref());
     let name = match call.customer_name.is_empty() {
         true => call.customer_id.to_string(),
         false => format!("{} {}", call.customer_id, clean(&shown(&call.customer_name))),
@@ -118,14 +118,11 @@ fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 6] {
         Some(reason) => toned(Tone::Warn, reason.as_str()),
         None => String::new(),
     };
-    [
-        output::relative(call.at, now),
-        local,
-        name,
-        call.call_type.to_string(),
-        clean(&call.timezone),
-        note,
-    ]
+    let what = match (&call.rhythm, call.call_type) {
+        (Some(rhythm), CallType::Daily) => format!("daily, {rhythm}"),
+        (_, other) => other.to_string(),
+    };
+    [output::relative(call.at, now), local, name, what, note]
 }
 
 fn as_json(cx: &Context, call: &Planned) -> serde_json::Value {
@@ -136,6 +133,7 @@ fn as_json(cx: &Context, call: &Planned) -> serde_json::Value {
         "timezone": call.timezone,
         "customer_id": call.customer_id,
         "customer_name": call.customer_name,
+        "rhythm": call.rhythm,
         "call_type": call.call_type.as_str(),
         "occasion": call.occasion,
         "against": call.against.map(|reason| reason.as_str()),
@@ -158,6 +156,21 @@ pub fn simulate_command(global: &Global, args: &SimulateArgs) -> anyhow::Result<
     };
     if now + Duration::days(DAYS_MAX) < from {
         return Err(usage(format!("--from is more than {DAYS_MAX} days away")));
+    }
+    // The midnight before now is today's; what the file knew on earlier days is gone.
+    if from + Duration::days(1) <= now {
+        let from = shown(args.from.as_deref().unwrap_or_default()).into_owned();
+        return Err(usage(format!(
+            "--from {from} is over: a simulation starts from how the file stands now"
+        )));
+    }
+    for (flag, value) in [
+        ("--calls-per-minute", args.calls_per_minute),
+        ("--max-active-calls", args.max_active_calls),
+    ] {
+        if value == Some(0) {
+            return Err(usage(format!("{flag} 0: nobody would be called; give 1 or more")));
+        }
     }
     let cx = copied(settings, args)?;
     let assumed = Assumed {
@@ -191,17 +204,20 @@ fn copied(settings: Settings, args: &SimulateArgs) -> anyhow::Result<Context> {
     let store = Arc::new(copy::whole(&looked)?);
     let mut config = settings.loaded.config;
     if let Some(calls) = args.calls_per_minute {
-        config.dialing.calls_per_minute = calls.max(1);
+        config.dialing.calls_per_minute = calls;
     }
     if let Some(calls) = args.max_active_calls {
-        config.dialing.max_active_calls = calls.max(1);
+        config.dialing.max_active_calls = calls;
     }
     if config.vapi.phone_number_ids.is_empty() {
         config.vapi.phone_number_id.get_or_insert_with(String::new);
     }
     config.vapi.assistant_id.get_or_insert_with(String::new);
     let days = holidays::read(&config.holidays).map_err(usage)?;
-    store.write(|tx| holidays::apply(tx, &days))?;
+    store.write(|tx| {
+        do_not_call::replay(tx, &settings.loaded.db)?;
+        holidays::apply(tx, &days)
+    })?;
     let mut cx = Context::new(store, config, Arc::new(settings.zones))?;
     // What waits without a known end is looked at again as often as a scan would.
     cx.recheck_after = Duration::minutes(15);

@@ -18,6 +18,7 @@ use crate::steps::Context;
 use crate::steps::cancel::{Refused, cancel};
 use crate::store::Store;
 use crate::store::dedupe::{self, Report};
+use crate::store::queue::Item;
 use crate::store::views::{self, ItemFilter, Listed};
 use crate::zones::Zones;
 
@@ -91,7 +92,8 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
     let store = Store::look(&settings.loaded.db)?;
     let found = store.read(|conn| views::items(conn, &filter, args.limit))?;
     if args.json {
-        output::json(&found.iter().map(as_json).collect::<Vec<_>>())?;
+        let json = |listed: &Listed| as_json(&listed.item, listed.customer_name.as_deref());
+        output::json(&found.iter().map(json).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -151,10 +153,7 @@ fn cells(listed: &Listed, zones: &Zones, now: Instant) -> [String; 7] {
     let item = &listed.item;
     let zone = listed.timezone.as_deref().and_then(|name| zones.get(name));
     let due = item.due_at();
-    let local = match zone {
-        Some(zone) => output::local_time(due, &zone),
-        None => due.format("%F %H:%MZ").to_string(),
-    };
+    let local = output::local_or_utc(due, zone.as_deref());
     let name = match listed.customer_name.as_deref() {
         None => "gone".to_string(),
         Some("") => item.customer_id.to_string(),
@@ -187,15 +186,15 @@ fn cells(listed: &Listed, zones: &Zones, now: Instant) -> [String; 7] {
 }
 
 /// An item as JSON shows it, on the command line and in the API.
-pub fn as_json(listed: &Listed) -> Value {
-    let item = &listed.item;
+pub fn as_json(item: &Item, customer_name: Option<&str>) -> Value {
     json!({
         "id": item.id,
         "customer_id": item.customer_id,
-        "customer_name": listed.customer_name,
+        "customer_name": customer_name,
         "call_type": item.call_type.as_str(),
         "occasion": item.occasion,
         "scheduled_for": instant_text(item.scheduled_for),
+        "due_at": instant_text(item.due_at()),
         "status": item.status.as_str(),
         "reason": item.reason.map(|reason| reason.as_str()),
         "attempts": item.attempts,

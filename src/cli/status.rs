@@ -10,7 +10,7 @@ use super::output::{self, Tone, clean, toned};
 use super::{Global, settings};
 use crate::clock;
 use crate::domain::{Instant, parse_instant};
-use crate::steps::status::{Status, status};
+use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::Count;
 
@@ -53,6 +53,20 @@ pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// What a pause stops, in words.
+fn paused(pause: &Paused) -> String {
+    match (pause.customer_id, pause.scope.split_once(':')) {
+        (Some(id), _) => {
+            let name = pause.customer_name.as_deref().unwrap_or_default();
+            format!("customer {id} {name}").trim_end().to_string()
+        }
+        (None, Some(("type", call_type))) => format!("{call_type} calls"),
+        (None, Some(("number", _))) => "one number".to_string(),
+        (None, Some(_)) => "a customer who is gone".to_string(),
+        (None, None) => "all calls".to_string(),
+    }
+}
+
 /// The status in lines: what is wrong first.
 fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     let mut lines = Vec::new();
@@ -79,18 +93,28 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     }
     for pause in &found.pauses {
         let since = ago(&pause.since, now);
-        let what = format!("{} by {} ({since}): {}", pause.scope, pause.who, pause.why);
+        let what = format!("{} by {} ({since}): {}", paused(pause), pause.who, pause.why);
         add("paused", toned(Tone::Warn, &what));
     }
     if let Some(breaker) = &found.breaker {
-        let what = format!("open, probe {}: {}", ago(&breaker.probe_at, now), breaker.why);
-        add("breaker", toned(Tone::Bad, &what));
+        let (why, opened) = (&breaker.breaker.why, ago(&breaker.breaker.opened_at, now));
+        let (tone, stands) = match breaker.half_open {
+            true => (Tone::Warn, "half open, the next call is the probe".to_string()),
+            false => {
+                let probe = ago(&breaker.breaker.probe_at, now);
+                (Tone::Bad, format!("open, one call is tried {probe}"))
+            }
+        };
+        add("breaker", toned(tone, &format!("{stands} (opened {opened}): {why}")));
     }
     let lines_used = format!("{} of {} in use", found.lines_in_use, found.max_active_calls);
     add("lines", lines_used);
     if let Some(overdue) = &found.overdue_call {
         let what = format!("a call has run for {} min; it holds its line", overdue.minutes);
         add("alarm", toned(Tone::Bad, &what));
+    }
+    if let Some(zoneless) = &found.zoneless {
+        add("alarm", toned(Tone::Bad, &zoneless.to_string()));
     }
     add("due now", found.due.to_string());
     add("waiting", counted(&found.waiting));

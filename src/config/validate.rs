@@ -8,9 +8,11 @@ use std::ops::RangeInclusive;
 use chrono::{NaiveDate, NaiveTime};
 
 use super::address::{BaseUrl, listens_on_loopback};
-use super::{Config, RetryRule};
-use crate::domain::call::CallType;
+use super::{CallingWindow, Config, RetryRule};
+use crate::domain::call::{CallType, Disposition};
 use crate::domain::cron::Cron;
+use crate::domain::disposition::{disposition, nearest_ended_reason};
+use crate::domain::fields::nearest;
 
 /// A value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +70,9 @@ pub fn missing_for_dialing(config: &Config) -> Vec<Problem> {
         judge.problem("vapi.phone_number_id", format!("is not set: {advice}"));
     }
     for id in vapi.phone_number_ids.iter().filter(|id| !is_id(id)) {
-        judge.problem("vapi.phone_number_id", format!("{id:?} is no id: {advice}"));
+        let is_the_one = vapi.phone_number_id.as_ref() == Some(id);
+        let key = if is_the_one { "vapi.phone_number_id" } else { "vapi.phone_number_ids" };
+        judge.problem(key, format!("{id:?} is no id: {advice}"));
     }
     let assistants = [
         ("vapi.welcome_assistant_id", &vapi.welcome_assistant_id),
@@ -113,6 +117,21 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 "retry.{name}: calls people again who may have been reached already"
             ));
         }
+    }
+    if config.breaker.failure_share == 1.0 {
+        warnings.push(
+            "breaker.failure_share: no share is above 1, so failures alone never open it"
+                .to_string(),
+        );
+    }
+    let is_unknown = |reason: &&String| disposition(Some(reason)) == Disposition::Unknown;
+    for reason in config.do_not_call.ended_reasons.iter().filter(is_unknown) {
+        let hint = match nearest_ended_reason(reason) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "it adds a number only if the provider writes just that".to_string(),
+        };
+        let what = "is no ended reason that is known";
+        warnings.push(format!("do_not_call.ended_reasons: {reason:?} {what}: {hint}"));
     }
     if let Some(listen) = &config.web.listen
         && listens_on_loopback(listen) == Ok(false)
@@ -215,22 +234,37 @@ fn window(judge: &mut Judge, config: &Config) {
     if let Some(preset) = &window.preset
         && !WINDOW_PRESETS.contains(&preset.as_str())
     {
-        judge.problem(
-            "calling_window.preset",
-            format!("{preset:?} is unknown: write one of {}", WINDOW_PRESETS.join(", ")),
-        );
+        let what = format!("{preset:?} is unknown: {}", one_of(preset, WINDOW_PRESETS));
+        judge.problem("calling_window.preset", what);
+    }
+    let usual = CallingWindow::default();
+    for (key, hours, usual) in
+        [("start", &window.start, usual.start), ("end", &window.end, usual.end)]
+    {
+        if window.preset.is_some() && *hours != usual {
+            let key = format!("calling_window.{key}");
+            judge.problem(&key, "is not used beside preset: take one of both away");
+        }
     }
     judge.range("calling_window.stop_margin_minutes", window.stop_margin_minutes, 0..=720);
     for (day, hours) in &window.days {
         let key = format!("calling_window.days.{day}");
         if !WEEKDAYS.contains(&day.as_str()) {
-            judge.problem(&key, format!("is no weekday: write one of {}", WEEKDAYS.join(", ")));
+            judge.problem(&key, format!("is no weekday: {}", one_of(day, WEEKDAYS)));
         } else if hours != "closed" && !hours.split(',').all(is_span) {
             judge.problem(
                 &key,
                 format!("{hours:?} is no span of hours: write \"09:00-17:00\" or \"closed\""),
             );
         }
+    }
+}
+
+/// What to write instead: the nearest word, or all of them.
+fn one_of(text: &str, words: &[&str]) -> String {
+    match nearest(text, words.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("write one of {}", words.join(", ")),
     }
 }
 
@@ -260,8 +294,8 @@ fn dialing(judge: &mut Judge, config: &Config) {
     let mut seen = BTreeSet::new();
     for name in &dialing.priority {
         if !types.contains(&name.as_str()) {
-            let known = types.join(", ");
-            judge.problem("dialing.priority", format!("{name:?} is no call type: {known}"));
+            let what = format!("{name:?} is no call type: {}", one_of(name, &types));
+            judge.problem("dialing.priority", what);
         } else if !seen.insert(name) {
             judge.problem("dialing.priority", format!("{name:?} stands there twice"));
         }

@@ -40,7 +40,18 @@ fn every_bad_value_is_named_with_its_key() {
     check("calling_window.start = '8:00'", "calling_window.start: \"8:00\" is no time of day");
     check("calling_window.end = '25:00'", "calling_window.end: \"25:00\" is no time of day");
     check("calling_window.end = '08:00'", "calling_window.end: 08:00 is not after the start");
-    check("calling_window.preset = 'us'", "calling_window.preset: \"us\" is unknown: write one");
+    check(
+        "calling_window.preset = 'x'",
+        "calling_window.preset: \"x\" is unknown: write one of us",
+    );
+    check(
+        "calling_window.preset = 'us-florda'",
+        "calling_window.preset: \"us-florda\" is unknown: did you mean us-florida?",
+    );
+    check(
+        "[calling_window]\npreset = 'uk'\nstart = '07:00'",
+        "calling_window.start: is not used beside preset",
+    );
     check("calling_window.stop_margin_minutes = -1", "calling_window.stop_margin_minutes: -1");
     check("calling_window.days.funday = 'closed'", "calling_window.days.funday: is no weekday");
     check("calling_window.days.monday = '9-17'", "calling_window.days.monday: \"9-17\" is no span");
@@ -117,6 +128,26 @@ fn a_dial_needs_a_number_and_an_assistant_for_each_type() {
     assert_eq!(keys(&format!("{each}daily_assistant_id = 'd'")), [""; 0]);
     assert_eq!(
         keys("[vapi]\nphone_number_ids = ['…']\nassistant_id = 'a'"),
-        ["vapi.phone_number_id"]
+        ["vapi.phone_number_ids"]
     );
+}
+
+#[test]
+fn what_can_never_work_as_it_is_written_gets_a_word() {
+    for (text, expected) in [
+        (
+            "do_not_call.ended_reasons = ['custmer-ended-call']",
+            "do_not_call.ended_reasons: \"custmer-ended-call\" is no ended reason that is known: did \
+             you mean customer-ended-call?",
+        ),
+        ("breaker.failure_share = 1.0", "breaker.failure_share: no share is above 1, so failures"),
+    ] {
+        let found = warnings(&parse("f", text).expect(text).config);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{text}: {found:?}");
+    }
+    let known = "do_not_call.ended_reasons = ['vonage-disconnected']";
+    assert_eq!(warnings(&parse("f", known).expect(known).config), Vec::<String>::new());
+    let empty = "vapi.phone_number_id = 'n'\nvapi.phone_number_ids = ['n', '']";
+    let config = parse("f", empty).expect(empty).config;
+    assert_eq!(missing_for_dialing(&config)[0].key, "vapi.phone_number_ids");
 }

@@ -4,6 +4,7 @@
 //! because that class lets an occasion be tried again; no prefix proves that a phone kept silent.
 
 use crate::domain::call::Disposition;
+use crate::domain::fields::nearest;
 
 /// Somebody took the call, whatever became of it then.
 const ANSWERED: [&str; 25] = [
@@ -108,6 +109,14 @@ const FAILED: [&str; 23] = [
 
 /// Families of errors. `in-progress` does not prove an answer.
 const FAILED_PREFIXES: [&str; 2] = ["call.in-progress.error-", "pipeline-error-"];
+
+/// The reason that a person may have meant.
+pub fn nearest_ended_reason(text: &str) -> Option<&'static str> {
+    let voicemail: &[&str] = &["voicemail", "customer-busy"];
+    let known =
+        [voicemail, &ANSWERED, &NO_ANSWER, &BAD_NUMBER, &NEVER_DIALED, &ACCOUNT_WIDE, &FAILED];
+    nearest(text, known.into_iter().flatten().copied())
+}
 
 /// How a call ended. `None` (the provider named no reason) is as unknown as a new text.
 pub fn disposition(reason: Option<&str>) -> Disposition {

@@ -160,7 +160,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let distance = match (squeezed, inside) {
             (true, _) => 0,
             (_, true) => 1,
-            _ => edit_distance(&word, &plain),
+            _ => strsim::levenshtein(&word, &plain),
         };
         let near = distance <= 1 || distance * 3 <= word.chars().count();
         if near && best.is_none_or(|(known, _)| distance < known) {
@@ -168,22 +168,6 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
     }
     best.map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be added, dropped or replaced.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

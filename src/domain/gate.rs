@@ -250,7 +250,11 @@ fn already_called(facts: &Facts<'_>, customer: &Customer) -> Answer {
             called("the welcome call is marked as made".to_string())
         }
         CallType::Daily if facts.date.is_none() || facts.date <= customer.last_call_date => {
-            called(format!("the last daily call is marked for {:?}", customer.last_call_date))
+            let date = customer.last_call_date;
+            called(match date {
+                Some(date) => format!("the last daily call is marked for {date}"),
+                None => "its occasion names no date".to_string(),
+            })
         }
         _ => open(rule),
     }

@@ -95,6 +95,12 @@ pub fn parse_instant(text: &str) -> Option<Instant> {
     None
 }
 
+/// A stored instant as people read it: `Mon 2026-02-02 12:00 UTC`. What is none stays as it is.
+pub fn instant_words(text: &str) -> String {
+    let words = |at: Instant| at.format("%a %Y-%m-%d %H:%M UTC").to_string();
+    parse_instant(text).map_or_else(|| text.to_string(), words)
+}
+
 /// Declares an enum whose variants are stored as text: variant and text stand side by side, and
 /// both directions come from the one list.
 macro_rules! text_enum {

@@ -9,8 +9,8 @@ use std::thread::Scope;
 use std::time::Duration;
 
 use crate::clock::{self, Reading};
+use crate::domain::Instant;
 use crate::domain::call::Reason;
-use crate::domain::{Instant, parse_instant};
 use crate::provider::{Accepted, PlaceError};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
@@ -304,10 +304,10 @@ impl<'s> Dialer<'s> {
         };
         self.broken = true;
         self.proven = false;
-        match parse_instant(&breaker.probe_at) {
-            Some(probe_at) if probe_at <= now => Ok(Breaking::Probing),
-            _ => Ok(Breaking::Open(breaker.why)),
-        }
+        Ok(match breaker.is_half_open(now) {
+            true => Breaking::Probing,
+            false => Breaking::Open(breaker.why),
+        })
     }
 
     /// The outage is over: the pace grows back instead of bursting.

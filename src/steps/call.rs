@@ -1,11 +1,12 @@
 //! call: a person asks for a call now. It becomes a queue item like every other, and the same
 //! gate decides; there is no second way to the phone.
 
-use crate::domain::Instant;
 use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
-use crate::steps::explain::{Explained, Outcome};
+use crate::domain::zone::Zone;
+use crate::domain::{Instant, instant_text, instant_words};
+use crate::steps::explain::{Explained, Explanation, Outcome};
 use crate::steps::{Context, gather, scan};
 use crate::store::queue::{self, Item, NewItem};
 use crate::store::{Tx, journal, meta};
@@ -37,7 +38,8 @@ pub fn due_item(
     let Some(due) = found.clone().find(|e| rings(&e.outcome)) else {
         // What is not queued is a later occasion; then the word about today's comes first.
         let mut queued = found.filter(|e| e.item_id.is_some() || !called_today(explained, now));
-        let why = queued.next().map(|e| why_not(e.call_type, &e.occasion, &e.outcome, now));
+        let zone = explained.zone.as_deref();
+        let why = queued.next().map(|e| why_not(e, zone, now));
         return Err(refused(why.unwrap_or_else(|| not_due(explained, call_type, now))));
     };
     scan::scan(cx, now)?;
@@ -50,22 +52,33 @@ pub fn due_item(
     }
 }
 
-fn why_not(call_type: CallType, occasion: &str, outcome: &Outcome, now: Instant) -> String {
-    let call = match call_type {
-        CallType::Daily => format!("the daily call of {occasion}"),
+/// ` until Sun 2026-11-22 07:00 there`: on the customer's clock; empty when no wait has an end.
+fn end_of(until: &Option<Instant>, zone: Option<&Zone>, now: Instant) -> String {
+    match (until, zone) {
+        (Some(at), Some(zone)) if now < *at => {
+            format!(" until {} there", zone.local(*at).format("%a %Y-%m-%d %H:%M"))
+        }
+        (Some(at), None) if now < *at => {
+            format!(" until {}", instant_words(&instant_text(*at)))
+        }
+        _ => String::new(),
+    }
+}
+
+fn why_not(explanation: &Explanation, zone: Option<&Zone>, now: Instant) -> String {
+    let call = match explanation.call_type {
+        CallType::Daily => format!("the daily call of {}", explanation.occasion),
         other => format!("the {other} call"),
     };
-    let after = |until: &Option<Instant>| match until {
-        Some(at) if now < *at => format!(" until {}", at.format("%F %H:%M:%SZ")),
-        _ => String::new(),
-    };
-    match outcome {
+    let after = |until: &Option<Instant>| end_of(until, zone, now);
+    match &explanation.outcome {
         Outcome::Waits { reason: None, until } => format!(
             "{call} is not due{}; for a call of its own now give --extra --reason WHY",
             after(until)
         ),
         Outcome::Waits { reason: Some(reason), until } => {
-            format!("{call} waits: {reason}{}", after(until))
+            let why = "; `ringonce explain` says why";
+            format!("{call} waits: {reason}{}{why}", after(until))
         }
         Outcome::Skipped(reason) => format!("{call} is not made: {reason}"),
         Outcome::AlreadyCalled => format!("{call} was made already"),
@@ -123,7 +136,8 @@ pub fn queue_extra(
     let item = queue::item(tx, id)?.ok_or_else(|| anyhow::anyhow!("item {id} is gone"))?;
     let pauses = meta::pauses(tx)?;
     let facts = gather::facts(cx, tx, &item, Some(customer), zone.as_deref(), &pauses, now)?;
-    if let Some(reason) = refusal(&gate::ask(&facts, &cx.rules).verdict, now) {
+    let verdict = gate::ask(&facts, &cx.rules).verdict;
+    if let Some(reason) = refusal(&verdict, zone.as_deref(), now) {
         // The error takes the item back with it.
         return Err(refused(format!("no extra call now: {reason}; nothing was queued")));
     }
@@ -140,14 +154,11 @@ pub fn queue_extra(
     Ok(item)
 }
 
-fn refusal(verdict: &Verdict, now: Instant) -> Option<String> {
+fn refusal(verdict: &Verdict, zone: Option<&Zone>, now: Instant) -> Option<String> {
     match verdict {
         Verdict::Open => None,
         Verdict::Skip(reason) => Some(reason.to_string()),
         Verdict::AlreadyCalled => Some(Reason::AlreadyCalled.to_string()),
-        Verdict::Wait { reason, until } => Some(match until {
-            Some(at) if now < *at => format!("{reason} until {}", at.format("%F %H:%M:%SZ")),
-            _ => reason.to_string(),
-        }),
+        Verdict::Wait { reason, until } => Some(format!("{reason}{}", end_of(until, zone, now))),
     }
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use chrono::Datelike;
 use serde_json::Value;
 
+use crate::domain::cron::Cron;
 use crate::domain::customer::CallStatus;
 use crate::domain::entry::{Entry, EntryPhone};
 use crate::domain::fields::{Column, parse_bool, parse_date, parse_email, shown, zone_of_label};
-use crate::domain::schedule::{Rhythm, call_time_text, parse_call_time};
+use crate::domain::schedule::{call_time_text, parse_call_time};
 use crate::domain::zone::Zone;
 use crate::domain::{Instant, parse_instant};
 use crate::phones;
@@ -76,7 +77,7 @@ impl<'a> Reader<'a> {
             }
             Column::CallSchedule => {
                 let schedule = short(text)?;
-                Rhythm::of(None, Some(&schedule))?;
+                Cron::parse(&schedule).map_err(|error| error.to_string())?;
                 entry.call_schedule = Some(Some(schedule));
             }
             Column::ExternalId => entry.external_id = Some(short(text)?),

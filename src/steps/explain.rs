@@ -4,23 +4,25 @@
 //! the copy: the answer is theirs, not a second opinion. Nothing is written to the file, and
 //! nobody is asked over the network, so what only the provider knows is not in the answer.
 
+mod next_call;
+
 use std::sync::Arc;
 
 use crate::domain::Instant;
-use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
+use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
+use crate::domain::fields::shown;
 use crate::domain::gate::{self, Answer, Decision, Verdict};
 use crate::domain::zone::Zone;
 use crate::domain::zone_country;
 use crate::phones;
 use crate::provider::Accepted;
 use crate::steps::dial::{self, Pass};
-use crate::steps::plan::hypothetical;
 use crate::steps::{Context, doors, gather, next, record, scan};
 use crate::store::attempts::Attempt;
 use crate::store::holidays::{self, Holiday};
 use crate::store::queue::Item;
-use crate::store::{copy, customers, meta, moves, queue, views};
+use crate::store::{attempts, copy, customers, do_not_call, meta, moves, views};
 
 /// More lines than one customer's calls could take.
 const LINES_ENOUGH: usize = 100;
@@ -34,7 +36,8 @@ pub struct Explained {
     /// `None`: the zone is not known.
     pub zone: Option<Arc<Zone>>,
     pub at: Instant,
-    /// What a person should know when the phone's country is not the time zone's.
+    /// What a person should know when the time zone is unknown, or of another country than the
+    /// phone.
     pub place: Option<String>,
     /// The daily rhythm in words; `None` = no daily calls.
     pub rhythm: Option<String>,
@@ -55,9 +58,19 @@ pub struct Explanation {
     pub occasion: String,
     pub scheduled_for: Instant,
     pub expires_at: Option<Instant>,
+    /// `None`: it has had no attempt before this tick.
+    pub tried: Option<Tried>,
     pub outcome: Outcome,
     /// Every rule's answer, in the order in which they count.
     pub answers: Vec<Answer>,
+}
+
+/// The attempts that an occasion has had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tried {
+    pub attempts: usize,
+    /// What became of the last one: its disposition, or its state where it has none.
+    pub last: String,
 }
 
 /// What a tick does about one occasion.
@@ -101,15 +114,25 @@ pub fn explain(
     }
     let occasions = trial.run(customer_id)?;
     let past = cx.store.read(|conn| views::calls_of_customer(conn, customer_id, PAST_CALLS))?;
-    let (rhythm, zone) = (next::rhythm(cx, &customer), cx.zones.get(&customer.timezone));
+    let zone = cx.zones.get(&customer.timezone);
     let next_call_at = trial.next_call_at(customer_id, &occasions)?;
-    let rhythm = rhythm.map(|(rhythm, _)| rhythm.describe());
+    let rhythm = next::wanted(&customer).map(|rhythm| rhythm.describe());
     let place = place(cx, &customer);
     Ok(Some(Explained { customer, zone, at, place, rhythm, occasions, next_call_at, past }))
 }
 
-/// Whether phone and time zone lie in two countries, and whose hours then count.
+/// Whether the time zone is unknown; or in another country than the phone, and whose hours count.
 fn place(cx: &Context, customer: &Customer) -> Option<String> {
+    if cx.zones.get(&customer.timezone).is_none() {
+        let near = cx.zones.suggest(&customer.timezone, 1).pop();
+        let hint = near.map_or(String::new(), |near| format!(", such as {near}"));
+        return Some(format!(
+            "the time zone {:?} is not known, so nobody is called until `ringonce customers update \
+             {} --timezone ZONE` names one{hint}",
+            shown(&customer.timezone),
+            customer.id
+        ));
+    }
     let phone = phones::country_of(&customer.phone)?;
     let zone = zone_country::country_of(&customer.timezone).filter(|zone| *zone != phone)?;
     let counts =
@@ -129,6 +152,8 @@ impl Trial {
         let doors = doors::answers(cx, customer, at)?;
         let phone_key = cx.installation.phone_key(&customer.phone);
         let copied = cx.store.read(|conn| copy::of_customer(conn, customer, &phone_key, at))?;
+        // The next start reads it, too.
+        copied.write(|tx| do_not_call::replay_one(tx, cx.store.path(), &customer.phone))?;
         let mut config = cx.config.clone();
         // Whether a number of ours is free is one of the doors: the copy does not know all calls.
         config.vapi.daily_calls_per_number = None;
@@ -210,7 +235,12 @@ impl Trial {
     }
 
     fn explanation(&self, item: Item, asked: Decision) -> anyhow::Result<Explanation> {
-        let outcome = self.outcome(&item, &asked.verdict)?;
+        let made = self.cx.store.read(|conn| {
+            attempts::of_occasion(conn, item.customer_id, item.call_type, &item.occasion)
+        })?;
+        let (now, before): (Vec<Attempt>, Vec<Attempt>) =
+            made.into_iter().partition(|attempt| attempt.created_at == self.at);
+        let outcome = self.outcome(&item, !now.is_empty(), &asked.verdict);
         // Another call of this very pass may have come first: then the rules answer otherwise now.
         let is_late = asked.verdict == Verdict::Open && outcome != Outcome::Rings;
         let mut answers = if is_late { self.ask(&item)?.answers } else { asked.answers };
@@ -221,23 +251,17 @@ impl Trial {
             occasion: item.occasion,
             scheduled_for: item.scheduled_for,
             expires_at: item.expires_at,
+            tried: before.last().map(|last| Tried {
+                attempts: before.len(),
+                last: last.disposition.map_or(last.state.to_string(), |how| how.to_string()),
+            }),
             outcome,
             answers,
         })
     }
 
-    fn outcome(&self, item: &Item, verdict: &Verdict) -> anyhow::Result<Outcome> {
-        let attempted_now = |attempt: &Attempt| attempt.created_at == self.at;
-        let rang = self.cx.store.read(|conn| {
-            let made = crate::store::attempts::of_occasion(
-                conn,
-                item.customer_id,
-                item.call_type,
-                &item.occasion,
-            )?;
-            Ok(made.iter().any(attempted_now))
-        })?;
-        Ok(match (item.status, item.reason) {
+    fn outcome(&self, item: &Item, rang: bool, verdict: &Verdict) -> Outcome {
+        match (item.status, item.reason) {
             (ItemStatus::Processing, _) if !rang => Outcome::InFlight,
             (ItemStatus::Processing | ItemStatus::Completed, _) if rang => Outcome::Rings,
             (ItemStatus::Skipped | ItemStatus::Failed, reason) => {
@@ -246,10 +270,25 @@ impl Trial {
             (ItemStatus::Pending | ItemStatus::Retrying, None) if self.at < item.scheduled_for => {
                 self.expected(item, verdict)
             }
+            // A retry, or a wait with an end; what is final by then is no wait for it.
+            (ItemStatus::Pending | ItemStatus::Retrying, _)
+                if self.at < item.due_at() && is_final(verdict) =>
+            {
+                self.expected(item, verdict)
+            }
             (ItemStatus::Pending | ItemStatus::Retrying, reason) => {
-                Outcome::Waits { reason, until: item.not_before.filter(|until| self.at < *until) }
+                let again = item.not_before.filter(|until| self.at < *until);
+                Outcome::Waits { reason, until: again.or(self.opens(reason)) }
             }
             _ => Outcome::AlreadyCalled,
+        }
+    }
+
+    /// When the door opens by itself that is shut for this reason; `None`: not known.
+    fn opens(&self, shut_for: Option<Reason>) -> Option<Instant> {
+        self.doors.iter().find_map(|door| match door.verdict {
+            Verdict::Wait { reason, until } if Some(reason) == shut_for => until,
+            _ => None,
         })
     }
 
@@ -266,6 +305,7 @@ impl Trial {
             occasion: item.occasion,
             scheduled_for: item.scheduled_for,
             expires_at: item.expires_at,
+            tried: None,
             outcome,
             answers,
         }))
@@ -283,58 +323,14 @@ impl Trial {
             }
         }
     }
+}
 
-    /// The welcome call as long as it is owed, else the next daily one.
-    fn next_item(&self, customer_id: i64) -> anyhow::Result<Option<Item>> {
-        let cx = &self.cx;
-        let Some(customer) = cx.store.read(|conn| customers::by_id(conn, customer_id))? else {
-            return Ok(None);
-        };
-        let welcome = crate::domain::call::WELCOME_OCCASION;
-        let known = cx
-            .store
-            .read(|conn| queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome))?;
-        if !customer.welcome_call_completed && known.is_none() {
-            let at = customer.created_at + cx.rules.welcome_delay;
-            return Ok(Some(hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)));
-        }
-        let zone = cx.zones.get(&customer.timezone);
-        let (Some(at), Some(zone)) = (customer.next_call_scheduled_at, zone) else {
-            return Ok(None);
-        };
-        let expires_at = cx.rules.last_permitted(CallType::Daily, at, &zone);
-        let occasion = daily_occasion(zone.date(at));
-        let item = hypothetical(&customer, CallType::Daily, occasion, at);
-        Ok(Some(Item { expires_at, ..item }))
-    }
-
-    /// When the phone rings next, as far as rules and clocks tell.
-    fn next_call_at(
-        &self,
-        customer_id: i64,
-        occasions: &[Explanation],
-    ) -> anyhow::Result<Option<Instant>> {
-        let soonest =
-            occasions.iter().filter_map(|explanation| self.rings_at(&explanation.outcome));
-        if let Some(soonest) = soonest.min() {
-            return Ok(Some(soonest));
-        }
-        let Some(item) = self.next_item(customer_id)? else { return Ok(None) };
-        let verdict = self.ask(&item)?.verdict;
-        Ok(self.rings_at(&self.expected(&item, &verdict)))
-    }
-
-    /// When an outcome comes to a call, if nobody does anything about it.
-    fn rings_at(&self, outcome: &Outcome) -> Option<Instant> {
-        use Reason::{Breaker, Cap, Held, Holiday, MinGap, NoLine, OutsideWindow};
-        match outcome {
-            Outcome::Rings => Some(self.at),
-            Outcome::Waits { reason: None, until } => *until,
-            Outcome::Waits {
-                reason: Some(OutsideWindow | MinGap | Holiday | Cap | NoLine | Breaker | Held),
-                until,
-            } => *until,
-            _ => None,
-        }
+/// Whether an item is over at the instant for which it waits, whatever it waits for. Being too late
+/// then is no more than the end of its wait.
+fn is_final(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Skip(reason) => *reason != Reason::TooLate,
+        Verdict::AlreadyCalled => true,
+        Verdict::Open | Verdict::Wait { .. } => false,
     }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::domain::customer::mask_phone;
 use crate::domain::gate::{Answer, Verdict};
-use crate::domain::instant_text;
 use crate::domain::zone::Zone;
+use crate::domain::{Instant, instant_text};
 use crate::steps::explain::{Explained, Explanation, Outcome};
 use crate::store::attempts::Attempt;
 
@@ -15,6 +15,8 @@ pub fn json(explained: &Explained) -> Value {
     let zone = explained.zone.as_deref();
     let (verdict, reason, until) = match explained.verdict() {
         Some(explanation) => told(&explanation.outcome),
+        // Without a zone there is no date, so no occasion.
+        None if zone.is_none() => ("nothing_due", Some("not_eligible"), None),
         None => ("nothing_due", None, None),
     };
     json!({
@@ -56,6 +58,13 @@ pub fn told(outcome: &Outcome) -> (&'static str, Option<&'static str>, Option<St
     }
 }
 
+fn waits_until(outcome: &Outcome) -> Option<Instant> {
+    match outcome {
+        Outcome::Waits { until, .. } => *until,
+        _ => None,
+    }
+}
+
 fn occasion(explanation: &Explanation, zone: Option<&Zone>) -> Value {
     let (verdict, reason, until) = told(&explanation.outcome);
     json!({
@@ -65,9 +74,12 @@ fn occasion(explanation: &Explanation, zone: Option<&Zone>) -> Value {
         "scheduled_for": instant_text(explanation.scheduled_for),
         "scheduled_local": zone.map(|zone| local(zone, explanation.scheduled_for)),
         "expires_at": explanation.expires_at.map(instant_text),
+        "attempts_made": explanation.tried.as_ref().map_or(0, |tried| tried.attempts),
+        "last_attempt": explanation.tried.as_ref().map(|tried| &tried.last),
         "verdict": verdict,
         "reason": reason,
         "until": until,
+        "until_local": zone.zip(waits_until(&explanation.outcome)).map(|(z, at)| local(z, at)),
         "rules": explanation.answers.iter().map(rule).collect::<Vec<_>>(),
     })
 }
@@ -103,6 +115,6 @@ fn past(attempt: &Attempt) -> Value {
     })
 }
 
-fn local(zone: &Zone, at: crate::domain::Instant) -> String {
+fn local(zone: &Zone, at: Instant) -> String {
     zone.local(at).format("%a %Y-%m-%d %H:%M").to_string()
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::gate::{Facts, Rules};
@@ -11,6 +10,7 @@ use crate::domain::retry;
 use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
 use crate::domain::zone_country;
+use crate::domain::{Instant, instant_words};
 use crate::steps::Context;
 use crate::store::Conn;
 use crate::store::facts::{self, Whose};
@@ -109,15 +109,15 @@ fn pause(
     phone_key: &str,
 ) -> Option<String> {
     let scopes = [
-        "all".to_string(),
-        format!("type:{}", item.call_type),
-        format!("customer:{}", customer.key),
-        format!("number:{phone_key}"),
+        ("all".to_string(), "all calls are".to_string()),
+        (format!("type:{}", item.call_type), format!("{} calls are", item.call_type)),
+        (format!("customer:{}", customer.key), "this customer is".to_string()),
+        (format!("number:{phone_key}"), "this number is".to_string()),
     ];
-    scopes.iter().find_map(|scope| {
+    scopes.iter().find_map(|(scope, what)| {
         let (_, pause) = pauses.iter().find(|(paused, _)| paused == scope)?;
-        let what = scope.split(':').next().unwrap_or_default();
-        Some(format!("{what} paused by {} since {}: {}", pause.who, pause.since, pause.why))
+        let since = instant_words(&pause.since);
+        Some(format!("{what} paused by {} since {since}: {}", pause.who, pause.why))
     })
 }
 

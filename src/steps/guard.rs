@@ -7,7 +7,7 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Reading;
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::{Instant, instant_text, instant_words, parse_instant};
 use crate::steps::Context;
 use crate::store::files::Identity;
 use crate::store::meta::{self, Mark};
@@ -276,6 +276,8 @@ pub fn holds(cx: &Context) -> anyhow::Result<Vec<String>> {
     let holds = cx.store.read(meta::holds)?;
     Ok(holds
         .into_iter()
-        .map(|hold| format!("held since {} ({}): {}", hold.since, hold.kind, hold.why))
+        .map(|hold| {
+            format!("held since {} ({}): {}", instant_words(&hold.since), hold.kind, hold.why)
+        })
         .collect())
 }

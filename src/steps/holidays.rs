@@ -39,7 +39,8 @@ pub fn apply(tx: &Tx<'_>, days: &[Holiday]) -> anyhow::Result<()> {
     replace(tx, days)
 }
 
-fn read_file(path: &Path) -> Result<Vec<Holiday>, String> {
+/// The dates of one file.
+pub fn read_file(path: &Path) -> Result<Vec<Holiday>, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;

@@ -12,13 +12,16 @@ use crate::domain::zone::Zone;
 use crate::steps::Context;
 use crate::store::{Tx, customers, flags};
 
+/// The daily rhythm that the customer's columns name, whatever their zone.
+pub fn wanted(customer: &Customer) -> Option<Rhythm> {
+    Rhythm::of(customer.call_time.as_deref(), customer.call_schedule.as_deref()).ok()?
+}
+
 /// The customer's rhythm and zone; `None` when there are no daily calls or the columns hold
 /// something that is not understood (the gate and `check` tell of that).
 pub fn rhythm(cx: &Context, customer: &Customer) -> Option<(Rhythm, Arc<Zone>)> {
     let zone = cx.zones.get(&customer.timezone)?;
-    let rhythm =
-        Rhythm::of(customer.call_time.as_deref(), customer.call_schedule.as_deref()).ok()??;
-    Some((rhythm, zone))
+    Some((wanted(customer)?, zone))
 }
 
 /// The first occasion strictly after `after` that is later than the last called date and free.

@@ -1,15 +1,17 @@
 //! plan: the calls to come, by what is known now. Reads only: what waits, the welcome calls that
 //! are owed, and every daily instant, each with what the gate would say of it at that instant.
 
+use std::collections::HashSet;
+
 use crate::domain::call::{CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion};
 use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::{Instant, zone_country};
-use crate::steps::{Context, gather, next};
+use crate::steps::{Context, gather, next, scan};
 use crate::store::customers::{self, Filter};
 use crate::store::holidays::Holiday;
 use crate::store::queue::{self, Item};
-use crate::store::{Conn, flags, meta, views};
+use crate::store::{Conn, do_not_call, flags, meta, views};
 
 /// Customers read at a time.
 const AT_ONCE: usize = 1000;
@@ -20,6 +22,8 @@ pub struct Planned {
     pub customer_id: i64,
     pub customer_name: String,
     pub timezone: String,
+    /// The customer's daily rhythm in words; `None` = no daily calls.
+    pub rhythm: Option<String>,
     pub call_type: CallType,
     pub occasion: String,
     /// When it rings, or would.
@@ -38,7 +42,9 @@ pub fn plan(
 ) -> anyhow::Result<Vec<Planned>> {
     let mut planned = Vec::new();
     cx.store.read(|conn| {
-        let asker = Asker { cx, conn, pauses: meta::pauses(conn)?, days };
+        let listed = do_not_call::all(conn, cx.store.path())?;
+        let listed = listed.into_iter().map(|entry| entry.phone).collect();
+        let asker = Asker { cx, conn, pauses: meta::pauses(conn)?, days, listed };
         let mut after = 0;
         loop {
             let found = customers::list(conn, &Filter::default(), AT_ONCE, after)?;
@@ -58,6 +64,8 @@ struct Asker<'a> {
     conn: &'a Conn,
     pauses: Vec<(String, meta::Pause)>,
     days: &'a [Holiday],
+    /// Numbers that the next start knows nobody may call.
+    listed: HashSet<String>,
 }
 
 impl Asker<'_> {
@@ -123,6 +131,7 @@ impl Asker<'_> {
         let zone = zone.as_deref();
         let mut facts =
             gather::facts(cx, self.conn, item, Some(customer), zone, &self.pauses, due)?;
+        facts.do_not_call = self.listed.contains(&customer.phone);
         facts.holiday = zone.and_then(|zone| {
             let (country, date) = (zone_country::country_of(&zone.name), zone.date(due));
             let here = |day: &&Holiday| {
@@ -137,6 +146,7 @@ impl Asker<'_> {
             {
                 (until, None)
             }
+            Verdict::Skip(Reason::TooLate) => (due, Some(scan::skip_reason(item.reason))),
             Verdict::Wait { reason, .. } | Verdict::Skip(reason) => (due, Some(reason)),
             Verdict::AlreadyCalled => (due, Some(Reason::AlreadyCalled)),
         };
@@ -144,6 +154,7 @@ impl Asker<'_> {
             customer_id: customer.id,
             customer_name: customer.name.clone(),
             timezone: customer.timezone.clone(),
+            rhythm: next::wanted(customer).map(|rhythm| rhythm.describe()),
             call_type: item.call_type,
             occasion: item.occasion.clone(),
             at,

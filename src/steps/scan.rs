@@ -1,5 +1,7 @@
 //! scan: due customers become queue items, once. L1 filters, L2 asks again while inserting.
 
+use std::collections::BTreeSet;
+
 use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
@@ -8,13 +10,15 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::steps::{Context, next};
-use crate::store::meta::{self, Mark};
+use crate::store::meta::{self, Mark, Zoneless};
 use crate::store::moves::{self, Change, WAITING};
 use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
 use crate::store::{Tx, customers, facts, stale};
 
 /// Missed dates are told of up to this far back.
 const MISSED_DAYS: i64 = 31;
+/// Customers without a known zone who are named.
+const ZONELESS_NAMED: usize = 5;
 
 /// What one scan did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,19 +35,46 @@ pub struct Scanned {
 pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
     cx.store.write(|tx| {
         let mut done = Scanned::default();
+        let mut zoneless = BTreeSet::new();
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
-            repair(cx, tx, status, now, &mut done)?;
+            repair(cx, tx, status, now, &mut done, &mut zoneless)?;
             for candidate in welcome_candidates(cx, tx, status, now)? {
                 queue_welcome(cx, tx, &candidate, now, &mut done)?;
+                note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
             for candidate in daily_candidates(cx, tx, status, now)? {
                 queue_daily(cx, tx, &candidate, now, &mut done)?;
+                note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
         }
+        for (id, timezone) in stale::waiting_to_be_eligible(tx)? {
+            note_zone(cx, id, &timezone, &mut zoneless);
+        }
+        tell_zoneless(tx, &zoneless)?;
         meta::set_mark(tx, Mark::LastScan, now)?;
         Ok(done)
     })
+}
+
+fn note_zone(cx: &Context, id: i64, timezone: &str, zoneless: &mut BTreeSet<i64>) {
+    if cx.zones.get(timezone).is_none() {
+        zoneless.insert(id);
+    }
+}
+
+/// Leaves for `status` who cannot be called until a person names their zone: they have no local
+/// date, so no occasion, and no row in the queue could tell of them.
+fn tell_zoneless(tx: &Tx<'_>, zoneless: &BTreeSet<i64>) -> anyhow::Result<()> {
+    let ids = zoneless.iter().copied().take(ZONELESS_NAMED).collect();
+    let found = Zoneless { customers: zoneless.len(), ids };
+    if meta::zoneless(tx)?.unwrap_or_default() != found {
+        if 0 < found.customers {
+            log::warn!("{} customers are in no known time zone: never called", found.customers);
+        }
+        meta::set_zoneless(tx, &found)?;
+    }
+    Ok(())
 }
 
 /// L1 for welcome calls.
@@ -99,7 +130,7 @@ pub fn queue_daily(
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    // An unknown zone names no date. Nothing is queued; `check` lists such customers.
+    // An unknown zone names no date. Nothing is queued; `status` and `check` tell of it.
     let Some(zone) = cx.zones.get(&candidate.timezone) else { return Ok(()) };
     let occasion = daily_occasion(zone.date(candidate.instant));
     let expires_at = cx.rules.last_permitted(CallType::Daily, candidate.instant, &zone);
@@ -214,10 +245,12 @@ fn repair(
     payment_status: &str,
     now: Instant,
     done: &mut Scanned,
+    zoneless: &mut BTreeSet<i64>,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
     for customer_id in stale::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
+        note_zone(cx, customer_id, &customer.timezone, zoneless);
         let Some(was_due) = customer.next_call_scheduled_at else {
             next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;

@@ -8,9 +8,9 @@ use crate::config::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
 use crate::steps::{backup, guard};
-use crate::store::meta::{self, Breaker, Hold, Mark};
+use crate::store::meta::{self, Breaker, Hold, Mark, Zoneless};
 use crate::store::views::{self, Count, Today};
-use crate::store::{Store, attempts, queue};
+use crate::store::{Conn, Store, attempts, customers, queue};
 use crate::zones::Zones;
 
 /// So many periods of the scan after a tick, the next one is late.
@@ -26,7 +26,7 @@ pub struct Status {
     pub holds: Vec<Hold>,
     pub pauses: Vec<Paused>,
     /// `None`: closed.
-    pub breaker: Option<Breaker>,
+    pub breaker: Option<Broken>,
     /// Items that are due now, whatever they wait for.
     pub due: i64,
     pub waiting: Vec<Count>,
@@ -43,6 +43,8 @@ pub struct Status {
     pub last_backup_at: Option<String>,
     /// Why backups are not made, or are late; `None`: all is well, or none are configured.
     pub backup_trouble: Option<String>,
+    /// Customers who are due and in no known time zone: never called until a person names it.
+    pub zoneless: Option<Zoneless>,
     /// When the next item falls due; `None` = none is queued.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
@@ -51,11 +53,23 @@ pub struct Status {
     pub wal_bytes: u64,
 }
 
+/// A breaker that is not closed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Broken {
+    #[serde(flatten)]
+    pub breaker: Breaker,
+    /// Its probe may go: the next call is tried alone, so nothing stands in its way any more.
+    pub half_open: bool,
+}
+
 /// A pause by a person.
 #[derive(Clone, Debug, Serialize)]
 pub struct Paused {
     /// `all`, `type:daily`, `customer:KEY`, `number:…`.
     pub scope: String,
+    /// Whom a scope with a key means; `None`: nobody who is still there, or no single customer.
+    pub customer_id: Option<i64>,
+    pub customer_name: Option<String>,
     pub who: String,
     pub why: String,
     pub since: String,
@@ -109,8 +123,12 @@ pub fn status(
             armed: not_armed_because.is_none(),
             not_armed_because,
             holds: meta::holds(conn)?,
-            pauses: meta::pauses(conn)?.into_iter().map(paused).collect(),
-            breaker: meta::breaker(conn)?,
+            pauses: meta::pauses(conn)?
+                .into_iter()
+                .map(|pause| paused(conn, pause))
+                .collect::<anyhow::Result<_>>()?,
+            breaker: meta::breaker(conn)?
+                .map(|breaker| Broken { half_open: breaker.is_half_open(now), breaker }),
             due,
             waiting: views::waiting(conn)?,
             in_doubt: doubts.into_iter().map(doubt).collect(),
@@ -122,6 +140,7 @@ pub fn status(
             last_scan_at: last_scan?.map(instant_text),
             last_backup_at: meta::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
+            zoneless: meta::zoneless(conn)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
             database_bytes,
@@ -130,8 +149,19 @@ pub fn status(
     })
 }
 
-fn paused((scope, pause): (String, meta::Pause)) -> Paused {
-    Paused { scope, who: pause.who, why: pause.why, since: pause.since }
+fn paused(conn: &Conn, (scope, pause): (String, meta::Pause)) -> anyhow::Result<Paused> {
+    let customer = match scope.strip_prefix("customer:") {
+        Some(key) => customers::by_key(conn, key)?,
+        None => None,
+    };
+    Ok(Paused {
+        scope,
+        customer_id: customer.as_ref().map(|customer| customer.id),
+        customer_name: customer.map(|customer| customer.name),
+        who: pause.who,
+        why: pause.why,
+        since: pause.since,
+    })
 }
 
 fn doubt(attempt: attempts::Attempt) -> Doubt {

@@ -158,6 +158,14 @@ pub fn move_call_status(
 }
 
 /// The customer with this id.
+/// By the key that travels to the provider.
+pub fn by_key(conn: &Connection, key: &str) -> anyhow::Result<Option<Customer>> {
+    let sql = "SELECT id FROM customers WHERE key = ?1";
+    let id: Option<i64> =
+        conn.prepare_cached(sql)?.query_one([key], |row| row.get(0)).optional()?;
+    id.map_or(Ok(None), |id| by_id(conn, id))
+}
+
 pub fn by_id(conn: &Connection, id: i64) -> anyhow::Result<Option<Customer>> {
     Ok(select(conn, "id = ?1", params![id], 1)?.pop())
 }

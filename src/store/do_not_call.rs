@@ -1,6 +1,7 @@
 //! The do-not-call list: a table, and an append-only file beside the database that outlives a
 //! restored backup. The file is written first, so that a crash between the two keeps the number.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,8 +11,8 @@ use anyhow::Context;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::files;
 use crate::store::queue::Moved;
-use crate::store::{files, rows};
 
 /// A number that nobody calls.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,44 +33,122 @@ pub fn add(tx: &Transaction<'_>, path: &Path, entry: &Entry) -> anyhow::Result<M
 
 /// Takes a number off the list; `No` when it was not on it.
 pub fn remove(tx: &Transaction<'_>, path: &Path, entry: &Entry) -> anyhow::Result<Moved> {
+    if !is_listed(tx, path, &entry.phone)? {
+        return Ok(Moved::No);
+    }
     append(path, "remove", entry)?;
-    delete(tx, &entry.phone)
+    tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1")?.execute([&entry.phone])?;
+    Ok(Moved::Yes)
 }
 
 /// Brings the table up to the side file, at every start. Returns how many numbers were missing.
 pub fn replay(tx: &Transaction<'_>, path: &Path) -> anyhow::Result<usize> {
-    if path == Path::new(":memory:") {
-        return Ok(0);
-    }
-    let side = files::beside(path, ".do-not-call");
-    let text = match std::fs::read_to_string(&side) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error).with_context(|| format!("read {}", side.display())),
-    };
+    replay_lines(tx, side_lines(path)?)
+}
+
+/// The same for one number.
+pub fn replay_one(tx: &Transaction<'_>, path: &Path, phone: &str) -> anyhow::Result<usize> {
+    replay_lines(tx, lines_of(path, phone)?)
+}
+
+fn replay_lines(tx: &Transaction<'_>, lines: Vec<Line>) -> anyhow::Result<usize> {
     let mut missing = 0;
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        let (verb, entry) = parse(line)
-            .with_context(|| format!("{} line {} is damaged", side.display(), index + 1))?;
-        let moved = if verb == "add" { insert(tx, &entry)? } else { delete(tx, &entry.phone)? };
-        if moved == Moved::Yes && verb == "add" {
-            missing += 1;
+    for line in lines {
+        match line.verb {
+            Verb::Add => missing += usize::from(insert(tx, &line.entry)? == Moved::Yes),
+            Verb::Remove => delete(tx, &line.entry)?,
         }
     }
     Ok(missing)
 }
 
-pub fn all(conn: &Connection) -> anyhow::Result<Vec<Entry>> {
+/// The list as the next start makes it: the table, brought up to the side file without writing.
+/// Between a restored backup and that start the table alone lacks numbers.
+pub fn all(conn: &Connection, path: &Path) -> anyhow::Result<Vec<Entry>> {
+    let listed = brought_up(in_table(conn, None)?, side_lines(path)?);
+    let mut listed: Vec<Entry> = listed.into_values().map(|(entry, _)| entry).collect();
+    listed.sort_by(|a, b| (a.created_at, &a.phone).cmp(&(b.created_at, &b.phone)));
+    Ok(listed)
+}
+
+/// Whether a number is on that list.
+pub fn is_listed(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<bool> {
+    Ok(!brought_up(in_table(conn, Some(phone))?, lines_of(path, phone)?).is_empty())
+}
+
+/// By number, what `replay` would leave in the table: an entry, and the text of its time.
+fn brought_up(
+    in_table: Vec<(Entry, String)>,
+    lines: Vec<Line>,
+) -> HashMap<String, (Entry, String)> {
+    let by_number = in_table.into_iter().map(|(entry, at)| (entry.phone.clone(), (entry, at)));
+    let mut listed: HashMap<_, _> = by_number.collect();
+    for Line { verb, entry } in lines {
+        let at = instant_text(entry.created_at);
+        match verb {
+            Verb::Add => drop(listed.entry(entry.phone.clone()).or_insert((entry, at))),
+            Verb::Remove => {
+                if listed.get(&entry.phone).is_some_and(|(_, added_at)| *added_at <= at) {
+                    listed.remove(&entry.phone);
+                }
+            }
+        }
+    }
+    listed
+}
+
+/// A line of the side file.
+struct Line {
+    verb: Verb,
+    entry: Entry,
+}
+
+enum Verb {
+    Add,
+    Remove,
+}
+
+/// The side file, oldest line first; empty where there is none.
+fn side_lines(path: &Path) -> anyhow::Result<Vec<Line>> {
+    if path == Path::new(":memory:") {
+        return Ok(Vec::new());
+    }
+    let side = files::beside(path, ".do-not-call");
+    let text = match std::fs::read_to_string(&side) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", side.display())),
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
+    let parsed = lines.map(|(index, line)| {
+        parse(line).with_context(|| format!("{} line {} is damaged", side.display(), index + 1))
+    });
+    parsed.collect()
+}
+
+/// Its lines about one number.
+fn lines_of(path: &Path, phone: &str) -> anyhow::Result<Vec<Line>> {
+    let mut lines = side_lines(path)?;
+    lines.retain(|line| line.entry.phone == phone);
+    Ok(lines)
+}
+
+/// The table's rows, each with the text of its time: all, or that of one number.
+fn in_table(conn: &Connection, phone: Option<&str>) -> anyhow::Result<Vec<(Entry, String)>> {
     let mut statement = conn.prepare_cached(
-        "SELECT phone, reason, source, created_at FROM do_not_call ORDER BY created_at, phone",
+        "SELECT phone, reason, source, created_at FROM do_not_call
+         WHERE ?1 IS NULL OR phone = ?1",
     )?;
-    let found = statement.query_map([], |row| {
-        Ok(Entry {
+    let found = statement.query_map([phone], |row| {
+        let created_at: String = row.get(3)?;
+        let entry = Entry {
             phone: row.get(0)?,
             reason: row.get(1)?,
             source: row.get(2)?,
-            created_at: rows::instant(row, 3)?,
-        })
+            // A row of another program: its number counts, whatever it says of its time.
+            created_at: parse_instant(&created_at).unwrap_or_default(),
+        };
+        Ok((entry, created_at))
     })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
@@ -89,9 +168,11 @@ fn insert(tx: &Transaction<'_>, entry: &Entry) -> anyhow::Result<Moved> {
     Ok(Moved::from_rows(rows))
 }
 
-fn delete(tx: &Transaction<'_>, phone: &str) -> anyhow::Result<Moved> {
-    let rows = tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1")?.execute([phone])?;
-    Ok(Moved::from_rows(rows))
+/// A number that was added again after it was taken off stays, also where only the table says so.
+fn delete(tx: &Transaction<'_>, removed: &Entry) -> anyhow::Result<()> {
+    tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1 AND created_at <= ?2")?
+        .execute([&removed.phone, &instant_text(removed.created_at)])?;
+    Ok(())
 }
 
 /// One line, synced: instant, verb, number, source, reason, separated by tabs.
@@ -120,12 +201,16 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
         .with_context(|| format!("write {}", side.display()))
 }
 
-fn parse(line: &str) -> Option<(&str, Entry)> {
+fn parse(line: &str) -> Option<Line> {
     let mut cells = line.splitn(5, '\t');
     let created_at = parse_instant(cells.next()?)?;
-    let verb = cells.next().filter(|verb| ["add", "remove"].contains(verb))?;
+    let verb = match cells.next()? {
+        "add" => Verb::Add,
+        "remove" => Verb::Remove,
+        _ => return None,
+    };
     let phone = cells.next()?.to_string();
     let source = cells.next()?.to_string();
     let reason = cells.next()?.to_string();
-    Some((verb, Entry { phone, reason, source, created_at }))
+    Some(Line { verb, entry: Entry { phone, reason, source, created_at } })
 }

@@ -83,6 +83,31 @@ pub struct Breaker {
     pub until_ended: bool,
 }
 
+/// Customers who fell due, or have no next instant, and whose time zone is not known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Zoneless {
+    pub customers: usize,
+    /// The first few.
+    pub ids: Vec<i64>,
+}
+
+impl std::fmt::Display for Zoneless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let are = if self.customers == 1 { "customer is" } else { "customers are" };
+        let ids: Vec<String> = self.ids.iter().map(i64::to_string).collect();
+        let more = if self.ids.len() < self.customers { ", …" } else { "" };
+        let (count, ids) = (self.customers, ids.join(", "));
+        write!(f, "{count} {are} in no known time zone, so never called: id {ids}{more}")
+    }
+}
+
+impl Breaker {
+    /// Whether the next call is the probe. An instant that is not understood keeps it shut.
+    pub fn is_half_open(&self, now: Instant) -> bool {
+        parse_instant(&self.probe_at).is_some_and(|probe_at| probe_at <= now)
+    }
+}
+
 /// Why the backups that `run` makes by itself are not made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BackupTrouble {
@@ -280,6 +305,18 @@ pub fn breaker_moved_at(conn: &Connection) -> anyhow::Result<i64> {
 /// Whether the attempt of this number was made after what opened or closed the breaker last.
 pub fn is_probe(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
     Ok(breaker_moved_at(conn)? < seq)
+}
+
+/// As the last scan found them; `None`: there are none.
+pub fn zoneless(conn: &Connection) -> anyhow::Result<Option<Zoneless>> {
+    get(conn, "zoneless")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+}
+
+pub fn set_zoneless(tx: &Transaction<'_>, zoneless: &Zoneless) -> anyhow::Result<()> {
+    match zoneless.customers {
+        0 => remove(tx, "zoneless").map(drop),
+        _ => set(tx, "zoneless", &serde_json::to_string(zoneless)?),
+    }
 }
 
 /// What keeps backups from being made; `None`: the last one was made.

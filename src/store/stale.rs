@@ -1,8 +1,20 @@
-//! Who has to be given a next call anew.
+//! Who has to be given a next call anew, and whose call waits for themselves.
 
 use rusqlite::{Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+
+/// Customers with a call that waits until they are eligible, and their time zones.
+pub fn waiting_to_be_eligible(tx: &Transaction<'_>) -> anyhow::Result<Vec<(i64, String)>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT customers.id, timezone FROM call_queue
+         JOIN customers ON customers.id = call_queue.customer_id
+         WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+           AND reason = 'not_eligible'",
+    )?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
 
 /// Eligible customers whose next instant is missing or has gone by: to be repaired.
 pub fn stale_customers(

@@ -80,7 +80,8 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
         Ok((meta::breaker(conn)?, meta::mark(conn, Mark::LastTick)?, doubts, no_backup))
     })?;
     reasons.extend(no_backup);
-    if let Some(breaker) = breaker {
+    // Half open, it lets the next call through.
+    if let Some(breaker) = breaker.filter(|breaker| !breaker.is_half_open(now)) {
         reasons.push(format!("the breaker is open since {}: {}", breaker.opened_at, breaker.why));
     }
     match last_tick {

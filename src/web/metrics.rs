@@ -159,8 +159,13 @@ fn of_meta(conn: &Conn, registry: &mut Registry, now: Instant) -> anyhow::Result
     let yes = |is: bool| f64::from(u8::from(is));
     let held = !meta::holds(conn)?.is_empty();
     gauge(registry, "held", "1 while dialing is held", yes(held));
-    let broken = meta::breaker(conn)?.is_some();
-    gauge(registry, "breaker_open", "1 while the provider refuses calls", yes(broken));
+    let probing = meta::breaker(conn)?.map(|breaker| breaker.is_half_open(now));
+    let (refuses, half) = (probing == Some(false), probing == Some(true));
+    gauge(registry, "breaker_open", "1 while the provider refuses calls", yes(refuses));
+    gauge(registry, "breaker_half_open", "1 while the next call is a probe", yes(half));
+    let zoneless = meta::zoneless(conn)?.map_or(0, |zoneless| zoneless.customers);
+    let help = "Customers who are due, in no known time zone, and never called";
+    gauge(registry, "zoneless_customers", help, zoneless as f64);
     let paused = meta::pauses(conn)?.iter().any(|(scope, _)| scope == "all");
     gauge(registry, "paused", "1 while a person paused all calls", yes(paused));
     if let Some(at) = meta::mark(conn, Mark::LastTick)? {

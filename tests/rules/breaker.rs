@@ -1,28 +1,20 @@
 //! The breaker: what opens it, what keeps it half open, and what closes it. Every pass is a process of
 //! its own, so nothing here is remembered but in the file.
 
-use std::time::Duration as StdDuration;
-
 use chrono::Duration;
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
-use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::steps::breaker::{self, Became, ClosedBy};
 use ringonce::store::attempts::{self, Attempt};
 use ringonce::store::meta::{self, Breaker};
 
+use crate::passes::{many, one_pass, posts_after_ticks};
 use crate::world::{World, at, quick};
 
 const NO_CREDITS: &str = "never-dialed=call.start.error-subscription-insufficient-credits";
 
 fn open_breaker(world: &World) -> Option<Breaker> {
     world.store().read(meta::breaker).expect("readable")
-}
-
-fn many(world: &World, people: usize) {
-    for number in 0..people {
-        world.daily(&format!("P{number}"));
-    }
 }
 
 /// Calls are accepted at once, ring for a while and last seven minutes.
@@ -53,6 +45,26 @@ fn an_ending_that_would_meet_every_call_opens_the_breaker() {
         world.faults("");
         world.tick_at("2026-02-02T12:20:00Z");
         assert_eq!(world.rings().len(), 2, "{reason}");
+    }
+}
+
+#[test]
+fn status_and_explain_say_whether_the_next_call_is_the_probe() {
+    let world = World::with_faults("status=402");
+    let ada = world.daily("Ada").to_string();
+    world.tick_at("2026-02-02T12:00:00Z");
+    for (time, half_open, words, rule) in [
+        ("12:04:58", false, "open, one call is tried in 2 s (opened 4 min ago): ", "wait: breaker"),
+        ("12:05:00", true, "half open, the next call is the probe (opened 5 min ago): ", "yes"),
+    ] {
+        world.set_clock(&format!("2026-02-02T{time}Z"));
+        let told = world.command(&["status"]).stdout;
+        assert!(told.contains(words), "{time}: {told}");
+        let json = world.command(&["status", "--json"]).json();
+        assert_eq!(json["breaker"]["half_open"], half_open, "{json}");
+        let explained = world.command(&["explain", &ada]).stdout;
+        let line = explained.lines().find(|line| line.starts_with("breaker closed"));
+        assert!(line.is_some_and(|line| line.contains(rule)), "{time}: {explained}");
     }
 }
 
@@ -149,19 +161,14 @@ fn a_call_made_after_the_one_that_failed_shows_by_its_end_that_the_outage_is_ove
 fn a_share_of_failures_opens_the_breaker_and_one_probe_at_a_time_looks_again() {
     let config = "[breaker]\nsample = 4\nfailure_share = 0.5\n[dialing]\nmax_active_calls = 9";
     let world = World::with_config(config);
-    for number in 0..8 {
-        world.daily(&format!("P{number}"));
-    }
+    many(&world, 8);
     world.faults("close-before-accept");
     let ticked = world.tick_at("2026-02-02T12:00:00Z");
     assert_eq!(world.posts().len(), 4, "{ticked:?}");
     assert_eq!(open_breaker(&world).expect("open").why, "4 of the last 4 calls failed");
     let waiting = |reason: &str| world.items().iter().filter(|line| line.ends_with(reason)).count();
     assert_eq!(waiting("pending breaker"), 4);
-    for (time, posts) in [("12:04", 4), ("12:05", 5), ("12:06", 5), ("12:10", 6)] {
-        world.tick_at(&format!("2026-02-02T{time}:00Z"));
-        assert_eq!(world.posts().len(), posts, "{time}");
-    }
+    posts_after_ticks(&world, &[("12:04", 4), ("12:05", 5), ("12:06", 5), ("12:10", 6)]);
     world.faults("");
     world.tick_at("2026-02-02T12:16:00Z");
     assert_eq!((world.posts().len(), world.rings().len()), (8, 2));
@@ -172,9 +179,7 @@ fn a_share_of_failures_opens_the_breaker_and_one_probe_at_a_time_looks_again() {
 fn hours_of_outage_consume_no_occasion_and_end_without_a_burst() {
     let config = "[dialing]\nmax_active_calls = 60\ncalls_per_minute = 60\nworkers = 8";
     let world = World::with_config(config);
-    for number in 0..30 {
-        world.daily(&format!("P{number}"));
-    }
+    many(&world, 30);
     world.faults("status=402");
     for time in ["12:00", "12:15", "13:00", "14:00", "15:00"] {
         world.tick_at(&format!("2026-02-02T{time}:00Z"));
@@ -182,10 +187,7 @@ fn hours_of_outage_consume_no_occasion_and_end_without_a_burst() {
     assert_eq!(world.posts().len(), 5, "one POST a look");
     world.faults("");
     world.set_clock("2026-02-02T15:10:00Z");
-    let service = world.start();
-    let patience = Patience { pace: false, record: StdDuration::from_secs(5) };
-    let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
-    dialer.pass(&mut |_| Ok(None)).expect("a pass");
+    one_pass(&world);
     assert_eq!(world.rings().len(), 15, "a quarter of the minute's calls at once");
     assert_eq!(world.count("SELECT count(*) FROM call_queue WHERE status = 'failed'"), 0);
 }
@@ -272,10 +274,7 @@ fn the_ramp_after_an_outage_outlives_the_process_that_noticed_its_end() {
         assert!(closed.expect("closed"));
         world.pass(Duration::minutes(minutes));
         ringonce::steps::scan::scan(&world.context(), world.now()).expect("a scan");
-        let service = world.start();
-        let patience = Patience { pace: false, record: StdDuration::from_secs(5) };
-        let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
-        dialer.pass(&mut |_| Ok(None)).expect("a pass");
+        one_pass(&world);
         assert_eq!(world.rings().len(), most, "{minutes}");
     }
 }

@@ -80,8 +80,8 @@ fn customers_nowhere_known_and_phones_of_another_country_are_counted_and_named()
 
 #[test]
 fn holidays_assistants_and_daring_retry_rules_are_told() {
-    let config = "daily_assistant_id = \"d-1\"\n[retry.answered]\ndaily = { times = 1 }\n\
-                  [retry.unknown]\nextra = { times = 2 }";
+    let config = "daily_assistant_id = \"d-1\"\n[retry.answered]\ndaily = { after_minutes = 60, times = 1 }\n\
+                  [retry.unknown]\nextra = { after_minutes = 60, times = 2 }";
     let world = World::with_config(config);
     world.sql("INSERT INTO holidays VALUES ('GB', '2026-12-25', 'Christmas')");
     let run = check(&world, &[]);
@@ -93,11 +93,29 @@ fn holidays_assistants_and_daring_retry_rules_are_told() {
     assert!(
         assistant.starts_with("ok assistant_id ") && assistant.ends_with("daily_assistant_id d-1")
     );
-    let because = "calls people again who were reached, or may have been";
+    let because = "calls people again who may have been reached already";
+    let configuration = told(&run, "configuration");
     assert_eq!(
-        told(&run, "retry rules"),
-        ["answered.daily", "unknown.extra"].map(|rule| format!("warning retry.{rule} {because}"))
+        configuration[1..],
+        ["answered", "unknown"].map(|rule| format!("warning retry.{rule}: {because}"))
     );
+}
+
+#[test]
+fn a_holiday_file_is_read_by_the_check_as_a_start_reads_it() {
+    let world = World::with_config("[holidays]\nfiles = [\"h.csv\"]");
+    for (text, expected) in [
+        ("country,date,name\nUS,2026-11-26,Thanksgiving\n", "ok h.csv: 1 dates without calls"),
+        (
+            "country,date,name\nUSA,2026-12-25,Christmas\n",
+            "problem h.csv: line 2: \"USA\" is no country: write two letters, such as US, or *",
+        ),
+    ] {
+        std::fs::write(world.path("h.csv"), text).expect("a file");
+        let run = check(&world, &[]);
+        assert_eq!(told(&run, "holidays")[0], expected);
+        assert_eq!(run.code, Some(if expected.starts_with("ok") { 0 } else { 2 }));
+    }
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! Gaps, caps, lines, pace and the breaker: nothing here is remembered by a process alone, so each
 //! pass below is a process of its own.
 
-use std::time::Duration as StdDuration;
-
 use chrono::Duration;
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
 use ringonce::domain::call::CallType;
-use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::store::queue::{self, NewItem};
 
+use crate::passes::{many, one_pass};
 use crate::world::{World, at, nobody_home, quick};
 
 const NUMBER: &str = "+442079460555";
@@ -176,17 +174,12 @@ fn lines_in_use_are_what_the_ledger_says_so_a_new_process_dials_no_more() {
 fn no_minute_holds_more_posts_than_the_pace_allows_also_across_a_restart() {
     let config = "[dialing]\ncalls_per_minute = 3\nmax_active_calls = 9";
     let world = World::with_config(config);
-    for number in 0..7 {
-        world.daily(&format!("P{number}"));
-    }
-    let patience = Patience { pace: false, record: StdDuration::from_secs(5) };
+    many(&world, 7);
     world.set_clock("2026-02-02T12:00:00Z");
     ringonce::steps::scan::scan(&world.context(), world.now()).expect("a scan");
     for (seconds, posts) in [(0, 3), (20, 3), (59, 3), (61, 6), (90, 6), (122, 7)] {
         world.set_now(at("2026-02-02T12:00:00Z") + Duration::seconds(seconds));
-        let service = world.start();
-        let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
-        let passed = dialer.pass(&mut |_| Ok(None)).expect("a pass");
+        let passed = one_pass(&world);
         assert_eq!(world.posts().len(), posts, "after {seconds} s");
         assert_eq!(passed.no_line, posts < 7, "after {seconds} s");
     }

@@ -18,5 +18,6 @@ mod month_oracle;
 mod numbers;
 mod opt_out;
 mod oracle;
+mod passes;
 mod retries;
 mod windows;

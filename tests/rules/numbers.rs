@@ -101,3 +101,21 @@ fn a_call_by_hand_goes_on_with_another_number_at_once() {
     let run = world.command(&["call", "1"]);
     assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
 }
+
+#[test]
+fn explain_foretells_when_a_number_of_ours_is_free_again_where_that_is_soon_enough() {
+    for (time, next) in [
+        ("23:45", "2026-02-03T00:00:00.000Z"),
+        // Today's is too late by then.
+        ("15:00", "2026-02-03T15:00:00.000Z"),
+    ] {
+        let world = pool("daily_calls_per_number = 1");
+        for name in ["Ada", "Bea", "Cy"] {
+            world.customer(name).at(time).paid().welcomed().add();
+        }
+        world.tick_at(&format!("2026-02-02T{time}:00Z"));
+        let told = world.command(&["explain", "3", "--json"]).json();
+        assert_eq!(told["occasions"][0]["reason"], "no_line", "{told}");
+        assert_eq!(told["next_call_at"], next, "{told}");
+    }
+}

@@ -17,6 +17,14 @@ fn daily_at(world: &World, time: &str) -> i64 {
     world.customer("Ada").at(time).paid().welcomed().add()
 }
 
+/// A daily call at noon that nobody answered.
+fn unanswered() -> World {
+    let world = World::with(nobody_home(), "");
+    daily_at(&world, "12:00");
+    world.tick_at(NOON);
+    world
+}
+
 /// What waits, as `Ada daily 2026-02-02T14:00:00.000Z`.
 fn waiting(world: &World) -> Vec<String> {
     world.lines(
@@ -53,9 +61,7 @@ fn by_default_only_no_answer_and_busy_of_a_daily_call_and_calls_never_dialed_are
 
 #[test]
 fn a_retry_clears_no_flag_and_is_attempt_two_of_the_same_occasion() {
-    let world = World::with(nobody_home(), "");
-    daily_at(&world, "12:00");
-    world.tick_at(NOON);
+    let world = unanswered();
     let flags = "SELECT last_call_date || ' ' || next_call_scheduled_at FROM customers";
     let set = world.one(flags);
     assert_eq!(set, "2026-02-02 2026-02-03T12:00:00.000Z");
@@ -69,6 +75,33 @@ fn a_retry_clears_no_flag_and_is_attempt_two_of_the_same_occasion() {
     );
     assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
     world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn the_next_allowed_instant_of_a_retry_is_told_in_words_on_the_customers_clock() {
+    let world = World::with(nobody_home(), "");
+    let ada = world.daily("Ada").to_string();
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.set_clock("2026-02-02T12:30:00Z");
+    let explained = world.command(&["explain", &ada]).stdout;
+    let words = "  waits until Mon 2026-02-02 09:00 (in 1 h); attempt 2 of it, after no_answer, not \
+                 after Mon 2026-02-02 20:00";
+    assert!(explained.lines().any(|line| line == words), "{explained}");
+    let json = world.command(&["explain", &ada, "--json"]).json();
+    let told = &json["occasions"][0];
+    assert_eq!(
+        (&told["attempts_made"], &told["last_attempt"], &told["until"], &told["until_local"]),
+        (
+            &1.into(),
+            &"no_answer".into(),
+            &"2026-02-02T14:00:00.000Z".into(),
+            &"Mon 2026-02-02 09:00".into()
+        )
+    );
+    let listed = world.command(&["queue", "list"]).stdout;
+    assert!(listed.contains("Mon 2026-02-02 09:00  in 1 h  retrying    1"), "{listed}");
+    let json = world.command(&["queue", "list", "--json"]).json();
+    assert_eq!(json[0]["due_at"], "2026-02-02T14:00:00.000Z", "{json}");
 }
 
 #[test]
@@ -111,9 +144,7 @@ fn the_wait_counts_from_the_end_of_the_call_however_late_we_hear_of_it() {
 
 #[test]
 fn a_retry_whose_time_has_gone_ends_as_called_and_not_as_skipped() {
-    let world = World::with(nobody_home(), "");
-    daily_at(&world, "12:00");
-    world.tick_at(NOON);
+    let world = unanswered();
     world.set_clock("2026-02-02T20:00:01Z");
     let (cx, now) = (world.context(), world.now());
     let mut pass = Pass::default();
@@ -124,9 +155,7 @@ fn a_retry_whose_time_has_gone_ends_as_called_and_not_as_skipped() {
 
 #[test]
 fn a_retry_of_a_number_that_said_stop_ends_as_called_and_does_not_ring() {
-    let world = World::with(nobody_home(), "");
-    daily_at(&world, "12:00");
-    world.tick_at(NOON);
+    let world = unanswered();
     world.sql(
         "INSERT INTO do_not_call SELECT phone, 'asked', 'test', '2026-02-02T13:00:00.000Z'
          FROM customers",
@@ -238,9 +267,7 @@ fn a_second_call_that_fails_is_no_failed_occasion_because_the_first_rang() {
 
 #[test]
 fn a_second_call_that_is_under_way_is_not_taken_for_the_first() {
-    let world = World::with(nobody_home(), "");
-    daily_at(&world, "12:00");
-    world.tick_at(NOON);
+    let world = unanswered();
     world.set_clock("2026-02-02T14:00:00Z");
     let (service, now) = (world.start(), world.now());
     let mut new_id = || dial::new_id(now);

@@ -1,16 +1,19 @@
-//! explain agrees with the tick: many customers, many instants, whatever the rules are.
+//! explain agrees with the tick: many customers, many instants, whatever the rules are, and whether
+//! anything is dialed at all.
 
 use std::collections::BTreeMap;
 
 use chrono::Duration;
 use ringonce::domain::call::{AttemptState, CallType, ItemStatus, Reason};
+use ringonce::domain::instant_text;
 use ringonce::provider::ProviderCall;
 use ringonce::steps::explain::{Explained, Outcome, explain};
-use ringonce::steps::follow;
+use ringonce::steps::{Context, follow};
+use ringonce::store::attempts;
 use ringonce::store::meta::{self, Pause};
-use ringonce::store::queue::Item;
-use ringonce::store::{attempts, do_not_call};
+use ringonce::store::queue::{self, Item};
 
+use crate::doors::{Doors, Stands};
 use crate::world::World;
 
 /// Customers and instants in all: databases, customers of each, looks at each customer.
@@ -19,17 +22,17 @@ const PEOPLE: usize = 200;
 const LOOKS: usize = 10;
 
 /// Numbers that look random and are the same in every run.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % sides
     }
 
-    fn one_in(&mut self, sides: u64) -> bool {
+    pub fn one_in(&mut self, sides: u64) -> bool {
         self.roll(sides) == 0
     }
 
@@ -97,7 +100,7 @@ fn happened(item: &Item, rang: bool, before: Option<&Item>) -> Option<String> {
 
 /// What explain said of the same items. What is not due yet waits for nothing in the queue,
 /// whatever is foreseen for its instant.
-fn said(explained: &Explained, items: &[Item]) -> Vec<String> {
+fn said(explained: &Explained, before: &[Item], items: &[Item]) -> Vec<String> {
     let mut said = Vec::new();
     for explanation in explained.occasions.iter().filter(|e| e.item_id.is_some()) {
         let item = items
@@ -106,10 +109,17 @@ fn said(explained: &Explained, items: &[Item]) -> Vec<String> {
                 (item.call_type, &item.occasion) == (explanation.call_type, &explanation.occasion)
             })
             .expect("an item that explain says is queued");
+        // What is not looked at keeps what it waited for.
+        let waited = before.iter().find(|before| before.id == item.id);
+        let waited = waited.filter(|before| explained.at < before.due_at());
         let not_due = explained.at < item.scheduled_for;
         let word = match explanation.outcome {
             Outcome::Rings => "rings".to_string(),
             Outcome::Waits { .. } if not_due => "waits -".to_string(),
+            Outcome::Waits { .. } if waited.is_some() => {
+                let reason = waited.and_then(|waited| waited.reason);
+                format!("waits {}", reason.map_or("-", Reason::as_str))
+            }
             Outcome::Waits { reason, .. } => {
                 format!("waits {}", reason.map_or("-", Reason::as_str))
             }
@@ -153,6 +163,12 @@ fn explain_says_of_ten_thousand_customers_and_instants_what_the_next_tick_does()
         "waits paused",
         "waits cap",
         "waits holiday",
+        "waits held",
+        "waits breaker",
+        "waits no_line",
+        "rings behind doors",
+        "rings as a probe that closes",
+        "rings as a probe that does not",
     ] {
         assert!(outcomes.contains_key(word), "{word} never happened: {outcomes:?}");
     }
@@ -164,11 +180,13 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
     let mut dice = Dice(0x5eed_1234_abcd_0000 + seed);
     let mut world = World::in_memory("2026-03-01T00:00:00Z", |config| {
         config.dialing.max_active_calls = 100_000;
+        config.dialing.calls_per_minute = 1_000_000;
         config.caps.calls_per_number_per_day = Some(1);
         config.breaker.sample = 100_000;
     });
-    let feast = "INSERT INTO holidays VALUES ('GB', '2026-03-02', 'a feast')";
-    world.cx.store.write(|tx| Ok(tx.execute(feast, [])?)).unwrap();
+    let feasts = "INSERT INTO holidays VALUES ('GB', '2026-03-02', 'a feast'),
+        ('IN', '2026-03-01', 'another')";
+    world.cx.store.write(|tx| Ok(tx.execute(feasts, [])?)).unwrap();
     let people: Vec<i64> = (0..PEOPLE).map(|_| world.add(&person(&mut dice))).collect();
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..LOOKS {
@@ -178,20 +196,30 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
         for _ in 0..10 {
             disturb(&mut world, &mut dice, &people);
         }
-        let said_before: Vec<Explained> = people
-            .iter()
-            .map(|id| explain(&world.cx, *id, world.now, None).unwrap().unwrap())
-            .collect();
+        let doors = dice.one_in(3).then(|| Doors::throw(&mut dice));
+        let shut = doors.map(|doors| doors.shut(&world));
+        let cx = shut.as_ref().unwrap_or(&world.cx);
+        let said_before: Vec<Explained> =
+            people.iter().map(|id| explain(cx, *id, world.now, None).unwrap().unwrap()).collect();
         let before: Vec<Vec<Item>> = people.iter().map(|id| world.items(*id)).collect();
         world.scan();
-        let intents = world.claim();
-        for intent in &intents {
-            world.answer(intent, !dice.one_in(5));
+        let dialed = dial(&world, &mut dice, doors.zip(shut));
+        if let Some(doors) = doors {
+            let word = match doors.lets_one_through() {
+                true => "rings as a probe that does not",
+                false if doors.breaker == Stands::Closed => "rings behind doors",
+                false => "rings as a probe that closes",
+            };
+            *outcomes.entry(word.to_string()).or_default() += dialed.len();
+            doors.open(&world);
+        }
+        if doors.is_some_and(|doors| doors.lets_one_through()) {
+            agrees_on_the_probe(&world, &said_before, &dialed);
+            continue;
         }
         for ((id, explained), before) in people.iter().zip(&said_before).zip(&before) {
             let items = world.items(*id);
-            let rang =
-                |item: &Item| intents.iter().any(|made| made.attempt.queue_id == Some(item.id));
+            let rang = |item: &Item| dialed.contains(&item.id);
             let did: Vec<String> = items
                 .iter()
                 .filter_map(|item| {
@@ -205,7 +233,7 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
                 *outcomes.entry(word).or_default() += 1;
             }
             let whom = format!("seed {seed}, customer {id} at {}", world.now);
-            assert_eq!(said(explained, &items), did, "{whom}");
+            assert_eq!(said(explained, before, &items), did, "{whom}");
             if did.is_empty() {
                 let rings = explained.verdict().map(|verdict| verdict.outcome);
                 assert_ne!(rings, Some(Outcome::Rings), "{whom}");
@@ -213,6 +241,43 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
         }
     }
     outcomes
+}
+
+/// Dials what is due, and says of which items: without a dialer or, behind doors, with a real one.
+fn dial(world: &World, dice: &mut Dice, doors: Option<(Doors, Context)>) -> Vec<i64> {
+    let Some((doors, cx)) = doors else {
+        let intents = world.claim();
+        intents.iter().for_each(|intent| world.answer(intent, !dice.one_in(5)));
+        return intents.iter().filter_map(|intent| intent.attempt.queue_id).collect();
+    };
+    doors.pass(cx, world);
+    let made = "SELECT queue_id FROM call_attempts WHERE created_at = ?1";
+    let ids = world.cx.store.read(|conn| {
+        let mut statement = conn.prepare(made)?;
+        let ids = statement.query_map([instant_text(world.now)], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    });
+    ids.unwrap()
+}
+
+/// Half open, one call is let through: one of those of whom `explain`, which knows of no others,
+/// said that it rings.
+fn agrees_on_the_probe(world: &World, said: &[Explained], dialed: &[i64]) {
+    let rings = |explained: &Explained, item: &Item| {
+        explained.customer.id == item.customer_id
+            && explained.occasions.iter().any(|explanation| {
+                explanation.outcome == Outcome::Rings
+                    && (explanation.call_type, &explanation.occasion)
+                        == (item.call_type, &item.occasion)
+            })
+    };
+    let anybody = said.iter().flat_map(|explained| &explained.occasions);
+    let anybody = anybody.filter(|explanation| explanation.outcome == Outcome::Rings).count();
+    assert_eq!(dialed.len(), anybody.min(1), "at {}", world.now);
+    for id in dialed {
+        let item = world.cx.store.read(|conn| queue::item(conn, *id)).unwrap().unwrap();
+        assert!(said.iter().any(|explained| rings(explained, &item)), "{item:?}");
+    }
 }
 
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
@@ -253,26 +318,21 @@ fn disturb(world: &mut World, dice: &mut Dice, people: &[i64]) {
         0 => world.edit(id, &format!("call_time={:02}:15", dice.roll(24))),
         1 => world.edit(id, &format!("timezone={}", dice.pick(&ZONES))),
         2 => world.edit(id, &format!("payment_status={}", dice.pick(&["Paid", "Pending"]))),
-        3 if dice.one_in(2) => {
-            let entry = do_not_call::Entry {
-                phone: world.customer(id).phone,
-                reason: "asked".to_string(),
-                source: "test".to_string(),
-                created_at: world.now,
-            };
-            let path = world.cx.store.path().to_path_buf();
-            let _ = world.cx.store.write(|tx| do_not_call::add(tx, &path, &entry)).unwrap();
-        }
+        3 if dice.one_in(2) => world.never_call(id),
         4 => {
-            let scope = format!(
-                "type:{}",
-                if dice.one_in(2) { CallType::Daily } else { CallType::Welcome }
-            );
+            let customer = world.customer(id);
+            let scope = match dice.roll(8) {
+                0 => "all".to_string(),
+                1 => format!("customer:{}", customer.key),
+                2 => format!("number:{}", world.cx.installation.phone_key(&customer.phone)),
+                3 | 4 => format!("type:{}", CallType::Daily),
+                _ => format!("type:{}", CallType::Welcome),
+            };
             let pause = Pause { who: "test".into(), why: "busy".into(), since: "today".into() };
             world
                 .cx
                 .store
-                .write(|tx| match dice.one_in(4) {
+                .write(|tx| match dice.one_in(if scope == "all" { 8 } else { 4 }) {
                     true => meta::set_pause(tx, &scope, &pause),
                     false => meta::lift_pause(tx, &scope).map(|_| ()),
                 })

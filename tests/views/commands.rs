@@ -57,7 +57,9 @@ impl Here {
     }
 
     fn set_clock(&self, now: &str) {
-        std::fs::write(self.path("clock"), now).unwrap();
+        // The fake reads it at any time: it is never seen half written.
+        std::fs::write(self.path("clock.new"), now).unwrap();
+        std::fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -199,6 +201,103 @@ fn commands_that_look_work_on_a_copy_and_create_nothing() {
 }
 
 #[test]
+fn the_plan_says_each_customers_rhythm_in_words_and_its_lines_fit_a_window() {
+    let here = Here::new();
+    let rhythm = ["--call-schedule", "30 9 * * 1-5"];
+    let updated = here.run(&[&["customers", "update", "b2"], &rhythm[..]].concat());
+    assert_eq!(updated.code, 0, "{}", updated.stderr);
+    let plan = here.run(&["plan", "--days", "1"]).stdout;
+    for (line, words) in [
+        (1, "  1 Ada Example  daily, every day at 07:00"),
+        (2, "  2 Bob Example  daily, on Monday to Friday at 09:30"),
+    ] {
+        assert!(plan.lines().nth(line).is_some_and(|line| line.ends_with(words)), "{plan}");
+    }
+    assert!(plan.lines().all(|line| line.len() <= 90), "{plan}");
+    let json = here.run(&["plan", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["rhythm"], "every day at 07:00", "{json}");
+    assert_eq!(json[1]["rhythm"], "on Monday to Friday at 09:30", "{json}");
+}
+
+#[test]
+fn status_names_whom_a_pause_means() {
+    let here = Here::new();
+    for (what, words) in [
+        (vec![], "paused       all calls by cli"),
+        (vec!["--type", "daily"], "paused       daily calls by cli"),
+        (vec!["--customer", "b2"], "paused       customer 2 Bob Example by cli"),
+        (vec!["--number", "+12125550101"], "paused       one number by cli"),
+    ] {
+        let act = |verb: &str| here.run(&[&[verb, "--reason", "x"], &what[..]].concat()).code;
+        assert_eq!(act("pause"), 0, "{what:?}");
+        let status = here.run(&["status"]).stdout;
+        assert!(status.contains(words), "{what:?}: {status}");
+        assert_eq!(act("resume"), 0, "{what:?}");
+        assert!(!here.run(&["status"]).stdout.contains("paused"), "{what:?}");
+    }
+}
+
+#[test]
+fn between_a_restored_backup_and_the_next_start_the_list_is_told_as_that_start_makes_it() {
+    let here = Here::new();
+    let (db, side) = (here.path("ringonce.db"), here.path("ringonce.db.do-not-call"));
+    assert_eq!(here.run(&["dnc", "add", "+12125550103", "--reason", "early"]).code, 0);
+    assert_eq!(here.run(&["backup", "old.db"]).code, 0);
+    here.set_clock("2026-03-02T11:40:00Z");
+    assert_eq!(here.run(&["dnc", "remove", "+12125550103", "--reason", "came back"]).code, 0);
+    assert_eq!(here.run(&["dnc", "add", "+12125550101", "--reason", "asked late"]).code, 0);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(here.path(&format!("ringonce.db{ending}")));
+    }
+    std::fs::copy(here.path("old.db"), &db).unwrap();
+    let before = (std::fs::read(&db).unwrap(), std::fs::read(&side).unwrap());
+    let list = here.run(&["dnc", "list"]).stdout;
+    assert!(list.contains("asked late") && !list.contains("early"), "{list}");
+    let plan = |who: &str| here.run(&["explain", who, "--at", "2026-03-02T12:16:00Z"]).stdout;
+    for (who, listed) in [("a1", true), ("b2", false)] {
+        assert_eq!(plan(who).contains("no: do_not_call"), listed, "{}", plan(who));
+    }
+    let plan = here.run(&["plan"]).stdout;
+    for (name, listed) in [("Ada", true), ("Bob", false)] {
+        let line = plan.lines().find(|line| line.contains(name)).expect("a line");
+        assert_eq!(line.ends_with("do_not_call"), listed, "{plan}");
+    }
+    let simulated = here.run(&["simulate", "--json"]).stdout;
+    let simulated: serde_json::Value = serde_json::from_str(&simulated).unwrap();
+    assert_eq!(simulated["calls"], 1, "{simulated}");
+    let after = (std::fs::read(&db).unwrap(), std::fs::read(&side).unwrap());
+    assert!(before == after, "looking wrote");
+    let twice = here.run(&["dnc", "remove", "+12125550103", "--reason", "again"]);
+    assert_eq!(twice.code, 2, "{}{}", twice.stdout, twice.stderr);
+    assert_eq!(std::fs::read(&side).unwrap(), before.1, "a removal of nothing leaves no line");
+    let removed = here.run(&["dnc", "remove", "+12125550101", "--reason", "came back"]);
+    assert_eq!(removed.code, 0, "{}", removed.stderr);
+    assert_eq!(here.run(&["dnc", "list"]).stdout, "the list is empty\n");
+}
+
+#[test]
+fn a_number_that_another_program_wrote_after_its_removal_is_not_taken_off_by_a_start() {
+    let here = Here::new();
+    for (what, time) in [("add", "11:30"), ("remove", "11:31")] {
+        here.set_clock(&format!("2026-03-02T{time}:00Z"));
+        assert_eq!(here.run(&["dnc", what, "+12125550101", "--reason", "asked"]).code, 0);
+    }
+    let conn = rusqlite::Connection::open(here.path("ringonce.db")).unwrap();
+    let by_hand = "INSERT INTO do_not_call VALUES ('+12125550101', 'by hand', 'sqlite3', ?1)";
+    for written_at in ["2026-03-02T11:32:00.000Z", "yesterday"] {
+        conn.execute("DELETE FROM do_not_call", []).unwrap();
+        conn.execute(by_hand, [written_at]).unwrap();
+        here.set_clock("2026-03-02T12:05:00Z");
+        let list = here.run(&["dnc", "list"]).stdout;
+        assert!(list.contains("by hand"), "{written_at}: {list}");
+        here.run(&["tick"]);
+        let rings = here.fake.rings();
+        assert!(rings.iter().all(|ring| ring.number != "+12125550101"), "{written_at}: {rings:?}");
+    }
+}
+
+#[test]
 fn wrong_words_are_answered_with_the_right_ones() {
     let here = Here::new();
     for (arguments, wanted) in [
@@ -209,6 +308,9 @@ fn wrong_words_are_answered_with_the_right_ones() {
         (vec!["explain", "a1", "--at", "noon"], "is no time"),
         (vec!["plan", "--days", "0"], "give 1 to 366"),
         (vec!["simulate", "--from", "soon"], "is no time"),
+        (vec!["simulate", "--from", "2026-03-01"], "2026-03-01 is over: a simulation starts from"),
+        (vec!["simulate", "--calls-per-minute", "0"], "give 1 or more"),
+        (vec!["simulate", "--max-active-calls", "0"], "give 1 or more"),
         (vec!["dnc", "add", "hello", "--reason", "x"], "is no phone number"),
         (vec!["dnc", "add", "+12125550101", "--reason", " "], "--reason is empty"),
         (vec!["dnc", "remove", "+12125550199", "--reason", "x"], "is not on the list"),

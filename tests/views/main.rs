@@ -2,6 +2,7 @@
 
 mod agreement;
 mod commands;
+mod doors;
 mod moving;
 mod old_queue;
 mod seen;

@@ -1,5 +1,7 @@
 //! What lists and counts show, and what a person does about it.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use ringonce::domain::call::{CallType, Reason};
 use ringonce::steps::call::{self, due_item, queue_extra};
@@ -116,6 +118,112 @@ fn a_number_on_the_list_is_not_called_although_its_call_is_queued() {
     let gone = dnc::remove(&world.cx.store, &installation, phone, "back", "test", world.now);
     assert!(gone.unwrap());
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
+}
+
+#[test]
+fn who_is_in_an_unknown_zone_is_never_dialed_is_told_of_and_stops_nobody() {
+    let mut world = World::new("2026-03-02T11:00:00Z");
+    let (ada, bea) =
+        (world.add("call_time=07:00"), world.add("phone=+12125550102 call_time=07:00"));
+    let new = "phone=+12125550103 welcome_call_completed=0 created_at=2026-03-02T11:00:00Z";
+    let (cy, dan) = (world.add(new), world.add("phone=+12125550104 call_time=07:00"));
+    let store = Arc::clone(&world.cx.store);
+    let move_to = |zone: &str, ids: &[i64]| {
+        for id in ids {
+            let sql = "UPDATE customers SET timezone = ?1 WHERE id = ?2";
+            store.write(|tx| Ok(tx.execute(sql, (zone, id))?)).unwrap();
+        }
+    };
+    let alarm = || store.read(meta::zoneless).unwrap().map(|found| found.to_string());
+    move_to("Mars/Olympus", &[ada, cy]);
+    assert!(world.tick("2026-03-02T11:50:00Z").is_empty());
+    // Dan's call is queued already when his zone goes.
+    move_to("New York", &[dan]);
+    let day = ["12:00", "12:30", "16:30", "18:00"].map(|time| format!("2026-03-02T{time}:00Z"));
+    let called: Vec<i64> = day.iter().flat_map(|time| world.tick(time)).collect();
+    assert_eq!(called, [bea]);
+    let words =
+        format!("3 customers are in no known time zone, so never called: id {ada}, {cy}, {dan}");
+    assert_eq!(alarm(), Some(words));
+    for (id, near) in [(ada, ""), (dan, ", such as America/New_York")] {
+        let explained = explain(&world.cx, id, world.now, None).unwrap().unwrap();
+        let place = explained.place.expect("a warning");
+        assert!(place.contains("is not known, so nobody is called"), "{place}");
+        assert!(place.ends_with(&format!("names one{near}")), "{place}");
+        assert_eq!(explained.rhythm.as_deref(), Some("every day at 07:00"));
+        assert_eq!(explained.next_call_at, None);
+    }
+    assert_eq!(world.told(dan), ["2026-03-02 skipped not_eligible"]);
+    move_to("America/New_York", &[ada, cy, dan]);
+    let day = ["19:00", "19:15"].map(|time| format!("2026-03-02T{time}:00Z"));
+    let called: Vec<i64> = day.iter().flat_map(|time| world.tick(time)).collect();
+    assert_eq!((called.as_slice(), alarm()), ([cy].as_slice(), None));
+    assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada, bea, dan]);
+}
+
+#[test]
+fn explain_foretells_no_ring_that_cannot_be() {
+    let retry = |listed: bool| {
+        let mut world = World::new("2026-03-02T11:00:00Z");
+        let ada = world.add("call_time=07:00");
+        world.tick("2026-03-02T12:00:00Z");
+        world.end_as("customer-did-not-answer");
+        if listed {
+            world.never_call(ada);
+        }
+        explain(&world.cx, ada, world.now, None).unwrap().unwrap()
+    };
+    assert_eq!(retry(false).next_call_at, Some(at("2026-03-02T14:00:00Z")));
+    let told = retry(true);
+    let wait = Outcome::Waits { reason: Some(Reason::DoNotCall), until: None };
+    assert_eq!((told.occasions[0].outcome, told.next_call_at), (wait, None));
+
+    // The holiday's call is over before the holiday is; the next date's is the next one.
+    let mut world = World::new("2026-03-02T11:00:00Z");
+    let ada = world.add("call_time=07:00");
+    let feasts =
+        "INSERT INTO holidays VALUES ('*', '2026-03-02', 'one'), ('*', '2026-03-03', 'two')";
+    world.cx.store.write(|tx| Ok(tx.execute(feasts, [])?)).unwrap();
+    for now in ["2026-03-02T11:30:00Z", "2026-03-02T12:10:00Z"] {
+        assert!(world.tick(now).is_empty());
+        let told = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
+        assert_eq!(told.next_call_at, Some(at("2026-03-04T12:00:00Z")), "{now}");
+    }
+
+    // No daily call before the welcome call has come to its end.
+    let new = "phone=+12125550102 call_time=07:00 welcome_call_completed=0 \
+               created_at=2026-03-02T11:00:00Z payment_status=Paid";
+    let mut world = World::with("2026-03-02T11:30:00Z", |config| {
+        config.customers.require_consent = true;
+    });
+    let bea = world.add(new);
+    assert!(world.tick("2026-03-02T14:00:00Z").is_empty());
+    let told = explain(&world.cx, bea, world.now, None).unwrap().unwrap();
+    assert_eq!(told.occasions[0].call_type, CallType::Welcome);
+    assert_eq!(told.next_call_at, None);
+}
+
+#[test]
+fn a_pause_is_told_in_words_with_its_since() {
+    let (world, ada) = queued();
+    let customer = world.customer(ada);
+    let key = world.cx.installation.phone_key(&customer.phone);
+    for (scope, words) in [
+        ("all".to_string(), "all calls are"),
+        ("type:daily".to_string(), "daily calls are"),
+        (format!("customer:{}", customer.key), "this customer is"),
+        (format!("number:{key}"), "this number is"),
+    ] {
+        let since = "2026-03-02T11:40:00.000Z".to_string();
+        let pause = meta::Pause { who: "Eve".into(), why: "busy".into(), since };
+        world.cx.store.write(|tx| meta::set_pause(tx, &scope, &pause)).unwrap();
+        let told = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
+        let answers = &told.occasions[0].answers;
+        let detail = &answers.iter().find(|answer| answer.rule == "not paused").unwrap().detail;
+        let expected = format!("{words} paused by Eve since Mon 2026-03-02 11:40 UTC: busy");
+        assert_eq!(detail, &expected);
+        world.cx.store.write(|tx| meta::lift_pause(tx, &scope)).unwrap();
+    }
 }
 
 #[test]

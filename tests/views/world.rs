@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use chrono::Duration;
 use ringonce::config::Config;
-use ringonce::domain::call::CallType;
+use ringonce::domain::call::{AttemptState, CallType};
 use ringonce::domain::customer::Customer;
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::provider::{Accepted, PlaceError, ProviderCall};
 use ringonce::steps::dial::{self, Intent, Pass};
 use ringonce::steps::entry_text::{Draft, Reader};
-use ringonce::steps::{Context, customers as people, record, scan};
+use ringonce::steps::{Context, customers as people, follow, record, scan};
 use ringonce::store::queue::{self, Item};
-use ringonce::store::{Store, customers, views};
+use ringonce::store::{Store, attempts, customers, do_not_call, views};
 use ringonce::zones::Zones;
 
 pub fn at(text: &str) -> Instant {
@@ -159,6 +159,33 @@ impl World {
         let intents = self.claim();
         intents.iter().for_each(|intent| self.answer(intent, true));
         intents.iter().filter_map(|intent| intent.attempt.customer_id).collect()
+    }
+
+    /// Every call that is on ends now, for this reason.
+    pub fn end_as(&self, reason: &str) {
+        let placed = self.cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed));
+        for attempt in placed.unwrap() {
+            let call = ProviderCall {
+                id: attempt.vapi_call_id.clone().unwrap(),
+                status: Some("ended".to_string()),
+                ended_reason: Some(reason.to_string()),
+                ended_at: Some(self.now),
+                ..ProviderCall::default()
+            };
+            follow::take_in(&self.cx, &attempt, &call, self.now).unwrap();
+        }
+    }
+
+    /// Puts a customer's number on the do-not-call list.
+    pub fn never_call(&self, id: i64) {
+        let entry = do_not_call::Entry {
+            phone: self.customer(id).phone,
+            reason: "asked".to_string(),
+            source: "test".to_string(),
+            created_at: self.now,
+        };
+        let path = self.cx.store.path().to_path_buf();
+        let _ = self.cx.store.write(|tx| do_not_call::add(tx, &path, &entry)).unwrap();
     }
 
     pub fn pass_time(&mut self, time: Duration) {

@@ -60,6 +60,28 @@ fn a_call_in_doubt_turns_health_red_and_a_person_settles_it_over_the_api() {
 const IN_DOUBT: &str = "SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'";
 
 #[test]
+fn a_breaker_turns_health_red_until_its_probe_may_go_also_when_nobody_is_due() {
+    let house = House::build(&Plan { faults: "status=402", ..Plan::default() });
+    house.wait_until_well();
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    house.set_clock("2026-11-23T12:00:00Z");
+    let body = || house.ask("GET", "/healthz", &[], "").body;
+    house.wait_for("a red light", || body().contains("the breaker is open since"));
+    assert_eq!(house.get("/api/status")["breaker"]["half_open"], json!(false));
+    let page = || house.api("GET", "/", &json!(null)).body;
+    assert!(page().contains("The provider refuses calls since"), "{}", page());
+    // Its occasion is over by then, and nobody else is due: there is no probe.
+    house.set_clock("2026-11-23T20:00:00Z");
+    house.wait_for("a green light", || body().trim() == "ok");
+    assert_eq!(house.get("/api/status")["breaker"]["half_open"], json!(true));
+    assert!(page().contains("The next call is a probe"), "{}", page());
+    let metrics = house.api("GET", "/metrics", &json!(null)).body;
+    for line in ["ringonce_breaker_open 0.0\n", "ringonce_breaker_half_open 1.0\n"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
 fn metrics_count_calls_and_their_lateness() {
     let house = House::build(&Plan::default());
     house.place_calls(1);

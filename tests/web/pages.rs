@@ -1,6 +1,6 @@
 //! The pages: signing in, what is shown, and that only their own forms act.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::house::{Answer, House, Plan, TOKEN, customer};
 
@@ -46,6 +46,26 @@ fn post(house: &House, path: &str, form: &str, cookie: &str) -> Answer {
 }
 
 const PAUSES: &str = "SELECT count(*) FROM meta WHERE key = 'pause:all'";
+
+#[test]
+fn a_retry_is_shown_at_the_instant_at_which_it_may_ring() {
+    let nobody = "ended-reason=customer-did-not-answer";
+    let house = House::build(&Plan { faults: nobody, ..Plan::default() });
+    house.place_calls(1);
+    house.set_clock("2026-11-23T12:20:00Z");
+    let waits = || house.get("/api/queue")["items"][0]["status"] == json!("retrying");
+    house.wait_for("the end of the call", waits);
+    let due = house.get("/api/queue")["items"][0]["due_at"].as_str().map(str::to_string);
+    let due = due.and_then(|due| ringonce::domain::parse_instant(&due)).expect("an instant");
+    let there = |at: ringonce::domain::Instant| at.format("%a %e %b, %H:%M").to_string();
+    let (in_utc, in_new_york) = (there(due), there(due - chrono::Duration::hours(5)));
+    for (path, at) in [("/", &in_utc), ("/queue", &in_utc), ("/customers/id:1", &in_new_york)] {
+        let page = house.api("GET", path, &json!(null)).body;
+        assert!(page.contains(at.as_str()), "{path} {at}: {page}");
+        let again = path != "/customers/id:1" || page.contains("Attempt 2 of it comes in ");
+        assert!(again && !page.contains("Its instant comes"), "{path}: {page}");
+    }
+}
 
 #[test]
 fn without_a_session_a_page_is_the_form_to_sign_in() {

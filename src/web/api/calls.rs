@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::queue::as_json;
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::customer::mask_phone;
 use crate::domain::instant_text;
 use crate::steps::operate::Resolved;
 use crate::store::attempts::Attempt;
-use crate::store::queue::Item;
 use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
 use crate::web::acts::{self, Reason as Why};
 use crate::web::api::customers::one;
@@ -62,29 +62,8 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (filter, limit) = (item_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| web_views::items(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.id);
-    Ok(page_of("items", found.iter().map(item_json).collect(), next))
-}
-
-fn item_json(named: &Named<Item>) -> Value {
-    let item = &named.row;
-    json!({
-        "id": item.id,
-        "customer_id": item.customer_id,
-        "customer_name": named.name,
-        "call_type": item.call_type,
-        "occasion": item.occasion,
-        "scheduled_for": instant_text(item.scheduled_for),
-        "status": item.status,
-        "reason": item.reason,
-        "attempts": item.attempts,
-        "max_attempts": item.max_attempts,
-        "not_before": item.not_before.map(instant_text),
-        "expires_at": item.expires_at.map(instant_text),
-        "vapi_call_id": item.vapi_call_id,
-        "error_message": item.error_message,
-        "created_at": instant_text(item.created_at),
-        "processed_at": item.processed_at.map(instant_text),
-    })
+    let rows = found.iter().map(|named| as_json(&named.row, Some(&named.name))).collect();
+    Ok(page_of("items", rows, next))
 }
 
 /// `GET /api/attempts`

@@ -16,7 +16,7 @@ use crate::web::router::Asked;
 /// `GET /api/dnc`
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
-    let entries = store.read(do_not_call::all)?;
+    let entries = store.read(|conn| do_not_call::all(conn, store.path()))?;
     let reveal = reveals(asked);
     if reveal {
         let entry = journal::Entry {

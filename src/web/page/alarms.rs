@@ -4,7 +4,7 @@ use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::parse_instant;
 use crate::steps::{backup, guard};
-use crate::store::meta::{self, Mark};
+use crate::store::meta::{self, Breaker, Mark};
 use crate::store::{attempts, web_views};
 use crate::web::page::html::{esc, form, length, reason_and_button};
 use crate::web::page::mark;
@@ -52,20 +52,7 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         };
         found.push(Alarm::new(Tone::Bad, what, help));
     }
-    if let Some(breaker) = breaker {
-        let what = format!(
-            "The provider refuses calls since {}: {}",
-            shown(&breaker.opened_at),
-            breaker.why
-        );
-        let help = format!(
-            "<p>Due calls wait and none is lost to this. One call is tried at {}; or, when the \
-             cause is gone:</p>{}",
-            esc(&shown(&breaker.probe_at)),
-            resume_form(asked, "all", "resume-breaker")
-        );
-        found.push(Alarm::new(Tone::Bad, what, help));
-    }
+    found.extend(breaker.map(|breaker| of_breaker(asked, &breaker)));
     if 0 < second {
         let help = "<p>Run <code>ringonce audit</code>: it names the calls.</p>";
         let what = format!("{second} calls rang beside the one that was meant");
@@ -85,14 +72,37 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     Ok(found)
 }
 
+/// Calls wait for the probe; or the probe waits for a call.
+fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
+    let since = shown(&breaker.opened_at);
+    let (tone, what, next) = match breaker.is_half_open(asked.now) {
+        true => (
+            Tone::Warn,
+            format!("The next call is a probe. Calls were refused at {since}: {}", breaker.why),
+            "It is made alone; when it goes well, the others follow.".to_string(),
+        ),
+        false => (
+            Tone::Bad,
+            format!("The provider refuses calls since {since}: {}", breaker.why),
+            format!(
+                "Due calls wait and none is lost to this. One call is tried at {}.",
+                esc(&shown(&breaker.probe_at))
+            ),
+        ),
+    };
+    let form = resume_form(asked, "all", "resume-breaker");
+    Alarm::new(tone, what, format!("<p>{next} Or, when the cause is gone:</p>{form}"))
+}
+
 /// Doubts, calls that never end, a silent dialer.
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
-    let (doubts, placed, last_tick, no_backup) = cx.store.read(|conn| {
+    let (doubts, placed, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let placed = attempts::in_state(conn, AttemptState::Placed)?;
-        Ok((doubts, placed, meta::mark(conn, Mark::LastTick)?, no_backup))
+        let (last_tick, zoneless) = (meta::mark(conn, Mark::LastTick)?, meta::zoneless(conn)?);
+        Ok((doubts, placed, last_tick, no_backup, zoneless))
     })?;
     let mut found = Vec::new();
     if 0 < doubts {
@@ -112,6 +122,11 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     if let Some(at) = last_tick.filter(|at| chrono::Duration::minutes(30) < asked.now - *at) {
         let what = format!("The dialer was last at work {} ago", length(asked.now - at));
         found.push(Alarm::new(Tone::Bad, what, "<p>Look at the log of ringonce.</p>"));
+    }
+    if let Some(zoneless) = zoneless {
+        let help = "<p>Name a zone of the form Area/City: <code>ringonce customers update ID \
+                    --timezone ZONE</code>.</p>";
+        found.push(Alarm::new(Tone::Warn, zoneless.to_string(), help));
     }
     if let Some(why) = no_backup {
         let help = "<p>Calls go on. It is tried again every ten minutes; look at the folder.</p>";

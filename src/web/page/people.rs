@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::domain::customer::{CallStatus, Customer, mask_phone};
 use crate::domain::instant_text;
 use crate::domain::zone::Zone;
+use crate::steps::next;
 use crate::store::attempts::Attempt;
 use crate::store::customers::{self, Filter, Found};
 use crate::store::queue::Item;
 use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
-use crate::store::{facts, journal, meta};
+use crate::store::{do_not_call, journal, meta};
 use crate::web::api::customers::one as find_one;
 use crate::web::api::number;
 use crate::web::delivery::Response;
@@ -44,7 +45,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
         ),
         None => String::new(),
     };
-    let header = ["Name", "Phone", "Zone", "Call at", "Payment", "State", "Next call"];
+    let header = ["Name", "Phone", "Zone", "Called", "Payment", "State", "Next call"];
     let body = format!(
         "<div class=\"head\"><h1>Customers</h1></div><form class=\"filter\" method=\"get\" \
          role=\"search\"><label class=\"field grow\"><span>Name, e-mail, phone or id</span><input \
@@ -62,16 +63,24 @@ fn row(asked: &Asked<'_>, customer: &Customer) -> Vec<String> {
         _ => "–".to_string(),
     };
     let name = if customer.name.is_empty() { "(no name)" } else { &customer.name };
-    let rhythm = customer.call_schedule.as_deref().or(customer.call_time.as_deref());
     vec![
         format!("<a href=\"/customers/id:{}\">{}</a>", customer.id, esc(name)),
         esc(&mask_phone(&customer.phone)),
         esc(&customer.timezone),
-        esc(rhythm.unwrap_or("–")),
+        rhythm(customer),
         esc(&customer.payment_status),
         status(customer),
         next,
     ]
+}
+
+/// The daily rhythm in words; what is not understood as it was written.
+fn rhythm(customer: &Customer) -> String {
+    let written = customer.call_schedule.as_deref().or(customer.call_time.as_deref());
+    match next::wanted(customer) {
+        Some(rhythm) => esc(&rhythm.describe()),
+        None => esc(written.unwrap_or("–")),
+    }
 }
 
 fn status(customer: &Customer) -> String {
@@ -115,7 +124,7 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
         Ok(Known {
             items: web_views::items(conn, &items, 20)?,
             calls: web_views::attempts(conn, &calls, 50)?,
-            is_listed: facts::do_not_call(conn, &customer.phone)?,
+            is_listed: do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
             is_paused: meta::pauses(conn)?
                 .iter()
                 .any(|(scope, _)| *scope == format!("customer:{}", customer.key)),
@@ -189,14 +198,13 @@ fn facts_list(asked: &Asked<'_>, known: &Known, zone: &Zone, reveal: bool) -> St
         .next_call_scheduled_at
         .map_or("–".to_string(), |at| format!("{} ({})", time(at, zone), away(at, asked.now)));
     let last = customer.last_call_date.map_or("–".to_string(), |date| date.to_string());
-    let rhythm = customer.call_schedule.as_ref().or(customer.call_time.as_ref());
     let facts = [
         ("Phone", phone),
         ("Number", validity),
         ("E-mail", text(&customer.email)),
         ("External id", text(&customer.external_id)),
         ("Payment", esc(&customer.payment_status)),
-        ("Wants to be called at", text(&rhythm.cloned())),
+        ("Wants to be called", rhythm(customer)),
         ("Welcome call", welcome.to_string()),
         ("Last daily call", last),
         ("Next daily call", next),
@@ -285,7 +293,7 @@ fn items_table(items: &[Named<Item>], zone: &Zone, asked: &Asked<'_>) -> String 
             });
             vec![
                 work::occasion(item.call_type, &item.occasion),
-                time(item.scheduled_for, zone),
+                work::due(item, zone, asked.now),
                 work::item_state(item),
                 until,
             ]

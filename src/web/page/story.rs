@@ -40,8 +40,18 @@ fn next_call(explained: &Explained, zone: &Zone) -> String {
 fn occasion(told: &Explanation, zone: &Zone, now: crate::domain::Instant) -> String {
     let (tone, word, sentence) = match told.outcome {
         Outcome::Rings => (Tone::Good, "rings", "The phone rings.".to_string()),
-        Outcome::Waits { reason: None, .. } => {
-            let sentence = format!("Its instant comes {}.", away(told.scheduled_for, now));
+        Outcome::Waits { reason: None, until } => {
+            let at = until.unwrap_or(told.scheduled_for);
+            let sentence = match &told.tried {
+                None => format!("Its instant comes {}.", away(at, now)),
+                Some(tried) => format!(
+                    "Attempt {} of it comes {}, {}, because the last one ended as {}.",
+                    tried.attempts + 1,
+                    away(at, now),
+                    time(at, zone),
+                    esc(&tried.last.replace('_', " "))
+                ),
+            };
             (Tone::Calm, "waits", sentence)
         }
         Outcome::Waits { reason: Some(reason), until } => {

@@ -37,6 +37,16 @@ pub fn occasion(call_type: CallType, occasion: &str) -> String {
     }
 }
 
+/// When an item is looked at next; for one that was due before, when it fell due first.
+pub fn due(item: &Item, zone: &Zone, now: Instant) -> String {
+    let at = if item.status.is_active() { item.due_at() } else { item.scheduled_for };
+    if at == item.scheduled_for {
+        return time(at, zone);
+    }
+    let first = time(item.scheduled_for, zone);
+    format!("{} <span class=\"why\">{}; first due {first}</span>", time(at, zone), away(at, now))
+}
+
 /// Where an item stands, and why.
 pub fn item_state(item: &Item) -> String {
     let (tone, word) = words::item(item.status);
@@ -65,12 +75,11 @@ pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> String {
         .iter()
         .map(|named| {
             let item = &named.row;
-            let when = time(item.scheduled_for, zone);
-            let open = item.status.is_active();
-            let away = if open { away(item.due_at(), now) } else { String::new() };
+            let at = if item.status.is_active() { item.due_at() } else { item.scheduled_for };
+            let away = if item.status.is_active() { away(at, now) } else { String::new() };
             vec![
                 who(&named.name, Some(item.customer_id)),
-                format!("{when} <span class=\"why\">{away}</span>"),
+                format!("{} <span class=\"why\">{away}</span>", time(at, zone)),
                 item_state(item),
             ]
         })
@@ -103,7 +112,7 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
                 item.id.to_string(),
                 who(&named.name, Some(item.customer_id)),
                 occasion(item.call_type, &item.occasion),
-                time(item.scheduled_for, &zone),
+                due(item, &zone, asked.now),
                 item_state(item),
                 format!("{} of {}", item.attempts, item.max_attempts),
             ]
@@ -228,7 +237,8 @@ pub fn doubt(asked: &Asked<'_>, named: &Named<Attempt>, zone: &Zone) -> String {
 /// `GET /do-not-call`
 pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let zone = asked.front.zone();
-    let found = asked.front.cx().store.read(do_not_call::all)?;
+    let store = &asked.front.cx().store;
+    let found = store.read(|conn| do_not_call::all(conn, store.path()))?;
     let rows: Vec<Vec<String>> = found
         .iter()
         .rev()
