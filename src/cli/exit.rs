@@ -77,8 +77,10 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         if cause.is::<ConfigError>() {
             return Exit::Usage;
         }
-        // The wrong file was named.
-        if let Some(StoreError::Missing(_) | StoreError::NotOurs(_)) = cause.downcast_ref() {
+        // The wrong file was named, or the wrong program; starting again helps neither.
+        if let Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) =
+            cause.downcast_ref()
+        {
             return Exit::Usage;
         }
     }

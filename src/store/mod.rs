@@ -72,6 +72,11 @@ pub enum StoreError {
          upgrade ringonce"
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{0} cannot be opened: it and its folder must belong to the user that runs ringonce; \
+         change their owner"
+    )]
+    NotOpened(PathBuf),
     #[error("{0} is locked by another process; it was left unchanged; try again")]
     Busy(PathBuf),
     #[error(
@@ -96,9 +101,11 @@ impl Store {
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         check_no_folder(path)?;
-        files::create_private(path)?;
-        let mut conn = Connection::open_with_flags(path, write_flags())
-            .with_context(|| format!("open the database {}", path.display()))?;
+        if let Some(made) = files::create_private(path)? {
+            files::give_to_owner_of(files::folder_of(path), &made)?;
+        }
+        let mut conn =
+            Connection::open_with_flags(path, write_flags()).map_err(|e| explain(e, path))?;
         configure(&conn).map_err(|e| explain(e, path))?;
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
         let manager =
@@ -307,6 +314,7 @@ fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::Busy(path.to_path_buf()).into()
         }
+        Some(ErrorCode::CannotOpen) => StoreError::NotOpened(path.to_path_buf()).into(),
         _ => error.context(format!("open the database {}", path.display())),
     }
 }
