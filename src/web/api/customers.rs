@@ -157,7 +157,11 @@ fn entry(fields: &Map<String, Value>, reader: &mut Reader<'_>) -> Result<Entry, 
             Value::Object(_) if column == Column::Variables => value.to_string(),
             _ => return Err(Problem::field(name, format!("{name} must be one value"))),
         };
-        reader.set(&mut draft, column, &text).map_err(|reason| Problem::field(name, reason))?;
+        reader.set(&mut draft, column, &text).map_err(|reason| {
+            // A rule shared with the command line, where the same is a flag.
+            let reason = reason.replace("--default-country", DEFAULT_COUNTRY);
+            Problem::field(name, format!("{name}: {reason}"))
+        })?;
     }
     Ok(draft.finish())
 }
