@@ -27,6 +27,11 @@ pub fn instant_text(at: Instant) -> String {
     at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
+/// A stored instant as a person reads it: `2026-11-22 17:01 UTC`.
+pub fn readable(text: &str) -> String {
+    parse_instant(text).map_or_else(|| text.to_string(), |at| at.format("%F %H:%M UTC").to_string())
+}
+
 /// Reads an RFC 3339 instant with any offset; also the old `2026-11-22 17:01:00+00` of Postgres.
 ///
 /// `None` when the text names no instant. A text without an offset is read as UTC only when it

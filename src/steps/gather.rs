@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::gate::{Facts, Rules};
@@ -11,6 +10,7 @@ use crate::domain::retry;
 use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
 use crate::domain::zone_country;
+use crate::domain::{Instant, readable};
 use crate::steps::Context;
 use crate::store::Conn;
 use crate::store::facts::{self, Whose};
@@ -117,7 +117,12 @@ fn pause(
     scopes.iter().find_map(|scope| {
         let (_, pause) = pauses.iter().find(|(paused, _)| paused == scope)?;
         let what = scope.split(':').next().unwrap_or_default();
-        Some(format!("{what} paused by {} since {}: {}", pause.who, pause.since, pause.why))
+        Some(format!(
+            "{what} paused by {} since {}: {}",
+            pause.who,
+            readable(&pause.since),
+            pause.why
+        ))
     })
 }
 

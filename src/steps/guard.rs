@@ -7,7 +7,7 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Reading;
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::{Instant, instant_text, parse_instant, readable};
 use crate::steps::Context;
 use crate::store::files::{Identity, OpenFiles};
 use crate::store::meta::{self, Mark};
@@ -283,6 +283,6 @@ pub fn holds(cx: &Context) -> anyhow::Result<Vec<String>> {
     let holds = cx.store.read(meta::holds)?;
     Ok(holds
         .into_iter()
-        .map(|hold| format!("held since {} ({}): {}", hold.since, hold.kind, hold.why))
+        .map(|hold| format!("held since {} ({}): {}", readable(&hold.since), hold.kind, hold.why))
         .collect())
 }

@@ -107,15 +107,17 @@ pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Re
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// What the dialer looks at: items that wait, in the words of the index that finds the next one.
+pub(super) const OPEN: &str =
+    "status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')";
+
 /// How many items are due now, whatever they wait for.
 pub fn due(conn: &Connection, now: Instant) -> anyhow::Result<i64> {
-    Ok(conn
-        .prepare_cached(
-            "SELECT count(*) FROM call_queue
-             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
-               AND coalesce(not_before, scheduled_for) <= ?1",
-        )?
-        .query_one([instant_text(now)], |row| row.get(0))?)
+    let sql = format!(
+        "SELECT count(*) FROM call_queue
+         WHERE {OPEN} AND coalesce(not_before, scheduled_for) <= ?1"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_one([instant_text(now)], |row| row.get(0))?)
 }
 
 /// Items that wait, by what they wait for.

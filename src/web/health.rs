@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock;
-use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::cron::Cron;
+use crate::domain::{Instant, readable};
 use crate::service::Service;
 use crate::steps::{Context, backup, guard};
 use crate::store::attempts;
@@ -81,7 +81,11 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     })?;
     reasons.extend(no_backup);
     if let Some(breaker) = breaker {
-        reasons.push(format!("the breaker is open since {}: {}", breaker.opened_at, breaker.why));
+        reasons.push(format!(
+            "the breaker is open since {}: {}",
+            readable(&breaker.opened_at),
+            breaker.why
+        ));
     }
     match last_tick {
         None => reasons.push("nothing was dialed yet: the first tick has not come".to_string()),
