@@ -172,16 +172,6 @@ pub fn oldest_placed(conn: &Connection) -> anyhow::Result<Option<Instant>> {
     Ok(found.next().transpose()?)
 }
 
-/// How many calls began in each hour since an instant: instants of attempts that may have rung.
-pub fn begun_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Instant>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT created_at FROM call_attempts
-         WHERE ?1 <= created_at AND state <> 'not_placed' ORDER BY created_at",
-    )?;
-    let found = statement.query_map([instant_text(since)], |row| rows::instant(row, 0))?;
-    Ok(found.collect::<Result<_, _>>()?)
-}
-
 /// Bytes of the database and of its write-ahead log; 0 for what is not there.
 pub fn sizes(store: &Store) -> (u64, u64) {
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |about| about.len());
