@@ -20,15 +20,12 @@ use crate::clock::Clock;
 use crate::provider::Provider;
 use crate::steps::Context;
 pub use crate::steps::dial::new_id;
-use crate::store::files::OpenFiles;
 
 /// What a dialing process works with, shared by its threads.
 pub struct Service {
     pub cx: Context,
     pub provider: Box<dyn Provider>,
     pub clock: Clock,
-    /// The files that were opened; another one at the path later is not ours.
-    pub opened: OpenFiles,
     /// Set by SIGTERM and SIGINT: no new dials, what is in flight is finished.
     pub stop: Arc<AtomicBool>,
     /// Why this process has halted: an outcome cannot be written. `None` = it has not.

@@ -15,7 +15,6 @@ use ringonce::provider::{
 use ringonce::service::Service;
 use ringonce::steps::Context;
 use ringonce::store::Store;
-use ringonce::store::files::OpenFiles;
 use ringonce::zones::Zones;
 use rusqlite::{Connection, params};
 
@@ -115,7 +114,6 @@ pub fn service(path: &Path, workers: usize, now: Instant) -> anyhow::Result<Serv
         cx: context(path, workers, now)?,
         provider: Box::new(AtOnce),
         clock: Clock::System,
-        opened: OpenFiles::of(path),
         stop: Arc::default(),
         halted: Mutex::new(None),
     })

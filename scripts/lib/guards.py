@@ -4,7 +4,8 @@ tests/spec, or `lib:`, `rules:`, `views:`, `web:` with such a part. A list of se
 stands for one defence that is written in more than one place."""
 
 QUEUE, ATTEMPTS, MOVES = "src/store/enqueue.rs", "src/store/attempts.rs", "src/store/moves.rs"
-STORE, SCHEMA, GATE = "src/store/mod.rs", "schema.sql", "src/domain/gate.rs"
+STORE, CONNECT = "src/store/mod.rs", "src/store/connect.rs"
+SCHEMA, GATE = "schema.sql", "src/domain/gate.rs"
 VAPI, DIAL, RECONCILE = "src/vapi/mod.rs", "src/steps/dial.rs", "src/steps/reconcile.rs"
 GUARD, RECOVERY, DOUBTS = "src/steps/guard.rs", "src/domain/recovery.rs", "src/store/doubts.rs"
 FLAGS, FACTS, SETTLE = "src/store/flags.rs", "src/store/facts.rs", "src/steps/settle.rs"
@@ -89,10 +90,10 @@ GUARDS = [
     ("every write is BEGIN IMMEDIATE", STORE,
      "Transaction::new_unchecked(conn, TransactionBehavior::Immediate)",
      "Transaction::new_unchecked(conn, TransactionBehavior::Deferred)", "d2_"),
-    ("synchronous=FULL", STORE,
+    ("synchronous=FULL", CONNECT,
      "conn.pragma_update(None, \"synchronous\", \"FULL\")?;",
      "conn.pragma_update(None, \"synchronous\", \"NORMAL\")?;", "d3_"),
-    ("secure_delete", STORE,
+    ("secure_delete", CONNECT,
      "conn.pragma_update(None, \"secure_delete\", 1)?;",
      "conn.pragma_update(None, \"secure_delete\", 0)?;", "files erasure"),
     ("an intent must be fresh", DIAL,
@@ -164,6 +165,22 @@ GUARDS = [
      "now.0[n];", "swapped"),
     ("the log and its index are looked at too", "src/store/files.rs",
      "(0..OPEN_FILES.len()).find(", "(0..1).find(", "swapped"),
+    ("no reader is opened on another file", CONNECT,
+     "if let Some(what) = opened.changed(&at) {",
+     "if let Some(what) = opened.changed(&at).filter(|_| false) {", "swapped another_file"),
+    ("no log is left for another file", STORE,
+     "if self.swapped().is_some() {", "if false {", "swapped another_file"),
+    ("a file beside a log is read before dialing", STORE,
+     "        if self.found_a_log {\n", "        if false {\n", "swapped"),
+    ("a file is read before it is adopted", "src/service/adopting.rs",
+     "    cx.store.check()?;\n", "", "swapped"),
+    ("the log that was found is left as it is", CONNECT,
+     "    keep_log(&conn, log_is_kept)?;\n", "    keep_log(&conn, log_is_kept && false)?;\n", "swapped"),
+    ("a look leaves a found log as it is", CONNECT,
+     "keep_log(&conn, files::has_log(path))?;", "keep_log(&conn, false)?;", "swapped"),
+    ("a swapped file ends the service", "src/service/run.rs",
+     "guard::swapped(&service.cx.store).map_or(Ok(()), |why| Err(Refused(why)))",
+     "guard::swapped(&service.cx.store).map_or(Ok(()), |_| Ok(()))", "arming"),
     ("a backup knows that it is a copy", "src/store/meta.rs",
      "UPDATE meta SET value = 'a copy' WHERE key = 'armed_device_inode'",
      "UPDATE meta SET value = value WHERE key = 'armed_device_inode'", "files erasure"),
@@ -418,12 +435,12 @@ GUARDS = [
      "                settle::give_back", "if false && dialing == attempt.state && why.is_empty() "
      "{\n                settle::give_back", "halting"),
     ("synchronous=FULL and its reading back",
-     [(STORE, "conn.pragma_update(None, \"synchronous\", \"FULL\")?;",
+     [(CONNECT, "conn.pragma_update(None, \"synchronous\", \"FULL\")?;",
        "conn.pragma_update(None, \"synchronous\", \"NORMAL\")?;"),
-      (STORE, "if synchronous != 2 {", "if synchronous != 1 {")], "d3_"),
-    ("readers refuse to write", STORE,
-     "configure(conn).and_then(|()| conn.pragma_update(None, \"query_only\", 1))",
-     "configure(conn)", "schema"),
+      (CONNECT, "if synchronous != 2 {", "if synchronous != 1 {")], "d3_"),
+    ("readers refuse to write", CONNECT,
+     "        configure(conn)?;\n        conn.pragma_update(None, \"query_only\", 1)\n",
+     "        configure(conn)\n", "schema"),
     # One dialer, one request.
     ("the POST's answer is waited for", "src/service/dialer.rs",
      "if worked.is_err() {", "if false {", "slow_replies"),

@@ -14,7 +14,7 @@ use crate::service::tick::Ticked;
 use crate::service::{Service, backups, run, tick};
 use crate::steps::{Context, holidays};
 use crate::store::Store;
-use crate::store::files::{DialerLock, LockAnswer, OpenFiles};
+use crate::store::files::{DialerLock, LockAnswer};
 use crate::vapi::{ApiKey, Vapi};
 
 /// One pass for a system cron: scan, dial everything due now, follow what is placed
@@ -44,7 +44,6 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
     store.write(|tx| holidays::apply(tx, &days))?;
-    let opened = OpenFiles::of(&loaded.db);
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -54,16 +53,18 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
         cx,
         provider: Box::new(provider),
         clock: loaded.clock,
-        opened,
         stop,
         halted: Mutex::new(None),
     })
 }
 
-/// Takes the right to dial, or says who has it.
+/// Takes the right to dial, or says who has it. Refuses a damaged file.
 pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock, String>> {
     match DialerLock::take(path, service.clock.now()?)? {
-        LockAnswer::Mine(lock) => Ok(Ok(lock)),
+        LockAnswer::Mine(lock) => {
+            service.cx.store.check_after_crash()?;
+            Ok(Ok(lock))
+        }
         LockAnswer::Taken(holder) => Ok(Err(holder)),
     }
 }

@@ -15,7 +15,7 @@ pub enum Exit {
     Failed = 1,
     /// Wrong arguments, configuration or input; nothing was changed.
     Usage = 2,
-    /// It refused, and needs a person: not armed, in doubt, held.
+    /// It refused, and needs a person: not armed, in doubt, held, a damaged file.
     Refused = 3,
     /// Another dialer holds the lock.
     Locked = 4,
@@ -27,7 +27,7 @@ Exit codes:
   0  done
   1  failed
   2  usage or configuration; nothing was changed
-  3  refused, needs a person: not armed, in doubt, held
+  3  refused, needs a person: not armed, in doubt, held, a damaged file
   4  another dialer holds the lock";
 
 impl From<Exit> for ExitCode {
@@ -77,11 +77,13 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         if cause.is::<ConfigError>() {
             return Exit::Usage;
         }
-        // The wrong file was named, or the wrong program; starting again helps neither.
-        if let Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) =
-            cause.downcast_ref()
-        {
-            return Exit::Usage;
+        match cause.downcast_ref() {
+            // The wrong file was named, or the wrong program; starting again helps neither.
+            Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) => {
+                return Exit::Usage;
+            }
+            Some(StoreError::Damaged { .. }) => return Exit::Refused,
+            _ => {}
         }
     }
     Exit::Failed

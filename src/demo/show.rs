@@ -21,7 +21,7 @@ use crate::service::Service;
 use crate::service::tick::{self, Ticked};
 use crate::steps::Context;
 use crate::steps::import::{self, Options};
-use crate::store::files::{DialerLock, LockAnswer, OpenFiles};
+use crate::store::files::{DialerLock, LockAnswer};
 use crate::store::{Store, do_not_call};
 use crate::vapi::{ApiKey, Vapi};
 use crate::zones::Zones;
@@ -165,13 +165,11 @@ impl World {
         let vapi = &loaded.config.vapi;
         let provider = Vapi::new(&vapi.base_url, ApiKey::new(KEY), vapi.timeout_secs)?;
         let store = Arc::new(Store::open(&loaded.db, self.now())?);
-        let opened = OpenFiles::of(&loaded.db);
         let cx = Context::new(store, loaded.config.clone(), Arc::clone(&self.zones))?;
         Ok(Service {
             cx,
             provider: Box::new(provider),
             clock: loaded.clock,
-            opened,
             stop: Arc::default(),
             halted: Mutex::new(None),
         })

@@ -52,9 +52,10 @@ pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
 
 /// Takes in the provider's records and arms this file, here. A person says that no other copy
 /// dials, and accepts a gap beyond the records, another account, and a mark that a wrong clock
-/// has left. The caller holds the dialer's lock.
+/// has left. Refuses a damaged file. The caller holds the dialer's lock.
 pub fn adopt(service: &Service, who: &str, why: &str) -> anyhow::Result<Reconciled> {
     let cx = &service.cx;
+    cx.store.check()?;
     if cx.store.read(meta::armed_identity)?.is_none() {
         let what = "this file is a snapshot for debugging: its people cannot be called; adopt a \
                     backup instead";

@@ -78,7 +78,7 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
 /// Why nothing may be dialed now; `None` = nothing stands in the way. Asked before each claim.
 pub fn shut(service: &Service) -> anyhow::Result<Option<String>> {
     let cx = &service.cx;
-    if let Some(why) = guard::swapped(cx.store.path(), &service.opened) {
+    if let Some(why) = guard::swapped(&cx.store) {
         return Ok(Some(why));
     }
     Ok(guard::holds(cx)?.into_iter().next())

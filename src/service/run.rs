@@ -60,6 +60,7 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
     let mut told = None;
     while !service.stopping() {
         alive();
+        end_if_swapped(service)?;
         let reading = service.clock.read()?;
         let opened = opening::open(service, &reading, false)?;
         if let Some(why) = opened.shut.as_ref().filter(|_| opened.needs_a_person) {
@@ -81,12 +82,19 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
     Ok(None)
 }
 
+/// What goes on in a file that was moved away is lost to the one that lies at the path now, so the
+/// service ends. What was in flight is recorded by then; the next start asks the provider.
+fn end_if_swapped(service: &Service) -> Result<(), Refused> {
+    guard::swapped(&service.cx.store).map_or(Ok(()), |why| Err(Refused(why)))
+}
+
 fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     let patience = Patience { pace: false, record: Duration::MAX };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
     let mut duties = Duties::new(service, alive)?;
     let mut told = None;
     while !service.stopping() {
+        end_if_swapped(service)?;
         if duties.see_to(&mut dialer)? {
             let passed = dialer.pass(&mut |dialer| {
                 duties.see_to(dialer)?;

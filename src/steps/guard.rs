@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Reading;
 use crate::domain::{Instant, instant_text, parse_instant, readable};
 use crate::steps::Context;
-use crate::store::files::{Identity, OpenFiles};
+use crate::store::files::Identity;
 use crate::store::meta::{self, Mark};
 use crate::store::{Conn, Store, Tx};
 
@@ -75,15 +75,8 @@ pub fn mismatch(armed: Option<&Identity>, here: &Identity) -> Option<String> {
 
 /// Whether the files at the path are no longer those that were opened, in words: asked before each
 /// intent, because commits go on silently in a file that was moved.
-pub fn swapped(path: &Path, opened: &OpenFiles) -> Option<String> {
-    if path == Path::new(":memory:") {
-        return None;
-    }
-    let what = opened.changed(path)?;
-    Some(format!(
-        "{what} was removed or replaced while it was open: end this process, and start it again \
-         when the right files lie there"
-    ))
+pub fn swapped(store: &Store) -> Option<String> {
+    store.swapped().map(|swapped| swapped.to_string())
 }
 
 #[derive(Serialize, Deserialize)]

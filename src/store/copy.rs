@@ -6,7 +6,8 @@ use rusqlite::{Connection, Params, params};
 
 use crate::domain::Instant;
 use crate::domain::customer::Customer;
-use crate::store::{Store, configure_common};
+use crate::store::Store;
+use crate::store::connect::configure_common;
 
 /// Pages copied between two looks at the source's lock.
 const PAGES_A_STEP: i32 = 4096;

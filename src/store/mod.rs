@@ -7,6 +7,7 @@
 pub mod attempts;
 pub mod audit;
 pub mod backup;
+mod connect;
 pub mod copy;
 pub mod customer_rows;
 pub mod customers;
@@ -44,21 +45,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
 
 use crate::domain::Instant;
+use crate::store::files::OpenFiles;
 
-/// How long one statement waits for another process's lock before it is asked again.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write waits in all: SQLite's own back-off is unfair under many processes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
-/// Readers: the page, the API and reports. Dialing itself reads on the writer.
-const READERS: u32 = 8;
-/// Statements kept prepared on a connection.
-const PREPARED: usize = 128;
 
 /// Why a database cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +75,17 @@ pub enum StoreError {
     #[error("{0} is locked by another process; it was left unchanged; try again")]
     Busy(PathBuf),
     #[error(
+        "{0} was removed or replaced while it was open: end this process, and start it again \
+         when the right files lie there"
+    )]
+    Swapped(&'static str),
+    #[error(
+        "{path} is damaged ({what}), as it is when a backup is put beside the -wal file of another \
+         database; restore a backup where no -wal and no -shm lie, then run \
+         `ringonce adopt --reason WHY`"
+    )]
+    Damaged { path: PathBuf, what: String },
+    #[error(
         "SQLite {0} is older than 3.51.3 and can corrupt a database in WAL mode; \
          build ringonce with its bundled SQLite"
     )]
@@ -89,9 +95,14 @@ pub enum StoreError {
 /// The database file, opened.
 pub struct Store {
     path: PathBuf,
-    writer: Mutex<Connection>,
-    /// `None` for a store in memory: its one connection reads too.
+    /// The files that were opened for writing; another one at the path later is not ours.
+    opened: Option<OpenFiles>,
+    /// A log lay beside the file when it was opened: somebody has it open, or died.
+    found_a_log: bool,
+    /// `None` for a store in memory: its one connection reads too. Dropped before the writer, the
+    /// only one that may empty the log when it closes.
     readers: Option<r2d2::Pool<SqliteConnectionManager>>,
+    writer: Mutex<Connection>,
 }
 
 impl Store {
@@ -104,21 +115,13 @@ impl Store {
         if let Some(made) = files::create_private(path)? {
             files::give_to_owner_of(files::folder_of(path), &made)?;
         }
-        let mut conn =
-            Connection::open_with_flags(path, write_flags()).map_err(|e| explain(e, path))?;
-        configure(&conn).map_err(|e| explain(e, path))?;
+        let found_a_log = files::has_log(path);
+        let mut conn = connect::writer(path, found_a_log).map_err(|e| explain(e, path))?;
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
-        let manager =
-            SqliteConnectionManager::file(path).with_flags(write_flags()).with_init(|conn| {
-                configure(conn).and_then(|()| conn.pragma_update(None, "query_only", 1))
-            });
-        let readers = r2d2::Pool::builder()
-            .max_size(READERS)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .connection_timeout(BUSY_TIMEOUT)
-            .build_unchecked(manager);
-        Ok(Store { path: path.to_path_buf(), writer: Mutex::new(conn), readers: Some(readers) })
+        let opened = OpenFiles::of(path);
+        let readers = Some(connect::readers(path, &opened));
+        let (path, writer) = (path.to_path_buf(), Mutex::new(conn));
+        Ok(Store { path, opened: Some(opened), found_a_log, writer, readers })
     }
 
     /// Opens an existing file to look at it; never creates, migrates or changes anything.
@@ -130,28 +133,52 @@ impl Store {
             return Err(StoreError::Missing(path.to_path_buf()).into());
         }
         check_no_folder(path)?;
-        let conn = open_to_look(path)?;
+        let conn = connect::open_to_look(path)?;
         migrations::check_readable(&conn, path).map_err(|e| explain(e, path))?;
-        Ok(Store { path: path.to_path_buf(), writer: Mutex::new(conn), readers: None })
+        let (path, writer) = (path.to_path_buf(), Mutex::new(conn));
+        Ok(Store { path, opened: None, found_a_log: false, writer, readers: None })
     }
 
     /// A store in memory: the same schema and statements, for simulation.
     pub fn in_memory(now: Instant) -> anyhow::Result<Store> {
         let mut conn = Connection::open_in_memory()?;
-        configure_common(&conn)?;
-        let path = PathBuf::from(":memory:");
-        migrations::migrate(&mut conn, &path, now)?;
-        Ok(Store { path, writer: Mutex::new(conn), readers: None })
+        connect::configure_common(&conn)?;
+        migrations::migrate(&mut conn, Path::new(":memory:"), now)?;
+        Ok(Store::over(conn))
     }
 
     /// A store in memory over an existing connection: a restored copy in a simulation.
     pub fn over(conn: Connection) -> Store {
-        Store { path: PathBuf::from(":memory:"), writer: Mutex::new(conn), readers: None }
+        let (path, writer) = (PathBuf::from(":memory:"), Mutex::new(conn));
+        Store { path, opened: None, found_a_log: false, writer, readers: None }
     }
 
     /// Where the database file is, as it was named.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Which of the files at the path is no longer the one that was opened: commits go on silently
+    /// in a file that was moved. `None` also for a store that is in memory, or only looked at.
+    pub fn swapped(&self) -> Option<StoreError> {
+        self.opened.as_ref()?.changed(&self.path).map(StoreError::Swapped)
+    }
+
+    /// Checks the whole database when a log was found beside it. SQLite takes any whole log for the
+    /// file's own, so a restored file beside the log of another one opens without an error. Until
+    /// this found nothing the log is left as it is, so that taking it away mends the file.
+    pub fn check_after_crash(&self) -> anyhow::Result<()> {
+        if self.found_a_log {
+            self.check()?;
+            connect::keep_log(&self.lock_writer(), false)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the whole database, and fails when it is damaged.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let damaged = |what| StoreError::Damaged { path: self.path.clone(), what };
+        self.read(verify::problem)?.map_or(Ok(()), |what| Err(damaged(what).into()))
     }
 
     /// Reads. The closure's connection refuses to write.
@@ -193,6 +220,21 @@ impl Store {
         let guard = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         debug_assert!(guard.is_autocommit(), "a transaction was left open");
         guard
+    }
+}
+
+impl Drop for Store {
+    /// Leaves an empty log when another database lies at the path now: SQLite empties none on
+    /// closing a file that was moved, and the next process would read ours into that database.
+    fn drop(&mut self) {
+        if self.swapped().is_some() {
+            let emptied: rusqlite::Result<bool> =
+                self.lock_writer()
+                    .query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |busy| busy.get(0));
+            if let Err(error) = emptied {
+                log::error!("the log of {} could not be emptied: {error}", self.path.display());
+            }
+        }
     }
 }
 
@@ -245,67 +287,6 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-fn write_flags() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
-}
-
-/// WAL, and `synchronous=FULL` read back: it is a property of the connection, not of the file.
-fn configure(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-    configure_common(conn)
-}
-
-fn configure_common(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_prepared_statement_cache_capacity(PREPARED);
-    // Without it SQLite prepares statements anew when their bound values change.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    // A row with a trigger keeps its pages to undo the statement: in memory, not in a file.
-    conn.pragma_update(None, "temp_store", "MEMORY")?;
-    // An erased phone number must not stay in a free page.
-    conn.pragma_update(None, "secure_delete", 1)?;
-    conn.pragma_update(None, "trusted_schema", 0)?;
-    let synchronous = conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?;
-    if synchronous != 2 {
-        return Err(rusqlite::Error::InvalidParameterName(format!(
-            "synchronous is {synchronous} instead of FULL"
-        )));
-    }
-    Ok(())
-}
-
-/// Read-write with a refusal to write when possible (beside a running writer), else read-only,
-/// else as an unchanging file (a read-only folder without a WAL).
-fn open_to_look(path: &Path) -> anyhow::Result<Connection> {
-    let attempts: [(&str, OpenFlags); 3] = [
-        ("", OpenFlags::SQLITE_OPEN_READ_WRITE),
-        ("", OpenFlags::SQLITE_OPEN_READ_ONLY),
-        ("?immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI),
-    ];
-    let mut last = None;
-    for (suffix, flags) in attempts {
-        let name = match suffix {
-            "" => path.as_os_str().to_owned(),
-            _ => format!("file:{}{suffix}", path.display()).into(),
-        };
-        let opened = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .and_then(|conn| {
-                conn.busy_timeout(BUSY_TIMEOUT)?;
-                conn.set_prepared_statement_cache_capacity(PREPARED);
-                conn.pragma_update(None, "query_only", 1)?;
-                conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
-                Ok(conn)
-            });
-        match opened {
-            Ok(conn) => return Ok(conn),
-            Err(error) => last = Some(error),
-        }
-    }
-    let error: rusqlite::Error = last.expect("three attempts were made");
-    Err(explain(error, path))
-}
-
 /// Turns what SQLite says into what a person can act on.
 fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
     let error = error.into();
@@ -315,6 +296,9 @@ fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
             StoreError::Busy(path.to_path_buf()).into()
         }
         Some(ErrorCode::CannotOpen) => StoreError::NotOpened(path.to_path_buf()).into(),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            StoreError::Damaged { path: path.to_path_buf(), what: error.to_string() }.into()
+        }
         _ => error.context(format!("open the database {}", path.display())),
     }
 }

@@ -12,10 +12,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::domain::call::{AttemptState, Disposition, ItemStatus, Reason};
 use crate::domain::customer::CallStatus;
+use crate::store::Store;
 use crate::store::backup::{copy, create_whole};
+use crate::store::connect::configure_common;
 use crate::store::meta::{self, Installation};
 use crate::store::verify::Verified;
-use crate::store::{Store, configure_common};
 
 /// Free text of people, providers and machines: only its length stays.
 const FREE_TEXT: [(&str, &str); 14] = [

@@ -53,8 +53,7 @@ pub fn verify(path: &Path) -> anyhow::Result<Verified> {
         bail!("there is no file {}; name a database or a backup", path.display());
     }
     let (bytes, sha256) = hash(path)?;
-    let write_ahead_log =
-        std::fs::metadata(files::beside(path, "-wal")).is_ok_and(|log| 0 < log.len());
+    let write_ahead_log = files::has_log(path);
     let conn = open_read_only(path, write_ahead_log).map_err(|error| damaged(path, error))?;
     let found = read(&conn, path).map_err(|error| damaged(path, error))?;
     Ok(Verified { path: path.to_path_buf(), bytes, sha256, write_ahead_log, ..found })
@@ -73,9 +72,8 @@ fn open_read_only(path: &Path, has_log: bool) -> anyhow::Result<Connection> {
 
 fn read(conn: &Connection, path: &Path) -> anyhow::Result<Verified> {
     migrations::check_readable(conn, path)?;
-    let problem: String = conn.query_one("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    if problem != "ok" {
-        bail!("{}", problem.lines().next().unwrap_or_default());
+    if let Some(problem) = problem(conn)? {
+        bail!("{problem}");
     }
     for guard in GUARDS {
         let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1)";
@@ -102,6 +100,15 @@ fn read(conn: &Connection, path: &Path) -> anyhow::Result<Verified> {
         newest_intent: conn.query_one(newest, [], |row| row.get(0))?,
         armed_somewhere: meta::armed_identity(conn)?.is_some(),
     })
+}
+
+/// What SQLite finds wrong with the pages, the indexes or the rows; `None` = nothing. Reads
+/// everything.
+pub fn problem(conn: &Connection) -> anyhow::Result<Option<String>> {
+    let found: String = conn.query_one("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    // The first line of two may only name the database.
+    let lines = found.lines().find(|line| !line.starts_with("***"));
+    Ok(lines.filter(|line| *line != "ok").map(str::to_string))
 }
 
 /// One line that says what is wrong with which file, and what to do.

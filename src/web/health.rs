@@ -72,7 +72,7 @@ pub fn reasons(service: &Service, now: Instant) -> Vec<String> {
 fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>> {
     let cx = &service.cx;
     let mut reasons: Vec<String> = guard::not_armed(cx)?.into_iter().collect();
-    reasons.extend(guard::swapped(cx.store.path(), &service.opened));
+    reasons.extend(guard::swapped(&cx.store));
     reasons.extend(guard::holds(cx)?);
     let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();

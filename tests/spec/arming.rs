@@ -8,7 +8,7 @@ use ringonce::service::opening;
 use ringonce::steps::reconcile::{self, Asking};
 use ringonce::store::files::{DialerLock, LockAnswer};
 
-use crate::halting::{stop, until};
+use crate::halting::{end_of, until};
 use crate::world::{Run, World};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
@@ -217,22 +217,26 @@ fn a_gap_beyond_the_providers_records_needs_a_person() {
 }
 
 #[test]
-fn the_service_says_in_its_log_that_its_file_was_replaced_and_dials_nobody_any_more() {
+fn the_service_ends_when_its_file_was_replaced_and_leaves_the_other_file_alone() {
     let world = World::new();
     world.daily("Ada");
     world.set_clock("2026-02-02T11:50:00Z");
     let log = world.path("log");
     let child = world.program(&["run"]).stderr(std::fs::File::create(&log).unwrap()).spawn();
     until("the service scans", || world.items().len() == 1);
-    std::fs::rename(copy_to(&world, "copy.db"), world.db()).expect("another file in its place");
-    let said = || std::fs::read_to_string(&log).unwrap();
-    until("it is told", || said().contains("nothing more is dialed: "));
+    let copy = copy_to(&world, "copy.db");
+    let bytes = std::fs::read(&copy).unwrap();
+    std::fs::rename(copy, world.db()).expect("another file in its place");
+    let run = end_of(child.unwrap());
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(run.code, Some(3), "{said}");
+    assert_eq!(said.matches("the database file was removed or replaced").count(), 1, "{said}");
+    assert!(!said.contains("malformed"), "{said}");
+    assert_eq!(std::fs::read(world.db()).unwrap(), bytes);
+    assert_eq!(std::fs::metadata(world.path("ringonce.db-wal")).unwrap().len(), 0);
     world.set_clock(NOON);
-    let before = said();
-    ringonce::clock::pause(std::time::Duration::from_secs(2));
-    assert_eq!((world.posts().len(), said()), (0, before), "told once");
-    let run = stop(child.unwrap());
-    assert_eq!(run.code, Some(0), "{run:?}");
+    let refused = tick(&world, &world.db());
+    assert_eq!((refused.code, world.posts().len()), (Some(3), 0), "{refused:?}");
 }
 
 #[test]

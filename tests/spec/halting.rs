@@ -56,7 +56,7 @@ pub fn stop(child: Child) -> Run {
     end_of(child)
 }
 
-fn end_of(child: Child) -> Run {
+pub fn end_of(child: Child) -> Run {
     run_of(child.wait_with_output().expect("the program ends"))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ringonce::clock;
 
-use crate::halting::until;
-use crate::world::{Run, World, run_of};
+use crate::halting::{end_of, until};
+use crate::world::World;
 
 /// A program that has a call to Ada under way, and would call Bob next.
 fn with_a_call_under_way(world: &World, arguments: &[&str], faults: &str) -> Child {
@@ -27,10 +27,6 @@ fn signal(child: &Child, number: i32) {
     // SAFETY: sends a signal to our own child.
     let failed = unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), number) };
     assert_eq!(failed, 0);
-}
-
-fn end_of(child: Child) -> Run {
-    run_of(child.wait_with_output().expect("the program ends"))
 }
 
 const WAYS: [(&[&str], i32); 4] = [

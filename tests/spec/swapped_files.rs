@@ -5,6 +5,7 @@ use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::scan;
 
+use crate::arming::copy_to;
 use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";
@@ -37,5 +38,92 @@ fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next
             assert!(why.contains(name) && why.contains("removed or replaced"), "{ending}: {why}");
             assert!(world.posts().is_empty(), "{ending} replaced {replaced}");
         }
+    }
+}
+
+#[test]
+fn another_file_at_the_path_is_never_read_with_the_log_of_the_one_that_was_open() {
+    let world = World::new();
+    world.daily("Ada");
+    world.set_clock(NOON);
+    let service = world.start();
+    let store = &service.cx.store;
+    let copy = copy_to(&world, "copy.db");
+    let bytes = std::fs::read(&copy).unwrap();
+    scan::scan(&service.cx, service.clock.now().unwrap()).unwrap();
+    std::fs::rename(&copy, world.db()).unwrap();
+    // A second reader beside the first would have to be opened now.
+    let second = store.read(|_| store.read(|_| Ok(())));
+    let why = format!("{:#}", second.unwrap_err());
+    assert!(why.contains("the database file was removed or replaced"), "{why}");
+    drop(service);
+    assert_eq!(std::fs::read(world.db()).unwrap(), bytes);
+    let log = std::fs::metadata(world.path("ringonce.db-wal")).unwrap();
+    assert_eq!(log.len(), 0, "no log of another file is left for the next process");
+    assert_eq!(world.items().len(), 0, "the item was queued in the other file");
+}
+
+const ADOPT: [&str; 3] = ["adopt", "--reason", "restored"];
+
+/// A restored copy of the live file, page for page, beside the log of a process that was killed.
+fn restored_beside_an_old_log(world: &World, days_behind: u32) {
+    let keep = world.connection();
+    let backup = std::fs::read(world.db()).unwrap();
+    for day in 3..3 + days_behind {
+        drop(world.tick_at(&format!("2026-02-{day:02}T12:00:00Z")));
+        keep.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    }
+    drop(world.tick_at(&format!("2026-02-{:02}T12:00:00Z", 3 + days_behind)));
+    let log = std::fs::read(world.path("ringonce.db-wal")).unwrap();
+    drop(keep);
+    std::fs::write(world.db(), backup).unwrap();
+    std::fs::write(world.path("ringonce.db-wal"), log).unwrap();
+}
+
+fn with_twenty_people() -> World {
+    let world = World::new();
+    for n in 0..20 {
+        world.daily(&format!("Person {n}"));
+    }
+    world.tick_at(NOON);
+    world
+}
+
+#[test]
+fn a_file_that_another_program_has_damaged_is_never_adopted() {
+    let world = with_twenty_people();
+    restored_beside_an_old_log(&world, 2);
+    // A program that knows nothing of this writes the log into the file when it closes it.
+    world.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert!(!world.path("ringonce.db-wal").exists());
+    let run = world.command(&ADOPT);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stderr.contains("is damaged"), "{run:?}");
+}
+
+#[test]
+fn a_backup_that_is_restored_beside_an_old_log_is_refused_and_said_to_be_damaged() {
+    for days_behind in [1, 3, 6] {
+        let world = with_twenty_people();
+        restored_beside_an_old_log(&world, days_behind);
+        let posts = world.posts().len();
+        world.pass(chrono::Duration::days(1));
+        let log = || std::fs::metadata(world.path("ringonce.db-wal")).map_or(0, |log| log.len());
+        let left = log();
+        world.command(&["status"]);
+        assert_eq!(log(), left, "a look changes nothing");
+        for command in [&["tick"][..], &["run"], &ADOPT] {
+            let run = world.command(command);
+            assert_eq!((run.code, run.stderr.lines().count()), (Some(3), 1), "{command:?} {run:?}");
+            assert!(run.stderr.contains("is damaged") && run.stderr.contains("-wal"), "{run:?}");
+        }
+        assert_eq!(world.posts().len(), posts, "{days_behind} days behind");
+        // Nothing was destroyed: without the log the backup is whole, and knows what it missed.
+        for ending in ["-wal", "-shm"] {
+            std::fs::remove_file(world.path(&format!("ringonce.db{ending}"))).unwrap();
+        }
+        let run = world.command(&["tick"]);
+        assert_eq!((run.code, world.posts().len()), (Some(0), posts + 20), "{run:?}");
+        assert_eq!(world.command(&["audit"]).code, Some(0));
     }
 }

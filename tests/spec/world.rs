@@ -21,7 +21,7 @@ use ringonce::service::Service;
 use ringonce::service::tick::{self, Ticked};
 use ringonce::steps::Context;
 use ringonce::store::Store;
-use ringonce::store::files::{DialerLock, LockAnswer, OpenFiles};
+use ringonce::store::files::{DialerLock, LockAnswer};
 use ringonce::vapi::{ApiKey, Vapi};
 use ringonce::zones::Zones;
 
@@ -202,7 +202,6 @@ impl World {
             cx: self.context(),
             provider: Box::new(self.vapi()),
             clock: self.clock(),
-            opened: OpenFiles::of(&self.db()),
             stop: Arc::new(AtomicBool::new(false)),
             halted: Mutex::new(None),
         }

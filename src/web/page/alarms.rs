@@ -33,8 +33,7 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         let help = "<p>Due calls wait. ringonce tries again by itself.</p>";
         found.push(Alarm::new(Tone::Bad, format!("Nothing is dialed: {why}"), help));
     }
-    let shut =
-        guard::not_armed(cx)?.or_else(|| guard::swapped(cx.store.path(), &front.service.opened));
+    let shut = guard::not_armed(cx)?.or_else(|| guard::swapped(&cx.store));
     if let Some(why) = shut {
         let help = "<p>Stop ringonce, look at the file, then start it again.</p>";
         found.push(Alarm::new(Tone::Bad, format!("This file may not dial: {why}"), help));
