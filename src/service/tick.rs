@@ -71,10 +71,13 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
         return Ok(());
     }
     dial(service, &mut asking, done)?;
-    let ended = service.clock.now()?;
+    let ended = service.clock.read()?;
+    if !guard::is_trusted(cx, &ended)? {
+        return Ok(());
+    }
     cx.store.write(|tx| {
-        meta::set_mark(tx, Mark::LastTick, ended)?;
-        meta::set_mark(tx, Mark::ClockHighWater, ended)
+        meta::set_mark(tx, Mark::LastTick, ended.now)?;
+        meta::set_mark(tx, Mark::ClockHighWater, ended.now)
     })
 }
 
@@ -86,10 +89,11 @@ fn dial(service: &Service, asking: &mut Pace, done: &mut Ticked) -> anyhow::Resu
     loop {
         let passed = dialer.pass(&mut |_| Ok(None))?;
         add(done, &passed);
-        let now = service.clock.now()?;
-        let ended = match passed.succeeded {
-            0 => 0,
-            _ => follower::follow(service, asking, Which::All, now)?,
+        let reading = service.clock.read()?;
+        // By a wrong clock a retry would be too late, and an occasion lost.
+        let ended = match 0 < passed.succeeded && guard::is_trusted(&service.cx, &reading)? {
+            true => follower::follow(service, asking, Which::All, reading.now)?,
+            false => 0,
         };
         let over = PASS_AT_MOST <= clock::elapsed().saturating_sub(started);
         let again = match &passed.shut {

@@ -11,7 +11,7 @@ use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::guard::{self, Clocks, Heard};
 
-use crate::halting::{stop, until};
+use crate::halting::{end_of, stop, until};
 use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";
@@ -242,6 +242,30 @@ fn the_date_of_a_reply_holds_the_next_call() {
     assert_eq!(passed.succeeded, 1, "{passed:?}");
     assert!(passed.shut.unwrap().contains("clock"));
     assert_eq!((world.rings().len(), world.holds()), (1, vec!["clock".to_string()]));
+}
+
+#[test]
+fn a_pass_whose_reply_carries_a_wrong_date_ends_no_call_and_moves_no_mark() {
+    let world = World::with_faults("latency=700");
+    world.daily("Ada");
+    world.daily("Bob");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock(NOON);
+    let marks = || world.lines("SELECT key || value FROM meta WHERE key = 'last_tick_at'");
+    let mut program = world.program(&["tick", "--json"]);
+    let child = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    until("the first call is under way", || !world.posts().is_empty());
+    let before = marks();
+    world.faults("date-skew=86400");
+    let run = end_of(child);
+    assert_eq!(run.json()["succeeded"], 2, "{run:?}");
+    let placed = ["Ada daily 2026-02-02 #1 placed", "Bob daily 2026-02-02 #1 placed"];
+    assert_eq!(world.attempts(), placed);
+    assert_eq!((marks(), world.holds()), (before, vec!["clock".to_string()]));
+    // They are followed by the next pass, when the clocks agree.
+    world.faults("");
+    world.tick();
+    assert_eq!(world.attempts()[1], "Bob daily 2026-02-02 #1 ended answered");
 }
 
 #[test]

@@ -4,10 +4,10 @@
 use crate::world::{World, quick};
 use chrono::Duration;
 
-const REDIAL: &str = "[reconcile]\nin_doubt = \"redial\"\n";
+pub const REDIAL: &str = "[reconcile]\nin_doubt = \"redial\"\n";
 
 /// Ada's call at 12:00 was answered by nothing. Bob is called a quarter of an hour later.
-fn world_in_doubt(config: &str, fault: &str) -> World {
+pub fn world_in_doubt(config: &str, fault: &str) -> World {
     let world = World::with(quick(), config);
     world.daily("Ada");
     world.customer("Bob").in_zone("America/New_York").at("07:15").paid().welcomed().add();
@@ -19,11 +19,11 @@ fn world_in_doubt(config: &str, fault: &str) -> World {
     world
 }
 
-fn state_of_ada(world: &World) -> String {
+pub fn state_of_ada(world: &World) -> String {
     world.one("SELECT state FROM call_attempts WHERE seq = 1")
 }
 
-fn id_of_ada(world: &World) -> String {
+pub fn id_of_ada(world: &World) -> String {
     world.one("SELECT id FROM call_attempts WHERE seq = 1")
 }
 

@@ -10,9 +10,9 @@ use ringonce::steps::reconcile::{self, Asking};
 use ringonce::steps::record::Reply;
 
 use crate::arming::{copy_to, restore};
-use crate::world::{World, at, quick};
+use crate::d5_doubt::{REDIAL, id_of_ada, state_of_ada, world_in_doubt};
+use crate::world::{World, at};
 
-const REDIAL: &str = "[reconcile]\nin_doubt = \"redial\"\n";
 const START: Asking = Asking::Start { accepted: false };
 
 /// The real client, whose list holds one row more that nobody can read.
@@ -50,22 +50,10 @@ fn last_reconciled(world: &World) -> String {
 
 /// Ada's call was never accepted, Bob's a quarter of an hour later was.
 fn ada_in_doubt() -> World {
-    let world = World::with(quick(), REDIAL);
-    world.daily("Ada");
-    world.customer("Bob").in_zone("America/New_York").at("07:15").paid().welcomed().add();
-    world.faults("close-before-accept:first=1");
-    world.tick_at("2026-02-02T12:00:00Z");
+    let world = world_in_doubt(REDIAL, "close-before-accept");
     world.tick_at("2026-02-02T12:15:00Z");
     assert_eq!(world.attempts()[0], "Ada daily 2026-02-02 #1 in_doubt");
     world
-}
-
-fn state_of_ada(world: &World) -> String {
-    world.one("SELECT state FROM call_attempts WHERE seq = 1")
-}
-
-fn id_of_ada(world: &World) -> String {
-    world.one("SELECT id FROM call_attempts WHERE seq = 1")
 }
 
 #[test]
