@@ -1,7 +1,9 @@
 //! Shell completions and manual pages, made from the command tree itself.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, CommandFactory};
@@ -49,6 +51,7 @@ pub fn man(args: &ManArgs) -> anyhow::Result<Exit> {
         Some(folder) => {
             fs::create_dir_all(folder)
                 .and_then(|()| clap_mangen::generate_to(tree, folder))
+                .and_then(|()| readable_by_all(folder))
                 .with_context(|| format!("write the manual pages into {}", folder.display()))?;
         }
         None => {
@@ -58,4 +61,16 @@ pub fn man(args: &ManArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Manual pages are for everybody on the machine, unlike all else that we write.
+fn readable_by_all(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("ringonce") && name.ends_with(".1") {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        }
+    }
+    Ok(())
 }

@@ -44,6 +44,9 @@ pub struct AdoptArgs {
     /// Why; goes into the journal
     #[arg(long)]
     reason: String,
+    /// Accept that records of the provider cannot be read: one may be a call that nobody knows
+    #[arg(long)]
+    accept_unread: bool,
     /// Print what came of it as JSON
     #[arg(long)]
     json: bool,
@@ -154,7 +157,7 @@ pub fn adopt(global: &Global, args: &AdoptArgs) -> anyhow::Result<Exit> {
     if args.reason.trim().is_empty() {
         return Err(refused(Refused::NoReason.into()));
     }
-    let done = adopting::adopt(&service, WHO, &args.reason).map_err(refused)?;
+    let done = adopting::adopt(&service, args.accept_unread, WHO, &args.reason).map_err(refused)?;
     if !args.json {
         output::line(&format!("{} may dial here", path.display()))?;
     }

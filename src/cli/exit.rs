@@ -78,8 +78,10 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
             return Exit::Usage;
         }
         match cause.downcast_ref() {
-            // The wrong file was named.
-            Some(StoreError::Missing(_) | StoreError::NotOurs(_)) => return Exit::Usage,
+            // The wrong file was named, or the wrong program; starting again helps neither.
+            Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) => {
+                return Exit::Usage;
+            }
             Some(StoreError::Damaged { .. }) => return Exit::Refused,
             _ => {}
         }

@@ -28,11 +28,12 @@ mod queue_import;
 mod serving;
 mod startup;
 mod status;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Loaded, Overrides};
 use crate::zones::Zones;
@@ -181,12 +182,7 @@ pub fn main() -> ExitCode {
     startup::protect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and the version come this way too, with exit code 0. Nothing is left to say when
-        // they cannot be printed.
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
-        }
+        Err(error) => return not_understood(&error),
     };
     if !cli.command.outlives_its_reader() {
         startup::end_when_the_reader_does();
@@ -199,6 +195,20 @@ pub fn main() -> ExitCode {
             exit::exit_of(&error).into()
         }
     }
+}
+
+/// Help and the version come this way too, with exit code 0.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match usage::one_line(error, &Cli::command(), &words) {
+        Some(line) => eprintln!("ringonce: {line}"),
+        // Nothing is left to say when it cannot be printed.
+        None => {
+            let _ = error.print();
+        }
+    }
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
 }
 
 /// A configuration without problems, and the zones that its names were checked against.
@@ -250,8 +260,6 @@ pub fn environment(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use chrono::Duration;
 
+use crate::cli::exit::CliError;
 use crate::clock::{self, Clock};
 use crate::demo::calls::{Mix, Timing};
 use crate::demo::core::{FakeCore, Setup};
@@ -66,10 +67,11 @@ pub struct FakeOptions {
 
 impl FakeOptions {
     /// What the core is told. An error when a duration is no duration.
-    pub fn setup(&self) -> anyhow::Result<Setup> {
+    pub fn setup(&self) -> Result<Setup, CliError> {
         let span = |name: &str, seconds: f64| {
             if !(0.0..=1e7).contains(&seconds) {
-                bail!("--{name} wants seconds from 0 to 10000000, not {seconds}");
+                let why = format!("--{name} wants seconds from 0 to 10000000, not {seconds}");
+                return Err(CliError::usage(why));
             }
             Ok(Duration::milliseconds((seconds * 1000.0) as i64))
         };
@@ -96,10 +98,11 @@ pub fn run(options: FakeOptions, clock: Clock) -> anyhow::Result<()> {
         return Ok(());
     }
     if !is_loopback(options.listen.ip()) {
-        bail!(
+        let why = format!(
             "the fake provider listens on loopback only, not on {}; use 127.0.0.1 or [::1]",
             options.listen
         );
+        return Err(CliError::usage(why).into());
     }
     let setup = options.setup()?;
     let journal = match &options.journal {

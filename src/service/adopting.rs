@@ -9,7 +9,7 @@ use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::operate;
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::store::files::Identity;
-use crate::store::meta;
+use crate::store::meta::{self, Mark};
 
 /// Asks the provider's records as a start does. The caller holds the dialer's lock.
 pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
@@ -53,7 +53,9 @@ pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
 /// Takes in the provider's records and arms this file, here. A person says that no other copy
 /// dials, and accepts a gap beyond the records, another account, and a mark that a wrong clock
 /// has left. Refuses a damaged file. The caller holds the dialer's lock.
-pub fn adopt(service: &Service, who: &str, why: &str) -> anyhow::Result<Reconciled> {
+///
+/// `unread`: the person also accepts records that cannot be read, which may be calls of this file.
+pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::Result<Reconciled> {
     let cx = &service.cx;
     cx.store.check()?;
     if cx.store.read(meta::armed_identity)?.is_none() {
@@ -68,11 +70,16 @@ pub fn adopt(service: &Service, who: &str, why: &str) -> anyhow::Result<Reconcil
         cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
     }
     let opened = opening::open(service, &reading, true)?;
-    if let Some(why) = opened.shut {
+    if let Some(why) = opened.shut.filter(|_| !(unread && opened.unread)) {
         return Err(Refused(why).into());
     }
     let here = Identity::of(cx.store.path())?;
-    cx.store.write(|tx| operate::arm(tx, &here, who, why, &reading))?;
+    cx.store.write(|tx| {
+        if opened.unread {
+            meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
+        }
+        operate::arm(tx, &here, who, why, &reading)
+    })?;
     // What another copy did is taken in, and the person says that it is over.
     Ok(Reconciled { foreign: None, ..opened.reconciled })
 }

@@ -13,6 +13,8 @@ pub struct Opening {
     pub reconciled: Reconciled,
     /// Why nothing may be dialed; `None` = open.
     pub shut: Option<String>,
+    /// All that stands in the way are records that cannot be read: a person may accept that.
+    pub unread: bool,
     /// The clock is not trusted: not even a scan may run, because it would end occasions.
     pub clock_shut: bool,
     /// Waiting does not open it.
@@ -24,6 +26,7 @@ impl Opening {
         Opening {
             reconciled: Reconciled::default(),
             shut: Some(why),
+            unread: false,
             clock_shut: false,
             needs_a_person: false,
         }
@@ -65,7 +68,9 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     };
     match reconcile::take_in(cx, &answer, reading) {
         Ok(reconciled) => {
-            Ok(Opening { reconciled, shut: None, clock_shut: false, needs_a_person: false })
+            let shut = answer.unread_rows();
+            let unread = shut.is_some();
+            Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })
         }
         Err(error) => {
             let closed = error.downcast::<Closed>()?;

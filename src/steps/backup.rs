@@ -13,7 +13,7 @@ use chrono::Duration;
 use crate::config::Config;
 use crate::domain::cron::Cron;
 use crate::domain::zone::Zone;
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, instant_words, parse_instant};
 use crate::steps::Context;
 use crate::store::backup::{self, backup, rotate};
 use crate::store::meta::{self, Mark};
@@ -86,7 +86,11 @@ pub fn trouble(
 ) -> anyhow::Result<Option<String>> {
     let Some((cron, zone)) = instants(config, zones) else { return Ok(None) };
     if let Some(trouble) = meta::backup_trouble(conn)? {
-        return Ok(Some(format!("no backup since {}: {}", trouble.since, trouble.why)));
+        return Ok(Some(format!(
+            "no backup since {}: {}",
+            instant_words(&trouble.since),
+            trouble.why
+        )));
     }
     let last = meta::mark(conn, Mark::LastBackup)?;
     let second_next =

@@ -296,7 +296,14 @@ impl Trial {
     fn not_queued(&self, customer_id: i64) -> anyhow::Result<Option<Explanation>> {
         let Some(item) = self.next_item(customer_id)? else { return Ok(None) };
         let decision = self.ask(&item)?;
-        let outcome = self.expected(&item, &decision.verdict);
+        // An instant that passed while nobody could queue it is not why nobody is called.
+        let standing = standing(&decision.answers);
+        let outcome = match (decision.verdict, standing) {
+            (Verdict::Skip(Reason::TooLate), Some(reason)) => {
+                Outcome::Waits { reason: Some(reason), until: None }
+            }
+            (verdict, _) => self.expected(&item, &verdict),
+        };
         let mut answers = decision.answers;
         answers.extend(self.doors.iter().cloned());
         Ok(Some(Explanation {
@@ -333,4 +340,16 @@ fn is_final(verdict: &Verdict) -> bool {
         Verdict::AlreadyCalled => true,
         Verdict::Open | Verdict::Wait { .. } => false,
     }
+}
+
+/// What keeps a customer out of the queue, whatever the time is.
+fn standing(answers: &[Answer]) -> Option<Reason> {
+    use Reason::{InvalidPhone, NoConsent, NotEligible, Paused};
+    answers.iter().find_map(|answer| match answer.verdict {
+        Verdict::Wait {
+            reason: reason @ (NotEligible | InvalidPhone | Paused | NoConsent),
+            ..
+        } => Some(reason),
+        _ => None,
+    })
 }

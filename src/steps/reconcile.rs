@@ -103,6 +103,19 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Why a start waits though everything readable was taken in: a row without a readable id may be
+    /// the one call that this file does not know. `None`: every row could be read.
+    pub fn unread_rows(&self) -> Option<String> {
+        let rows = self.listing.unreadable;
+        (0 < rows).then(|| {
+            format!(
+                "dialing waits: {rows} of the provider's records cannot be read, and may be calls \
+                 that this file does not know; try again later, or accept that with `ringonce adopt \
+                 --accept-unread --reason WHY`"
+            )
+        })
+    }
+
     /// The provider's clock, when it was heard.
     pub fn date(&self) -> Option<Instant> {
         self.listing.date
@@ -297,14 +310,16 @@ fn take_in_calls(
 /// The records are known up to now, if the listing reached back to what was known before and
 /// every row of it could be read.
 fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
+    if 0 < answer.listing.unreadable {
+        return Ok(());
+    }
     let accepted = answer.asking == (Asking::Start { accepted: true });
     let known_until = answer.last_good.unwrap_or(answer.created);
-    let is_whole = answer.from <= known_until && answer.listing.unreadable == 0;
     if now < known_until || accepted {
         return meta::reset_mark(tx, Mark::LastReconciled, now);
     }
     // A file that never dialed has nothing to miss: see `refuse_a_gap`.
-    if is_whole || (answer.last_good.is_none() && answer.listing.unreadable == 0) {
+    if answer.from <= known_until || answer.last_good.is_none() {
         meta::set_mark(tx, Mark::LastReconciled, now)?;
     }
     Ok(())

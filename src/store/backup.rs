@@ -88,8 +88,7 @@ fn fill_and_verify(
 }
 
 fn sync_folder(target: &Path) -> anyhow::Result<()> {
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = files::folder_of(target);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .with_context(|| format!("sync the folder {}", folder.display()))

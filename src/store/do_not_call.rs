@@ -189,16 +189,13 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
         one_line(&entry.source),
         one_line(&entry.reason)
     );
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&side)
-        .and_then(|mut file| {
-            file.write_all(line.as_bytes())?;
-            file.sync_all()
-        })
-        .with_context(|| format!("write {}", side.display()))
+    let written = || -> anyhow::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&side)?;
+        files::give_to_owner_of(path, &file)?;
+        file.write_all(line.as_bytes())?;
+        Ok(file.sync_all()?)
+    };
+    written().with_context(|| format!("write {}", side.display()))
 }
 
 fn parse(line: &str) -> Option<Line> {

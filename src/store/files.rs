@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -75,13 +75,35 @@ fn machine_id() -> String {
         .unwrap_or_else(|| "no machine id".to_string())
 }
 
-/// Creates an empty file of mode 0600 unless there is one already.
-pub fn create_private(path: &Path) -> anyhow::Result<()> {
+/// Creates an empty file of mode 0600; `None` when there is one already.
+pub fn create_private(path: &Path) -> anyhow::Result<Option<File>> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(None),
         Err(error) => Err(error).with_context(|| format!("create {}", path.display())),
     }
+}
+
+/// Hands a file that root has made to whoever `place` belongs to, as SQLite does with its own: a
+/// person works as root beside a service that runs as another user and must read all of it.
+pub fn give_to_owner_of(place: &Path, made: &File) -> anyhow::Result<()> {
+    let given = || -> std::io::Result<()> {
+        let (theirs, ours) = (std::fs::metadata(place)?, made.metadata()?);
+        if ours.uid() != 0 || (theirs.uid(), theirs.gid()) == (ours.uid(), ours.gid()) {
+            return Ok(());
+        }
+        match fchown(made, Some(theirs.uid()), Some(theirs.gid())) {
+            // A root that may not give files away works for nobody else either.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+            given => given,
+        }
+    };
+    given().with_context(|| format!("give a new file to the owner of {}", place.display()))
+}
+
+/// The folder that holds a file.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether a write-ahead log with something in it lies beside the database.
@@ -132,6 +154,7 @@ impl DialerLock {
                 .mode(0o600)
                 .open(&lock_path)
                 .with_context(|| format!("open the lock file {}", lock_path.display()))?;
+            give_to_owner_of(folder_of(path), &file)?;
             opened();
             match file.try_lock() {
                 Ok(()) => {}

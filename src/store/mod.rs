@@ -67,6 +67,11 @@ pub enum StoreError {
          upgrade ringonce"
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{0} cannot be opened: it and its folder must belong to the user that runs ringonce; \
+         change their owner"
+    )]
+    NotOpened(PathBuf),
     #[error("{0} is locked by another process; it was left unchanged; try again")]
     Busy(PathBuf),
     #[error(
@@ -107,7 +112,9 @@ impl Store {
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         check_no_folder(path)?;
-        files::create_private(path)?;
+        if let Some(made) = files::create_private(path)? {
+            files::give_to_owner_of(files::folder_of(path), &made)?;
+        }
         let found_a_log = files::has_log(path);
         let mut conn = connect::writer(path, found_a_log).map_err(|e| explain(e, path))?;
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
@@ -288,6 +295,7 @@ fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::Busy(path.to_path_buf()).into()
         }
+        Some(ErrorCode::CannotOpen) => StoreError::NotOpened(path.to_path_buf()).into(),
         Some(ErrorCode::DatabaseCorrupt) => {
             StoreError::Damaged { path: path.to_path_buf(), what: error.to_string() }.into()
         }

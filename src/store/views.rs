@@ -107,15 +107,17 @@ pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Re
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// What the dialer looks at: items that wait, in the words of the index that finds the next one.
+pub(super) const OPEN: &str =
+    "status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')";
+
 /// How many items are due now, whatever they wait for.
 pub fn due(conn: &Connection, now: Instant) -> anyhow::Result<i64> {
-    Ok(conn
-        .prepare_cached(
-            "SELECT count(*) FROM call_queue
-             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
-               AND coalesce(not_before, scheduled_for) <= ?1",
-        )?
-        .query_one([instant_text(now)], |row| row.get(0))?)
+    let sql = format!(
+        "SELECT count(*) FROM call_queue
+         WHERE {OPEN} AND coalesce(not_before, scheduled_for) <= ?1"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_one([instant_text(now)], |row| row.get(0))?)
 }
 
 /// Items that wait, by what they wait for.
@@ -168,16 +170,6 @@ pub fn oldest_placed(conn: &Connection) -> anyhow::Result<Option<Instant>> {
     )?;
     let mut found = statement.query_map([], |row| rows::instant(row, 0))?;
     Ok(found.next().transpose()?)
-}
-
-/// How many calls began in each hour since an instant: instants of attempts that may have rung.
-pub fn begun_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Instant>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT created_at FROM call_attempts
-         WHERE ?1 <= created_at AND state <> 'not_placed' ORDER BY created_at",
-    )?;
-    let found = statement.query_map([instant_text(since)], |row| rows::instant(row, 0))?;
-    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Bytes of the database and of its write-ahead log; 0 for what is not there.

@@ -6,6 +6,7 @@ use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reaso
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
+use crate::store::views::{self, OPEN};
 
 /// A span of time: from its first instant to just before its last.
 #[derive(Clone, Copy, Debug)]
@@ -34,22 +35,15 @@ pub struct Glance {
     pub customers: i64,
 }
 
-const OPEN: &str =
-    "status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')";
-
 pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Glance> {
-    let (from, to, now) = (instant_text(span.from), instant_text(span.to), instant_text(now));
+    let (from, to) = (instant_text(span.from), instant_text(span.to));
     let count = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> anyhow::Result<i64> {
         Ok(conn.prepare_cached(sql)?.query_one(values, |row| row.get(0))?)
     };
-    let due = format!(
-        "SELECT count(*) FROM call_queue
-         WHERE {OPEN} AND coalesce(not_before, scheduled_for) <= ?1"
-    );
     let open = format!("SELECT count(*) FROM call_queue WHERE {OPEN}");
     let next =
         format!("SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue WHERE {OPEN}");
-    let due = count(&due, &[&now])?;
+    let due = views::due(conn, now)?;
     let made = "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND created_at < ?2
                 AND state IN ('placed', 'ended')";
     let live = "SELECT count(*) FROM call_attempts WHERE state";

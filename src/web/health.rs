@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock;
-use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::domain::cron::Cron;
+use crate::domain::{Instant, instant_words};
 use crate::service::Service;
 use crate::steps::{Context, backup, guard};
 use crate::store::attempts;
@@ -82,7 +82,8 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     reasons.extend(no_backup);
     // Half open, it lets the next call through.
     if let Some(breaker) = breaker.filter(|breaker| !breaker.is_half_open(now)) {
-        reasons.push(format!("the breaker is open since {}: {}", breaker.opened_at, breaker.why));
+        let since = instant_words(&breaker.opened_at);
+        reasons.push(format!("the breaker is open since {since}: {}", breaker.why));
     }
     match last_tick {
         None => reasons.push("nothing was dialed yet: the first tick has not come".to_string()),

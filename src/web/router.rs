@@ -46,6 +46,11 @@ impl Asked<'_> {
         self.request.query_value(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
+    /// Whether a program asked, not a page's form.
+    pub fn is_api(&self) -> bool {
+        self.request.path.starts_with("/api/")
+    }
+
     /// What stands in the braces of the route's path.
     pub fn named(&self) -> &str {
         self.place.as_deref().unwrap_or_default()

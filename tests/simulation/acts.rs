@@ -69,7 +69,8 @@ impl Life {
             self.tell(|| format!("the clocks: {clocks:?}"));
             return Ok(());
         }
-        if closed(reconcile::take_in(cx, &answer, &reading))?.is_none() {
+        let taken = closed(reconcile::take_in(cx, &answer, &reading))?;
+        if taken.is_none() || answer.unread_rows().is_some() {
             return Ok(());
         }
         if self.adopting {

@@ -65,7 +65,7 @@ impl Plan {
         let mut on = || knows_more && !more.one_in(2);
         let (hides, no_operator, returns) = (on(), on(), on());
         let is_steady = !(restores || jumps || spells);
-        let (bad_replica, garbled) = (on() && is_steady, on() && !restores);
+        let (bad_replica, garbled) = (on() && is_steady, on());
         // With the delay of an acceptance, still shorter than the time to settle.
         let hole = if delay < Duration::seconds(100) { 800 } else { 480 };
         let faults = Faults {

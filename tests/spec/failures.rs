@@ -202,7 +202,7 @@ fn full_disk(bytes: u64) -> (Option<i32>, usize) {
 fn a_database_that_cannot_be_used_is_told_on_one_line_and_nothing_is_dialed() {
     type Spoil = fn(&World);
     let cases: [(&str, Spoil, i32, &str); 4] = [
-        ("newer", |w| w.sql("PRAGMA user_version = 99"), 1, "newer ringonce"),
+        ("newer", |w| w.sql("PRAGMA user_version = 99"), 2, "newer ringonce"),
         ("other", |w| w.sql("PRAGMA application_id = 7"), 2, "no ringonce database"),
         (
             "text",

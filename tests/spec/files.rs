@@ -1,7 +1,7 @@
 //! Copies and snapshots, as the binary's user meets them: a real database, a provider on loopback
 //! that counts what rings.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -321,4 +321,29 @@ fn a_new_database_with_its_log_and_lock_is_for_its_owner_alone_whatever_the_umas
         assert_eq!(mode(&file), 0o600, "{ending}");
     }
     assert!(matches!(lock, LockAnswer::Mine(_)));
+}
+
+/// A service runs as its own user; a person beside it works as root.
+#[test]
+fn what_root_makes_beside_a_database_belongs_to_the_owner_of_the_folder() {
+    let world = World::new();
+    let owner = |name: &str| {
+        let about = std::fs::metadata(world.path(name)).expect("the file is there");
+        (about.uid(), about.gid())
+    };
+    if owner("ringonce.db").0 != 0 {
+        return; // only root can give files away
+    }
+    const NOBODY: u32 = 65534;
+    let folder = world.path("var");
+    std::fs::create_dir(&folder).expect("a folder");
+    chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may");
+    let db = ["--db", "var/ringonce.db"];
+    let ok = |args: &[&str]| world.ok(&[args, db.as_slice()].concat());
+    ok(&["customers", "import", "customers.csv"]);
+    ok(&["dnc", "add", "+12125550109", "--reason", "asked"]);
+    ok(&["tick"]);
+    for ending in ["", ".do-not-call", ".lock"] {
+        assert_eq!(owner(&format!("var/ringonce.db{ending}")), (NOBODY, NOBODY), "{ending}");
+    }
 }

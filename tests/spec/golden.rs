@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::world::{Run, World};
 
 /// The commands in the order of a morning, each with the name of its file.
-const MORNING: [(&str, &[&str]); 33] = [
+const MORNING: [(&str, &[&str]); 36] = [
     ("customers_import_preview", &["customers", "import", "customers.csv", "--dry-run"]),
     ("customers_import", &["customers", "import", "customers.csv"]),
     ("customers_import_again", &["customers", "import", "customers.csv"]),
@@ -39,6 +39,9 @@ const MORNING: [(&str, &[&str]); 33] = [
     ("tick_on_a_copy", &["tick", "--db", "copy.db"]),
     ("init_twice", &["init"]),
     ("unknown_command", &["tock"]),
+    ("unknown_option", &["queue", "list", "--stat", "pending"]),
+    ("missing_argument", &["pause", "--type", "welcome"]),
+    ("fake_vapi_for_all", &["fake-vapi", "--listen", "0.0.0.0:8788"]),
     ("erase", &["customers", "erase", "bob", "--reason", "letter of 2 February"]),
 ];
 

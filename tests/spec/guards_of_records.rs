@@ -4,6 +4,7 @@ use chrono::Duration;
 use ringonce::clock::Reading;
 use ringonce::domain::Instant;
 use ringonce::provider::{Fetched, Listing, PlaceOrder, Provider, ReadError};
+use ringonce::service::{Service, adopting, tick};
 use ringonce::steps::Context;
 use ringonce::steps::operate::{self, Word};
 use ringonce::steps::reconcile::{self, Asking};
@@ -15,10 +16,18 @@ use crate::world::{World, at};
 
 const START: Asking = Asking::Start { accepted: false };
 
-/// The real client, whose list holds one row more that nobody can read.
-struct OneRowIsRubbish<P>(P);
+/// The real client, whose list comes otherwise.
+struct Listed<P>(P, fn(Listing) -> Listing);
 
-impl<P: Provider> Provider for OneRowIsRubbish<P> {
+fn with_one_unreadable_row(listing: Listing) -> Listing {
+    Listing { unreadable: listing.unreadable + 1, ..listing }
+}
+
+fn without_a_readable_row(listing: Listing) -> Listing {
+    Listing { unreadable: listing.calls.len(), calls: Vec::new(), ..listing }
+}
+
+impl<P: Provider> Provider for Listed<P> {
     fn place(&self, order: &PlaceOrder, may_send: &(dyn Fn() -> bool + Sync)) -> Reply {
         self.0.place(order, may_send)
     }
@@ -28,8 +37,7 @@ impl<P: Provider> Provider for OneRowIsRubbish<P> {
     }
 
     fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        let listing = self.0.list(since)?;
-        Ok(Listing { unreadable: listing.unreadable + 1, ..listing })
+        self.0.list(since).map(self.1)
     }
 }
 
@@ -42,6 +50,10 @@ fn read_at(cx: &Context, provider: &dyn Provider, reading: &Reading) {
 fn after_noon(minutes: i64, boot_id: &str) -> Reading {
     let now = at("2026-02-02T12:00:00Z") + Duration::minutes(minutes);
     Reading { now, monotonic_ms: minutes * 60_000, boot_id: boot_id.to_string() }
+}
+
+fn marks(world: &World) -> Vec<String> {
+    world.lines("SELECT value FROM meta WHERE key = 'last_reconciled_at'")
 }
 
 fn last_reconciled(world: &World) -> String {
@@ -57,13 +69,37 @@ fn ada_in_doubt() -> World {
 }
 
 #[test]
+fn a_restored_file_waits_while_a_record_cannot_be_read_and_only_a_person_may_accept_that() {
+    let world = World::new();
+    world.daily("Ada");
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at("2026-02-02T12:00:00Z");
+    restore(&world, &backup);
+    world.set_clock("2026-02-02T12:10:00Z");
+    let before = marks(&world);
+    // Its one call is the row that cannot be read.
+    let service = Service {
+        provider: Box::new(Listed(world.vapi(), without_a_readable_row)),
+        ..world.start()
+    };
+    let ticked = tick::tick(&service).unwrap();
+    assert!(ticked.shut && ticked.refused.unwrap().contains("1 of the provider's records"));
+    assert!(adopting::adopt(&service, false, "spec", "restored").is_err());
+    assert_eq!((world.posts().len(), marks(&world)), (1, before));
+    adopting::adopt(&service, true, "spec", "it was looked up").unwrap();
+    drop(service);
+    assert!(!world.tick().shut, "it is armed");
+    assert_eq!(world.posts().len(), 1, "the row can be read by now");
+}
+
+#[test]
 fn a_row_that_cannot_be_read_moves_no_mark() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T12:00:00Z");
     let before = last_reconciled(&world);
     let (cx, reading) = (world.context(), after_noon(60, ringonce::clock::TEST_BOOT_ID));
-    read_at(&cx, &OneRowIsRubbish(world.vapi()), &reading);
+    read_at(&cx, &Listed(world.vapi(), with_one_unreadable_row), &reading);
     assert_eq!(last_reconciled(&world), before);
     read_at(&cx, &world.vapi(), &reading);
     assert_eq!(last_reconciled(&world), "2026-02-02T13:00:00.000Z");

@@ -143,3 +143,33 @@ fn every_answer_fits_its_description() {
         .collect();
     assert!(left.is_empty(), "not tried: {left:?}");
 }
+
+#[test]
+fn a_query_takes_the_parameters_that_are_described_and_no_other() {
+    let house = House::build(&Plan::default());
+    let document = document();
+    let mut tried = 0;
+    for (method, path) in described() {
+        let parameters = &document["paths"][&path][method.to_lowercase()]["parameters"];
+        let parameters = parameters.as_array().cloned().unwrap_or_default();
+        let named = |place: &str| parameters.iter().filter(|one| one["in"] == place).count();
+        if named("query") == 0 {
+            continue;
+        }
+        let target = path.replace("{id}", "u1");
+        let field_of = |query: &str| {
+            let answer = house.api(&method, &format!("{target}?{query}"), &Value::Null);
+            assert_eq!(answer.status, 422, "{method} {target}?{query}");
+            answer.json()["field"].clone()
+        };
+        assert_eq!(field_of("nobody=1"), "nobody", "{path}");
+        for one in parameters.iter().filter(|one| one["in"] == "query" && method == "GET") {
+            let name = one["name"].as_str().expect("a name");
+            // Empty, it is known and refused for its value.
+            let field = field_of(&format!("{name}="));
+            assert_eq!(field, name, "{path}");
+            tried += 1;
+        }
+    }
+    assert!(20 <= tried, "{tried}");
+}

@@ -117,7 +117,10 @@ fn a_backup_that_fails_turns_health_red_and_holds_no_call_up() {
     let house = House::build(&Plan { config, ..Plan::default() });
     house.place_calls(1);
     house.wait_for("a red light", || {
-        house.ask("GET", "/healthz", &[], "").body.contains("no backup since 2026-11-23T12:00:00")
+        house
+            .ask("GET", "/healthz", &[], "")
+            .body
+            .contains("no backup since Mon 2026-11-23 12:00 UTC")
     });
     assert!(house.get("/api/status")["backup_trouble"].is_string());
     assert!(house.api("GET", "/", &json!(null)).body.contains("Backups: no backup since"));

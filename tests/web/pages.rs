@@ -100,6 +100,39 @@ fn every_page_answers_with_a_strict_policy_and_masked_phones() {
     assert!(visitor.get("/customers/u1").contains("daily, 2026-11-23"));
 }
 
+/// What a person reads of a page: without its tags.
+fn read(page: &str) -> String {
+    page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect()
+}
+
+#[test]
+fn a_page_says_in_words_why_somebody_waits_and_why_nothing_is_called() {
+    let unpaid = customer(2, "08:00").replace("Paid", "Pending");
+    let house =
+        House::build(&Plan { customers: vec![customer(1, "07:00"), unpaid], ..Plan::default() });
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    let visitor = Visitor::signed_in(&house);
+    for path in ["/", "/queue", "/customers/u1"] {
+        assert!(read(&visitor.get(path)).contains("waiting in 15 min"), "{path}");
+    }
+    let nobody = read(&visitor.get("/customers/u2"));
+    assert!(nobody.contains("Nothing was queued yet."), "{nobody}");
+    // When its instant has long gone, the reason is still what it was.
+    house.set_clock("2026-11-23T20:00:00Z");
+    house.wait_until_well();
+    let waits = "It waits: not eligible (payment or status); until something changes.";
+    let story = read(&visitor.get("/customers/u2"));
+    assert!(story.contains(waits) && story.contains("none since Mon 23 Nov"), "{story}");
+    assert!(read(&visitor.get("/customers")).contains("Pendingpending–"));
+    let pause = format!("scope=all&reason=a+test&mark={}", visitor.mark());
+    assert_eq!(visitor.post("/pause", &pause).status, 303);
+    assert!(read(&visitor.get("/")).contains("Next callpaused"));
+    for path in ["/", "/queue", "/customers/u1", "/customers/u2"] {
+        let page = read(&visitor.get(path));
+        assert!(!page.contains("T20:00") && !page.contains(".000Z"), "{path}: {page}");
+    }
+}
+
 #[test]
 fn what_people_are_called_cannot_become_markup() {
     let mut rows = vec![customer(1, "07:00")];

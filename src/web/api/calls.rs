@@ -11,7 +11,9 @@ use crate::store::attempts::Attempt;
 use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
 use crate::web::acts::{self, Reason as Why};
 use crate::web::api::customers::one;
-use crate::web::api::{WHO, body, limit, number, optional_text, page_of, reason, text, word};
+use crate::web::api::{
+    WHO, body, limit, number, only, optional_text, page_of, reason, said, text, word,
+};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -46,7 +48,7 @@ pub fn attempt_filter(asked: &Asked<'_>) -> anyhow::Result<AttemptFilter> {
 }
 
 fn customer_id(asked: &Asked<'_>) -> anyhow::Result<Option<i64>> {
-    let Some(who) = asked.query("customer") else { return Ok(None) };
+    let Some(who) = said(asked, "customer")? else { return Ok(None) };
     let customer = asked.front.cx().store.read(|conn| one(conn, who));
     match customer {
         Ok(customer) => Ok(Some(customer.id)),
@@ -59,6 +61,7 @@ fn customer_id(asked: &Asked<'_>) -> anyhow::Result<Option<i64>> {
 
 /// `GET /api/queue`
 pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    only(asked, &["status", "type", "reason", "customer", "before", "limit"])?;
     let (filter, limit) = (item_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| web_views::items(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.id);
@@ -68,6 +71,7 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `GET /api/attempts`
 pub fn attempts(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    only(asked, &["state", "disposition", "type", "customer", "before", "limit"])?;
     let (filter, limit) = (attempt_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| web_views::attempts(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.seq);

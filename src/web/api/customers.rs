@@ -14,7 +14,7 @@ use crate::steps::{explain, explain_json};
 use crate::store::customers::{self, Filter, Found, matching};
 use crate::store::{Conn, Tx, journal};
 use crate::web::acts;
-use crate::web::api::{self, WHO, body, limit, number, page_of, reveals};
+use crate::web::api::{self, WHO, body, limit, number, only, page_of, reveals, said};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -24,16 +24,17 @@ const DEFAULT_COUNTRY: &str = "default_country";
 
 /// `GET /api/customers`
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    only(asked, &["search", "call_status", "payment_status", "after", "limit", "reveal"])?;
     let known: Vec<&str> = CallStatus::ALL.iter().map(|status| status.as_str()).collect();
     let filter = Filter {
         call_status: api::word(asked, "call_status", CallStatus::parse, &known)?,
-        payment_status: asked.query("payment_status").map(str::to_string),
-        text: asked.query("search").map(str::to_string),
+        payment_status: said(asked, "payment_status")?.map(str::to_string),
+        text: said(asked, "search")?.map(str::to_string),
     };
     let (limit, after) = (limit(asked)?, number(asked, "after")?.unwrap_or(0));
+    let reveal = reveals(asked)?;
     let store = &asked.front.cx().store;
     let found = store.read(|conn| customers::list(conn, &filter, limit, after))?;
-    let reveal = reveals(asked);
     if reveal {
         note_reveal(asked, "customers")?;
     }
@@ -44,8 +45,9 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `GET /api/customers/{id}`
 pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    only(asked, &["reveal"])?;
+    let reveal = reveals(asked)?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
-    let reveal = reveals(asked);
     if reveal {
         note_reveal(asked, &format!("customer:{}", customer.id))?;
     }
@@ -55,7 +57,8 @@ pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `GET /api/customers/{id}/explain`, at `at` or now: what the next tick does, and why.
 pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    let at = match asked.query("at") {
+    only(asked, &["at"])?;
+    let at = match said(asked, "at")? {
         None => asked.now,
         Some(text) => parse_instant(text).ok_or_else(|| {
             Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
@@ -154,7 +157,11 @@ fn entry(fields: &Map<String, Value>, reader: &mut Reader<'_>) -> Result<Entry, 
             Value::Object(_) if column == Column::Variables => value.to_string(),
             _ => return Err(Problem::field(name, format!("{name} must be one value"))),
         };
-        reader.set(&mut draft, column, &text).map_err(|reason| Problem::field(name, reason))?;
+        reader.set(&mut draft, column, &text).map_err(|reason| {
+            // A rule shared with the command line, where the same is a flag.
+            let reason = reason.replace("--default-country", DEFAULT_COUNTRY);
+            Problem::field(name, format!("{name}: {reason}"))
+        })?;
     }
     Ok(draft.finish())
 }

@@ -78,9 +78,42 @@ pub fn one_line(name: &str, text: &str) -> Result<String, Problem> {
     Ok(text.to_string())
 }
 
+/// Refuses a query that names what is not `known`, or one thing twice.
+pub fn only(asked: &Asked<'_>, known: &[&str]) -> Result<(), Problem> {
+    let query = &asked.request.query;
+    for (index, (name, _)) in query.iter().enumerate() {
+        let name = shown(name);
+        if !known.contains(&name.as_ref()) {
+            let hint = match nearest(&name, known.iter().copied()) {
+                Some(near) => format!("; did you mean {near}?"),
+                None if known.is_empty() => "; it takes none".to_string(),
+                None => format!("; known are {}", known.join(", ")),
+            };
+            let detail = format!("\"{name}\" is no parameter of this query{hint}");
+            return Err(Problem::field(&name, detail));
+        }
+        if query[..index].iter().any(|(before, _)| *before == name) {
+            return Err(Problem::field(&name, format!("{name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
+/// A value of the query. On a page an empty one is a choice that was not made; elsewhere it is a
+/// mistake, and taking it for nothing would answer another question than the one that was asked.
+pub fn said<'a>(asked: &'a Asked<'_>, name: &str) -> Result<Option<&'a str>, Problem> {
+    let text = asked.query(name);
+    match asked.request.query_value(name) {
+        Some(_) if text.is_none() && asked.is_api() => {
+            Err(Problem::field(name, format!("{name} is empty: give a value or leave it out")))
+        }
+        _ => Ok(text),
+    }
+}
+
 /// How many rows the query asks for.
 pub fn limit(asked: &Asked<'_>) -> Result<usize, Problem> {
-    let Some(text) = asked.query("limit") else { return Ok(LIMIT) };
+    let Some(text) = said(asked, "limit")? else { return Ok(LIMIT) };
     text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
         Problem::field("limit", format!("limit must be a number from 1 to {LIMIT_MAX}"))
     })
@@ -88,7 +121,7 @@ pub fn limit(asked: &Asked<'_>) -> Result<usize, Problem> {
 
 /// A whole number of the query.
 pub fn number(asked: &Asked<'_>, name: &str) -> Result<Option<i64>, Problem> {
-    let Some(text) = asked.query(name) else { return Ok(None) };
+    let Some(text) = said(asked, name)? else { return Ok(None) };
     let number = text.parse().ok().filter(|number| 0 <= *number);
     number.map(Some).ok_or_else(|| Problem::field(name, format!("{name} must be a whole number")))
 }
@@ -100,15 +133,19 @@ pub fn word<T>(
     parse: fn(&str) -> Option<T>,
     known: &[&str],
 ) -> Result<Option<T>, Problem> {
-    let Some(text) = asked.query(name) else { return Ok(None) };
+    let Some(text) = said(asked, name)? else { return Ok(None) };
     parse(text)
         .map(Some)
         .ok_or_else(|| Problem::field(name, format!("{name} must be one of {}", known.join(", "))))
 }
 
 /// Whether the query asks for whole phone numbers.
-pub fn reveals(asked: &Asked<'_>) -> bool {
-    asked.query("reveal").is_some_and(|text| text == "1" || text == "true")
+pub fn reveals(asked: &Asked<'_>) -> Result<bool, Problem> {
+    match said(asked, "reveal")? {
+        None | Some("0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(_) => Err(Problem::field("reveal", "reveal must be true or false")),
+    }
 }
 
 /// A list, and where it goes on: the value for `after` or `before` of the next request.

@@ -8,16 +8,17 @@ use crate::phones;
 use crate::steps::dnc::{self, Listed};
 use crate::store::do_not_call::{self, Entry};
 use crate::store::journal;
-use crate::web::api::{WHO, body, one_line, reason, reveals, text};
+use crate::web::api::{WHO, body, one_line, only, reason, reveals, said, text};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
 
 /// `GET /api/dnc`
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    only(asked, &["reveal"])?;
+    let reveal = reveals(asked)?;
     let store = &asked.front.cx().store;
     let entries = store.read(|conn| do_not_call::all(conn, store.path()))?;
-    let reveal = reveals(asked);
     if reveal {
         let entry = journal::Entry {
             who: WHO,
@@ -51,9 +52,10 @@ pub fn add(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `DELETE /api/dnc` with `phone` and `reason`, in the query or the body.
 pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    only(asked, &["phone", "reason"])?;
+    let (phone, why) = (said(asked, "phone")?, said(asked, "reason")?);
     let (phone, why) = if asked.request.body.is_empty() {
-        let phone = asked.query("phone").unwrap_or_default().to_string();
-        (phone, one_line("reason", asked.query("reason").unwrap_or_default())?)
+        (phone.unwrap_or_default().to_string(), one_line("reason", why.unwrap_or_default())?)
     } else {
         let fields = body(asked, &["phone", "reason"])?;
         (text(&fields, "phone")?.to_string(), reason(&fields)?)

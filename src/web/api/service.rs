@@ -8,7 +8,7 @@ use crate::steps::operate::Scope;
 use crate::steps::status;
 use crate::web::acts::{self, Reason};
 use crate::web::api::customers::one;
-use crate::web::api::{WHO, body, optional_text, reason};
+use crate::web::api::{WHO, body, reason, text};
 use crate::web::delivery::Response;
 use crate::web::health;
 use crate::web::problem::Problem;
@@ -52,13 +52,13 @@ pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
 fn scope(asked: &Asked<'_>) -> anyhow::Result<(Scope, String)> {
     let fields = body(asked, &["customer", "type", "number", "reason"])?;
     let why = reason(&fields)?;
-    let given = [
-        ("customer", optional_text(&fields, "customer")?),
-        ("type", optional_text(&fields, "type")?),
-        ("number", optional_text(&fields, "number")?),
-    ];
-    let named: Vec<(&str, &str)> =
-        given.iter().filter_map(|(name, value)| value.map(|value| (*name, value))).collect();
+    // A field that is there and says nothing is no "everything": the caller meant one of them.
+    let mut named: Vec<(&str, &str)> = Vec::new();
+    for name in ["customer", "type", "number"] {
+        if fields.contains_key(name) {
+            named.push((name, text(&fields, name)?));
+        }
+    }
     let scope =
         match named.as_slice() {
             [] => Scope::Everything,
@@ -66,10 +66,10 @@ fn scope(asked: &Asked<'_>) -> anyhow::Result<(Scope, String)> {
                 let store = &asked.front.cx().store;
                 Scope::Customer(Box::new(store.read(|conn| one(conn, who))?))
             }
-            [("type", text)] => Scope::Type(CallType::parse(text).ok_or_else(|| {
+            [("type", word)] => Scope::Type(CallType::parse(word).ok_or_else(|| {
                 Problem::field("type", "type must be one of welcome, daily, extra")
             })?),
-            [("number", text)] => Scope::Number(phones::e164(text).ok_or_else(|| {
+            [("number", phone)] => Scope::Number(phones::e164(phone).ok_or_else(|| {
                 Problem::field("number", "write the number with its country: +12125550101")
             })?),
             [_, (second, _), ..] => {

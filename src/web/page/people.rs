@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::domain::customer::{CallStatus, Customer, mask_phone};
-use crate::domain::instant_text;
 use crate::domain::zone::Zone;
 use crate::steps::next;
 use crate::store::attempts::Attempt;
@@ -58,7 +57,8 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 fn row(asked: &Asked<'_>, customer: &Customer) -> Vec<String> {
     let zone = asked.front.cx().zones.get(&customer.timezone);
-    let next = match (customer.next_call_scheduled_at, &zone) {
+    let coming = customer.next_call_scheduled_at.filter(|at| asked.now <= *at);
+    let next = match (coming, &zone) {
         (Some(at), Some(zone)) => time(at, zone),
         _ => "–".to_string(),
     };
@@ -194,9 +194,11 @@ fn facts_list(asked: &Asked<'_>, known: &Known, zone: &Zone, reveal: bool) -> St
         (None, false) => badge(Tone::Bad, "not valid"),
     };
     let welcome = if customer.welcome_call_completed { "made" } else { "owed" };
-    let next = customer
-        .next_call_scheduled_at
-        .map_or("–".to_string(), |at| format!("{} ({})", time(at, zone), away(at, asked.now)));
+    let next = match customer.next_call_scheduled_at {
+        None => "–".to_string(),
+        Some(at) if at < asked.now => format!("none since {}", time(at, zone)),
+        Some(at) => format!("{} ({})", time(at, zone), away(at, asked.now)),
+    };
     let last = customer.last_call_date.map_or("–".to_string(), |date| date.to_string());
     let facts = [
         ("Phone", phone),
@@ -293,12 +295,12 @@ fn items_table(items: &[Named<Item>], zone: &Zone, asked: &Asked<'_>) -> String 
             });
             vec![
                 work::occasion(item.call_type, &item.occasion),
-                work::due(item, zone, asked.now),
-                work::item_state(item),
+                work::due(item, zone),
+                work::item_state(item, asked.now),
                 until,
             ]
         })
         .collect();
-    let nothing = format!("Nothing was queued up to {}.", instant_text(asked.now));
-    table("In the queue", &["Occasion", "Due", "State", "Permitted until"], &rows, &nothing)
+    let header = ["Occasion", "Due", "State", "Permitted until"];
+    table("In the queue", &header, &rows, "Nothing was queued yet.")
 }

@@ -7,6 +7,7 @@ use crate::domain::call::Reason;
 use crate::domain::zone::Zone;
 use crate::steps::Context;
 use crate::store::web_views::{self, AttemptFilter, Glance, Minute, Span};
+use crate::store::{Conn, meta};
 use crate::web::delivery::Response;
 use crate::web::page::alarms::{self, Alarm};
 use crate::web::page::chart::{self, Stack};
@@ -27,7 +28,7 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let first = today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today);
     let day = Span { from: midnight(&zone, today), to: midnight(&zone, next(today)) };
     let fortnight = Span { from: midnight(&zone, first), to: day.to };
-    let (glance, minutes, next_daily, items, attempts) = cx.store.read(|conn| {
+    let (glance, minutes, next_daily, items, attempts, stopped) = cx.store.read(|conn| {
         let mut next_daily = None;
         for status in &cx.config.customers.eligible_payment_status {
             let at = web_views::next_daily(conn, status, asked.now)?;
@@ -39,14 +40,16 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
             next_daily,
             web_views::next_items(conn, SHORT)?,
             web_views::attempts(conn, &AttemptFilter::default(), SHORT)?,
+            stopped(conn)?,
         ))
     })?;
     let alarms = alarms::alarms(asked)?;
     let next_call = glance.next_at.into_iter().chain(next_daily).min();
-    let in_words = match next_call {
-        Some(at) if at <= asked.now => "now".to_string(),
-        Some(at) => away(at, asked.now),
-        None => "none planned".to_string(),
+    let in_words = match (stopped, next_call) {
+        (Some(word), _) => word.to_string(),
+        (None, Some(at)) if at <= asked.now => "now".to_string(),
+        (None, Some(at)) => away(at, asked.now),
+        (None, None) => "none planned".to_string(),
     };
     let body = format!(
         "{}{}{}<div class=\"pair\">{}{}</div>{}{}<div class=\"pair\"><section><h2>Next in the \
@@ -64,6 +67,15 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         pause_form(asked),
     );
     Ok(framed(asked, "Today", &body))
+}
+
+/// What stops every call, in one word.
+fn stopped(conn: &Conn) -> anyhow::Result<Option<&'static str>> {
+    if meta::pauses(conn)?.iter().any(|(scope, _)| scope == "all") {
+        return Ok(Some("paused"));
+    }
+    let is_held = !meta::holds(conn)?.is_empty() || meta::breaker(conn)?.is_some();
+    Ok(is_held.then_some("held"))
 }
 
 fn next(date: NaiveDate) -> NaiveDate {

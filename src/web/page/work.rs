@@ -1,5 +1,6 @@
 //! Lists: the queue, the calls with their doubts, the do-not-call list, the journal.
 
+use crate::cli::output;
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::customer::mask_phone;
 use crate::domain::zone::Zone;
@@ -10,9 +11,7 @@ use crate::store::web_views::{self, Named};
 use crate::store::{do_not_call, journal};
 use crate::web::api::calls::{attempt_filter, item_filter};
 use crate::web::delivery::Response;
-use crate::web::page::html::{
-    away, badge, esc, form, in_url, reason_and_button, select, table, time,
-};
+use crate::web::page::html::{badge, esc, form, in_url, reason_and_button, select, table, time};
 use crate::web::page::{mark, page, words};
 use crate::web::router::Asked;
 
@@ -38,25 +37,32 @@ pub fn occasion(call_type: CallType, occasion: &str) -> String {
 }
 
 /// When an item is looked at next; for one that was due before, when it fell due first.
-pub fn due(item: &Item, zone: &Zone, now: Instant) -> String {
+pub fn due(item: &Item, zone: &Zone) -> String {
     let at = if item.status.is_active() { item.due_at() } else { item.scheduled_for };
     if at == item.scheduled_for {
         return time(at, zone);
     }
     let first = time(item.scheduled_for, zone);
-    format!("{} <span class=\"why\">{}; first due {first}</span>", time(at, zone), away(at, now))
+    format!("{} <span class=\"why\">first due {first}</span>", time(at, zone))
 }
 
-/// Where an item stands, and why.
-pub fn item_state(item: &Item) -> String {
+/// Where an item stands, why, and when it is looked at again; what is told of it beside.
+pub fn item_state(item: &Item, now: Instant) -> String {
     let (tone, word) = words::item(item.status);
-    match item.reason {
-        Some(reason) => format!(
-            "{} <span class=\"why\">{}</span>",
-            badge(tone, word),
-            esc(words::reason(reason))
-        ),
-        None => badge(tone, word),
+    let mut why: Vec<String> = Vec::new();
+    why.extend(item.reason.map(|reason| words::reason(reason).to_string()));
+    let waits = matches!(item.status, ItemStatus::Pending | ItemStatus::Retrying);
+    match (waits, now < item.due_at()) {
+        (true, true) => why.push(output::relative(item.due_at(), now)),
+        (true, false) if item.reason.is_none() => why.push("due now".to_string()),
+        _ => {}
+    }
+    why.extend(item.error_message.clone());
+    match why.is_empty() {
+        true => badge(tone, word),
+        false => {
+            format!("{} <span class=\"why\">{}</span>", badge(tone, word), esc(&why.join("; ")))
+        }
     }
 }
 
@@ -76,12 +82,7 @@ pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> String {
         .map(|named| {
             let item = &named.row;
             let at = if item.status.is_active() { item.due_at() } else { item.scheduled_for };
-            let away = if item.status.is_active() { away(at, now) } else { String::new() };
-            vec![
-                who(&named.name, Some(item.customer_id)),
-                format!("{} <span class=\"why\">{away}</span>", time(at, zone)),
-                item_state(item),
-            ]
+            vec![who(&named.name, Some(item.customer_id)), time(at, zone), item_state(item, now)]
         })
         .collect();
     table("Next in the queue", &["Who", "When", "State"], &rows, "Nobody waits.")
@@ -112,8 +113,8 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
                 item.id.to_string(),
                 who(&named.name, Some(item.customer_id)),
                 occasion(item.call_type, &item.occasion),
-                due(item, &zone, asked.now),
-                item_state(item),
+                due(item, &zone),
+                item_state(item, asked.now),
                 format!("{} of {}", item.attempts, item.max_attempts),
             ]
         })
@@ -257,10 +258,10 @@ pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
                  placeholder=\"+1 212 555 0101\"></label>";
     let add = format!("{phone}{}", reason_and_button("why", "Never call it", "danger"));
     let body = format!(
-        "<div class=\"head\"><h1>Do not call</h1></div><p class=\"hint\">{} numbers. None of them \
+        "<div class=\"head\"><h1>Do not call</h1></div><p class=\"hint\">{}. None of them \
          is called, whoever they belong to; the list outlives a restored backup. To take one off: \
          <code>ringonce dnc remove PHONE --reason WHY</code>.</p>{}{}",
-        found.len(),
+        if found.len() == 1 { "1 number".to_string() } else { format!("{} numbers", found.len()) },
         form("/do-not-call", &mark(asked), &add),
         table("Do not call", &["Phone", "Reason", "Added by", "When"], &rows, "The list is empty."),
     );
@@ -285,7 +286,10 @@ pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// Lines of the journal.
 pub fn journal_table(lines: &[journal::Line], zone: &Zone) -> String {
-    let text = |value: &Option<String>| esc(value.as_deref().unwrap_or("–"));
+    let text = |value: &Option<String>| match value.as_deref() {
+        None => "–".to_string(),
+        Some(text) => parse_instant(text).map_or_else(|| esc(text), |at| time(at, zone)),
+    };
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|line| {
