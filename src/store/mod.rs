@@ -75,8 +75,8 @@ pub enum StoreError {
     #[error("{0} is locked by another process; it was left unchanged; try again")]
     Busy(PathBuf),
     #[error(
-        "{0} was removed or replaced while it was open: end this process, and start it again \
-         when the right files lie there"
+        "{0} was removed or replaced while it was open: see which file lies there now, then start \
+         ringonce again"
     )]
     Swapped(&'static str),
     #[error(

@@ -8,7 +8,7 @@ use ringonce::service::opening;
 use ringonce::steps::reconcile::{self, Asking};
 use ringonce::store::files::{DialerLock, LockAnswer};
 
-use crate::halting::{end_of, until};
+use crate::processes::{end_of, until};
 use crate::world::{Run, World};
 
 const NOON: &str = "2026-02-02T12:00:00Z";

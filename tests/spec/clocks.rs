@@ -11,7 +11,7 @@ use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::guard::{self, Clocks, Heard};
 
-use crate::halting::{end_of, stop, until};
+use crate::processes::{end_of, stop, until};
 use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";

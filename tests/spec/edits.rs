@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use crate::halting::{stop, until};
+use crate::processes::{stop, until};
 use crate::world::{World, at};
 
 /// Changes zone and time as a person does.

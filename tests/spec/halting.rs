@@ -12,7 +12,8 @@ use ringonce::domain::call::AttemptState;
 use ringonce::service::dialer::{Dialer, Passed, Patience};
 use ringonce::steps::dial::{self, Pass};
 
-use crate::world::{Run, World, run_of};
+use crate::processes::{end_of, stop, until};
+use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 const REFUSES_PLACED: &str = "CREATE TRIGGER broken BEFORE UPDATE ON call_attempts
@@ -34,30 +35,9 @@ fn pass(world: &World, record: Duration) -> anyhow::Result<Passed> {
     Dialer::new(&service, patience, world.now()).unwrap().pass(&mut |_| Ok(None))
 }
 
-/// Waits for what another process does; the limit only ends a test that went wrong.
-pub fn until(what: &str, done: impl Fn() -> bool) {
-    let started = clock::elapsed();
-    while !done() {
-        assert!(clock::elapsed() - started < Duration::from_secs(60), "waited in vain: {what}");
-        clock::pause(Duration::from_millis(10));
-    }
-}
-
 fn start_tick(world: &World) -> Child {
     let mut command = world.program(&["tick", "--json"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
-}
-
-/// Asks a service to stop, and waits for its end.
-pub fn stop(child: Child) -> Run {
-    // SAFETY: sends a signal to our own child.
-    let failed = unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), libc::SIGTERM) };
-    assert_eq!(failed, 0);
-    end_of(child)
-}
-
-pub fn end_of(child: Child) -> Run {
-    run_of(child.wait_with_output().expect("the program ends"))
 }
 
 #[test]

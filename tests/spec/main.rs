@@ -5,6 +5,7 @@
 //! that counts rings, one clock for both.
 
 mod people;
+mod processes;
 mod world;
 
 // The defences.

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::halting::stop;
+use crate::processes::stop;
 use crate::world::World;
 
 /// A socket of a service manager at a path in the world's folder.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringonce::clock;
 
-use crate::halting::{end_of, until};
+use crate::processes::{end_of, until};
 use crate::world::World;
 
 /// A program that has a call to Ada under way, and would call Bob next.

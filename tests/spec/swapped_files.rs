@@ -112,7 +112,7 @@ fn a_backup_that_is_restored_beside_an_old_log_is_refused_and_said_to_be_damaged
         let left = log();
         world.command(&["status"]);
         assert_eq!(log(), left, "a look changes nothing");
-        for command in [&["tick"][..], &["run"], &ADOPT] {
+        for command in [&["tick"][..], &["call", "1"], &ADOPT] {
             let run = world.command(command);
             assert_eq!((run.code, run.stderr.lines().count()), (Some(3), 1), "{command:?} {run:?}");
             assert!(run.stderr.contains("is damaged") && run.stderr.contains("-wal"), "{run:?}");
