@@ -7,9 +7,9 @@ use anyhow::Context;
 use chrono::{Duration, FixedOffset};
 use serde::Serialize;
 
-use crate::domain::Instant;
 use crate::domain::customer::mask_phone;
 use crate::domain::zone::Zone;
+use crate::domain::{Instant, utc_words};
 
 /// What a word in a table means, shown as its colour on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +212,7 @@ pub fn local_time(at: Instant, zone: &Zone) -> String {
 pub fn local_or_utc(at: Instant, zone: Option<&Zone>) -> String {
     match zone {
         Some(zone) => local_time(at, zone),
-        None => at.format("%a %Y-%m-%d %H:%M UTC").to_string(),
+        None => utc_words(at),
     }
 }
 

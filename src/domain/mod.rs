@@ -95,10 +95,14 @@ pub fn parse_instant(text: &str) -> Option<Instant> {
     None
 }
 
-/// A stored instant as people read it: `Mon 2026-02-02 12:00 UTC`. What is none stays as it is.
+/// An instant as people read it: `Mon 2026-02-02 12:00 UTC`.
+pub fn utc_words(at: Instant) -> String {
+    at.format("%a %Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// The same of a stored one. What is none stays as it is.
 pub fn instant_words(text: &str) -> String {
-    let words = |at: Instant| at.format("%a %Y-%m-%d %H:%M UTC").to_string();
-    parse_instant(text).map_or_else(|| text.to_string(), words)
+    parse_instant(text).map_or_else(|| text.to_string(), utc_words)
 }
 
 /// Declares an enum whose variants are stored as text: variant and text stand side by side, and
