@@ -82,17 +82,33 @@ fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a listing shows beside the call that is looked for.
+/// What a listing shows beside the calls that are looked for.
 pub struct Seen<'a> {
+    /// Every call is of the account that answered, and there is one.
+    is_one_account: bool,
+    /// Since when the present account is the one of this file; `None`: since its first call.
+    account_since: Option<Instant>,
     /// When the latest of the calls that this file knows was dialed; `None`: it knows none.
     latest_known: Option<Instant>,
     /// Calls that nobody can assign: they carry no tag of ours.
     strangers: Vec<&'a ProviderCall>,
 }
 
-pub fn seen<'a>(tx: &Tx<'_>, known: &KnownCalls, listing: &'a Listing) -> anyhow::Result<Seen<'a>> {
-    let mut seen = Seen { latest_known: None, strangers: Vec::new() };
+/// Looks a listing through, once for all doubts.
+pub fn seen<'a>(
+    tx: &Tx<'_>,
+    known: &KnownCalls,
+    listing: &'a Listing,
+    org_id: Option<&str>,
+) -> anyhow::Result<Seen<'a>> {
+    let mut seen = Seen {
+        is_one_account: org_id.is_some() && !listing.calls.is_empty(),
+        account_since: account::since(tx)?,
+        latest_known: None,
+        strangers: Vec::new(),
+    };
     for call in &listing.calls {
+        seen.is_one_account &= call.org_id.as_deref() == org_id;
         match known.of(tx, &call.id)? {
             Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
             None if !call.tags().any(adopt::is_tag) => seen.strangers.push(call),
@@ -103,21 +119,8 @@ pub fn seen<'a>(tx: &Tx<'_>, known: &KnownCalls, listing: &'a Listing) -> anyhow
 }
 
 /// The controls of one listing for one doubt.
-pub fn controls(
-    cx: &Context,
-    tx: &Tx<'_>,
-    attempt: &Attempt,
-    answer: &Answer,
-    org_id: Option<&str>,
-    seen: &Seen<'_>,
-) -> anyhow::Result<Controls> {
-    let listing = &answer.listing;
+pub fn controls(cx: &Context, attempt: &Attempt, answer: &Answer, seen: &Seen<'_>) -> Controls {
     let looked_for_from = attempt.created_at - MARGIN;
-    let org_since = account::since(tx)?;
-    let same_org = org_id.is_some()
-        && org_since.is_none_or(|since| since < attempt.created_at)
-        && listing.calls.iter().all(|call| call.org_id.as_deref() == org_id)
-        && !listing.calls.is_empty();
     // A call that lost its tags may be the one that is looked for.
     let may_be_it = |call: &&ProviderCall| {
         call.created_at.is_none_or(|at| looked_for_from <= at)
@@ -126,14 +129,15 @@ pub fn controls(
                 .as_ref()
                 .is_none_or(|number| cx.installation.phone_key(number) == attempt.phone_key)
     };
-    Ok(Controls {
-        complete: listing.unreadable == 0,
+    Controls {
+        complete: answer.listing.unreadable == 0,
         covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
-        same_org,
+        same_org: seen.is_one_account
+            && seen.account_since.is_none_or(|since| since < attempt.created_at),
         no_stranger: !seen.strangers.iter().any(may_be_it),
         known_call_visible: seen.latest_known.is_some(),
         later_call_visible: seen
             .latest_known
             .is_some_and(|at| attempt.created_at < at && attempt.updated_at <= at),
-    })
+    }
 }

@@ -216,16 +216,17 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         let mut done = done.clone();
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
         let all_taken = take_in_calls(cx, tx, &known, answer, reading.now, &mut done)?;
-        let in_doubt = attempts::in_state(tx, AttemptState::InDoubt)?;
+        let oldest_doubt = doubts::oldest(tx)?;
+        // The listing says nothing about older doubts, of which there may be many.
+        let in_doubt = doubts::since(tx, answer.from)?;
         if !in_doubt.is_empty() {
-            let seen = absence::seen(tx, &known, &answer.listing)?;
-            let org_id = org_id.as_deref();
-            done.absent = count_absences(cx, tx, answer, &seen, org_id, &in_doubt, reading)?;
+            let seen = absence::seen(tx, &known, &answer.listing, org_id.as_deref())?;
+            done.absent = count_absences(cx, tx, answer, &seen, &in_doubt, reading)?;
         }
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
-        note_read_back(tx, answer, &in_doubt, reading.now)?;
+        note_read_back(tx, answer, oldest_doubt, reading.now)?;
         Ok(done)
     })
 }
@@ -236,13 +237,12 @@ fn count_absences(
     tx: &Tx<'_>,
     answer: &Answer,
     seen: &Seen<'_>,
-    org_id: Option<&str>,
     in_doubt: &[Attempt],
     reading: &Reading,
 ) -> anyhow::Result<usize> {
     let mut settled = 0;
     for attempt in in_doubt {
-        let controls = absence::controls(cx, tx, attempt, answer, org_id, seen)?;
+        let controls = absence::controls(cx, attempt, answer, seen);
         settled += usize::from(absence::judge(cx, tx, attempt, &controls, reading)?);
     }
     Ok(settled)
@@ -328,12 +328,13 @@ fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> 
 fn note_read_back(
     tx: &Tx<'_>,
     answer: &Answer,
-    in_doubt: &[Attempt],
+    oldest_doubt: Option<Instant>,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let oldest = in_doubt.first().map(|attempt| (attempt.created_at - MARGIN).max(answer.oldest));
-    match oldest {
-        Some(at) if answer.from <= at => meta::set(tx, READ_BACK_AT, &instant_text(now)),
+    match oldest_doubt {
+        Some(at) if answer.from <= (at - MARGIN).max(answer.oldest) => {
+            meta::set(tx, READ_BACK_AT, &instant_text(now))
+        }
         _ => Ok(()),
     }
 }

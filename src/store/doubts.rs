@@ -153,6 +153,23 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// Doubts whose intent is from this instant or later, oldest first.
+pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
+         WHERE state = 'in_doubt' AND ?1 <= created_at ORDER BY created_at, seq"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([instant_text(since)], attempt_from_row)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// When the intent of the oldest doubt was written; `None`: nothing is in doubt.
+pub fn oldest(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let sql = "SELECT min(created_at) FROM call_attempts WHERE state = 'in_doubt'";
+    Ok(conn.prepare_cached(sql)?.query_one([], |row| rows::optional_instant(row, 0))?)
+}
+
 /// When the oldest attempt was made whose call is not known: in doubt, or placed by a reply without
 /// an id. `after`: among those that are younger.
 pub fn oldest_unexplained(
