@@ -301,3 +301,27 @@ fn the_map_in_the_readme_is_the_territory() {
     }
     assert!(wrong.is_empty(), "README.md, Architecture, is not what is there: {wrong:#?}");
 }
+
+#[test]
+fn every_script_says_what_it_is_for_and_does_nothing_else() {
+    let has_python = std::process::Command::new("python3").arg("--version").output().is_ok();
+    let mut asked = 0;
+    for entry in std::fs::read_dir(Path::new(ROOT).join("scripts")).unwrap() {
+        let script = entry.unwrap().path();
+        let name = script.file_name().unwrap().to_str().unwrap().to_string();
+        // Data beside the scripts; and one that hands everything on to the installed program.
+        if script.is_dir() || name.contains('.') || name == "Caddyfile" || name == "ringoncectl" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&script).unwrap();
+        if text.starts_with("#!/usr/bin/env python3") && !has_python {
+            continue;
+        }
+        let said = std::process::Command::new(&script).arg("--help").output().unwrap();
+        assert!(said.status.success(), "{name} --help: {said:?}");
+        assert!(20 < said.stdout.len(), "{name} --help says nothing");
+        assert!(said.stderr.is_empty(), "{name} --help: {said:?}");
+        asked += 1;
+    }
+    assert!(5 < asked, "only {asked} scripts were asked");
+}
