@@ -8,7 +8,7 @@ import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COPIED = ["src", "tests", "benches", "schema.sql", "Cargo.toml", "Cargo.lock", "clippy.toml",
-          "rustfmt.toml", "scripts", "README.md", "DECISIONS.md", "CHANGELOG.md", ".ci"]
+          "rustfmt.toml", "scripts", "README.md", "DECISIONS.md", "CHANGELOG.md", ".ci", ".cargo"]
 
 
 def target():
