@@ -41,9 +41,9 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
-    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
+    // Refused before anything is made; written by whoever gets the lock.
+    holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
-    store.write(|tx| holidays::apply(tx, &days))?;
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -59,10 +59,15 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
 }
 
 /// Takes the right to dial, or says who has it. Refuses a damaged file.
+///
+/// The dates without calls are those of the one who dials: a command beside it, with another
+/// configuration, takes none of them away.
 pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock, String>> {
     match DialerLock::take(path, service.clock.now()?)? {
         LockAnswer::Mine(lock) => {
             service.cx.store.check_after_crash()?;
+            let days = holidays::read(&service.cx.config.holidays).map_err(CliError::usage)?;
+            service.cx.store.write(|tx| holidays::apply(tx, &days))?;
             Ok(Ok(lock))
         }
         LockAnswer::Taken(holder) => Ok(Err(holder)),

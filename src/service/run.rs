@@ -35,7 +35,8 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     if let Some(why) = guard::not_armed(&service.cx)? {
         return Err(Refused(why).into());
     }
-    let Some(dialing_since) = wait_until_open(service, alive)? else { return Ok(()) };
+    let Some(opened_at) = wait_until_open(service, alive)? else { return Ok(()) };
+    let dialing_since = *service.cx.dialing_since.get_or_init(|| opened_at);
     std::thread::scope(|scope| {
         let follower = std::thread::Builder::new()
             .name("follow".to_string())

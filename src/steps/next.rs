@@ -51,8 +51,9 @@ pub fn next_occasion(
 /// Moves `next_call_scheduled_at` to the next occasion, when an item of this type reached its end.
 /// A customer that is gone is left gone.
 ///
-/// A welcome call sets the first occasion after `now`. Any other never steps over an occasion that
-/// has come and has no row yet: the scan calls it, or tells that it was missed.
+/// A welcome call sets the first occasion after `now`, which is the instant of the call where one
+/// was made. Any other never steps over an occasion that has come and has no row yet: the scan
+/// calls it, or tells that it was missed.
 pub fn advance(
     cx: &Context,
     tx: &Tx<'_>,

@@ -58,7 +58,9 @@ pub fn complete_placed(
             }
         }
     }
-    next::advance(cx, tx, call_type, customer_id, now)
+    // The daily calls begin after the welcome call was made, however late we hear of it.
+    let since = if call_type == CallType::Welcome { attempt.created_at } else { now };
+    next::advance(cx, tx, call_type, customer_id, since)
 }
 
 /// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,

@@ -40,19 +40,24 @@ pub fn open_items(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<que
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Whether the ledger holds an occasion of this customer that may have rung.
+/// Whether the ledger holds an occasion of this customer that may have rung: at any number, and at
+/// the one that they have now.
 pub fn is_in_ledger(
     conn: &Connection,
     customer_id: i64,
+    phone_key: &str,
     call_type: &str,
     occasion: &str,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<(bool, bool)> {
     Ok(conn
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE customer_id = ?1
-               AND call_type = ?2 AND occasion = ?3 AND state <> 'not_placed')",
+            "SELECT count(*) > 0, coalesce(max(phone_key = ?2), 0) FROM call_attempts
+             WHERE customer_id = ?1 AND call_type = ?3 AND occasion = ?4
+               AND state <> 'not_placed'",
         )?
-        .query_one(params![customer_id, call_type, occasion], |row| row.get(0))?)
+        .query_one(params![customer_id, phone_key, call_type, occasion], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?)
 }
 
 /// Removes the row, and what could recognise the person, from every table. The ledger's rows lose

@@ -1,0 +1,130 @@
+//! Two features at once: each is right alone, and together they must not ring a phone twice, ring
+//! one that must stay silent, or lose an occasion without a word.
+
+use ringonce::store::files::{DialerLock, LockAnswer};
+
+use crate::arming::{copy_to, restore};
+use crate::world::World;
+
+const NOON: &str = "2026-02-02T12:00:00Z";
+const QUEUE: &str =
+    "id,customer_id,call_type,scheduled_for,status,attempts,vapi_call_id,created_at\n";
+
+#[test]
+fn a_second_configuration_beside_a_dialer_takes_no_holiday_away() {
+    let world = World::with_config("[holidays]\nblackout_dates = [\"2026-02-02\"]\n");
+    world.daily("Ada");
+    assert_eq!(world.command(&["tick"]).code, Some(0));
+    assert_eq!(world.count("SELECT count(*) FROM holidays"), 1);
+    // An old crontab line, or a person in another folder, with a file that knows no holidays.
+    let own = std::fs::read_to_string(world.path("ringonce.toml")).unwrap();
+    let other = own.split("[holidays]").next().unwrap();
+    std::fs::write(world.path("other.toml"), other).unwrap();
+    world.set_clock(NOON);
+    let LockAnswer::Mine(dialer) = DialerLock::take(&world.db(), world.now()).unwrap() else {
+        panic!("nobody else dials")
+    };
+    for command in [&["tick"][..], &["reconcile"], &["call", "1"]] {
+        let run = world.command(&[command, &["--config", "other.toml"]].concat());
+        assert_eq!(world.count("SELECT count(*) FROM holidays"), 1, "{command:?}: {run:?}");
+    }
+    drop(dialer);
+    world.tick();
+    assert!(world.rings().is_empty(), "{:?}", world.items());
+}
+
+/// An old scheduler's rows for Ada, whose daily call is due at noon, taken over at 12:10.
+fn took_over(rows: &[&str]) -> World {
+    let world = World::new();
+    world.daily("Ada");
+    world.sql("UPDATE customers SET external_id = '7' WHERE name = 'Ada'");
+    world.set_clock("2026-02-02T12:10:00Z");
+    std::fs::write(world.path("queue.csv"), format!("{QUEUE}{}\n", rows.join("\n"))).unwrap();
+    let run = world.command(&["queue", "import", "queue.csv"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    world.tick_at("2026-02-02T12:15:00Z");
+    world.tick_at("2026-02-02T13:00:00Z");
+    world
+}
+
+#[test]
+fn every_unfinished_row_of_an_old_queue_blocks_its_own_date() {
+    let world = took_over(&[
+        "1,7,daily,2026-02-01T12:00:00Z,processing,1,,2026-02-01T11:40:00Z",
+        "2,7,daily,2026-02-02T12:00:00Z,processing,1,,2026-02-02T11:40:00Z",
+    ]);
+    assert!(world.rings().is_empty(), "nobody knows whether today's call was made");
+    assert_eq!(
+        world.items(),
+        ["Ada daily 2026-02-01 failed in_doubt", "Ada daily 2026-02-02 failed in_doubt"]
+    );
+    assert_eq!(
+        world.attempts(),
+        ["Ada daily 2026-02-01 #1 in_doubt", "Ada daily 2026-02-02 #1 in_doubt"]
+    );
+}
+
+#[test]
+fn a_row_of_an_old_queue_that_was_called_counts_before_an_older_one_that_waits() {
+    let world = took_over(&[
+        "1,7,daily,2026-02-02T12:00:00Z,pending,0,,2026-02-02T11:00:00Z",
+        "2,7,daily,2026-02-02T12:00:00Z,failed,1,old-1,2026-02-02T11:40:00Z",
+    ]);
+    assert!(world.rings().is_empty(), "{:?}", world.items());
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended unknown"]);
+}
+
+#[test]
+fn a_welcome_that_is_found_late_steps_over_no_daily_call() {
+    let world = World::with_faults("accept-then-close:first=1");
+    let ada = world.customer("Ada").at("12:00").paid();
+    ada.signed_up("2026-02-01T08:00:00Z").add();
+    world.tick();
+    assert_eq!(world.attempts(), ["Ada welcome welcome #1 in_doubt"]);
+    // The list lags; the daily calls go on beside the doubt.
+    world.faults("list-lag=100000");
+    world.tick_at("2026-02-02T12:30:00Z");
+    assert_eq!(world.rings().len(), 2);
+    // Nothing runs until half an hour after the next day's time; then the welcome is found.
+    world.faults("");
+    world.tick_at("2026-02-03T12:30:00Z");
+    assert_eq!(
+        world.items(),
+        [
+            "Ada welcome welcome completed",
+            "Ada daily 2026-02-02 completed",
+            "Ada daily 2026-02-03 completed"
+        ]
+    );
+    assert_eq!(world.rings().len(), 3);
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_welcome_that_a_restored_file_adopts_steps_over_no_daily_call() {
+    let world = World::new();
+    let ada = world.customer("Ada").at("12:00").paid();
+    ada.signed_up("2026-02-01T08:00:00Z").add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick();
+    world.tick_at("2026-02-02T12:30:00Z");
+    assert_eq!(world.rings().len(), 2);
+    restore(&world, &backup);
+    world.tick_at("2026-02-03T12:30:00Z");
+    assert_eq!(world.rings().len(), 3, "{:?}", world.items());
+    assert_eq!(world.items()[2], "Ada daily 2026-02-03 completed");
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_welcome_flag_that_somebody_cleared_stops_no_daily_calls() {
+    let world = World::new();
+    let ada = world.customer("Ada").at("12:00").paid();
+    ada.signed_up("2026-02-01T08:00:00Z").add();
+    world.tick();
+    world.sql("UPDATE customers SET welcome_call_completed = 0");
+    world.tick_at("2026-02-02T12:30:00Z");
+    world.tick_at("2026-02-03T12:00:00Z");
+    assert_eq!(world.rings().len(), 3, "{:?}", world.items());
+    world.assert_no_phone_rang_twice();
+}
