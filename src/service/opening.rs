@@ -45,13 +45,16 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     if 0 < missing {
         log::warn!("{missing} do-not-call numbers were missing from the database: put back");
     }
+    let began = service.clock.read()?;
     let asked = reconcile::ask(cx, service.provider.as_ref(), reading, Asking::Start { accepted });
     let (asked, closed) = match asked {
         Ok(answer) => (Some(answer), None),
         Err(error) => (None, Some(error.downcast::<Closed>()?)),
     };
     let heard = asked.as_ref().map_or(Heard::Nothing, |answer| Heard::of(answer.date()));
-    let clocks = guard::watch_clock(cx, reading, heard, clock::machine_now())?;
+    // The date is that of the last page, and a long list takes minutes.
+    let heard_at = reading.later_by(&began, &service.clock.read()?);
+    let clocks = guard::watch_clock(cx, &heard_at, heard, clock::machine_now())?;
     let wrong = match (clocks, &closed) {
         (Clocks::Agree, _) => None,
         (Clocks::Disagree(why), _) => Some(format!("the clocks disagree: {why}")),

@@ -128,3 +128,45 @@ fn a_welcome_flag_that_somebody_cleared_stops_no_daily_calls() {
     assert_eq!(world.rings().len(), 3, "{:?}", world.items());
     world.assert_no_phone_rang_twice();
 }
+
+#[test]
+fn a_line_of_the_do_not_call_file_that_a_full_disk_cut_swallows_no_later_number() {
+    let world = World::new();
+    let add = |phone: &str| world.command(&["dnc", "add", phone, "--reason", "asked"]);
+    assert_eq!(add("+442079460991").code, Some(0));
+    // The disk was full in the middle of a line: that number was refused, and added again later.
+    let side = world.path("ringonce.db.do-not-call");
+    let mut text = std::fs::read_to_string(&side).unwrap();
+    text.push_str("2026-02-02T11:30:00.000Z\tadd\t+4420");
+    std::fs::write(&side, text).unwrap();
+    assert_eq!(add("+442079460992").code, Some(0));
+    // A backup from before is restored: the file alone remembers.
+    world.sql("DELETE FROM do_not_call");
+    world.tick();
+    let listed = world.lines("SELECT phone FROM do_not_call ORDER BY phone");
+    assert_eq!(listed, ["+442079460991", "+442079460992"]);
+}
+
+#[test]
+fn a_date_of_a_made_call_that_has_not_come_is_refused_everywhere() {
+    let world = World::new();
+    let header =
+        "name,phone,timezone,call_time,payment_status,welcome_call_completed,last_call_date\n";
+    let row =
+        |date: &str| format!("{header}Ada,+12125550101,America/New_York,07:00,Paid,1,{date}\n");
+    std::fs::write(world.path("bad.csv"), row("2062-02-01")).unwrap();
+    let run = world.command(&["customers", "import", "bad.csv"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    let told = format!("{}{}", run.stdout, run.stderr);
+    assert!(told.contains("line 2") && told.contains("last_call_date"), "{told}");
+    std::fs::write(world.path("good.csv"), row("2026-02-01")).unwrap();
+    assert_eq!(world.command(&["customers", "import", "good.csv"]).code, Some(0));
+    let late = ["--last-call-date", "2062-02-01"];
+    let run = world.command(&[&["customers", "update", "1"], &late[..]].concat());
+    assert_eq!(run.code, Some(2), "{run:?}");
+    let add = ["customers", "add", "--phone", "+12125550102", "--timezone", "Europe/London"];
+    assert_eq!(world.command(&[&add[..], &late[..]].concat()).code, Some(2));
+    assert_eq!(world.one("SELECT last_call_date FROM customers"), "2026-02-01");
+    world.tick_at(NOON);
+    assert_eq!(world.rings().len(), 1, "the daily calls go on");
+}
