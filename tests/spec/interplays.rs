@@ -117,6 +117,29 @@ fn a_welcome_that_a_restored_file_adopts_steps_over_no_daily_call() {
 }
 
 #[test]
+fn a_welcome_that_is_tried_again_steps_over_no_daily_call() {
+    let reason = "call.start.error-get-assistant";
+    let world = World::with_faults(&format!("ended-reason={reason} get-status=503"));
+    let ada = world.customer("Ada").at("12:00").paid();
+    ada.signed_up("2026-02-01T08:00:00Z").add();
+    world.tick();
+    world.faults("");
+    // Nothing runs until half an hour after the next day's time; only then is its end heard of.
+    world.tick_at("2026-02-03T12:30:00Z");
+    world.tick_at("2026-02-03T13:30:00Z");
+    world.tick_at("2026-02-03T14:30:00Z");
+    let daily: Vec<String> =
+        world.items().into_iter().filter(|item| item.contains("daily")).collect();
+    assert_eq!(
+        daily,
+        ["Ada daily 2026-02-02 skipped too_late", "Ada daily 2026-02-03 completed"],
+        "{:?}",
+        world.attempts()
+    );
+    assert_eq!(world.posts().len(), 3, "twice to welcome her, once for the day");
+}
+
+#[test]
 fn a_welcome_flag_that_somebody_cleared_stops_no_daily_calls() {
     let world = World::new();
     let ada = world.customer("Ada").at("12:00").paid();
