@@ -3,6 +3,7 @@
 
 use crate::clock::{self, Reading};
 use crate::service::Service;
+use crate::steps::erase;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::store::do_not_call;
@@ -71,6 +72,11 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     };
     match reconcile::take_in(cx, &answer, reading) {
         Ok(reconciled) => {
+            // After the records: what they tell of these people stays in the ledger, without them.
+            let erased = erase::again(&cx.store, reading.now)?;
+            if 0 < erased {
+                log::warn!("{erased} erased customers were back in the database: erased again");
+            }
             let shut = answer.unread_rows();
             let unread = shut.is_some();
             Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })

@@ -13,7 +13,7 @@ use crate::store::erase::{self, Erased};
 use crate::store::meta;
 use crate::store::moves::{self, Change};
 use crate::store::queue::Moved;
-use crate::store::{Tx, facts, journal};
+use crate::store::{Store, Tx, facts, journal};
 
 /// What an erasure came to.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -58,6 +58,22 @@ pub fn erase(
     let journal_mentions = erase::journal_mentions(tx, &names(customer))?;
     let customer = customer.id;
     Ok(Report { customer, erased, skipped, stays_on_do_not_call, journal_mentions })
+}
+
+/// Erases again whom a restored backup brought back; says how many. Only called while nobody dials.
+pub fn again(store: &Store, now: Instant) -> anyhow::Result<usize> {
+    let back = store.read(|conn| erase::back_again(conn, store.path()))?;
+    if back.is_empty() {
+        return Ok(0);
+    }
+    store.write(|tx| {
+        for customer in &back {
+            erase(tx, customer, "start", "erased before, and back with a restored file", now)?;
+        }
+        Ok(())
+    })?;
+    erase::empty_log(store)?;
+    Ok(back.len())
 }
 
 /// Whether a text names the person: the phone in any spelling, the e-mail, or the name.

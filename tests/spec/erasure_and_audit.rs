@@ -118,6 +118,29 @@ fn who_is_erased_during_a_call_and_opts_out_in_it_is_never_called_again() {
 }
 
 #[test]
+fn an_erased_customer_stays_erased_when_an_older_backup_is_restored() {
+    let world = World::after_a_morning();
+    world.ok(&["backup", "backup.db"]);
+    world.ok(&["customers", "erase", "ada-7", "--reason", "letter of 2 March"]);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    std::fs::copy(world.path("backup.db"), world.db()).unwrap();
+    assert!(world.holds("Lovelorn"), "the backup knows Ada");
+    world.at("2026-03-03T12:15:00Z");
+    world.ok(&["adopt", "--reason", "the disk broke"]);
+    let rang = world.fake.rings().len();
+    world.ok(&["tick"]);
+    let rings: Vec<String> =
+        world.fake.rings().into_iter().skip(rang).map(|ring| ring.number).collect();
+    assert!(rings.contains(&"+12125550102".to_string()), "Bob is called: {rings:?}");
+    assert!(!rings.contains(&"+12125550101".to_string()), "Ada is not: {rings:?}");
+    world.refused(2, &["customers", "show", "ada-7"]);
+    assert!(!world.holds("Lovelorn"));
+    world.ok(&["audit"]);
+}
+
+#[test]
 fn nobody_is_erased_while_a_call_to_them_is_being_placed() {
     let world = World::new();
     world.sql(

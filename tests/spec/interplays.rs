@@ -193,3 +193,23 @@ fn a_date_of_a_made_call_that_has_not_come_is_refused_everywhere() {
     world.tick_at(NOON);
     assert_eq!(world.rings().len(), 1, "the daily calls go on");
 }
+
+#[test]
+fn a_link_to_the_database_is_the_database() {
+    let world = World::new();
+    world.daily("Ada");
+    std::os::unix::fs::symlink(world.db(), world.path("link.db")).unwrap();
+    world.set_clock(NOON);
+    let tick = || world.command(&["tick", "--db", "link.db"]);
+    let LockAnswer::Mine(dialer) = DialerLock::take(&world.db(), world.now()).unwrap() else {
+        panic!("nobody else dials")
+    };
+    let run = tick();
+    assert!(run.stdout.contains("another dialer is running"), "{run:?}");
+    drop(dialer);
+    assert_eq!(tick().code, Some(0));
+    assert_eq!(world.rings().len(), 1);
+    let add = ["dnc", "add", "+442079460991", "--reason", "asked", "--db", "link.db"];
+    assert_eq!(world.command(&add).code, Some(0));
+    assert!(world.path("ringonce.db.do-not-call").exists(), "the file lies beside the database");
+}
