@@ -32,6 +32,17 @@ pub struct Reading {
     pub boot_id: String,
 }
 
+impl Reading {
+    /// This reading after what passed between two others of one clock.
+    pub fn later_by(&self, earlier: &Reading, later: &Reading) -> Reading {
+        Reading {
+            now: self.now + (later.now - earlier.now),
+            monotonic_ms: self.monotonic_ms + (later.monotonic_ms - earlier.monotonic_ms),
+            boot_id: self.boot_id.clone(),
+        }
+    }
+}
+
 impl Clock {
     /// Both clocks at once. Fails when a clock file is missing or holds no instant.
     pub fn read(&self) -> anyhow::Result<Reading> {

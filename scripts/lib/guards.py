@@ -400,7 +400,8 @@ GUARDS = [
     ("the daily scan waits for the welcome call", "src/store/queue.rs",
      "AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome\n"
      "        WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'\n"
-     "          AND welcome.status IN ('failed', 'skipped')))\n"
+     "          AND welcome.status <> 'pending' AND welcome.status <> 'retrying'\n"
+     "          AND welcome.status <> 'processing'))\n"
      "      AND NOT EXISTS (SELECT 1 FROM call_queue AS open",
      "AND NOT EXISTS (SELECT 1 FROM call_queue AS open", "guards schedule_rules rules:"),
     ("the first query of daily calls leaves out who may not be called", "src/store/queue.rs",

@@ -131,7 +131,7 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
 
 fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     let mut reader = Reader::new(cx.zones, args.fields.default_country());
-    let entry = args.fields.entry(&mut reader)?;
+    let entry = args.fields.entry(&mut reader, cx.now)?;
     let customer = plan_new(&mut reader, &entry, cx.now).map_err(usage)?;
     let id = cx.create()?.write(|tx| {
         let (external_id, email) = (customer.external_id.as_deref(), customer.email.as_deref());
@@ -155,7 +155,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
 
 fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
     let mut reader = Reader::new(cx.zones, args.fields.default_country());
-    let mut entry = args.fields.entry(&mut reader)?;
+    let mut entry = args.fields.entry(&mut reader, cx.now)?;
     if entry == Entry::default() {
         return Err(usage("nothing to change was named; see `customers update --help`"));
     }

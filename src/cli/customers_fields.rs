@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::customers::usage;
+use crate::domain::Instant;
 use crate::domain::entry::Entry;
 use crate::domain::fields::{Column, shown};
 use crate::steps::entry_text::{Draft, Reader};
@@ -75,7 +76,7 @@ impl FieldArgs {
     }
 
     /// The flags as an entry; the error names the flag.
-    pub fn entry(&self, reader: &mut Reader<'_>) -> anyhow::Result<Entry> {
+    pub fn entry(&self, reader: &mut Reader<'_>, now: Instant) -> anyhow::Result<Entry> {
         let mut draft = Draft::default();
         for (column, text) in self.texts() {
             let Some(text) = text else { continue };
@@ -91,7 +92,11 @@ impl FieldArgs {
                 .ok_or_else(|| usage(format!("--var \"{}\": write NAME=VALUE", shown(pair))))?;
             reader.set_variable(&mut draft, name, value).map_err(usage)?;
         }
-        Ok(draft.finish())
+        let entry = draft.finish();
+        match entry.contradiction(now) {
+            Some((column, why)) => Err(usage(format!("--{}: {why}", column.replace('_', "-")))),
+            None => Ok(entry),
+        }
     }
 
     fn texts(&self) -> [(Column, &Option<String>); 17] {

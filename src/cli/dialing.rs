@@ -14,6 +14,7 @@ use crate::service::tick::Ticked;
 use crate::service::{Service, backups, run, tick};
 use crate::steps::{Context, holidays};
 use crate::store::Store;
+use crate::store::customers::is_empty;
 use crate::store::files::{DialerLock, LockAnswer};
 use crate::vapi::{ApiKey, Vapi};
 
@@ -41,9 +42,9 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
-    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
+    // Refused before anything is made; written by whoever gets the lock.
+    holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
-    store.write(|tx| holidays::apply(tx, &days))?;
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -59,14 +60,31 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
 }
 
 /// Takes the right to dial, or says who has it. Refuses a damaged file.
+///
+/// The dates without calls are those of the one who dials: a command beside it, with another
+/// configuration, takes none of them away.
 pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock, String>> {
     match DialerLock::take(path, service.clock.now()?)? {
         LockAnswer::Mine(lock) => {
             service.cx.store.check_after_crash()?;
+            let days = holidays::read(&service.cx.config.holidays).map_err(CliError::usage)?;
+            service.cx.store.write(|tx| holidays::apply(tx, &days))?;
             Ok(Ok(lock))
         }
         LockAnswer::Taken(holder) => Ok(Err(holder)),
     }
+}
+
+/// A default database in the wrong folder looks like a quiet day.
+fn warn_of_an_empty_file(service: &Service, path: &Path) -> anyhow::Result<()> {
+    if service.cx.store.read(is_empty)? {
+        log::warn!(
+            "{} holds no customers, so nobody is called: import them, or name another file with \
+             --db",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
@@ -81,6 +99,7 @@ pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
+    warn_of_an_empty_file(&service, &path)?;
     let ticked = tick::tick(&service)?;
     print(&ticked, args.json)?;
     if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
@@ -126,6 +145,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
             return Err(CliError::locked(format!("another dialer is running: {holder}")).into());
         }
     };
+    warn_of_an_empty_file(&service, &path)?;
     let service = Arc::new(service);
     let listener = serving::listen(&service, secrets)?;
     let beside = [serving::ping_after_scans(&service)?, backups::keep_making(&service)?];

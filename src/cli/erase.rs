@@ -6,12 +6,13 @@ use super::customers::{Cx, one, usage};
 use super::exit::Exit;
 use super::output;
 use crate::steps::erase::{self, erase};
-use crate::store::erase::empty_log;
+use crate::store::erase::{empty_log, remember};
 
 #[derive(Args)]
 #[command(after_help = "\
 The ledger keeps that the number was called, as a keyed hash, so that the same person is not
-welcomed again after a new import. Backups and snapshots made before are not touched.
+welcomed again after a new import. Backups and snapshots made before are not touched: when one is
+restored, the next start erases again who is named in the database's .erased file beside it.
 
 Example:
   ringonce customers erase ada@example.com --reason 'asked by letter of 2 March'")]
@@ -39,7 +40,10 @@ pub fn run(cx: &Cx<'_>, args: &EraseArgs) -> anyhow::Result<Exit> {
                  e-mail and phone",
             ));
         }
-        erase(tx, &customer, "cli", &args.reason, cx.now)
+        let report = erase(tx, &customer, "cli", &args.reason, cx.now)?;
+        // Before the commit: a crash in between erases at the next start.
+        remember(store.path(), &customer.key, cx.now)?;
+        Ok(report)
     })?;
     let emptied = empty_log(&store)?;
     if args.json {

@@ -78,7 +78,7 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigErr
     let api_token = secret::read("RINGONCE_API_TOKEN", env, &mut warnings)?;
     Ok(Loaded {
         config,
-        db: db.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE)),
+        db: linked(db.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE))),
         api_key,
         webhook_secret,
         api_token,
@@ -88,6 +88,13 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigErr
         lines,
         base_url_is_from_environment,
     })
+}
+
+/// What a link to the database points to: lock, log and do-not-call file lie beside the file itself,
+/// so that every name of it means the same ones.
+fn linked(db: PathBuf) -> PathBuf {
+    let target = db.is_symlink().then(|| db.canonicalize().ok()).flatten();
+    target.unwrap_or(db)
 }
 
 impl Loaded {

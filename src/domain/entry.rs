@@ -54,6 +54,14 @@ pub struct EntryPhone {
 }
 
 impl Entry {
+    /// What cannot be so, with its column. A date of a made call is never taken back, so one that has
+    /// not come anywhere on earth would end the daily calls for good.
+    pub fn contradiction(&self, now: Instant) -> Option<(&'static str, String)> {
+        let tomorrow = now.date_naive().succ_opt();
+        let date = self.last_call_date.filter(|date| Some(*date) > tomorrow)?;
+        Some(("last_call_date", format!("{date} has not come: nobody was called on it")))
+    }
+
     /// The customer that this entry makes. `id` is 0 and `key` empty until the database gives
     /// them; `next_call_scheduled_at` is only what was said. Refuses an entry without a phone or
     /// a time zone.

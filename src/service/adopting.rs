@@ -38,7 +38,8 @@ pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
     reconcile::ask(&service.cx, service.provider.as_ref(), &reading, asking)
         .and_then(|answer| {
             let heard = Heard::of(answer.date());
-            match guard::watch_clock(&service.cx, &reading, heard, clock::machine_now())? {
+            let now = service.clock.read()?;
+            match guard::watch_clock(&service.cx, &now, heard, clock::machine_now())? {
                 Clocks::Agree => reconcile::take_in(&service.cx, &answer, &reading),
                 Clocks::Disagree(why) => Err(Refused(why).into()),
                 Clocks::Unproven => Err(Refused("nothing vouches for the clock".into()).into()),

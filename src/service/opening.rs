@@ -3,6 +3,7 @@
 
 use crate::clock::{self, Reading};
 use crate::service::Service;
+use crate::steps::erase;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::store::do_not_call;
@@ -45,13 +46,16 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     if 0 < missing {
         log::warn!("{missing} do-not-call numbers were missing from the database: put back");
     }
+    let began = service.clock.read()?;
     let asked = reconcile::ask(cx, service.provider.as_ref(), reading, Asking::Start { accepted });
     let (asked, closed) = match asked {
         Ok(answer) => (Some(answer), None),
         Err(error) => (None, Some(error.downcast::<Closed>()?)),
     };
     let heard = asked.as_ref().map_or(Heard::Nothing, |answer| Heard::of(answer.date()));
-    let clocks = guard::watch_clock(cx, reading, heard, clock::machine_now())?;
+    // The date is that of the last page, and a long list takes minutes.
+    let heard_at = reading.later_by(&began, &service.clock.read()?);
+    let clocks = guard::watch_clock(cx, &heard_at, heard, clock::machine_now())?;
     let wrong = match (clocks, &closed) {
         (Clocks::Agree, _) => None,
         (Clocks::Disagree(why), _) => Some(format!("the clocks disagree: {why}")),
@@ -68,6 +72,11 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     };
     match reconcile::take_in(cx, &answer, reading) {
         Ok(reconciled) => {
+            // After the records: what they tell of these people stays in the ledger, without them.
+            let erased = erase::again(&cx.store, reading.now)?;
+            if 0 < erased {
+                log::warn!("{erased} erased customers were back in the database: erased again");
+            }
             let shut = answer.unread_rows();
             let unread = shut.is_some();
             Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })

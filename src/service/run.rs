@@ -35,18 +35,35 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     if let Some(why) = guard::not_armed(&service.cx)? {
         return Err(Refused(why).into());
     }
-    let Some(dialing_since) = wait_until_open(service, alive)? else { return Ok(()) };
+    let Some(opened_at) = wait_until_open(service, alive)? else { return Ok(()) };
+    let dialing_since = *service.cx.dialing_since.get_or_init(|| opened_at);
     std::thread::scope(|scope| {
         let follower = std::thread::Builder::new()
             .name("follow".to_string())
-            .spawn_scoped(scope, || follow_on(service, dialing_since))
+            .spawn_scoped(scope, || {
+                let _ends = EndsTheService(service);
+                follow_on(service, dialing_since);
+            })
             .context("start the follower")?;
-        let dialed = dial_on(service, alive);
-        service.stop.store(true, Ordering::Relaxed);
+        let dialed = {
+            let _ends = EndsTheService(service);
+            dial_on(service, alive)
+        };
         let followed = follower.join();
         dialed?;
         followed.map_err(|_| anyhow::anyhow!("the follower panicked"))
     })
+}
+
+/// The dialer and the follower end together, also when one of them breaks down: a process that
+/// dials and never asks what became of its calls looks well and is not. The supervisor starts it
+/// anew.
+struct EndsTheService<'s>(&'s Service);
+
+impl Drop for EndsTheService<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A refusal that needs a person: exit code 3.

@@ -13,7 +13,7 @@ use crate::store::erase::{self, Erased};
 use crate::store::meta;
 use crate::store::moves::{self, Change};
 use crate::store::queue::Moved;
-use crate::store::{Tx, facts, journal};
+use crate::store::{Store, Tx, facts, journal};
 
 /// What an erasure came to.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -60,6 +60,22 @@ pub fn erase(
     Ok(Report { customer, erased, skipped, stays_on_do_not_call, journal_mentions })
 }
 
+/// Erases again whom a restored backup brought back; says how many. Only called while nobody dials.
+pub fn again(store: &Store, now: Instant) -> anyhow::Result<usize> {
+    let back = store.read(|conn| erase::back_again(conn, store.path()))?;
+    if back.is_empty() {
+        return Ok(0);
+    }
+    store.write(|tx| {
+        for customer in &back {
+            erase(tx, customer, "start", "erased before, and back with a restored file", now)?;
+        }
+        Ok(())
+    })?;
+    erase::empty_log(store)?;
+    Ok(back.len())
+}
+
 /// Whether a text names the person: the phone in any spelling, the e-mail, or the name.
 pub fn names_them(customer: &Customer, text: &str) -> bool {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
@@ -95,8 +111,8 @@ fn end_items(tx: &Tx<'_>, customer: &Customer, who: &str, now: Instant) -> anyho
     Ok(skipped)
 }
 
-/// A flag without an attempt (it came with an import) is all that stands against a second call,
-/// and goes with the row: the ledger takes it over.
+/// A flag without an attempt at this number (it came with an import, or the number has changed) is
+/// all that stands against a second call, and goes with the row: the ledger takes it over.
 fn keep_flags_in_ledger(
     tx: &Tx<'_>,
     customer: &Customer,
@@ -110,18 +126,26 @@ fn keep_flags_in_ledger(
     if let Some(date) = customer.last_call_date {
         flags.push((CallType::Daily, daily_occasion(date)));
     }
+    let phone_key = meta::installation(tx)?.phone_key(&customer.phone);
     for (call_type, occasion) in flags {
-        if erase::is_in_ledger(tx, customer.id, call_type.as_str(), &occasion)? {
+        let (was_called, was_called_here) =
+            erase::is_in_ledger(tx, customer.id, &phone_key, call_type.as_str(), &occasion)?;
+        if was_called_here {
             continue;
         }
+        // Of a call at an earlier number this row is no second one.
+        let customer_key = match was_called {
+            true => uuid::Uuid::new_v4().to_string(),
+            false => customer.key.clone(),
+        };
         let attempt = Attempt {
             id: uuid::Uuid::new_v4().to_string(),
             seq: erase::number_that_never_travels(tx)?,
-            customer_key: customer.key.clone(),
+            customer_key,
             call_type,
             occasion,
             attempt_no: 1,
-            phone_key: meta::installation(tx)?.phone_key(&customer.phone),
+            phone_key: phone_key.clone(),
             state: AttemptState::Ended,
             disposition: Some(Disposition::Unknown),
             created_at: customer.created_at.min(now),

@@ -30,29 +30,32 @@ pub fn store(cx: &Context, told: &Told, now: Instant) -> anyhow::Result<Moved> {
     cx.store.write(|tx| events::insert(tx, &told.kind, status, &extract, now))
 }
 
-/// How long an event about a call that the provider does not know yet is kept.
+/// How long an event is kept about a call that the provider does not tell of.
 const NOT_YET: Duration = Duration::minutes(10);
 
 /// Applies every stored event in the order of arrival. Returns how many calls ended by it.
 ///
 /// What an event says of its call is a hint, which may be forged, doubled or late: it only makes
-/// us ask the provider sooner, and the provider's answer is what counts.
+/// us ask the provider sooner, and the provider's answer is what counts. An event that cannot be
+/// asked about waits, and no other for it: the next may be an opt-out. After a while it is
+/// forgotten; polling and the list tell the same.
 pub fn apply(cx: &Context, provider: &dyn Provider, now: Instant) -> anyhow::Result<usize> {
     let mut ended = 0;
+    let mut is_silent = false;
     for event in cx.store.read(events::waiting)? {
         let known = cx.store.read(|conn| attempts::by_call_id(conn, &event.extract.call.id))?;
-        let call = match is_worth_asking(&event, known.as_ref())
-            .then(|| provider.get(&event.extract.call.id))
+        let asks = is_worth_asking(&event, known.as_ref());
+        let asked = (asks && !is_silent).then(|| provider.get(&event.extract.call.id));
+        if let Some(Err(error)) = &asked
+            && *error != ReadError::NotFound
         {
-            None => None,
-            Some(Ok(fetched)) => Some(fetched.call),
-            Some(Err(ReadError::NotFound)) if now - event.received_at < NOT_YET => continue,
-            Some(Err(ReadError::NotFound)) => None,
-            Some(Err(error)) => {
-                log::warn!("what the webhook was told waits: {error}");
-                break;
-            }
-        };
+            log::warn!("what the webhook was told waits: {error}");
+            is_silent = true;
+        }
+        let call = asked.and_then(Result::ok).map(|fetched| fetched.call);
+        if asks && call.is_none() && now - event.received_at < NOT_YET {
+            continue;
+        }
         ended += cx.store.write(|tx| {
             let ended = apply_one(cx, tx, &event, call.as_ref(), now)?;
             events::applied(tx, event.id, now)?;
@@ -82,13 +85,13 @@ fn apply_one(
     let extract = &event.extract;
     let before = attempts::by_call_id(tx, &extract.call.id)?;
     if let Some(call) = call {
-        adopt::take_in(cx, tx, call, None, now)?;
+        adopt::take_in(cx, tx, call, cx.dialing_since.get().copied(), now)?;
     }
     let Some(after) = attempts::by_call_id(tx, &extract.call.id)? else { return Ok(0) };
     if let Some(tool) = &cx.config.do_not_call.tool_name
         && extract.tool_names.contains(tool)
     {
-        opt_out::add(cx, tx, &after, &format!("the assistant called {tool}"), now)?;
+        opt_out::add(cx, tx, &after, &extract.call, &format!("the assistant called {tool}"), now)?;
     }
     // An opt-out may be believed at once, because it only ever stops calls; the analysis that holds
     // it often comes after the end.

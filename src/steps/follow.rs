@@ -127,7 +127,8 @@ pub fn end(
         return Ok(Followed::GoesOn);
     }
     let how = disposition(call.ended_reason.as_deref());
-    let keep_words = cx.config.follow.store_transcripts;
+    // Of a person who was erased meanwhile nothing that they said is kept.
+    let keep_words = cx.config.follow.store_transcripts && attempt.phone.is_some();
     if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
         return Ok(Followed::Ended(how));
     }

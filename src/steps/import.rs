@@ -168,6 +168,9 @@ fn judge(
     if let Some((column, first)) = seen.repeated(entry, line) {
         return problem(column, format!("repeats the key of line {first}"));
     }
+    if let Some((column, reason)) = entry.contradiction(now) {
+        return problem(column, reason);
+    }
     match plan(conn, pass, entry, now, nobody_yet)? {
         Ok(Plan::Known(pair)) => match seen.customers.insert(pair.0.id, line) {
             Some(first) => problem("phone", format!("is the same customer as line {first}")),

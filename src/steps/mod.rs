@@ -44,11 +44,12 @@ pub mod settle;
 pub mod simulate;
 pub mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{Duration, NaiveTime};
 
 use crate::config::{Config, RetryRule as RetryConfig};
+use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::domain::gate::Rules;
 use crate::domain::retry::RetryRule;
@@ -68,6 +69,9 @@ pub struct Context {
     /// Items that wait for something without a known end are looked at again after this; zero
     /// for a single pass, which looks at each once.
     pub recheck_after: Duration,
+    /// Since when this process dials and knows all calls of its own: an unknown one from later is
+    /// another dialer's. Set once, by the service; empty where nothing dials all the time.
+    pub dialing_since: OnceLock<Instant>,
 }
 
 impl Context {
@@ -75,7 +79,8 @@ impl Context {
         let rules = rules(&config)?;
         let installation = store.read(meta::installation)?;
         let recheck_after = Duration::zero();
-        Ok(Context { store, config, rules, zones, installation, recheck_after })
+        let dialing_since = OnceLock::new();
+        Ok(Context { store, config, rules, zones, installation, recheck_after, dialing_since })
     }
 }
 

@@ -51,8 +51,9 @@ pub fn next_occasion(
 /// Moves `next_call_scheduled_at` to the next occasion, when an item of this type reached its end.
 /// A customer that is gone is left gone.
 ///
-/// A welcome call sets the first occasion after `now`. Any other never steps over an occasion that
-/// has come and has no row yet: the scan calls it, or tells that it was missed.
+/// The end of a welcome call that was never made sets the first occasion after `now`. Any other
+/// never steps over an occasion that has come and has no row yet: the scan calls it, or tells that
+/// it was missed.
 pub fn advance(
     cx: &Context,
     tx: &Tx<'_>,
@@ -61,13 +62,32 @@ pub fn advance(
     now: Instant,
 ) -> anyhow::Result<()> {
     let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
-    let after = match (ended, customer.next_call_scheduled_at) {
-        (CallType::Daily | CallType::Extra, Some(due)) => now.min(due - Duration::milliseconds(1)),
+    let is_first = ended == CallType::Welcome && !customer.welcome_call_completed;
+    let after = match customer.next_call_scheduled_at {
+        Some(due) if !is_first => now.min(due - Duration::milliseconds(1)),
         _ => now,
     };
-    let next = next_occasion(cx, tx, &customer, after)?.map(|(_, at)| at);
+    set_after(cx, tx, &customer, after)
+}
+
+/// The daily calls begin: with the first occasion after the welcome call was made, however late
+/// that was heard of.
+pub fn begin(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer_id: i64,
+    welcomed_at: Instant,
+) -> anyhow::Result<()> {
+    match customers::by_id(tx, customer_id)? {
+        Some(customer) => set_after(cx, tx, &customer, welcomed_at),
+        None => Ok(()),
+    }
+}
+
+fn set_after(cx: &Context, tx: &Tx<'_>, customer: &Customer, after: Instant) -> anyhow::Result<()> {
+    let next = next_occasion(cx, tx, customer, after)?.map(|(_, at)| at);
     if next != customer.next_call_scheduled_at {
-        flags::set_next(tx, customer_id, next)?;
+        flags::set_next(tx, customer.id, next)?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub fn honour(
     now: Instant,
 ) -> anyhow::Result<()> {
     match why(cx, call) {
-        Some(why) => add(cx, tx, attempt, &why, now),
+        Some(why) => add(cx, tx, attempt, call, &why, now),
         None => Ok(()),
     }
 }
@@ -44,15 +44,19 @@ fn why(cx: &Context, call: &ProviderCall) -> Option<String> {
     })
 }
 
-/// Adds the number of an attempt to the do-not-call list.
+/// Adds the number of an attempt to the do-not-call list. After an erasure only the call itself
+/// tells the number, and the key that stayed proves it.
 pub fn add(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
+    call: &ProviderCall,
     why: &str,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let Some(phone) = &attempt.phone else { return Ok(()) };
+    let is_theirs = |number: &&String| cx.installation.phone_key(number) == attempt.phone_key;
+    let told = || call.customer_number.as_ref().filter(is_theirs);
+    let Some(phone) = attempt.phone.as_ref().or_else(told) else { return Ok(()) };
     let entry = Entry {
         phone: phone.clone(),
         reason: why.to_string(),

@@ -21,8 +21,7 @@ use crate::steps::queue_rows::{OldRow, OldStatus, read};
 use crate::steps::{Context, dial};
 use crate::store::attempts::{self, Attempt};
 use crate::store::customers::{Found, find};
-use crate::store::moves::{self, Change, IN_FLIGHT};
-use crate::store::queue::{self, Moved};
+use crate::store::queue;
 use crate::store::queue_import::{self as rows, Incoming};
 use crate::store::{Conn, Tx, facts, journal, meta};
 
@@ -168,7 +167,8 @@ fn incoming<'a>(cx: &Context, placed: &'a Placed, open: bool, now: Instant) -> I
         }
         OldStatus::Waiting => (ItemStatus::Pending, None),
         OldStatus::Retrying => (ItemStatus::Retrying, None),
-        OldStatus::Processing => (ItemStatus::Processing, None),
+        // Not among the open items from the start: each such row is a doubt of its own date.
+        OldStatus::Processing => (ItemStatus::Failed, Some(Reason::InDoubt)),
         OldStatus::Completed => (ItemStatus::Completed, None),
         OldStatus::Failed => (ItemStatus::Failed, None),
         OldStatus::Over => (ItemStatus::Skipped, Some(Reason::Cancelled)),
@@ -202,12 +202,8 @@ fn settle(
     let row = &placed.row;
     if row.status == OldStatus::Processing {
         report.in_doubt += 1;
-        attempts::insert(tx, &attempt(cx, tx, item, placed, AttemptState::InDoubt, now)?, WHO)?;
-        let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
-        return match moves::item(tx, item, &IN_FLIGHT, &change, WHO, now)? {
-            Moved::Yes => Ok(()),
-            Moved::No => anyhow::bail!("item {} changed while it came in", item.id),
-        };
+        let doubt = attempt(cx, tx, item, placed, AttemptState::InDoubt, now)?;
+        return attempts::insert(tx, &doubt, WHO);
     }
     let is_new = match &row.vapi_call_id {
         Some(call_id) => attempts::by_call_id(tx, call_id)?.is_none(),

@@ -35,6 +35,8 @@ pub fn complete_placed(
             None => Ok(()),
         };
     }
+    let is_first_welcome = call_type == CallType::Welcome
+        && customers::by_id(tx, customer_id)?.is_some_and(|known| !known.welcome_call_completed);
     tell_skipped_over(cx, tx, attempt, customer_id, now)?;
     flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
     match queue::item_of_occasion(tx, customer_id, call_type, occasion)? {
@@ -58,7 +60,10 @@ pub fn complete_placed(
             }
         }
     }
-    next::advance(cx, tx, call_type, customer_id, now)
+    match is_first_welcome {
+        true => next::begin(cx, tx, customer_id, attempt.created_at),
+        false => next::advance(cx, tx, call_type, customer_id, now),
+    }
 }
 
 /// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,

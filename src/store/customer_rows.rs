@@ -1,7 +1,7 @@
 //! A row of `customers` as a value and back. Every query of customers uses this column list.
 
 use anyhow::Context;
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use rusqlite::Row;
 use rusqlite::types::Type;
 
@@ -39,10 +39,10 @@ pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Customer> {
         consecutive_failures: row.get(18)?,
         variables: parsed(row, 19, |text| serde_json::from_str(text).ok())?,
         shared_phone: row.get(20)?,
-        consent_at: optional(row, 21, parse_instant)?,
+        consent_at: loose(row, 21)?,
         consent_source: row.get(22)?,
         consent_text: row.get(23)?,
-        eligible_from: optional(row, 24, parse_instant)?,
+        eligible_from: loose(row, 24)?,
         created_at: parsed(row, 25, instant)?,
         updated_at: parsed(row, 26, instant)?,
     })
@@ -78,6 +78,15 @@ fn optional<T>(
         None => Ok(None),
         Some(text) => parse(text).map(Some).ok_or_else(|| unreadable(index)),
     }
+}
+
+/// Of a column that another program may fill, and that no constraint keeps in form: one row of
+/// theirs must not keep everybody else from being called. A date counts from its midnight; what is
+/// no instant is none.
+fn loose(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Instant>> {
+    let text = row.get_ref(index)?.as_str_or_null()?.unwrap_or_default();
+    let midnight = || Some(date(text)?.and_time(NaiveTime::MIN).and_utc());
+    Ok(parse_instant(text).or_else(midnight))
 }
 
 fn unreadable(index: usize) -> rusqlite::Error {

@@ -102,7 +102,8 @@ pub fn update_fields(
            last_call_date = nullif(max(coalesce(last_call_date, ''), coalesce(?14, '')), ''),
            last_call_id = coalesce(last_call_id, ?15),
            total_calls_made = max(total_calls_made, ?16),
-           variables = ?17, shared_phone = ?18, consent_at = ?19, consent_source = ?20,
+           variables = ?17, shared_phone = ?18, consent_at = coalesce(?19, consent_at),
+           consent_source = ?20,
            consent_text = ?21, created_at = ?22, updated_at = ?23
          WHERE id = ?1",
     )?;

@@ -1,7 +1,7 @@
 //! L5: cleans duplicate queue rows that came from before the unique indexes.
 //!
-//! Groups by the keys of both indexes, keeps the oldest row of a group (a completed one before
-//! an active one), and moves the others, whole, to `call_queue_duplicates`. Deletes nothing.
+//! Groups by the keys of both indexes, keeps the oldest row of a group (one that was called, or may
+//! have been, before one that waits), and moves the others, whole, to `call_queue_duplicates`. Deletes nothing.
 
 use std::collections::HashSet;
 
@@ -62,7 +62,8 @@ fn by_occasion(conn: &Connection) -> anyhow::Result<Vec<Group>> {
            SELECT customer_id, call_type, occasion FROM call_queue
            GROUP BY 1, 2, 3 HAVING 1 < count(*))
          ORDER BY customer_id, call_type, occasion,
-           CASE status WHEN 'completed' THEN 0 WHEN 'processing' THEN 1 ELSE 2 END,
+           CASE WHEN status = 'completed' THEN 0 WHEN vapi_call_id IS NOT NULL THEN 1
+             WHEN status = 'processing' OR reason = 'in_doubt' THEN 2 ELSE 3 END,
            created_at, id",
     )?;
     Ok(group(rows))

@@ -2,8 +2,8 @@
 //! restored backup. The file is written first, so that a crash between the two keeps the number.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -119,11 +119,21 @@ fn side_lines(path: &Path) -> anyhow::Result<Vec<Line>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(|| format!("read {}", side.display())),
     };
+    let text = &text[..text.len() - cut_off(text.as_bytes())];
     let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
     let parsed = lines.map(|(index, line)| {
         parse(line).with_context(|| format!("{} line {} is damaged", side.display(), index + 1))
     });
     parsed.collect()
+}
+
+/// How many bytes at the end are the beginning of a line that was never written whole: nobody was
+/// told that its number is listed.
+fn cut_off(text: &[u8]) -> usize {
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let tail = std::str::from_utf8(&text[whole..]);
+    let is_readable = tail.is_ok_and(|line| line.is_empty() || parse(line).is_some());
+    if is_readable { 0 } else { text.len() - whole }
 }
 
 /// Its lines about one number.
@@ -190,12 +200,34 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
         one_line(&entry.reason)
     );
     let written = || -> anyhow::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&side)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).read(true).append(true).mode(0o600).open(&side)?;
         files::give_to_owner_of(path, &file)?;
+        end_last_line(&mut file)?;
         file.write_all(line.as_bytes())?;
         Ok(file.sync_all()?)
     };
     written().with_context(|| format!("write {}", side.display()))
+}
+
+/// A line that a full disk or a power cut left unfinished must not swallow the next one.
+fn end_last_line(file: &mut File) -> std::io::Result<()> {
+    let mut last = [0];
+    if file.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    match cut_off(&text) {
+        0 => file.write_all(b"\n"),
+        unfinished => file.set_len((text.len() - unfinished) as u64),
+    }
 }
 
 fn parse(line: &str) -> Option<Line> {

@@ -1,12 +1,18 @@
 //! Erasure of a person: the row goes, the ledger keeps that a number was called and when, under a
 //! keyed hash. What was a call stays a call: nobody is called again for having been erased.
 
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use anyhow::{Context, bail};
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text};
-use crate::store::{Store, queue};
+use crate::store::{Store, customers, files, queue};
 
 /// What is left of a person in tables that outlive them, and was removed there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -40,19 +46,24 @@ pub fn open_items(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<que
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Whether the ledger holds an occasion of this customer that may have rung.
+/// Whether the ledger holds an occasion of this customer that may have rung: at any number, and at
+/// the one that they have now.
 pub fn is_in_ledger(
     conn: &Connection,
     customer_id: i64,
+    phone_key: &str,
     call_type: &str,
     occasion: &str,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<(bool, bool)> {
     Ok(conn
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE customer_id = ?1
-               AND call_type = ?2 AND occasion = ?3 AND state <> 'not_placed')",
+            "SELECT count(*) > 0, coalesce(max(phone_key = ?2), 0) FROM call_attempts
+             WHERE customer_id = ?1 AND call_type = ?3 AND occasion = ?4
+               AND state <> 'not_placed'",
         )?
-        .query_one(params![customer_id, call_type, occasion], |row| row.get(0))?)
+        .query_one(params![customer_id, phone_key, call_type, occasion], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?)
 }
 
 /// Removes the row, and what could recognise the person, from every table. The ledger's rows lose
@@ -104,6 +115,39 @@ pub fn journal_mentions(conn: &Connection, texts: &[&str]) -> anyhow::Result<boo
 pub fn number_that_never_travels(tx: &Transaction<'_>) -> anyhow::Result<i64> {
     let sql = "SELECT min(coalesce(min(seq), 0), 0) - 1 FROM call_attempts";
     Ok(tx.query_one(sql, [], |row| row.get(0))?)
+}
+
+/// Beside the database: the keys of the erased, which outlive a restored backup.
+const SIDE_FILE: &str = ".erased";
+
+/// Notes an erasure in the side file, synced. The key is a random one that tells nothing about the
+/// person.
+pub fn remember(path: &Path, key: &str, now: Instant) -> anyhow::Result<()> {
+    let side = files::beside(path, SIDE_FILE);
+    let noted = || -> anyhow::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).append(true).mode(0o600).open(&side)?;
+        files::give_to_owner_of(path, &file)?;
+        // From a new line on: the one before may have been cut.
+        file.write_all(format!("\n{}\t{key}\n", instant_text(now)).as_bytes())?;
+        Ok(file.sync_all()?)
+    };
+    noted().with_context(|| format!("write {}", side.display()))
+}
+
+/// Customers who were erased and are here all the same: an older backup was restored.
+pub fn back_again(conn: &Connection, path: &Path) -> anyhow::Result<Vec<Customer>> {
+    let side = files::beside(path, SIDE_FILE);
+    let text = match std::fs::read(&side) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", side.display())),
+    };
+    let text = String::from_utf8_lossy(&text);
+    let keys: BTreeSet<&str> =
+        text.lines().filter_map(|line| Some(line.split_once('\t')?.1)).collect();
+    let found = keys.into_iter().map(|key| customers::by_key(conn, key));
+    Ok(found.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// Empties the write-ahead log, which still holds the pages as they were. `false`: a reader kept

@@ -1,15 +1,18 @@
 //! The clock guards: a wrong clock rings nobody and ends no occasion, says so, and dialing goes on
 //! when the clocks agree.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use chrono::Duration;
 use ringonce::clock::{self, Reading};
 use ringonce::demo::journal::Event;
-use ringonce::domain::instant_text;
+use ringonce::domain::{Instant, instant_text, parse_instant};
+use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
 use ringonce::service::dialer::{Dialer, Patience};
-use ringonce::service::opening;
+use ringonce::service::{adopting, opening};
 use ringonce::steps::guard::{self, Clocks, Heard};
+use ringonce::vapi::Vapi;
 
 use crate::processes::{end_of, stop, until};
 use crate::world::World;
@@ -291,4 +294,47 @@ fn the_service_holds_on_a_wrong_date_and_goes_on_by_itself_when_it_is_right() {
     let run = stop(child);
     assert_eq!(run.code, Some(0), "{run:?}");
     world.assert_no_phone_rang_twice();
+}
+
+/// A provider whose list takes three minutes, as that of a busy account over two weeks does.
+struct SlowList {
+    inner: Vapi,
+    clock: PathBuf,
+}
+
+impl Provider for SlowList {
+    fn place(
+        &self,
+        order: &PlaceOrder,
+        may_send: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Accepted, PlaceError> {
+        self.inner.place(order, may_send)
+    }
+
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+        self.inner.get(call_id)
+    }
+
+    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
+        let listing = self.inner.list(since)?;
+        let text = std::fs::read_to_string(&self.clock).unwrap();
+        let now = parse_instant(&text).unwrap() + Duration::minutes(3);
+        std::fs::write(&self.clock, now.to_rfc3339()).unwrap();
+        // The date of the last page.
+        Ok(Listing { date: Some(now), ..listing })
+    }
+}
+
+#[test]
+fn a_list_that_takes_minutes_is_no_wrong_clock() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick();
+    let mut service = world.start();
+    service.provider = Box::new(SlowList { inner: world.vapi(), clock: world.path("clock") });
+    let reading = service.clock.read().unwrap();
+    let opened = opening::open(&service, &reading, false).unwrap();
+    assert_eq!(opened.shut, None);
+    adopting::reconcile_beside(&service).expect("the clocks agree");
+    assert!(world.holds().is_empty());
 }

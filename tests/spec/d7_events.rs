@@ -5,6 +5,7 @@ use chrono::Duration;
 use ringonce::provider::ProviderCall;
 use ringonce::service::Service;
 use ringonce::service::follower::{self, Which};
+use ringonce::service::opening;
 use ringonce::steps::events::{self, Told};
 
 use crate::world::{World, nobody_home, quick};
@@ -153,4 +154,45 @@ fn without_any_webhook_every_call_comes_to_its_end_by_polling() {
     world.tick_at("2026-02-02T18:00:00Z");
     assert_eq!(world.posts().len(), 2);
     world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn an_opt_out_waits_for_no_other_event() {
+    let world = talking();
+    world.set_config("[do_not_call]\ntool_name = \"stopCalling\"\n");
+    let service = world.start();
+    // A call that the provider cannot tell of, before the wish of the one who is on the phone.
+    let mut wish = told(&call_id(&world), "tool-calls", "", None);
+    wish.tool_names = vec!["stopCalling".to_string()];
+    let poison = told("00000000-0000-7000-8000-000000000000", "status-update", "queued", None);
+    world.faults("get-status=500");
+    hear(&service, &[poison, wish]);
+    assert_eq!(world.count("SELECT count(*) FROM do_not_call"), 1);
+    let open = "SELECT count(*) FROM webhook_events WHERE applied_at IS NULL";
+    assert_eq!(world.count(open), 1, "what was not answered is asked again");
+    // In the end polling and the list are the net, and the event is forgotten.
+    world.pass(Duration::minutes(11));
+    hear(&service, &[]);
+    assert_eq!(world.count(open), 0);
+}
+
+#[test]
+fn a_webhook_about_a_call_of_another_dialer_holds_like_the_list_does() {
+    let world = World::new();
+    world.daily("Ada");
+    let copy = crate::arming::copy_to(&world, "copy.db");
+    world.set_clock("2026-02-02T11:59:00Z");
+    let first = world.start();
+    let since = first.clock.read().unwrap();
+    assert!(opening::open(&first, &since, false).unwrap().shut.is_none());
+    first.cx.dialing_since.set(since.now).expect("set once");
+    // A copy is armed by a person who forgot the first, and calls Ada; its webhook comes here.
+    let db = copy.display().to_string();
+    let run = world.command(&["adopt", "--db", &db, "--reason", "x"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    world.set_clock(NOON);
+    assert_eq!(world.command(&["tick", "--db", &db]).code, Some(0));
+    hear(&first, &every_event(&world.rings()[0].call_id));
+    assert_eq!(world.attempts().len(), 1, "nobody is called for it again");
+    assert_eq!(world.holds(), ["foreign"]);
 }

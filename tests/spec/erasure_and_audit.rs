@@ -72,6 +72,75 @@ fn a_welcome_known_only_by_its_flag_is_not_repeated_after_erasure() {
 }
 
 #[test]
+fn an_erased_customer_whose_number_had_changed_is_not_called_again_at_the_new_one() {
+    let world = World::after_a_morning();
+    for (who, phone) in [("cy-9", "+442079460109"), ("ada-7", "+12125550109")] {
+        world.ok(&["customers", "update", who, "--phone", phone]);
+        world.ok(&["customers", "erase", who, "--reason", "letter of 2 March"]);
+    }
+    let again = "name,phone,timezone,call_time,payment_status,created_at,welcome_call_completed,\
+        next_call_scheduled_at\n\
+        Cy,+442079460109,Europe/London,,Paid,2026-03-02T11:00:00Z,0,\n\
+        Ada,+12125550109,America/New_York,10:30,Paid,2026-02-01T00:00:00Z,1,\n";
+    std::fs::write(world.path("again.csv"), again).unwrap();
+    world.ok(&["customers", "import", "again.csv"]);
+    let rang = world.fake.rings().len();
+    for time in ["14:00", "15:30", "16:30"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    assert_eq!(world.fake.rings().len(), rang, "welcomed, and called today, at another number");
+    world.ok(&["audit", "--offline"]);
+}
+
+#[test]
+fn who_is_erased_during_a_call_and_opts_out_in_it_is_never_called_again() {
+    let world = World::new();
+    let config = std::fs::read_to_string(world.path("ringonce.toml")).unwrap();
+    let config = format!(
+        "{config}[do_not_call]\nended_reasons = [\"vonage-disconnected\"]\n\
+         [follow]\nstore_transcripts = true\n"
+    );
+    std::fs::write(world.path("ringonce.toml"), config).unwrap();
+    world.fake.set_faults("ended-reason=vonage-disconnected".parse().unwrap());
+    world.at("2026-03-02T12:00:00Z");
+    world.ok(&["tick"]);
+    let state = "SELECT state FROM call_attempts WHERE customer_id = 1";
+    assert_eq!(world.one("ringonce.db", state), "placed");
+    world.ok(&["customers", "erase", "ada-7", "--reason", "letter"]);
+    world.at("2026-03-02T12:30:00Z");
+    world.ok(&["tick"]);
+    let ended = "SELECT min(state) || ' ' || count(transcript) FROM call_attempts
+        WHERE customer_id IS NULL";
+    assert_eq!(world.one("ringonce.db", ended), "ended 0", "what was said is not kept");
+    let listed = "SELECT group_concat(phone) FROM do_not_call WHERE phone = '+12125550101'";
+    assert_eq!(world.one("ringonce.db", listed), "+12125550101");
+}
+
+#[test]
+fn an_erased_customer_stays_erased_when_an_older_backup_is_restored() {
+    let world = World::after_a_morning();
+    world.ok(&["backup", "backup.db"]);
+    world.ok(&["customers", "erase", "ada-7", "--reason", "letter of 2 March"]);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    std::fs::copy(world.path("backup.db"), world.db()).unwrap();
+    assert!(world.holds("Lovelorn"), "the backup knows Ada");
+    world.at("2026-03-03T12:15:00Z");
+    world.ok(&["adopt", "--reason", "the disk broke"]);
+    let rang = world.fake.rings().len();
+    world.ok(&["tick"]);
+    let rings: Vec<String> =
+        world.fake.rings().into_iter().skip(rang).map(|ring| ring.number).collect();
+    assert!(rings.contains(&"+12125550102".to_string()), "Bob is called: {rings:?}");
+    assert!(!rings.contains(&"+12125550101".to_string()), "Ada is not: {rings:?}");
+    world.refused(2, &["customers", "show", "ada-7"]);
+    assert!(!world.holds("Lovelorn"));
+    world.ok(&["audit"]);
+}
+
+#[test]
 fn nobody_is_erased_while_a_call_to_them_is_being_placed() {
     let world = World::new();
     world.sql(

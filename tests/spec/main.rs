@@ -30,6 +30,7 @@ mod halting;
 mod defects;
 mod failures;
 mod golden;
+mod interplays;
 
 // When a call is due, and the whole of it over days.
 mod edits;

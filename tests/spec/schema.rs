@@ -328,3 +328,28 @@ fn the_scan_and_the_claim_search_the_due_and_never_read_a_whole_table() {
         assert!(whole.is_empty(), "{index}: {whole:?}");
     }
 }
+
+#[test]
+fn a_row_that_another_program_wrote_loosely_keeps_nobody_else_from_being_called() {
+    for written in ["2026-01-15", "yes"] {
+        let world = World::new();
+        world.daily("Ada");
+        world.daily("Bob");
+        world.sql(&format!("UPDATE customers SET consent_at = '{written}' WHERE name = 'Ada'"));
+        world.tick_at("2026-02-02T12:00:00Z");
+        assert_eq!(world.rings().len(), 2, "{written}: {:?}", world.items());
+    }
+}
+
+#[test]
+fn a_do_not_call_number_in_another_spelling_would_protect_nobody_and_is_refused() {
+    let world = World::new();
+    let insert = "INSERT INTO do_not_call VALUES (?1, 'asked', 'crm', '2026-02-02T11:00:00.000Z')";
+    for spelling in ["+44 20 7946 0101", "442079460101", "+44(20)79460101", "+0442079460101", "+"] {
+        let error = world.connection().execute(insert, [spelling]).unwrap_err().to_string();
+        assert_eq!(error, "a do-not-call number is written as + and digits", "{spelling}");
+    }
+    assert_eq!(world.connection().execute(insert, ["+442079460101"]).unwrap(), 1);
+    let update = "UPDATE do_not_call SET phone = ' +442079460101'";
+    assert!(world.connection().execute(update, []).is_err());
+}

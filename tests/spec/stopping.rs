@@ -1,10 +1,18 @@
 //! SIGTERM and SIGINT while a POST is under way: nothing more is dialed, and the process ends only
 //! when it has written what came of the one that it cannot call back.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use ringonce::clock;
+use ringonce::domain::Instant;
+use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
+use ringonce::service::run;
+use ringonce::vapi::Vapi;
 
 use crate::processes::{end_of, until};
 use crate::world::World;
@@ -88,4 +96,62 @@ fn a_second_signal_ends_nothing_sooner() {
     }
     assert_eq!(end_of(child).code, Some(0));
     assert_eq!(world.items()[0], "Ada daily 2026-02-02 completed");
+}
+
+/// A provider whose second list breaks the thread that asks for it.
+struct Broken {
+    inner: Vapi,
+    lists: AtomicUsize,
+}
+
+impl Provider for Broken {
+    fn place(
+        &self,
+        order: &PlaceOrder,
+        may_send: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Accepted, PlaceError> {
+        self.inner.place(order, may_send)
+    }
+
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+        self.inner.get(call_id)
+    }
+
+    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
+        assert_eq!(self.lists.fetch_add(1, Ordering::Relaxed), 0, "a defect of ours");
+        self.inner.list(since)
+    }
+}
+
+#[test]
+fn a_service_of_which_one_thread_broke_down_ends_instead_of_going_on_without_it() {
+    for broken in ["follower", "dialer"] {
+        let world = World::new();
+        world.daily("Ada");
+        let mut service = world.start();
+        if broken == "follower" {
+            let lists = AtomicUsize::new(0);
+            service.provider = Box::new(Broken { inner: world.vapi(), lists });
+        }
+        let service = Arc::new(service);
+        let (sender, ended) = channel();
+        let running = {
+            let service = Arc::clone(&service);
+            std::thread::spawn(move || {
+                let rounds = AtomicUsize::new(0);
+                let alive = || {
+                    let round = rounds.fetch_add(1, Ordering::Relaxed);
+                    assert!(broken != "dialer" || round < 3, "a defect of ours");
+                };
+                let outcome = catch_unwind(AssertUnwindSafe(|| run::run(&service, &alive)));
+                let is_well = outcome.is_ok_and(|outcome| outcome.is_ok());
+                let _ = sender.send(is_well);
+            })
+        };
+        let outcome = ended.recv_timeout(Duration::from_secs(20));
+        // So that a service that goes on does not keep the test.
+        service.stop.store(true, Ordering::Relaxed);
+        running.join().unwrap();
+        assert_eq!(outcome, Ok(false), "{broken}: it ended, and not well");
+    }
 }

@@ -124,6 +124,9 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let detail = "external_id or email must say who it is";
         return Err(Problem::field("external_id", detail).into());
     }
+    if let Some((field, reason)) = entry.contradiction(asked.now) {
+        return Err(Problem::field(field, format!("{field}: {reason}")).into());
+    }
     let store = &asked.front.cx().store;
     let done = store.write(|tx| write(asked, tx, &mut reader, entry))?;
     let (status, customer, changes) = match &done {
