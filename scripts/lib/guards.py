@@ -447,6 +447,15 @@ GUARDS = [
      "if attempts::refuse(tx, &attempt, dialing, why, WHO, now)? == Moved::Yes {\n"
      "                settle::give_back", "if false && dialing == attempt.state && why.is_empty() "
      "{\n                settle::give_back", "halting"),
+    ("the dialer disowns what it never sent", "src/service/dialer.rs",
+     "dial::disown(&service.cx, &ids, reading.now)?;", "let _ = (dial::disown, &ids);",
+     "d3_"),
+    ("an opening that has nothing to write asks for no lock", "src/store/migrations.rs",
+     "    if is_current(conn, path)? {\n", "    if is_current(conn, path)? && false {\n", "d2_"),
+    ("whoever may not dial writes nothing before", "src/cli/dialing.rs",
+     "    let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;\n",
+     "    store.write(|_| Ok(()))?;\n    let cx = Context::new(store, loaded.config.clone(), "
+     "Arc::new(zones))?;\n", "d2_"),
     ("synchronous=FULL and its reading back",
      [(CONNECT, "conn.pragma_update(None, \"synchronous\", \"FULL\")?;",
        "conn.pragma_update(None, \"synchronous\", \"NORMAL\")?;"),

@@ -41,9 +41,7 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
-    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
-    store.write(|tx| holidays::apply(tx, &days))?;
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -58,11 +56,14 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     })
 }
 
-/// Takes the right to dial, or says who has it. Refuses a damaged file.
+/// Takes the right to dial, or says who has it. Refuses a damaged file. Nothing is written before:
+/// whoever comes second must not wait for the writes of the first.
 pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock, String>> {
     match DialerLock::take(path, service.clock.now()?)? {
         LockAnswer::Mine(lock) => {
             service.cx.store.check_after_crash()?;
+            let days = holidays::read(&service.cx.config.holidays).map_err(CliError::usage)?;
+            service.cx.store.write(|tx| holidays::apply(tx, &days))?;
             Ok(Ok(lock))
         }
         LockAnswer::Taken(holder) => Ok(Err(holder)),
