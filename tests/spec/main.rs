@@ -33,6 +33,7 @@ mod golden;
 
 // When a call is due, and the whole of it over days.
 mod edits;
+mod overwritten_files;
 mod schedule_rules;
 mod slow_replies;
 mod stopping;
