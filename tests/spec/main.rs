@@ -39,6 +39,7 @@ mod slow_replies;
 mod stopping;
 mod swapped_files;
 mod three_days;
+mod two_files;
 
 // Copies, snapshots, erasure and the audit.
 mod backups;
