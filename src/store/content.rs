@@ -30,9 +30,14 @@ struct Known {
     overwritten: bool,
 }
 
-/// Differs after every write that is a clock tick apart: size, and when the content changed last.
+/// Differs after every write that is a clock tick apart.
 #[derive(Clone, Copy, PartialEq)]
-struct Stamp(u64, i64, i64);
+struct Stamp {
+    inode: u64,
+    size: u64,
+    /// When the content changed last: seconds, nanoseconds.
+    changed: (i64, i64),
+}
 
 /// How far checkpoints have come: which log it is, by its number and salts, and how many of its
 /// pages are in the file.
@@ -85,6 +90,10 @@ impl Known {
             self.progress = progress;
             return true;
         }
+        // Another file lies there, or none: nothing was written into ours for that.
+        if stamp.map(|stamp| stamp.inode) != self.stamp.map(|stamp| stamp.inode) {
+            return true;
+        }
         let mut changed_at = clock::elapsed();
         while clock::elapsed().saturating_sub(changed_at) <= PATIENCE {
             let progress = Progress::of(conn, path);
@@ -106,7 +115,8 @@ impl Known {
 impl Stamp {
     fn of(path: &Path) -> Option<Stamp> {
         let stat = std::fs::metadata(path).ok()?;
-        Some(Stamp(stat.len(), stat.mtime(), stat.mtime_nsec()))
+        let changed = (stat.mtime(), stat.mtime_nsec());
+        Some(Stamp { inode: stat.ino(), size: stat.len(), changed })
     }
 }
 
