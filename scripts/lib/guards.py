@@ -186,6 +186,9 @@ GUARDS = [
      "operate::disarm_others(cx, &here, who, why, reading.now)\n",
      "Ok(())\n        .and_then(|()| if false { operate::disarm_others(cx, &here, who, why, "
      "reading.now) } else { Ok(()) })\n", "two_files"),
+    ("a copy waits for what its original has just dialed", "src/steps/operate.rs",
+     "        if dialed_just_now(cx, path, now)? {\n",
+     "        if false && dialed_just_now(cx, path, now)? {\n", "two_files"),
     ("a running dialer asks whether it is still armed", "src/service/opening.rs",
      "if let Some(why) = guard::not_armed(cx)? {",
      "if let Some(why) = guard::not_armed(cx)?.filter(|_| false) {", "two_files"),

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::clock::Reading;
 use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::customer::Customer;
 use crate::domain::instant_text;
+use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::settle::Unplaced;
 use crate::steps::{Context, customers, guard, settle};
 use crate::store::attempts::{self, Attempt};
@@ -21,6 +22,9 @@ use crate::store::{Conn, Store, Tx, doubts, moves};
 
 /// The kinds of holds that a person lifts; a clock hold also lifts by itself.
 const HOLDS: [&str; 5] = ["flag", "clock", "record", "foreign", "account"];
+
+/// More calls are not dialed in the time that the provider's list may lag.
+const LOOK_AT: usize = 5000;
 
 /// Why a person's word is not taken. Each is one line.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -304,9 +308,33 @@ pub fn disarm_others(
                 format!("{} may still dial, and that cannot be taken from it", there.path)
             })?;
         }
+        if dialed_just_now(cx, path, now)? {
+            bail!(
+                "a call that {} has just dialed is not in the provider's list yet; that file may not \
+                 dial any more: run `ringonce adopt` again in some minutes",
+                there.path
+            );
+        }
         next = armed;
     }
     Ok(())
+}
+
+/// Whether another file of this installation knows a call that is too young for the provider's list,
+/// and that this file does not know.
+fn dialed_just_now(cx: &Context, path: &Path, now: Instant) -> anyhow::Result<bool> {
+    let newest = Store::look(path)?.read(|conn| doubts::newest(conn, None, LOOK_AT))?;
+    let since = now - VISIBLE_AFTER;
+    let may_have_rung =
+        |attempt: &Attempt| since < attempt.created_at && attempt.state != AttemptState::NotPlaced;
+    cx.store.read(|conn| {
+        for (attempt, _) in newest.iter().filter(|(attempt, _)| may_have_rung(attempt)) {
+            if attempts::by_id(conn, &attempt.id)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
 }
 
 /// Binds the right to dial of another file of this installation to the one here.

@@ -116,8 +116,8 @@ pub fn problem(conn: &Connection) -> anyhow::Result<Option<String>> {
 
 /// The numbers that were given and that the ledger lacks: nothing is ever deleted from it, and a
 /// number is given in the transaction that writes its attempt (what is known of an erased customer
-/// bears a negative one). So two databases are mixed, as when
-/// the pages of one lie beside the log of the other; `None` = none is missing.
+/// bears a negative one). So two databases are mixed, as when the pages of one lie beside the log of
+/// the other; `None` = none is missing.
 pub fn lost_numbers(conn: &Connection) -> anyhow::Result<Option<String>> {
     let given = meta::highest_seq(conn)?;
     let sql = "SELECT max(coalesce(max(seq), 0), 0) FROM call_attempts";

@@ -296,7 +296,11 @@ fn the_dialer_disowns_intents_whose_commit_failed_and_was_written_all_the_same()
     world.set_clock(DUE);
     let service = world.start();
     scan::scan(&service.cx, world.now()).unwrap();
-    service.cx.store.write(|tx| Ok(tx.wal_hook(Some(fail_a_commit)))).unwrap();
+    let watched = service.cx.store.write(|tx| {
+        tx.wal_hook(Some(fail_a_commit));
+        Ok(())
+    });
+    watched.unwrap();
     let patience = Patience { pace: false, record: Duration::ZERO };
     let mut dialer = Dialer::new(&service, patience, world.now()).unwrap();
     FAIL_THE_NEXT_COMMIT.store(true, Ordering::SeqCst);

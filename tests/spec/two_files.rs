@@ -62,6 +62,29 @@ fn whoever_adopts_a_copy_takes_the_right_to_dial_from_the_original_on_the_same_m
 }
 
 #[test]
+fn a_copy_is_not_armed_before_the_list_shows_what_the_original_has_just_dialed() {
+    let world = World::new();
+    world.daily("Ada");
+    let copy = copy_to(&world, "copy.db");
+    world.set_clock(NOON);
+    world.faults("list-lag=600");
+    assert_eq!(tick(&world, &world.db()).code, Some(0));
+    world.set_clock("2026-02-02T12:01:00Z");
+    for _ in 0..2 {
+        let early = adopt(&world, &copy);
+        assert_eq!(tick(&world, &copy).code, Some(3), "{early:?}");
+        assert_eq!(world.rings().len(), 1, "{early:?}");
+        assert_eq!(early.code, Some(3), "{early:?}");
+        assert!(early.stderr.contains("is not in the provider's list yet"), "{early:?}");
+    }
+    world.set_clock("2026-02-02T12:11:00Z");
+    assert_eq!(adopt(&world, &copy).code, Some(0));
+    assert_eq!(tick(&world, &copy).code, Some(0));
+    assert_eq!(world.rings().len(), 1);
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
 fn of_several_copies_only_the_one_that_was_adopted_last_dials() {
     let world = World::new();
     world.daily("Ada");
