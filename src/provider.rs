@@ -29,6 +29,8 @@ pub struct PlaceOrder {
     /// Template values for the assistant; a JSON object.
     pub variables: serde_json::Map<String, serde_json::Value>,
     pub installation_id: String,
+    /// When the file that dials was armed.
+    pub armed_at: Instant,
     pub seq: i64,
     pub attempt_no: i64,
     pub customer_key: String,
@@ -61,6 +63,7 @@ pub struct ProviderCall {
     pub attempt_tag: Option<String>,
     /// The rest of our metadata, as far as it came back.
     pub installation_id: Option<String>,
+    pub armed_at: Option<Instant>,
     pub seq: Option<i64>,
     pub attempt_no: Option<i64>,
     pub customer_key: Option<String>,

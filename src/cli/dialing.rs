@@ -59,7 +59,8 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     })
 }
 
-/// Takes the right to dial, or says who has it. Refuses a damaged file.
+/// Takes the right to dial, or says who has it. Refuses a damaged file. Nothing is written before:
+/// whoever comes second must not wait for the writes of the first.
 ///
 /// The dates without calls are those of the one who dials: a command beside it, with another
 /// configuration, takes none of them away.

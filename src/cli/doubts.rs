@@ -35,7 +35,8 @@ pub struct ReconcileArgs {
 #[derive(Args)]
 #[command(after_help = "\
 First stop every other copy that dials. Then the provider's calls are read back, and those that
-this file does not know are taken in; nobody is called for them again. A gap that is older than
+this file does not know are taken in; nobody is called for them again. The file that was armed
+before loses the right to dial where it lies on this machine. A gap that is older than
 the provider's records, and another account, are accepted by your reason.
 
 Example:

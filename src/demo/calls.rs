@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::demo::roulette::hash;
-use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
+use crate::domain::{Instant, parse_instant};
 use crate::provider::ProviderCall;
 
 /// What a POST asked for, as far as the fake looks at it.
@@ -143,6 +143,7 @@ impl Record {
             external_id: order.external_id.clone(),
             attempt_tag: meta("attemptId"),
             installation_id: meta("installationId"),
+            armed_at: order.meta("armedAt").and_then(parse_instant),
             seq: order.metadata.get("seq").and_then(Value::as_i64),
             attempt_no: order.metadata.get("attemptNo").and_then(Value::as_i64),
             customer_key: meta("customerKey"),

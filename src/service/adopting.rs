@@ -75,6 +75,8 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
         return Err(Refused(why).into());
     }
     let here = Identity::of(cx.store.path())?;
+    operate::disarm_others(cx, &here, who, why, reading.now)
+        .map_err(|error| Refused(format!("{error:#}")))?;
     cx.store.write(|tx| {
         if opened.unread {
             meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;

@@ -358,7 +358,9 @@ pub(super) enum Wait {
 /// every thread of the pass has ended, and a panic is a reply that says nothing.
 fn post_one(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
     let read_clock = || service.clock.read().ok();
-    let place = || dial::place(service.provider.as_ref(), &intent, committed, &read_clock);
+    // An intent in a file that is not ours any more is as good as none.
+    let ready = || guard::swapped(&service.cx.store).map_or_else(read_clock, |_| None);
+    let place = || dial::place(service.provider.as_ref(), &intent, committed, &ready);
     let reply = catch_unwind(AssertUnwindSafe(place)).unwrap_or_else(|_| {
         let detail = "the thread that placed the call panicked".to_string();
         Err(PlaceError::InDoubt { detail, stop_dialing: true })

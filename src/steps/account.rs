@@ -15,7 +15,7 @@ const ORG_SINCE: &str = "org_since";
 /// How many of our last calls are asked for: a person may have deleted one there.
 const ASK_FOR: usize = 3;
 /// A younger call may not be visible yet, so that it tells nothing when it is not shown.
-const VISIBLE_AFTER: Duration = Duration::minutes(15);
+pub const VISIBLE_AFTER: Duration = Duration::minutes(15);
 
 /// Whether the provider shows a call of ours, in the list or by its id. True where the file knows
 /// no call that its records must hold.

@@ -5,7 +5,7 @@ use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
-use crate::steps::{Context, follow, opt_out, settle};
+use crate::steps::{Context, follow, foreign, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::customers::Found;
 use crate::store::doubts::KnownCalls;
@@ -60,7 +60,7 @@ pub fn take_in(
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
             // Noted before, and still not ours to take in: no news of another dialer.
             let is_news = !second::is_noted(tx, &call.id)?;
-            let foreign = foreign(tx, call, id, dialing_since)?.filter(|_| is_news);
+            let foreign = foreign::why(tx, call, id, dialing_since)?.filter(|_| is_news);
             let taken = adopt_unknown(cx, tx, call, call_type, id, now)?;
             let Some(why) = foreign else { return Ok(taken) };
             log::error!("dialing holds: {why}");
@@ -123,30 +123,8 @@ pub fn is_tag(text: &str) -> bool {
     parse_tag(text).is_some()
 }
 
-/// Why an unknown call of ours is another dialer's, and not one that this file forgot: it is from
-/// a time when only we should dial, or it has a number that we gave to another attempt.
-fn foreign(
-    tx: &Tx<'_>,
-    call: &ProviderCall,
-    id: &str,
-    dialing_since: Option<Instant>,
-) -> anyhow::Result<Option<String>> {
-    let is_later = dialing_since.is_some_and(|since| begun(call, id).is_some_and(|at| since < at));
-    let has_our_number = match number_of(call) {
-        Some(seq) => doubts::seq_is_taken(tx, seq)?,
-        None => false,
-    };
-    Ok((is_later || has_our_number).then(|| {
-        format!(
-            "the call {} was placed by another dialer with a copy of this database; stop one of \
-             them, then run `ringonce resume --reason WHY`",
-            call.id
-        )
-    }))
-}
-
 /// When a call was asked for: as the provider says, else by the time in our own id.
-fn begun(call: &ProviderCall, id: &str) -> Option<Instant> {
+pub(super) fn begun(call: &ProviderCall, id: &str) -> Option<Instant> {
     let from_id = || {
         let (seconds, nanos) = uuid::Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix();
         chrono::DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)

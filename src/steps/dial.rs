@@ -222,6 +222,7 @@ fn write_intent(
         phone_number_id,
         variables: variables(customer),
         installation_id: cx.installation.id.clone(),
+        armed_at: meta::armed_at(tx)?,
         seq: attempt.seq,
         attempt_no: attempt.attempt_no,
         customer_key: customer.key.clone(),

@@ -22,6 +22,7 @@ pub mod events;
 pub mod explain;
 pub mod explain_json;
 pub mod follow;
+pub mod foreign;
 pub mod gather;
 pub mod guard;
 pub mod holidays;

@@ -22,6 +22,8 @@ pub enum Mark {
     LastScan,
     LastBackup,
     Created,
+    /// When a person armed the file last (`adopt`).
+    Armed,
 }
 
 impl Mark {
@@ -33,6 +35,7 @@ impl Mark {
             Mark::LastScan => "last_scan_at",
             Mark::LastBackup => "last_backup_at",
             Mark::Created => "created_at",
+            Mark::Armed => "armed_at",
         }
     }
 }
@@ -149,6 +152,19 @@ pub fn arm(tx: &Transaction<'_>, identity: &Identity) -> anyhow::Result<()> {
     set(tx, "armed_machine_id", &identity.machine_id)?;
     set(tx, "armed_path", &identity.path)?;
     set(tx, "armed_device_inode", &identity.device_inode)
+}
+
+/// When this file was armed, with `adopt` or at its creation. It travels to the provider: of several
+/// copies the one that was armed last may dial.
+pub fn armed_at(conn: &Connection) -> anyhow::Result<Instant> {
+    let at = mark(conn, Mark::Armed)?.or(mark(conn, Mark::Created)?);
+    at.context("the file does not know when it was armed")
+}
+
+/// Never the same instant twice, so that a copy is always later than its original.
+pub fn arm_anew(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
+    let later = armed_at(tx)? + chrono::Duration::milliseconds(1);
+    reset_mark(tx, Mark::Armed, now.max(later))
 }
 
 /// Makes a copy match no file at all: armed nowhere until `adopt`, whatever it is laid over.

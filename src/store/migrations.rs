@@ -16,7 +16,14 @@ pub const SCHEMA_VERSION: i64 = 1;
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Creates or migrates in one transaction, then makes sure that every guard is in place.
+///
+/// Begins to write only where something has to be written. Whoever opens a file beside a dialer
+/// would otherwise ask for its lock, and SQLite gives a lock to whoever asks at the right moment:
+/// beside many short writes with slow syncs some never get it.
 pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Result<()> {
+    if is_current(conn, path)? {
+        return Ok(());
+    }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (application_id, version) = read_header(&tx)?;
     if application_id == 0 && version == 0 && is_empty(&tx)? {
@@ -30,6 +37,15 @@ pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Resu
     }
     tx.commit().context("commit the schema")?;
     Ok(())
+}
+
+fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
+    let (application_id, version) = read_header(conn)?;
+    if application_id == 0 && version == 0 {
+        return Ok(false);
+    }
+    check_header(application_id, version, path)?;
+    Ok(missing_guards(conn)?.is_empty())
 }
 
 /// Refuses a file that this program cannot read; changes nothing.
@@ -63,17 +79,7 @@ fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
 /// An index or trigger that somebody dropped is a defence that is gone: put it back, cleaning
 /// duplicates first where the index is unique. One transaction, so a kill leaves all or nothing.
 fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
-    let mut missing = Vec::new();
-    for statement in statements(SCHEMA) {
-        let Some(name) = guard_name(statement) else { continue };
-        let there = tx
-            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
-            .query_one([name], |_| Ok(()))
-            .optional()?;
-        if there.is_none() {
-            missing.push((name, statement));
-        }
-    }
+    let missing = missing_guards(tx)?;
     if missing.iter().any(|(name, _)| dedupe::GUARDED_INDEXES.contains(name)) {
         let report = dedupe::clean(tx, now, "schema")?;
         log::warn!("queue indexes were missing: moved {} duplicate rows", report.moved);
@@ -83,6 +89,22 @@ fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
         tx.execute_batch(statement).with_context(|| format!("restore the guard {name}"))?;
     }
     Ok(())
+}
+
+/// The names of the guards that the file lacks, with the statements that make them.
+fn missing_guards(conn: &Connection) -> anyhow::Result<Vec<(&'static str, &'static str)>> {
+    let mut missing = Vec::new();
+    for statement in statements(SCHEMA) {
+        let Some(name) = guard_name(statement) else { continue };
+        let there = conn
+            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
+            .query_one([name], |_| Ok(()))
+            .optional()?;
+        if there.is_none() {
+            missing.push((name, statement));
+        }
+    }
+    Ok(missing)
 }
 
 /// Puts back the unique indexes that an import of old rows took away in this transaction.

@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod audit;
 pub mod backup;
 mod connect;
+mod content;
 pub mod copy;
 pub mod customer_rows;
 pub mod customers;
@@ -40,6 +41,7 @@ pub mod views;
 pub mod web_views;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
 
 use crate::domain::Instant;
+use crate::store::content::Content;
 use crate::store::files::OpenFiles;
 
 /// How long a write waits in all: SQLite's own back-off is unfair under many processes.
@@ -80,6 +83,17 @@ pub enum StoreError {
     )]
     Swapped(&'static str),
     #[error(
+        "{0} was overwritten while it was open: its -wal and -shm belong to what was there before; \
+         take both away, put the database there that you want, then run \
+         `ringonce adopt --reason WHY`"
+    )]
+    Overwritten(PathBuf),
+    #[error(
+        "an older database was restored into {0} while it was open; run \
+         `ringonce adopt --reason WHY`, then start ringonce again"
+    )]
+    SetBack(PathBuf),
+    #[error(
         "{path} is damaged ({what}), as it is when a backup is put beside the -wal file of another \
          database; restore a backup where no -wal and no -shm lie, then run \
          `ringonce adopt --reason WHY`"
@@ -96,7 +110,9 @@ pub enum StoreError {
 pub struct Store {
     path: PathBuf,
     /// The files that were opened for writing; another one at the path later is not ours.
-    opened: Option<OpenFiles>,
+    opened: Option<(OpenFiles, Content)>,
+    /// The highest number of the ledger that this process has seen.
+    highest_seq: AtomicI64,
     /// A log lay beside the file when it was opened: somebody has it open, or died.
     found_a_log: bool,
     /// `None` for a store in memory: its one connection reads too. Dropped before the writer, the
@@ -120,8 +136,10 @@ impl Store {
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
         let opened = OpenFiles::of(path);
         let readers = Some(connect::readers(path, &opened));
-        let (path, writer) = (path.to_path_buf(), Mutex::new(conn));
-        Ok(Store { path, opened: Some(opened), found_a_log, writer, readers })
+        let opened = Some((opened, Content::of(&conn, path)));
+        let mut store = Store::at(path, conn);
+        (store.opened, store.found_a_log, store.readers) = (opened, found_a_log, readers);
+        Ok(store)
     }
 
     /// Opens an existing file to look at it; never creates, migrates or changes anything.
@@ -135,8 +153,7 @@ impl Store {
         check_no_folder(path)?;
         let conn = connect::open_to_look(path)?;
         migrations::check_readable(&conn, path).map_err(|e| explain(e, path))?;
-        let (path, writer) = (path.to_path_buf(), Mutex::new(conn));
-        Ok(Store { path, opened: None, found_a_log: false, writer, readers: None })
+        Ok(Store::at(path, conn))
     }
 
     /// A store in memory: the same schema and statements, for simulation.
@@ -149,8 +166,18 @@ impl Store {
 
     /// A store in memory over an existing connection: a restored copy in a simulation.
     pub fn over(conn: Connection) -> Store {
-        let (path, writer) = (PathBuf::from(":memory:"), Mutex::new(conn));
-        Store { path, opened: None, found_a_log: false, writer, readers: None }
+        Store::at(Path::new(":memory:"), conn)
+    }
+
+    fn at(path: &Path, conn: Connection) -> Store {
+        Store {
+            path: path.to_path_buf(),
+            opened: None,
+            highest_seq: AtomicI64::new(0),
+            found_a_log: false,
+            readers: None,
+            writer: Mutex::new(conn),
+        }
     }
 
     /// Where the database file is, as it was named.
@@ -158,10 +185,30 @@ impl Store {
         &self.path
     }
 
-    /// Which of the files at the path is no longer the one that was opened: commits go on silently
-    /// in a file that was moved. `None` also for a store that is in memory, or only looked at.
+    /// Why what lies at the path is no longer what was opened: commits go on silently in a file that
+    /// was moved, and in one that somebody has written to. `None` also for a store that is in memory,
+    /// or only looked at.
     pub fn swapped(&self) -> Option<StoreError> {
-        self.opened.as_ref()?.changed(&self.path).map(StoreError::Swapped)
+        let (files, content) = self.opened.as_ref()?;
+        if let Some(what) = files.changed(&self.path) {
+            return Some(StoreError::Swapped(what));
+        }
+        let conn = self.lock_writer();
+        if content.is_overwritten(&conn, &self.path) {
+            return Some(StoreError::Overwritten(self.path.clone()));
+        }
+        // A file that cannot be read is told by whoever reads it next.
+        let highest = meta::highest_seq(&conn).ok()?;
+        let seen = self.highest_seq.fetch_max(highest, Ordering::Relaxed);
+        (highest < seen).then(|| StoreError::SetBack(self.path.clone()))
+    }
+
+    /// Looks at the file's content before and after a commit, so that no checkpoint of ours covers
+    /// what somebody else wrote.
+    fn look_at_content(&self, conn: &Connection) {
+        if let Some((_, content)) = &self.opened {
+            content.is_overwritten(conn, &self.path);
+        }
     }
 
     /// Checks the whole database when a log was found beside it. SQLite takes any whole log for the
@@ -172,7 +219,8 @@ impl Store {
             self.check()?;
             connect::keep_log(&self.lock_writer(), false)?;
         }
-        Ok(())
+        let damaged = |what| StoreError::Damaged { path: self.path.clone(), what };
+        self.read(verify::lost_numbers)?.map_or(Ok(()), |what| Err(damaged(what).into()))
     }
 
     /// Reads the whole database, and fails when it is damaged.
@@ -201,9 +249,11 @@ impl Store {
         f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let conn = self.lock_writer();
+        self.look_at_content(&conn);
         let tx = begin(&conn, &self.path)?;
         let value = f(&tx)?;
         tx.commit().map_err(UncertainCommit)?;
+        self.look_at_content(&conn);
         Ok(value)
     }
 
@@ -227,7 +277,10 @@ impl Drop for Store {
     /// Leaves an empty log when another database lies at the path now: SQLite empties none on
     /// closing a file that was moved, and the next process would read ours into that database.
     fn drop(&mut self) {
-        if self.swapped().is_some() {
+        let moved = self.opened.as_ref().is_some_and(|(files, content)| {
+            files.changed(&self.path).is_some() && !content.was_overwritten()
+        });
+        if moved {
             let emptied: rusqlite::Result<bool> =
                 self.lock_writer()
                     .query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |busy| busy.get(0));

@@ -108,7 +108,22 @@ pub fn problem(conn: &Connection) -> anyhow::Result<Option<String>> {
     let found: String = conn.query_one("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     // The first line of two may only name the database.
     let lines = found.lines().find(|line| !line.starts_with("***"));
-    Ok(lines.filter(|line| *line != "ok").map(str::to_string))
+    match lines.filter(|line| *line != "ok") {
+        Some(line) => Ok(Some(line.to_string())),
+        None => lost_numbers(conn),
+    }
+}
+
+/// The numbers that were given and that the ledger lacks: nothing is ever deleted from it, and a
+/// number is given in the transaction that writes its attempt (what is known of an erased customer
+/// bears a negative one). So two databases are mixed, as when the pages of one lie beside the log of
+/// the other; `None` = none is missing.
+pub fn lost_numbers(conn: &Connection) -> anyhow::Result<Option<String>> {
+    let given = meta::highest_seq(conn)?;
+    let sql = "SELECT max(coalesce(max(seq), 0), 0) FROM call_attempts";
+    let known = conn.query_one(sql, [], |row| row.get::<_, i64>(0))?;
+    Ok((known < given)
+        .then(|| format!("it gave its calls numbers up to {given}, and knows them up to {known}")))
 }
 
 /// One line that says what is wrong with which file, and what to do.

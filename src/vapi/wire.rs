@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::call::CallType;
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{PlaceOrder, ProviderCall};
 
 /// The longest name, id or reason that is kept; the provider's own limits are far below.
@@ -30,6 +30,7 @@ pub fn order_body(order: &PlaceOrder) -> Value {
             "metadata": {
                 "attemptId": order.tag,
                 "installationId": order.installation_id,
+                "armedAt": instant_text(order.armed_at),
                 "seq": order.seq,
                 "attemptNo": order.attempt_no,
                 "customerKey": order.customer_key,
@@ -65,6 +66,7 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         external_id: word(&customer["externalId"]),
         attempt_tag: word(&metadata["attemptId"]),
         installation_id: word(&metadata["installationId"]),
+        armed_at: read_instant(&metadata["armedAt"]),
         seq: whole(&metadata["seq"]),
         attempt_no: whole(&metadata["attemptNo"]),
         customer_key: word(&metadata["customerKey"]),

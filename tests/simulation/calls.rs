@@ -58,6 +58,7 @@ pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
         external_id: (stripped & 4 == 0).then(|| order.tag.clone()),
         attempt_tag: meta.then(|| order.tag.clone()),
         installation_id: meta.then(|| order.installation_id.clone()),
+        armed_at: meta.then_some(order.armed_at),
         seq: meta.then_some(order.seq),
         attempt_no: meta.then_some(order.attempt_no),
         customer_key: meta.then(|| order.customer_key.clone()),

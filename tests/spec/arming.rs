@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use chrono::Duration;
-use ringonce::service::opening;
-use ringonce::steps::reconcile::{self, Asking};
 use ringonce::store::files::{DialerLock, LockAnswer};
 
 use crate::processes::{end_of, until};
@@ -29,11 +27,11 @@ pub fn restore(world: &World, backup: &Path) {
     std::fs::write(world.db(), bytes).expect("restore");
 }
 
-fn tick(world: &World, db: &Path) -> Run {
+pub fn tick(world: &World, db: &Path) -> Run {
     world.command(&["tick", "--json", "--db", &db.display().to_string()])
 }
 
-fn adopt(world: &World, db: &Path) -> Run {
+pub fn adopt(world: &World, db: &Path) -> Run {
     let db = db.display().to_string();
     world.command(&["adopt", "--db", &db, "--reason", "the old machine is gone"])
 }
@@ -299,63 +297,6 @@ fn adopt_refuses_while_another_process_dials_or_the_records_cannot_be_read() {
     assert_eq!(world.command(&["adopt", "--db", &db, "--reason", " "]).code, Some(2));
     assert_eq!(world.command(&["adopt", "--db", "nowhere.db", "--reason", "x"]).code, Some(2));
     assert!(!world.path("nowhere.db").exists());
-}
-
-#[test]
-fn two_files_of_one_installation_hold_each_other_while_both_dial() {
-    let world = World::new();
-    world.daily("Ada");
-    let copy = copy_to(&world, "copy.db");
-    world.set_clock("2026-02-02T11:59:00Z");
-    // The first dials since 11:59.
-    let first = world.start();
-    let since = first.clock.read().unwrap();
-    assert!(opening::open(&first, &since, false).unwrap().shut.is_none());
-    // The second is armed by a person who forgot the first, and calls Ada.
-    assert_eq!(adopt(&world, &copy).code, Some(0));
-    world.set_clock(NOON);
-    assert_eq!(tick(&world, &copy).code, Some(0));
-    assert_eq!(world.rings().len(), 1);
-    // The first sees a call of its own that it never made.
-    let now = first.clock.read().unwrap();
-    let asking = Asking::Beside { dialing_since: Some(since.now) };
-    let answer = reconcile::ask(&first.cx, first.provider.as_ref(), &now, asking).unwrap();
-    let done = reconcile::take_in(&first.cx, &answer, &now).unwrap();
-    assert!(done.foreign.is_some(), "{done:?}");
-    assert_eq!(world.holds(), ["foreign"]);
-    drop(first);
-    let ticked = world.tick_at("2026-02-02T12:01:00Z");
-    assert!(ticked.shut, "{ticked:?}");
-    // Held, but what the other did counts: nobody is called again.
-    let run = world.command(&["resume", "--reason", "the copy was removed"]);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(!world.tick().shut);
-    assert_eq!(world.rings().len(), 1);
-    world.assert_no_phone_rang_twice();
-}
-
-#[test]
-fn two_files_that_gave_the_same_number_hold_at_the_next_start() {
-    let world = World::new();
-    world.daily("Ada");
-    world.customer("Bob").in_zone("America/New_York").at("07:15").paid().welcomed().add();
-    let copy = copy_to(&world, "copy.db");
-    assert_eq!(adopt(&world, &copy).code, Some(0));
-    world.set_clock(NOON);
-    // The list lags, so neither sees the other's call: Ada by the one, Bob by the other.
-    world.faults("list-lag=600");
-    assert_eq!(tick(&world, &world.db()).code, Some(0));
-    world.set_clock("2026-02-02T12:15:00Z");
-    let conn = rusqlite::Connection::open(&copy).unwrap();
-    conn.execute("UPDATE customers SET call_status = 'paused' WHERE name = 'Ada'", []).unwrap();
-    drop(conn);
-    world.faults("list-lag=100000");
-    assert_eq!(tick(&world, &copy).code, Some(0));
-    world.faults("");
-    world.set_clock("2026-02-02T12:30:00Z");
-    let run = tick(&world, &world.db());
-    assert_eq!((run.code, world.holds()), (Some(3), vec!["foreign".to_string()]), "{run:?}");
-    world.assert_no_phone_rang_twice();
 }
 
 #[test]

@@ -3,16 +3,19 @@
 //! call, never gives a second one.
 
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::provider::{PlaceError, Refusal};
 use ringonce::service::Service;
+use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Intent, Pass};
 use ringonce::steps::record::{self, Reply};
 use ringonce::steps::scan;
-use ringonce::store::attempts;
+use ringonce::store::{self, attempts};
+use rusqlite::hooks::Wal;
 
 use crate::world::World;
 
@@ -270,4 +273,46 @@ fn an_intent_says_everything_that_finds_its_call_again() {
     let call = service.provider.list(world.now() - chrono::Duration::hours(1)).unwrap().calls;
     assert_eq!(call[0].tags().collect::<Vec<_>>(), [order.tag.as_str(); 3]);
     assert_eq!(call[0].seq, Some(stored.seq));
+}
+
+/// The next commit of the connection with [`fail_a_commit`] succeeds and returns an error.
+static FAIL_THE_NEXT_COMMIT: AtomicBool = AtomicBool::new(false);
+
+fn fail_a_commit(_: &Wal, _: i32) -> rusqlite::Result<()> {
+    match FAIL_THE_NEXT_COMMIT.swap(false, Ordering::SeqCst) {
+        false => Ok(()),
+        true => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
+            Some("the disk said so after the commit was written".to_string()),
+        )),
+    }
+}
+
+#[test]
+fn the_dialer_disowns_intents_whose_commit_failed_and_was_written_all_the_same() {
+    let world = World::new();
+    world.daily("Ada");
+    world.daily("Bob");
+    world.set_clock(DUE);
+    let service = world.start();
+    scan::scan(&service.cx, world.now()).unwrap();
+    let watched = service.cx.store.write(|tx| {
+        tx.wal_hook(Some(fail_a_commit));
+        Ok(())
+    });
+    watched.unwrap();
+    let patience = Patience { pace: false, record: Duration::ZERO };
+    let mut dialer = Dialer::new(&service, patience, world.now()).unwrap();
+    FAIL_THE_NEXT_COMMIT.store(true, Ordering::SeqCst);
+    let error = dialer.pass(&mut |_| Ok(None)).unwrap_err();
+    assert!(store::is_uncertain_commit(&error), "{error:#}");
+    assert!(world.posts().is_empty(), "nothing is posted for an intent that may not be there");
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 not_placed"]);
+    let waiting = ["Ada daily 2026-02-02 pending", "Bob daily 2026-02-02 pending"];
+    assert_eq!(world.items(), waiting, "no byte was sent, so nobody is in doubt");
+    drop(service);
+    world.tick();
+    assert_eq!(world.attempts()[1], "Ada daily 2026-02-02 #2 ended answered");
+    assert_eq!(world.rings().len(), 2);
+    world.assert_no_phone_rang_twice();
 }

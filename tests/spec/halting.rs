@@ -213,13 +213,13 @@ fn a_kill_while_dialing_halts_leaves_a_doubt_that_is_found_by_its_tag() {
 }
 
 /// A provider that answers one list, and whose next connection hangs until it is let in.
-struct HangingProvider {
+pub struct HangingProvider {
     listener: TcpListener,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl HangingProvider {
-    fn new() -> HangingProvider {
+    pub fn new() -> HangingProvider {
         // SAFETY: plain socket calls; the descriptor is owned by the listener from here on.
         let listener = unsafe {
             let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
@@ -237,7 +237,7 @@ impl HangingProvider {
     }
 
     /// Answers one list with nothing, after it has filled the queue of waiting connections.
-    fn answer_a_list(&self) -> Vec<TcpStream> {
+    pub fn answer_a_list(&self) -> Vec<TcpStream> {
         let (mut asked, _) = self.listener.accept().unwrap();
         let mut head = [0; 4096];
         assert!(asked.read(&mut head).unwrap() > 0);
@@ -253,7 +253,7 @@ impl HangingProvider {
     }
 
     /// Everything that the connections beside the fillers said.
-    fn let_in(&self, fillers: Vec<TcpStream>) -> Vec<u8> {
+    pub fn let_in(&self, fillers: Vec<TcpStream>) -> Vec<u8> {
         let mut said = Vec::new();
         for _ in 0..=fillers.len() {
             let (mut stream, from) = self.listener.accept().unwrap();

@@ -34,11 +34,13 @@ mod interplays;
 
 // When a call is due, and the whole of it over days.
 mod edits;
+mod overwritten_files;
 mod schedule_rules;
 mod slow_replies;
 mod stopping;
 mod swapped_files;
 mod three_days;
+mod two_files;
 
 // Copies, snapshots, erasure and the audit.
 mod backups;

@@ -56,6 +56,8 @@ fn another_file_at_the_path_is_never_read_with_the_log_of_the_one_that_was_open(
     let second = store.read(|_| store.read(|_| Ok(())));
     let why = format!("{:#}", second.unwrap_err());
     assert!(why.contains("the database file was removed or replaced"), "{why}");
+    // What was in flight is still recorded, where nobody will read it.
+    store.write(|tx| Ok(tx.execute_batch("UPDATE customers SET name = 'Ada L.'")?)).unwrap();
     drop(service);
     assert_eq!(std::fs::read(world.db()).unwrap(), bytes);
     let log = std::fs::metadata(world.path("ringonce.db-wal")).unwrap();

@@ -27,6 +27,7 @@ fn an_accepted_call_is_found_by_its_id_with_all_its_tags(provider: &dyn Provider
         assert_eq!(carrier.as_ref(), Some(&order.tag));
     }
     assert_eq!(call.installation_id.as_ref(), Some(&order.installation_id));
+    assert_eq!(call.armed_at, Some(order.armed_at));
     assert_eq!((call.seq, call.attempt_no), (Some(order.seq), Some(order.attempt_no)));
     assert_eq!(call.customer_key.as_ref(), Some(&order.customer_key));
     assert_eq!(call.call_type, Some(CallType::Welcome));

@@ -44,6 +44,7 @@ pub fn order(call_type: CallType, number: u32) -> PlaceOrder {
         phone_number_id: "7d5e8a90-33c1-4f5e-8a1b-52b7c1f0aa22".to_string(),
         variables: variables.as_object().cloned().unwrap_or_default(),
         installation_id: "0192f000-0000-7000-8000-000000000001".to_string(),
+        armed_at: crate::world::at("2026-11-22T17:01:00.123Z"),
         seq: i64::from(number),
         attempt_no: 1,
         customer_key: "9f1c2f8e-0000-4000-8000-000000000001".to_string(),

@@ -84,6 +84,7 @@ fn the_same_tag_travels_in_all_three_places() {
         assert!(order.tag.len() <= 40);
         let metadata = &body["assistantOverrides"]["metadata"];
         assert_eq!(metadata["installationId"], json!(order.installation_id));
+        assert_eq!(metadata["armedAt"], json!("2026-11-22T17:01:00.123Z"));
         assert_eq!((&metadata["seq"], &metadata["attemptNo"]), (&json!(9), &json!(1)));
         assert_eq!(metadata["customerKey"], json!(order.customer_key));
         assert_eq!(metadata["callType"], json!(call_type.as_str()));

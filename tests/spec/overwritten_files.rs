@@ -1,0 +1,201 @@
+//! Another content in the same file: `cp` and `cat >` keep the inode, so only the content tells. The
+//! log that lies beside it belongs to what was there before.
+
+use std::cell::RefCell;
+use std::process::Child;
+
+use crate::arming::copy_to;
+use crate::halting::HangingProvider;
+use crate::processes::{end_of, until};
+use crate::world::World;
+
+const NOON: &str = "2026-02-02T12:00:00Z";
+
+/// The pages of the file as they are now; the log has nothing that they lack.
+fn raw_copy(world: &World) -> Vec<u8> {
+    let conn = world.connection();
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
+    std::fs::read(world.db()).expect("the file")
+}
+
+#[test]
+fn a_backup_that_is_laid_over_the_file_of_a_killed_process_is_not_taken_for_a_reconciled_one() {
+    let world = World::new();
+    world.daily("Ada");
+    // Somebody looks on, so that the log stays.
+    let keep = world.connection();
+    keep.execute_batch("SELECT * FROM meta").expect("the file is open");
+    // Two copies of one size, with a call between them: nothing in the pages tells them apart.
+    let (day, backup) = (2..28)
+        .find_map(|day| {
+            world.tick_at(&format!("2026-02-{day:02}T11:45:00Z"));
+            let before = raw_copy(&world);
+            world.tick_at(&format!("2026-02-{day:02}T12:00:00Z"));
+            (before.len() == raw_copy(&world).len()).then_some((day, before))
+        })
+        .expect("a call that needs no more pages");
+    let rings = world.rings().len();
+    // The last passes only wrote that the records are known and when they ran.
+    world.tick_at(&format!("2026-02-{day:02}T12:30:00Z"));
+    let log = std::fs::read(world.path("ringonce.db-wal")).unwrap();
+    drop(keep);
+    std::fs::write(world.db(), backup).unwrap();
+    std::fs::write(world.path("ringonce.db-wal"), log).unwrap();
+    let _ = std::fs::remove_file(world.path("ringonce.db-shm"));
+    world.set_clock(&format!("2026-02-{day:02}T13:05:00Z"));
+    let run = world.command(&["tick"]);
+    assert_eq!(world.rings().len(), rings, "{run:?}");
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stderr.contains("is damaged") && run.stderr.contains("-wal"), "{run:?}");
+    // Without the log of the other content it is a whole backup that knows what it missed.
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    let run = world.command(&["tick"]);
+    assert_eq!((run.code, world.rings().len()), (Some(0), rings), "{run:?}");
+    assert_eq!(world.attempts().len(), rings);
+    world.assert_no_phone_rang_twice();
+}
+
+/// The service, at work before noon, with Ada's call in its queue.
+fn service(world: &World) -> Child {
+    world.daily("Ada");
+    world.set_clock("2026-02-02T11:50:00Z");
+    let log = std::fs::File::create(world.path("log")).unwrap();
+    let child = world.program(&["run"]).stderr(log).spawn().unwrap();
+    until("the service scans", || world.items().len() == 1);
+    child
+}
+
+fn said(world: &World) -> String {
+    std::fs::read_to_string(world.path("log")).unwrap()
+}
+
+#[test]
+fn a_file_that_is_overwritten_under_the_service_ends_it_before_the_next_intent() {
+    type Overwrite = fn(&World, &[u8]);
+    let cases: [(&str, Overwrite); 4] = [
+        ("an old copy", |world, old| std::fs::write(world.db(), old).unwrap()),
+        ("a backup", |world, _| {
+            let bytes = std::fs::read(copy_to(world, "backup.db")).unwrap();
+            std::fs::write(world.db(), bytes).unwrap();
+        }),
+        ("nothing", |world, _| std::fs::write(world.db(), b"").unwrap()),
+        ("text", |world, _| std::fs::write(world.db(), "name,phone\n".repeat(9000)).unwrap()),
+    ];
+    std::thread::scope(|scope| {
+        for (what, overwrite) in cases {
+            scope.spawn(move || {
+                let world = World::new();
+                let old = raw_copy(&world);
+                let child = service(&world);
+                overwrite(&world, &old);
+                let there = std::fs::read(world.db()).unwrap();
+                world.set_clock(NOON);
+                let run = end_of(child);
+                assert_eq!(run.code, Some(3), "{what}: {}", said(&world));
+                assert!(said(&world).contains("was overwritten"), "{what}: {}", said(&world));
+                assert!(world.posts().is_empty(), "{what}: {:?}", world.posts());
+                assert!(there == std::fs::read(world.db()).unwrap(), "{what}: it was written to");
+            });
+        }
+    });
+}
+
+#[test]
+fn an_older_database_that_is_restored_into_the_open_file_ends_the_service_and_rings_nobody_again() {
+    let world = World::new();
+    let child = RefCell::new(service(&world));
+    let old = copy_to(&world, "old.db");
+    world.set_clock(NOON);
+    until("Ada is called", || world.attempts() == ["Ada daily 2026-02-02 #1 placed"]);
+    // As `.restore` of the sqlite3 shell does it: through the log, under SQLite's own locks.
+    let from = rusqlite::Connection::open(old).unwrap();
+    let mut into = world.connection();
+    let restore = rusqlite::backup::Backup::new(&from, &mut into).unwrap();
+    restore.run_to_completion(1000, std::time::Duration::ZERO, None).unwrap();
+    drop(restore);
+    drop(into);
+    let ended = || !matches!(child.borrow_mut().try_wait(), Ok(None));
+    until("it ends, or rings again", || ended() || 1 < world.rings().len());
+    assert_eq!(world.rings().len(), 1, "{}", said(&world));
+    let run = end_of(child.into_inner());
+    assert_eq!(run.code, Some(3), "{}", said(&world));
+    assert!(said(&world).contains("an older database was restored into"), "{}", said(&world));
+    assert_eq!(world.rings().len(), 1);
+    // The next start takes in what the old database does not know.
+    assert_eq!(world.command(&["tick"]).code, Some(0));
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    assert_eq!(world.rings().len(), 1);
+}
+
+#[test]
+fn a_start_after_an_overwriting_rings_nobody_again() {
+    let world = World::new();
+    let child = service(&world);
+    let old = raw_copy(&world);
+    world.set_clock(NOON);
+    until("Ada is called", || world.attempts() == ["Ada daily 2026-02-02 #1 placed"]);
+    std::fs::write(world.db(), old).unwrap();
+    assert_eq!(end_of(child).code, Some(3), "{}", said(&world));
+    world.set_clock("2026-02-02T12:01:00Z");
+    let beside_the_log = world.command(&["tick"]);
+    assert_eq!(world.rings().len(), 1, "{beside_the_log:?}");
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    let run = world.command(&["tick"]);
+    assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?} after {beside_the_log:?}");
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+    world.tick_at("2026-02-03T12:00:00Z");
+    assert_eq!(world.rings().len(), 2);
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_file_that_is_overwritten_between_intent_and_request_sends_nothing() {
+    let world = World::new();
+    world.daily("Ada");
+    let old = raw_copy(&world);
+    let provider = HangingProvider::new();
+    let config = std::fs::read_to_string(world.path("ringonce.toml")).unwrap();
+    let config = config.replace(&world.fake.base_url(), &format!("http://{}", provider.address));
+    std::fs::write(world.path("ringonce.toml"), config).unwrap();
+    world.set_clock(NOON);
+    let tick = world.program(&["tick"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let fillers = provider.answer_a_list();
+    let dialing = "SELECT count(*) FROM call_attempts WHERE state = 'dialing'";
+    until("the intent is committed", || world.count(dialing) == 1);
+    std::fs::write(world.db(), old).unwrap();
+    let said = provider.let_in(fillers);
+    assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    let run = end_of(tick);
+    assert_ne!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn checkpoints_by_whomever_are_no_overwriting() {
+    let world = World::new();
+    world.daily("Ada");
+    let store = world.store();
+    let other = world.connection();
+    let write = |name: &str| format!("UPDATE customers SET name = '{name}'");
+    for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE"] {
+        for n in 0..5 {
+            let ours = write(&format!("ours {n}"));
+            store.write(|tx| Ok(tx.execute_batch(&ours)?)).unwrap();
+            other.execute_batch(&write(&format!("theirs {n}"))).unwrap();
+            other.execute_batch(&format!("PRAGMA wal_checkpoint({mode})")).unwrap();
+            assert!(store.swapped().is_none(), "{mode} {n}");
+            // A log that begins anew is no excuse for a change of the file.
+            store.write(|tx| Ok(tx.execute_batch(&ours)?)).unwrap();
+        }
+    }
+    other.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert!(store.swapped().is_none());
+    let bytes = std::fs::read(world.db()).unwrap();
+    std::fs::write(world.db(), bytes).unwrap();
+    let why = store.swapped().map(|why| why.to_string()).unwrap_or_default();
+    assert!(why.contains("was overwritten"), "{why}");
+    assert!(store.swapped().is_some(), "and it stays so");
+}
