@@ -181,7 +181,7 @@ GUARDS = [
      "Ok((known < given)", "Ok((false && known < given)", "overwritten"),
     ("a ledger that loses calls while it is open is noticed", STORE,
      "is_ok_and(|lost| lost.is_some())", "is_ok_and(|lost| lost.is_some() && false)",
-     "overwritten_files::a_ledger"),
+     "a_ledger_that_loses"),
     ("the file is looked at once more before the first byte", "src/service/dialer.rs",
      "map_or_else(read_clock, |_| None)", "map_or_else(read_clock, |_| service.clock.read().ok())",
      "overwritten"),
