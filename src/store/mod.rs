@@ -199,6 +199,11 @@ impl Store {
         }
         // A file that cannot be read is told by whoever reads it next.
         let highest = meta::highest_seq(&conn).ok()?;
+        drop(conn);
+        // A reader keeps no pages from before a checkpoint; one may have covered an overwriting.
+        if self.read(verify::lost_numbers).is_ok_and(|lost| lost.is_some()) {
+            return Some(StoreError::Overwritten(self.path.clone()));
+        }
         let seen = self.highest_seq.fetch_max(highest, Ordering::Relaxed);
         (highest < seen).then(|| StoreError::SetBack(self.path.clone()))
     }

@@ -199,3 +199,16 @@ fn checkpoints_by_whomever_are_no_overwriting() {
     assert!(why.contains("was overwritten"), "{why}");
     assert!(store.swapped().is_some(), "and it stays so");
 }
+
+#[test]
+fn a_ledger_that_loses_its_newest_calls_while_it_is_open_is_noticed() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at(NOON);
+    let store = world.store();
+    assert!(store.swapped().is_none());
+    // As a page of the ledger that was overwritten during a checkpoint, which covers that.
+    world.sql("UPDATE meta SET value = 2 WHERE key = 'highest_seq'");
+    let why = store.swapped().map(|why| why.to_string()).unwrap_or_default();
+    assert!(why.contains("was overwritten"), "{why}");
+}
