@@ -50,6 +50,10 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
             dial_on(service, alive)
         };
         let followed = follower.join();
+        if dialed.is_err() {
+            // Whatever could not be read or written then, this is why.
+            end_if_swapped(service)?;
+        }
         dialed?;
         followed.map_err(|_| anyhow::anyhow!("the follower panicked"))
     })
