@@ -27,6 +27,12 @@ impl Life {
         }
         let minutes = self.plan.chaos_every.num_minutes() * 2;
         self.next_chaos = self.now + self.dice.seconds(60, minutes * 60);
+        if let Some(at) = self.plan.right_key_at {
+            if at <= self.now {
+                self.find_the_right_key();
+            }
+            return Ok(());
+        }
         if self.plan.new_key_at.is_some_and(|at| at <= self.now) {
             self.take_another_key();
             return Ok(());
@@ -50,6 +56,8 @@ impl Life {
             return self.come_back();
         }
         match self.dice.below(24) {
+            // Nothing runs: a file that was put back waits for the provider's lists.
+            0 | 1 if self.plan.often_lost && self.process.is_none() => {}
             0 | 1 => self.crash(),
             2..8 if self.plan.edits => self.edit()?,
             8 | 9 if self.plan.spells => self.bad_hours(),
@@ -302,6 +310,9 @@ impl Life {
     /// Everything that troubles ends.
     pub fn become_quiet(&mut self) -> anyhow::Result<()> {
         self.quiet = true;
+        if self.plan.right_key_at.is_some() {
+            self.find_the_right_key();
+        }
         self.wall_offset = Duration::zero();
         self.plan.chaos_every = Duration::hours(6);
         let settled = self.vapi.world().all_visible_at();

@@ -87,8 +87,22 @@ impl Life {
         if looks_armed && self.plan.often_lost && self.dice.one_in(3) {
             self.adopting = false;
             self.at -= 1;
+            if self.dice.one_in(2) {
+                let hours = self.dice.seconds(3600, 6 * 3600);
+                self.plan.right_key_at = Some(self.next_start + hours);
+                self.next_chaos = self.next_start + hours;
+                self.vapi.world().account = 1;
+            }
         }
         Ok(())
+    }
+
+    /// Whoever set it up again notices that nothing is dialed, and why.
+    pub fn find_the_right_key(&mut self) {
+        self.plan.right_key_at = None;
+        self.vapi.world().account = 0;
+        self.process = None;
+        self.next_start = self.now + Duration::minutes(1);
     }
 
     /// The file is on another machine, or another file here: somebody adopts it when the
@@ -116,7 +130,8 @@ impl Life {
     /// `reconcile`, some times in a row: a person who waits for an answer. Beside a process that
     /// dials what it has under way is left alone.
     pub fn ask_by_hand(&mut self) -> anyhow::Result<()> {
-        if self.adopting {
+        let may_be_put_back = self.plan.often_lost && self.process.is_none();
+        if self.adopting || may_be_put_back {
             return Ok(());
         }
         for _ in 0..1 + self.dice.below(4) {

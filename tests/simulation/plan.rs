@@ -45,6 +45,8 @@ pub struct Plan {
     pub any_pace: bool,
     /// From then on somebody dials with the key of another account; set by the first doubts.
     pub new_key_at: Option<Instant>,
+    /// Until then the key is by mistake that of an account without any call.
+    pub right_key_at: Option<Instant>,
     /// Another system made some of the calls, and its export says so.
     pub told: bool,
     /// Two dialers claim from the file at once, as if the lock were gone.
@@ -74,10 +76,10 @@ impl Plan {
         let knows_more = !more.one_in(3);
         let mut on = || knows_more && !more.one_in(2);
         let (no_operator, returns, told, new_key, often_lost) = (on(), on(), on(), on(), on());
-        let (bad_replica, garbled, long_garbled, strip_all) = (on(), on(), on(), on());
+        let (garbled, long_garbled, strip_all) = (on(), on(), on());
         // A wrong word about an absence is seen only where all of these meet.
         let mut mostly = || knows_more && !more.one_in(4);
-        let (hides, any_pace, redials) = (mostly(), mostly(), mostly());
+        let (hides, any_pace, redials, bad_replica) = (mostly(), mostly(), mostly(), mostly());
         let pace =
             Duration::seconds(if mostly() && !ticks { [2, 5, 10][more.below(3)] } else { 0 });
         let few_people = 40 + more.below(260);
@@ -131,6 +133,7 @@ impl Plan {
             any_pace,
             // A file from before the new key would not know that its account is another one.
             new_key_at: (new_key && !restores).then_some(begins + Duration::days(400)),
+            right_key_at: None,
             told,
             two_claim,
             lines: [8, 30, 200][dice.below(3)],
