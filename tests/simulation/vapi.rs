@@ -221,7 +221,7 @@ impl World {
         if bad && self.hiding.one_in(3) && !is_late {
             call.rare_until += self.hiding.seconds(600, 3 * 3600);
         }
-        if self.faults.long_garbled && self.hiding.one_in(300) {
+        if self.faults.long_garbled && self.hiding.one_in(80) {
             call.garbled_until += self.hiding.seconds(3600, 40 * 3600);
         }
         if self.faults.garbled && self.hiding.one_in(30) {
