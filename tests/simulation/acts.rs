@@ -70,7 +70,13 @@ impl Life {
             return Ok(());
         }
         let taken = closed(reconcile::take_in(cx, &answer, &reading))?;
+        if taken.is_some() {
+            self.vapi.world().taken_in();
+        }
         if taken.is_none() || answer.unread_rows().is_some() {
+            if self.plan.faults.long_garbled {
+                process.try_open = self.now + Duration::minutes(20);
+            }
             return Ok(());
         }
         if self.adopting {
@@ -145,7 +151,7 @@ impl Life {
             process.passes = Default::default();
             process.next_claim = self.next_due(reading.now)?;
         } else {
-            process.next_claim = self.now;
+            process.next_claim = self.now + self.plan.pace;
         }
         Ok(())
     }
@@ -186,7 +192,7 @@ impl Life {
         let in_use = self.store.read(attempts::lines_in_use)?;
         let lines = self.plan.lines.saturating_sub(in_use).min(16);
         // Several intents of one commit are the same to the file as several lines.
-        let most = if at_once == 1 { 1 } else { lines };
+        let most = if at_once == 1 || !self.plan.pace.is_zero() { 1 } else { lines };
         if most.min(lines) == 0 {
             process.next_claim = self.now + Duration::seconds(10);
         }
@@ -255,9 +261,19 @@ impl Life {
             process.next_claim = self.now;
             let soon = self.now + Duration::minutes(1);
             process.next_reconcile = process.next_reconcile.min(soon);
+            self.plan_a_new_key(recorded.became);
         }
         process.proven &= recorded.breaker != Became::Opened;
         Ok(())
+    }
+
+    /// Somebody sees that calls are in doubt, and tries another key.
+    fn plan_a_new_key(&mut self, became: AttemptState) {
+        let is_still_far = self.plan.new_key_at.is_some_and(|at| self.now < at);
+        if became == AttemptState::InDoubt && is_still_far && self.dice.one_in(10) {
+            self.plan.new_key_at = Some(self.now);
+            self.next_chaos = self.now;
+        }
     }
 
     fn follow(&mut self, process: &mut Process) -> anyhow::Result<()> {
@@ -319,6 +335,9 @@ impl Life {
                 process.watched = Some(reading.clone());
                 process.next_claim = process.next_claim.min(self.now);
                 let done = closed(reconcile::take_in(cx, &answer, &reading))?;
+                if done.is_some() {
+                    self.vapi.world().taken_in();
+                }
                 if let Some(why) = done.and_then(|done| done.foreign) {
                     bail!("a foreign dialer was seen where there is none: {why}");
                 }
@@ -330,9 +349,19 @@ impl Life {
         let doubts = self.store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
         let young = reading.now - Duration::hours(1);
         if doubts.iter().any(|attempt| young < attempt.created_at) {
-            process.next_reconcile = self.now + Duration::minutes(4);
+            process.next_reconcile = self.now + self.pace_of_asking();
         }
         process.next_follow = process.next_follow.min(self.next_poll()?);
         Ok(())
+    }
+
+    /// How long until young doubts are asked about again: every ten seconds, as far as the provider
+    /// and the limit of its requests allow.
+    fn pace_of_asking(&mut self) -> Duration {
+        match self.plan.any_pace {
+            true if self.dice.one_in(3) => Duration::seconds(10),
+            true => self.dice.seconds(240, 480),
+            false => Duration::minutes(4),
+        }
     }
 }

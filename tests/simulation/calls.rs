@@ -4,12 +4,15 @@ use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
 use ringonce::provider::{PlaceOrder, ProviderCall};
 
-const ORG: &str = "org-of-the-simulation";
+/// The accounts that a key may belong to, one after the other.
+const ORGS: [&str; 2] = ["org-of-the-simulation", "org-of-the-second-key"];
 
 /// One accepted call, as it truly is.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub id: String,
+    /// Which account it was placed with.
+    pub account: usize,
     pub order: PlaceOrder,
     pub posted_at: Instant,
     /// When it comes into being; later than the POST when acceptance was delayed.
@@ -28,9 +31,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// Nothing but its own id and its number tells whose it is.
-    pub fn comes_untagged(&self) -> bool {
-        self.stripped == 7
+    /// Nothing but its own id and its number tells whose it is, or the key no longer shows it.
+    pub fn cannot_be_known(&self, account: usize) -> bool {
+        self.stripped == 7 || self.account != account
     }
 
     /// The tag without its letter of the type.
@@ -47,7 +50,7 @@ pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
     let meta = stripped & 1 == 0;
     ProviderCall {
         id: call.id.clone(),
-        org_id: Some(ORG.to_string()),
+        org_id: Some(ORGS[call.account].to_string()),
         created_at: Some(call.created_at),
         status: Some(if over { "ended" } else { "in-progress" }.to_string()),
         ended_reason: over.then(|| call.reason.to_string()),

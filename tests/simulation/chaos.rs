@@ -1,8 +1,6 @@
 //! What happens from outside: customers change, the operator comes by, clocks jump, backups are
 //! restored, the provider has bad hours.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use chrono::Duration;
 use ringonce::domain::call::AttemptState;
@@ -13,21 +11,13 @@ use ringonce::steps::events::{self, Told};
 use ringonce::steps::{Context, customers as change, guard, settle};
 use ringonce::store::do_not_call::{self, Entry};
 use ringonce::store::queue::Moved;
-use ringonce::store::{Conn, Store, attempts, customers, meta};
-use rusqlite::backup::Backup;
+use ringonce::store::{attempts, customers, meta};
 
 use crate::faults::{Faults, Spell};
 use crate::life::Life;
-use crate::oracle;
-use crate::people::{self, Person, Wish};
+use crate::people::{self, Wish};
 
 const WHO: &str = "operator";
-
-/// A backup of the file, with what was true of the people then.
-pub struct Snapshot {
-    conn: Conn,
-    people: Vec<Person>,
-}
 
 impl Life {
     pub fn chaos(&mut self) -> anyhow::Result<()> {
@@ -37,13 +27,37 @@ impl Life {
         }
         let minutes = self.plan.chaos_every.num_minutes() * 2;
         self.next_chaos = self.now + self.dice.seconds(60, minutes * 60);
+        if let Some(at) = self.plan.right_key_at {
+            if at <= self.now {
+                self.find_the_right_key();
+            }
+            return Ok(());
+        }
+        if self.plan.new_key_at.is_some_and(|at| at <= self.now) {
+            self.take_another_key();
+            return Ok(());
+        }
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.lost_at <= self.now) {
+            return self.restore();
+        }
         if self.paused_all {
             return self.pause_all();
+        }
+        if self.plan.often_lost && self.dice.one_in(8) {
+            return self.lose_soon();
+        }
+        if self.plan.any_pace && self.dice.one_in(6) {
+            return self.ask_by_hand();
+        }
+        if self.plan.told && self.dice.one_in(6) {
+            return self.hear_of_a_call();
         }
         if self.plan.returns && self.dice.one_in(3) {
             return self.come_back();
         }
         match self.dice.below(24) {
+            // Nothing runs: a file that was put back waits for the provider's lists.
+            0 | 1 if self.plan.often_lost && self.process.is_none() => {}
             0 | 1 => self.crash(),
             2..8 if self.plan.edits => self.edit()?,
             8 | 9 if self.plan.spells => self.bad_hours(),
@@ -140,7 +154,7 @@ impl Life {
         Ok(())
     }
 
-    fn list_number(&self, phone: &str) -> anyhow::Result<()> {
+    pub fn list_number(&self, phone: &str) -> anyhow::Result<()> {
         let entry = Entry {
             phone: phone.to_string(),
             reason: "asked".to_string(),
@@ -154,7 +168,10 @@ impl Life {
 
     fn bad_hours(&mut self) {
         let spells = [Spell::Unreachable, Spell::Fails, Spell::RefusesKey, Spell::WrongDate];
-        let spell = *self.dice.pick(&spells);
+        let mut spell = *self.dice.pick(&spells);
+        if self.plan.any_pace && self.dice.one_in(3) {
+            spell = Spell::ListsNothing;
+        }
         if spell == Spell::WrongDate && !self.wall_offset.is_zero() {
             return;
         }
@@ -191,51 +208,6 @@ impl Life {
             false => meta::lift_pause(tx, "all").map(|_| ()),
         })?;
         self.look_again();
-        Ok(())
-    }
-
-    fn take_snapshot(&mut self) -> anyhow::Result<()> {
-        if self.store.read(meta::org_id)?.is_none() {
-            // Before the first call nothing tells whose key it is, nor is there much to lose.
-            return Ok(());
-        }
-        let mut conn = Conn::open_in_memory()?;
-        self.store.read(|from| {
-            Backup::new(from, &mut conn)?.run_to_completion(10_000, Default::default(), None)?;
-            Ok(())
-        })?;
-        self.snapshot = Some(Snapshot { conn, people: self.people.clone() });
-        Ok(())
-    }
-
-    /// The file is lost or its machine is; a backup or a copy of it is adopted, here or elsewhere,
-    /// when the provider's lists are up to date.
-    fn restore(&mut self) -> anyhow::Result<()> {
-        let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
-        self.process = None;
-        self.counts.restores += 1;
-        // Who was erased since then is a customer again, with the flags of then.
-        self.book.welcomed.clear();
-        oracle::watch(&snapshot.conn)?;
-        self.store = Arc::new(Store::over(snapshot.conn));
-        let lost = std::mem::replace(&mut self.people, snapshot.people);
-        let (now, wait) = (self.now, self.dice.seconds(60, 20 * 3600));
-        for person in &mut self.people {
-            let same = lost.iter().any(|p| p.id == person.id && p.wish() == person.wish());
-            if !same {
-                person.loose_until = now + wait + Duration::hours(50);
-            }
-        }
-        for phone in self.do_not_call.clone() {
-            self.list_number(&phone)?;
-        }
-        self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
-        self.adopting = true;
-        self.at += 1;
-        self.wall_offset = Duration::zero();
-        self.boot += 1;
-        self.booted_at = now;
-        self.next_start = self.vapi.world().all_visible_at().max(now + wait);
         Ok(())
     }
 
@@ -338,6 +310,9 @@ impl Life {
     /// Everything that troubles ends.
     pub fn become_quiet(&mut self) -> anyhow::Result<()> {
         self.quiet = true;
+        if self.plan.right_key_at.is_some() {
+            self.find_the_right_key();
+        }
         self.wall_offset = Duration::zero();
         self.plan.chaos_every = Duration::hours(6);
         let settled = self.vapi.world().all_visible_at();

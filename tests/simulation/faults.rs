@@ -61,14 +61,18 @@ pub struct Faults {
     pub get_404: Duration,
     pub backwards_share: usize,
     pub strip_share: usize,
+    /// Every second of them comes back without any carrier.
+    pub strip_all: bool,
     /// Metadata may be stripped too; only where no file is ever behind the world.
     pub strip_metadata: bool,
     /// Single calls are missing from complete lists that show later ones, for so long at most.
     pub hole: Duration,
-    /// Two of three lists come from a replica that lacks single calls for hours.
+    /// Two of three lists that are taken in come from a replica that lacks single calls for hours.
     pub bad_replica: bool,
     /// The rows of single calls cannot be read for hours.
     pub garbled: bool,
+    /// Single rows cannot be read for days.
+    pub long_garbled: bool,
 }
 
 /// How the provider is out of order for a while.
@@ -78,6 +82,8 @@ pub enum Spell {
     Unreachable,
     Fails,
     RefusesKey,
+    /// It places calls and tells of one, but lists none.
+    ListsNothing,
     /// Its clock is a day ahead.
     WrongDate,
 }

@@ -13,9 +13,9 @@ use ringonce::steps::{Context, guard};
 use ringonce::store::{Store, attempts, meta};
 use ringonce::zones::Zones;
 
-use crate::chaos::Snapshot;
 use crate::dice::Dice;
 use crate::faults::Spell;
+use crate::lost::Snapshot;
 use crate::oracle::{self, Book};
 use crate::outside::place;
 use crate::people::Person;

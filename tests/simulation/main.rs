@@ -12,6 +12,7 @@ mod chaos;
 mod dice;
 mod faults;
 mod life;
+mod lost;
 mod oracle;
 mod outside;
 mod people;

@@ -29,6 +29,8 @@ pub struct Book {
     last_to_customer: HashMap<String, Instant>,
     /// Numbers of erased people who had been welcomed before their life here began.
     pub welcomed: HashSet<String>,
+    /// Occasions that another system called for, as this one was told.
+    pub told: HashSet<(String, CallType, String)>,
     pub rings: u64,
     pub doubled: u64,
 }
@@ -47,6 +49,9 @@ impl Book {
         }
         let order = &call.order;
         let key = (order.customer_key.clone(), order.call_type, order.occasion.clone());
+        if self.told.contains(&key) {
+            bail!("DUPLICATE: {} rang, and another system had called", told(call));
+        }
         let before = self.by_occasion.entry(key).or_default();
         for earlier in before.iter().map(|index| &world.calls[*index]) {
             let over = earlier.ended_at <= call.posted_at;
@@ -209,7 +214,8 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
                    OR EXISTS (SELECT 1 FROM second_calls WHERE vapi_call_id = ?1)",
             )?
             .query_one([&call.id], |row| row.get(0))?;
-        // A call that comes back without any tag is nobody's: its attempt still has to count.
+        // A call that comes back without any tag, or from an account whose key was given up, is
+        // nobody's: its attempt still has to count.
         let counts: bool = conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM call_attempts
@@ -217,7 +223,7 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
             )?
             .query_one([call.attempt_id()], |row| row.get(0))?;
         let recent = now - Duration::hours(2) < call.created_at;
-        let fine = known || recent || (call.comes_untagged() && counts);
+        let fine = known || recent || (call.cannot_be_known(world.account) && counts);
         ensure!(fine, "the ledger does not know {}", told(call));
     }
     Ok(())

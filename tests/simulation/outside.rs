@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use chrono::Duration;
 use ringonce::domain::customer::Customer;
 use ringonce::steps::call::Refused;
@@ -161,27 +161,28 @@ impl Life {
         oracle::watch(&conn)?;
         let copy = Arc::new(Store::over(conn));
         self.counts.copies += 1;
-        // Another inode, another path, or another machine.
-        let here = place(self.at + [1, 2, 4][self.dice.below(3)]);
+        // A copy beside it, a link, or a clone of the whole machine.
+        let (mut here, other) = (place(self.at), place(self.at + 4));
+        match self.dice.below(3) {
+            0 => here.device_inode = other.device_inode,
+            1 => here.path = other.path,
+            _ => here.machine_id = other.machine_id,
+        }
         let armed = copy.read(meta::armed_identity)?;
         if guard::mismatch(armed.as_ref(), &here).is_some() {
             return Ok(());
         }
-        let now = self.reading();
         let cx = Context::new(copy, self.config.clone(), self.zones.clone())?;
-        scan::scan(&cx, now.now)?;
         let dice = &mut self.dice;
         let mut new_id = || id(dice.roll(), dice.roll());
-        let mut pass = dial::Pass::default();
-        let claimed = dial::claim(&cx, &mut pass, 50, now.now, &mut new_id)?;
-        if claimed.intents.is_empty() {
-            return Ok(());
+        // It may go on for a day, scan by scan.
+        for quarter in 0..100 {
+            let at = self.now + Duration::minutes(15) * quarter;
+            scan::scan(&cx, at)?;
+            let claimed = dial::claim(&cx, &mut dial::Pass::default(), 50, at, &mut new_id)?;
+            ensure!(claimed.intents.is_empty(), "a copy of the file dialed");
         }
-        for intent in claimed.intents {
-            let _the_copy_tells_nobody =
-                dial::place(&self.vapi, &intent, &now, &|| Some(now.clone()));
-        }
-        bail!("a copy of the file dialed");
+        Ok(())
     }
 
     /// The file is armed where it is: at the beginning, and by `adopt`.

@@ -39,9 +39,21 @@ pub struct Plan {
     pub no_operator: bool,
     /// Whoever was just called changes the number and asks for a call, or is erased and comes back.
     pub returns: bool,
+    /// The file is lost again and again, soon after it was saved.
+    pub often_lost: bool,
+    /// Doubts are asked about at any distance, and by a person too.
+    pub any_pace: bool,
+    /// From then on somebody dials with the key of another account; set by the first doubts.
+    pub new_key_at: Option<Instant>,
+    /// Until then the key is by mistake that of an account without any call.
+    pub right_key_at: Option<Instant>,
+    /// Another system made some of the calls, and its export says so.
+    pub told: bool,
     /// Two dialers claim from the file at once, as if the lock were gone.
     pub two_claim: bool,
     pub lines: usize,
+    /// So long after each call of a service that stays, if at all; then one at a time.
+    pub pace: Duration,
     pub faults: Faults,
 }
 
@@ -63,15 +75,25 @@ impl Plan {
         let mut more = Dice::new(seed ^ MORE);
         let knows_more = !more.one_in(3);
         let mut on = || knows_more && !more.one_in(2);
-        let (hides, no_operator, returns) = (on(), on(), on());
-        let is_steady = !(restores || jumps || spells);
-        let (bad_replica, garbled) = (on() && is_steady, on());
+        let (no_operator, returns, told, new_key, often_lost) = (on(), on(), on(), on(), on());
+        let (garbled, long_garbled, strip_all) = (on(), on(), on());
+        // A wrong word about an absence is seen only where all of these meet.
+        let mut mostly = || knows_more && !more.one_in(4);
+        let (hides, any_pace, redials, bad_replica) = (mostly(), mostly(), mostly(), mostly());
+        let pace =
+            Duration::seconds(if mostly() && !ticks { [2, 5, 10][more.below(3)] } else { 0 });
+        let few_people = 40 + more.below(260);
+        let restores = restores || often_lost;
+        let often_lost = often_lost || (knows_more && restores);
         // With the delay of an acceptance, still shorter than the time to settle.
         let hole = if delay < Duration::seconds(100) { 800 } else { 480 };
         let faults = Faults {
             hole: Duration::seconds(if hides { hole } else { 0 }),
             bad_replica,
-            garbled,
+            // Hours and days together would keep every start waiting.
+            garbled: garbled && !long_garbled,
+            long_garbled,
+            strip_all,
             on_post,
             post_share: [20, 60, 150][dice.below(3)],
             delay,
@@ -90,7 +112,7 @@ impl Plan {
         Plan {
             begins,
             days: 5 + dice.below(12) as i64,
-            customers: 100 + dice.below(600),
+            customers: if knows_more { few_people } else { 100 + dice.below(600) },
             unpaid_in: [5, 8, 20][dice.below(3)],
             ticks,
             few: 1 + dice.below(6),
@@ -104,11 +126,18 @@ impl Plan {
             webhooks,
             recheck: Duration::minutes([15, 40][dice.below(2)]),
             idle_reconcile: Duration::minutes([15, 60, 240][dice.below(3)]),
-            redial,
+            redial: redial || redials,
             no_operator,
             returns,
+            often_lost,
+            any_pace,
+            // A file from before the new key would not know that its account is another one.
+            new_key_at: (new_key && !restores).then_some(begins + Duration::days(400)),
+            right_key_at: None,
+            told,
             two_claim,
             lines: [8, 30, 200][dice.below(3)],
+            pace,
             faults,
         }
     }

@@ -22,6 +22,8 @@ pub struct World {
     pub spell: Spell,
     /// A person who adopts a file looks twice at the key.
     pub right_key: bool,
+    /// Whose account the key belongs to now.
+    pub account: usize,
     pub calls: Vec<Call>,
     /// Calls that came into being since they were last looked at.
     pub fresh: Vec<usize>,
@@ -50,6 +52,7 @@ impl SimVapi {
             faults,
             spell: Spell::Fine,
             right_key: false,
+            account: 0,
             calls: Vec::new(),
             fresh: Vec::new(),
             posts: 0,
@@ -90,7 +93,14 @@ impl World {
         let last = self.calls.iter().rev().take(50).map(|call| call.created_at).max();
         let delayed = self.delayed.iter().map(|index| self.calls[*index].created_at).max();
         let last = last.into_iter().chain(delayed).max().unwrap_or(self.now);
-        last.max(self.now) + (self.faults.lag * 2).max(self.faults.hole) + Duration::seconds(1)
+        let all = last.max(self.now) + (self.faults.lag * 2).max(self.faults.hole);
+        let rare = self.calls.iter().map(|call| call.rare_until).max();
+        all.max(rare.unwrap_or(all)) + Duration::seconds(1)
+    }
+
+    /// A list was taken in: the next one may come from another replica.
+    pub fn taken_in(&mut self) {
+        self.lists += 1;
     }
 
     fn strikes(&mut self, share: usize) -> bool {
@@ -153,7 +163,7 @@ impl World {
 
     fn out_of_order(&mut self) -> Option<PlaceError> {
         match self.spell {
-            Spell::Fine | Spell::WrongDate => None,
+            Spell::Fine | Spell::WrongDate | Spell::ListsNothing => None,
             Spell::Unreachable => Some(refused(Refusal::NeverSent)),
             Spell::Fails => Some(doubt("503", false)),
             Spell::RefusesKey => Some(refused(Refusal::Everybody)),
@@ -177,6 +187,7 @@ impl World {
         let stripped = if self.strikes(share) { self.carriers_to_strip() } else { 0 };
         let call = Call {
             id: String::new(),
+            account: self.account,
             order: order.clone(),
             posted_at: self.now,
             created_at,
@@ -198,15 +209,20 @@ impl World {
         index
     }
 
-    /// Some calls are not in every list.
+    /// Some calls are not in every list. One that is late already is not rare too: of three clean
+    /// readings over the time to settle, one would show the call.
     fn hide(&mut self, mut call: Call) -> Call {
         let hole = self.faults.hole.num_seconds();
         let bad = self.faults.bad_replica;
         if 0 < hole && self.hiding.one_in(6) {
             call.missing_until += self.hiding.seconds(hole / 2, hole);
         }
-        if bad && self.hiding.one_in(6) {
+        let is_late = self.now < call.created_at || call.created_at < call.missing_until;
+        if bad && self.hiding.one_in(3) && !is_late {
             call.rare_until += self.hiding.seconds(600, 3 * 3600);
+        }
+        if self.faults.long_garbled && self.hiding.one_in(80) {
+            call.garbled_until += self.hiding.seconds(3600, 40 * 3600);
         }
         if self.faults.garbled && self.hiding.one_in(30) {
             call.garbled_until += self.hiding.seconds(60, 6 * 3600);
@@ -235,6 +251,9 @@ impl World {
 
     /// Some of the three carriers; all of them only where the file always knows what it posted.
     fn carriers_to_strip(&mut self) -> u8 {
+        if self.faults.strip_all && self.faults.strip_metadata && self.hiding.one_in(2) {
+            return 7;
+        }
         let choices: &[u8] =
             if self.faults.strip_metadata { &[1, 2, 3, 4, 5, 6, 7] } else { &[2, 4, 6] };
         *self.dice.pick(choices)
@@ -264,24 +283,28 @@ impl World {
         if let Some(error) = self.read_trouble(self.faults.list_error_share) {
             return Err(error);
         }
+        if self.spell == Spell::ListsNothing {
+            return Err(ReadError::Unavailable("500".into()));
+        }
         let stale = self.strikes(self.faults.stale_share);
         let as_of = self.now - if stale { self.faults.lag * 2 } else { self.faults.lag };
         // Somebody else's calls, and none of ours.
         let share = self.faults.other_org_share;
         let of_others = !self.right_key && self.strikes(share);
         let mut unreadable = usize::from(self.strikes(self.faults.unreadable_share));
-        self.lists += u64::from(!of_others);
         let faults = &self.faults;
+        let is_garbled = faults.garbled || faults.long_garbled;
         let may_miss = Duration::zero() < faults.hole;
         let is_bad = faults.bad_replica && !self.lists.is_multiple_of(3);
         let oldest_post = since - self.faults.delay - Duration::seconds(1);
         let recent = self.calls.iter().rev().take_while(|call| oldest_post <= call.posted_at);
         let listed = recent.filter(|call| since <= call.created_at && call.created_at <= as_of);
         let mut listed: Vec<&Call> = listed
+            .filter(|call| call.account == self.account)
             .filter(|call| !(may_miss && self.now < call.missing_until))
             .filter(|call| !(is_bad && self.now < call.rare_until))
             .collect();
-        let readable = |call: &&Call| !(faults.garbled && self.now < call.garbled_until);
+        let readable = |call: &&Call| !(is_garbled && self.now < call.garbled_until);
         unreadable += listed.iter().filter(|call| !readable(call)).count();
         listed.retain(readable);
         listed.sort_by_key(|call| (call.created_at, &call.id));
@@ -300,10 +323,12 @@ impl World {
             return Err(error);
         }
         let index = *self.by_id.get(id).ok_or(ReadError::NotFound)?;
-        if self.now < self.calls[index].created_at + self.faults.get_404 {
+        let call = &self.calls[index];
+        let is_elsewhere = call.account != self.account;
+        if is_elsewhere || self.now < call.created_at + self.faults.get_404 {
             return Err(ReadError::NotFound);
         }
-        let mut call = tell(&self.calls[index], self.now, self.calls[index].stripped == 0);
+        let mut call = tell(call, self.now, call.stripped == 0);
         if self.strikes(self.faults.backwards_share) {
             call.status = Some("queued".to_string());
             call.ended_reason = None;

@@ -1,0 +1,204 @@
+//! What a file does not know: it is lost and an older one comes back, its key becomes another
+//! account's, another system made its calls; and a person who asks the provider about it.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::Duration;
+use ringonce::clock::Reading;
+use ringonce::domain::Instant;
+use ringonce::domain::call::CallType;
+use ringonce::steps::entry_text::Reader;
+use ringonce::steps::guard::{Clocks, Heard};
+use ringonce::steps::reconcile::{self, Asking, Closed};
+use ringonce::steps::{customers as change, guard};
+use ringonce::store::{Conn, Store, customers, meta};
+use rusqlite::backup::Backup;
+
+use crate::life::Life;
+use crate::oracle;
+use crate::outside::place;
+use crate::people::{self, Person};
+
+const WHO: &str = "operator";
+
+/// A backup of the file, with what was true of the people then.
+pub struct Snapshot {
+    conn: Conn,
+    people: Vec<Person>,
+    /// When the file itself will be lost.
+    pub lost_at: Instant,
+}
+
+impl Life {
+    pub fn take_snapshot(&mut self) -> anyhow::Result<()> {
+        if self.store.read(meta::org_id)?.is_none() {
+            // Before the first call nothing tells whose key it is, nor is there much to lose.
+            return Ok(());
+        }
+        let mut conn = Conn::open_in_memory()?;
+        self.store.read(|from| {
+            Backup::new(from, &mut conn)?.run_to_completion(10_000, Default::default(), None)?;
+            Ok(())
+        })?;
+        let lost_at = self.now + Duration::days(400);
+        self.snapshot = Some(Snapshot { conn, people: self.people.clone(), lost_at });
+        Ok(())
+    }
+
+    /// A backup, and soon after it the file is lost: what was done in between is news to it.
+    pub fn lose_soon(&mut self) -> anyhow::Result<()> {
+        self.take_snapshot()?;
+        let lost_at = self.now + self.dice.seconds(60, 4 * 3600);
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.lost_at = lost_at;
+            self.next_chaos = lost_at;
+        }
+        Ok(())
+    }
+
+    /// The file is lost or its machine is; a backup or a copy of it is adopted, here or elsewhere,
+    /// when the provider's lists are up to date. Copied into the place of the lost one it looks
+    /// armed, and nobody has to adopt it.
+    pub fn restore(&mut self) -> anyhow::Result<()> {
+        let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
+        self.process = None;
+        self.counts.restores += 1;
+        // Who was erased since then is a customer again, with the flags of then.
+        self.book.welcomed.clear();
+        self.book.told.clear();
+        oracle::watch(&snapshot.conn)?;
+        self.store = Arc::new(Store::over(snapshot.conn));
+        let lost = std::mem::replace(&mut self.people, snapshot.people);
+        let hours = if self.plan.often_lost && self.dice.one_in(2) { 1 } else { 20 };
+        let (now, wait) = (self.now, self.dice.seconds(60, hours * 3600));
+        for person in &mut self.people {
+            let same = lost.iter().any(|p| p.id == person.id && p.wish() == person.wish());
+            if !same {
+                person.loose_until = now + wait + Duration::hours(50);
+            }
+        }
+        for phone in self.do_not_call.clone() {
+            self.list_number(&phone)?;
+        }
+        self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
+        let looks_armed = self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at));
+        self.begin_elsewhere(wait);
+        if looks_armed && self.plan.often_lost && self.dice.one_in(3) {
+            self.adopting = false;
+            self.at -= 1;
+            if self.dice.one_in(2) {
+                let hours = self.dice.seconds(3600, 6 * 3600);
+                self.plan.right_key_at = Some(self.next_start + hours);
+                self.next_chaos = self.next_start + hours;
+                self.vapi.world().account = 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever set it up again notices that nothing is dialed, and why.
+    pub fn find_the_right_key(&mut self) {
+        self.plan.right_key_at = None;
+        self.vapi.world().account = 0;
+        self.process = None;
+        self.next_start = self.now + Duration::minutes(1);
+    }
+
+    /// The file is on another machine, or another file here: somebody adopts it when the
+    /// provider's lists are up to date.
+    fn begin_elsewhere(&mut self, wait: Duration) {
+        self.process = None;
+        self.adopting = true;
+        self.at += 1;
+        self.wall_offset = Duration::zero();
+        self.boot += 1;
+        self.booted_at = self.now;
+        self.next_start = self.vapi.world().all_visible_at().max(self.now + wait);
+    }
+
+    /// Another account's key, and a person who accepts it with the file: its records hold none of
+    /// the calls so far.
+    pub fn take_another_key(&mut self) {
+        self.plan.new_key_at = None;
+        self.vapi.world().account = 1;
+        self.snapshot = None;
+        let wait = self.dice.seconds(60, 3600);
+        self.begin_elsewhere(wait);
+    }
+
+    /// `reconcile`, some times in a row: a person who waits for an answer. Beside a process that
+    /// dials what it has under way is left alone.
+    pub fn ask_by_hand(&mut self) -> anyhow::Result<()> {
+        let may_be_put_back = self.plan.often_lost && self.process.is_none();
+        if self.adopting || may_be_put_back {
+            return Ok(());
+        }
+        for _ in 0..1 + self.dice.below(4) {
+            let is_alone = self.process.is_none();
+            let asking = match is_alone {
+                true => Asking::Start { accepted: false },
+                false => Asking::Beside { dialing_since: None },
+            };
+            let (cx, reading) = (self.command()?, self.reading());
+            reconcile::read_back(&cx)?;
+            match self.ask_once(&reading, asking) {
+                Ok(()) => {}
+                Err(error) => drop(error.downcast::<Closed>()?),
+            }
+            let time = self.dice.seconds(5, 60);
+            self.pass_time(time)?;
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    fn ask_once(&self, reading: &Reading, asking: Asking) -> anyhow::Result<()> {
+        let cx = self.command()?;
+        let answer = reconcile::ask(&cx, &self.vapi, reading, asking)?;
+        let heard = Heard::of(answer.date());
+        if guard::watch_clock(&cx, reading, heard, reading.now)? == Clocks::Agree {
+            reconcile::take_in(&cx, &answer, reading)?;
+            self.vapi.world().taken_in();
+        }
+        Ok(())
+    }
+
+    /// The export of another system says that it made a call that waits here.
+    pub fn hear_of_a_call(&mut self) -> anyhow::Result<()> {
+        if !self.wall_offset.is_zero() {
+            return Ok(());
+        }
+        let waiting: Vec<(i64, String)> = self.store.read(|conn| {
+            let sql = "SELECT customer_id, occasion FROM call_queue
+                 WHERE status = 'pending' AND attempts = 0 AND call_type <> 'extra'";
+            let mut statement = conn.prepare_cached(sql)?;
+            let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let (id, occasion) = self.dice.pick(&waiting).clone();
+        let Some(person) = self.people.iter().find(|person| person.id == id) else {
+            return Ok(());
+        };
+        let mut entry = people::entry(person.wish(), None);
+        let date = occasion.parse().ok();
+        entry.last_call_date = date;
+        entry.welcome_call_completed = date.is_none().then_some(true);
+        let call_type = if date.is_none() { CallType::Welcome } else { CallType::Daily };
+        let (now, zones) = (self.now, self.zones.clone());
+        let key = self.store.write(|tx| {
+            let known = customers::by_id(tx, id)?.context("a known customer")?;
+            let mut reader = Reader::new(&zones, None);
+            let after = change::plan_change(tx, &mut reader, &known, &entry, now)?;
+            change::change(tx, &mut reader, &known, &after, WHO, now)?;
+            Ok(known.key)
+        })?;
+        self.book.told.insert((key, call_type, occasion));
+        self.loosen(id);
+        self.look_again();
+        Ok(())
+    }
+}
