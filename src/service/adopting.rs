@@ -9,6 +9,7 @@ use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::operate;
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::store::files::Identity;
+use crate::store::given::{self, Given};
 use crate::store::meta::{self, Mark};
 
 /// Asks the provider's records as a start does. The caller holds the dialer's lock.
@@ -83,6 +84,8 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
         }
         operate::arm(tx, &here, who, why, &reading)
     })?;
+    let given = Given { seq: cx.store.read(meta::highest_seq)?, at: reading.now };
+    given::note(cx.store.path(), &cx.installation.id, given)?;
     // What another copy did is taken in, and the person says that it is over.
     Ok(Reconciled { foreign: None, ..opened.reconciled })
 }

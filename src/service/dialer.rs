@@ -17,8 +17,8 @@ use crate::service::{Service, new_id, opening};
 use crate::steps::dial::{self, Intent, Pass};
 use crate::steps::guard::{self, Heard};
 use crate::steps::record::Reply;
-use crate::store::meta;
-use crate::store::{self, moves};
+use crate::store::given::{self, Given};
+use crate::store::{self, meta, moves};
 
 /// How long a pass may last before the rest waits for the next one.
 pub const PASS_AT_MOST: Duration = Duration::from_secs(600);
@@ -284,6 +284,10 @@ impl<'s> Dialer<'s> {
                 return Err(error);
             }
         };
+        if let Err(error) = note_numbers(service, &claimed.intents) {
+            dial::disown(&service.cx, &ids, reading.now)?;
+            return Err(error);
+        }
         done.processed += claimed.intents.len() + claimed.skipped + claimed.completed;
         done.skipped += claimed.skipped;
         let count = claimed.intents.len();
@@ -352,6 +356,16 @@ pub(super) enum Wait {
     Not,
     AtMost(Duration),
     ForOne,
+}
+
+/// Before the first byte of a POST: an older database at this place must not seem to be the newest.
+fn note_numbers(service: &Service, intents: &[Intent]) -> anyhow::Result<()> {
+    let Some(attempt) = intents.iter().map(|intent| &intent.attempt).max_by_key(|made| made.seq)
+    else {
+        return Ok(());
+    };
+    let (store, id) = (&service.cx.store, &service.cx.installation.id);
+    given::note(store.path(), id, Given { seq: attempt.seq, at: attempt.created_at })
 }
 
 /// One POST on its own thread. The reply always reaches the dialer: it holds the receiver until

@@ -2,11 +2,13 @@
 //! the clocks, holds. A missing answer keeps it shut.
 
 use crate::clock::{self, Reading};
+use crate::domain::{Instant, instant_text};
 use crate::service::Service;
-use crate::steps::erase;
+use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::store::do_not_call;
+use crate::steps::{Context, erase};
+use crate::store::{do_not_call, given, meta};
 
 /// What came of trying to open.
 #[derive(Debug)]
@@ -32,6 +34,25 @@ impl Opening {
             needs_a_person: false,
         }
     }
+}
+
+/// Why a database that is older than the one that dialed here last waits: the provider's list does
+/// not show all that was called since. A list is up to date after a while, so from then on a person
+/// may say that the rest was never placed.
+fn behind(cx: &Context, now: Instant, accepted: bool) -> anyhow::Result<Option<String>> {
+    let known = cx.store.read(meta::highest_seq)?;
+    let given = given::noted(cx.store.path(), &cx.installation.id)?;
+    let missed = given.filter(|given| known < given.seq);
+    let missed = missed.filter(|given| !accepted || now - given.at < VISIBLE_AFTER);
+    Ok(missed.map(|given| {
+        format!(
+            "dialing waits: calls up to number {} were made from here, and this database knows \
+             them up to {known}; the provider's list does not show the others yet; try again \
+             later, or from {} on accept that with `ringonce adopt --reason WHY`",
+            given.seq,
+            instant_text(given.at + VISIBLE_AFTER)
+        )
+    }))
 }
 
 /// Everything before the first dial of a start. An error is one of the database; whatever the
@@ -77,8 +98,9 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
             if 0 < erased {
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
-            let shut = answer.unread_rows();
-            let unread = shut.is_some();
+            let behind = behind(cx, reading.now, accepted)?;
+            let unread = behind.is_none() && answer.unread_rows().is_some();
+            let shut = behind.or_else(|| answer.unread_rows());
             Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })
         }
         Err(error) => {

@@ -21,6 +21,7 @@ pub mod events;
 pub mod facts;
 pub mod files;
 pub mod flags;
+pub mod given;
 pub mod holidays;
 pub mod journal;
 pub mod meta;

@@ -212,3 +212,66 @@ fn a_ledger_that_loses_its_newest_calls_while_it_is_open_is_noticed() {
     let why = store.swapped().map(|why| why.to_string()).unwrap_or_default();
     assert!(why.contains("was overwritten"), "{why}");
 }
+
+#[test]
+fn an_older_database_in_its_place_waits_until_the_list_shows_every_number_that_was_given() {
+    let world = World::new();
+    world.daily("Ada");
+    let old = raw_copy(&world);
+    world.tick_at(NOON);
+    assert_eq!(world.rings().len(), 1);
+    // Path, machine and inode are those of the file that was armed, and the list says nothing yet.
+    std::fs::write(world.db(), old).unwrap();
+    world.faults("list-lag=600");
+    world.set_clock("2026-02-02T12:01:00Z");
+    let early = world.command(&["tick"]);
+    assert_eq!(world.rings().len(), 1, "{early:?}");
+    assert_eq!(early.code, Some(3), "{early:?}");
+    assert!(early.stdout.contains("knows them up to 0"), "{early:?}");
+    let adopted = world.command(&["adopt", "--reason", "restored"]);
+    assert_eq!(adopted.code, Some(3), "{adopted:?}");
+    assert!(adopted.stderr.contains("from 2026-02-02T12:15:00.000Z on"), "{adopted:?}");
+    // Without a word of anybody, once the records show it.
+    world.set_clock("2026-02-02T12:12:00Z");
+    let late = world.command(&["tick"]);
+    assert_eq!((late.code, world.rings().len()), (Some(0), 1), "{late:?}");
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+}
+
+#[test]
+fn a_number_that_no_list_will_ever_show_is_accepted_by_a_person_alone() {
+    let world = World::new();
+    world.daily("Ada");
+    let old = raw_copy(&world);
+    world.faults("status=400");
+    world.tick_at(NOON);
+    assert!(world.rings().is_empty());
+    std::fs::write(world.db(), old).unwrap();
+    world.faults("");
+    world.set_clock("2026-02-02T13:00:00Z");
+    assert_eq!(world.command(&["tick"]).code, Some(3));
+    let adopted = world.command(&["adopt", "--reason", "nobody was called"]);
+    assert_eq!(adopted.code, Some(0), "{adopted:?}");
+    let run = world.command(&["tick"]);
+    assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
+}
+
+#[test]
+fn a_number_that_cannot_be_noted_is_not_dialed() {
+    let world = World::new();
+    world.daily("Ada");
+    let note = world.path("ringonce.db.seq");
+    std::os::unix::fs::symlink(world.path("nowhere/at all"), &note).unwrap();
+    world.set_clock(NOON);
+    let run = world.command(&["tick"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("ringonce.db.seq"), "{run:?}");
+    assert!(world.posts().is_empty());
+    std::fs::remove_file(&note).unwrap();
+    let run = world.command(&["tick"]);
+    assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
+    assert_eq!(
+        world.attempts(),
+        ["Ada daily 2026-02-02 #1 not_placed", "Ada daily 2026-02-02 #2 ended answered"]
+    );
+}

@@ -1,0 +1,93 @@
+//! The highest number that was given to a call, kept beside the database. A backup that is put back
+//! in place keeps path and inode, and while the provider's list lags, only this tells that calls were
+//! made since.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::files;
+
+const SIDE_FILE: &str = ".seq";
+
+/// The last number that a database here gave, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Given {
+    pub seq: i64,
+    pub at: Instant,
+}
+
+/// Notes a number, after the commit of its intent and before its POST. Not synced: the system's own
+/// memory outlives the process, and a sync for each call would cost as much as its intent.
+pub fn note(path: &Path, installation_id: &str, given: Given) -> anyhow::Result<()> {
+    let side = files::beside(path, SIDE_FILE);
+    // One length always, so that a line is written over the one before.
+    let line = format!("{installation_id:<36}\t{:>19}\t{}\n", given.seq, instant_text(given.at));
+    let noted = || -> anyhow::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).write(true).truncate(false).mode(0o600).open(&side)?;
+        files::give_to_owner_of(path, &file)?;
+        Ok(file.write_all_at(line.as_bytes(), 0)?)
+    };
+    noted().with_context(|| format!("write {}", side.display()))
+}
+
+/// What was noted for this installation; `None`: nothing, or by another database that lay here.
+pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>> {
+    let side = files::beside(path, SIDE_FILE);
+    let text = match std::fs::read_to_string(&side) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("read {}", side.display())),
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut cells = text.trim_end().split('\t');
+    let whose = cells.next().unwrap_or_default().trim_end();
+    let seq = cells.next().and_then(|seq| seq.trim_start().parse().ok());
+    let at = cells.next().and_then(parse_instant);
+    let given = seq.zip(at).map(|(seq, at)| Given { seq, at });
+    let given = given.with_context(|| {
+        format!("{} is damaged: remove it when no older database was put here", side.display())
+    })?;
+    Ok((whose == installation_id).then_some(given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(seq: i64) -> Given {
+        Given { seq, at: parse_instant("2026-02-02T12:00:00Z").unwrap() }
+    }
+
+    #[test]
+    fn a_number_is_known_to_its_installation_alone_and_replaces_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, "").unwrap();
+        let ours = uuid::Uuid::new_v4().to_string();
+        assert_eq!(noted(&path, &ours).unwrap(), None);
+        for seq in [100_000, 7] {
+            note(&path, &ours, given(seq)).unwrap();
+            assert_eq!(noted(&path, &ours).unwrap(), Some(given(seq)));
+        }
+        assert_eq!(noted(&path, &uuid::Uuid::new_v4().to_string()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_is_an_error_and_an_empty_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        std::fs::write(folder.path().join("a.db.seq"), "").unwrap();
+        assert_eq!(noted(&path, "ours").unwrap(), None);
+        std::fs::write(folder.path().join("a.db.seq"), "ours\tmany\tsoon\n").unwrap();
+        let error = noted(&path, "ours").unwrap_err().to_string();
+        assert!(error.contains("a.db.seq is damaged"), "{error}");
+    }
+}
