@@ -216,7 +216,7 @@ GUARDS = [
     ("a pass marks only a trusted clock", "src/service/tick.rs",
      "    if !guard::is_trusted(cx, &ended)? {\n", "    if false {\n", "clocks"),
     ("a start waits for rows that cannot be read", "src/service/opening.rs",
-     "behind.or_else(|| answer.unread_rows())", "behind.or_else(|| None)",
+     "answer.unread_rows().or(behind)", "behind",
      "guards_of_records"),
     ("a swapped file ends the service", "src/service/run.rs",
      "guard::swapped(&service.cx.store).map_or(Ok(()), |why| Err(Refused(why)))",

@@ -99,8 +99,8 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
             let behind = behind(cx, reading.now, accepted)?;
-            let unread = behind.is_none() && answer.unread_rows().is_some();
-            let shut = behind.or_else(|| answer.unread_rows());
+            let unread = answer.unread_rows().is_some();
+            let shut = answer.unread_rows().or(behind);
             Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })
         }
         Err(error) => {
