@@ -10,6 +10,7 @@ use crate::domain::call::{CallType, Disposition, Reason};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::limits::{self, Made};
 use crate::domain::retry::{Earlier, RetryRule};
+use crate::domain::schedule::Rhythm;
 use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
 
@@ -329,7 +330,8 @@ fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
     let placed_before = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
     let at_its_time = facts.call_type == CallType::Daily
         && !placed_before
-        && facts.now <= facts.scheduled_for + rules.grace;
+        && facts.now <= facts.scheduled_for + rules.grace
+        && is_chosen(facts, zone);
     if at_its_time && !rules.strict {
         return open(rule);
     }
@@ -347,6 +349,18 @@ fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
         false => format!("it is {there} there"),
     };
     wait(rule, Reason::OutsideWindow, until, detail)
+}
+
+/// Whether the item's instant is the one that the customer chose for its date: another program may
+/// have worked it out by other hours.
+fn is_chosen(facts: &Facts<'_>, zone: &Zone) -> bool {
+    let Some(customer) = facts.customer else { return false };
+    let (time, schedule) = (customer.call_time.as_deref(), customer.call_schedule.as_deref());
+    let slot = match Rhythm::of(time, schedule) {
+        Ok(Some(rhythm)) => rhythm.slot_on(zone, zone.date(facts.scheduled_for)),
+        _ => None,
+    };
+    slot == Some(facts.scheduled_for)
 }
 
 /// The first instant at or after `at` at which every place is open; `None` when none is near.

@@ -10,6 +10,7 @@ use crate::domain::customer::Customer;
 use crate::domain::schedule::Rhythm;
 use crate::domain::zone::Zone;
 use crate::steps::Context;
+use crate::store::queue::Item;
 use crate::store::{Tx, customers, flags};
 
 /// The daily rhythm that the customer's columns name, whatever their zone.
@@ -22,6 +23,13 @@ pub fn wanted(customer: &Customer) -> Option<Rhythm> {
 pub fn rhythm(cx: &Context, customer: &Customer) -> Option<(Rhythm, Arc<Zone>)> {
     let zone = cx.zones.get(&customer.timezone)?;
     Some((wanted(customer)?, zone))
+}
+
+/// Whether the daily calls have not begun yet: the welcome call has to come to its end first. One
+/// that a person opened again holds nothing back.
+pub fn awaits_welcome(customer: &Customer, welcome: Option<&Item>) -> bool {
+    let is_over = |item: &Item| !item.status.is_active() || item.processed_at.is_some();
+    !customer.welcome_call_completed && !welcome.is_some_and(is_over)
 }
 
 /// The first occasion strictly after `after` that is later than the last called date and free.
