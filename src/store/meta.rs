@@ -312,6 +312,16 @@ pub fn zoneless(conn: &Connection) -> anyhow::Result<Option<Zoneless>> {
     get(conn, "zoneless")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
 }
 
+/// The payment statuses that were eligible at the last scan.
+pub fn eligible_statuses(conn: &Connection) -> anyhow::Result<Vec<String>> {
+    let text = get(conn, "eligible_statuses")?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+}
+
+pub fn set_eligible_statuses(tx: &Transaction<'_>, statuses: &[String]) -> anyhow::Result<()> {
+    set(tx, "eligible_statuses", &serde_json::to_string(statuses)?)
+}
+
 pub fn set_zoneless(tx: &Transaction<'_>, zoneless: &Zoneless) -> anyhow::Result<()> {
     match zoneless.customers {
         0 => remove(tx, "zoneless").map(drop),

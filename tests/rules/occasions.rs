@@ -139,3 +139,59 @@ fn a_retry_that_was_permitted_then_is_no_duplicate_when_retries_are_turned_off_l
     world.set_config("[retry.no_answer]\ndaily = { times = 0 }\n");
     audit(&world);
 }
+
+#[test]
+fn an_edit_after_days_of_silence_leaves_no_missed_date_untold() {
+    let world = World::new();
+    world.daily("Ada");
+    world.daily("Ben");
+    world.tick_at("2026-02-02T12:00:00Z");
+    // Nothing runs for days; before it does again, a person gives Ada another time.
+    world.set_clock("2026-02-05T12:20:00Z");
+    let edit = ["customers", "update", "1", "--call-time", "03:30"];
+    let run = world.command(&edit);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    world.tick();
+    let of = |name: &str| -> Vec<String> {
+        world.items().into_iter().filter(|item| item.starts_with(name)).collect()
+    };
+    assert_eq!(
+        of("Ada"),
+        [
+            "Ada daily 2026-02-02 completed",
+            "Ada daily 2026-02-03 skipped too_late",
+            "Ada daily 2026-02-04 skipped too_late",
+            "Ada daily 2026-02-05 skipped cancelled"
+        ]
+    );
+    assert_eq!(of("Ben").len(), 4);
+    audit(&world);
+}
+
+#[test]
+fn an_edit_to_a_later_time_of_the_same_date_keeps_that_dates_call() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.set_clock("2026-02-04T12:20:00Z");
+    let edit = ["customers", "update", "1", "--call-time", "09:00"];
+    assert_eq!(world.command(&edit).code, Some(0));
+    world.tick_at("2026-02-04T14:00:00Z");
+    assert_eq!(
+        world.items(),
+        [
+            "Ada daily 2026-02-02 completed",
+            "Ada daily 2026-02-03 skipped too_late",
+            "Ada daily 2026-02-04 completed"
+        ]
+    );
+}
+
+#[test]
+fn explain_says_which_column_ended_the_daily_calls() {
+    let world = World::new();
+    world.daily("Ada");
+    world.sql("UPDATE customers SET call_schedule = 'every day'");
+    let run = world.command(&["explain", "1"]);
+    assert!(run.stdout.contains("nobody understands its call_schedule"), "{run:?}");
+}
