@@ -36,9 +36,7 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();
-        if meta::eligible_statuses(tx)? != cx.rules.eligible_payment_status {
-            meta::set_eligible_statuses(tx, &cx.rules.eligible_payment_status)?;
-        }
+        take_rules(cx, tx, now)?;
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
@@ -58,6 +56,15 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         meta::set_mark(tx, Mark::LastScan, now)?;
         Ok(done)
     })
+}
+
+/// By other rules than those of the last scan a wait may be over: it is looked at again now.
+fn take_rules(cx: &Context, tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
+    let rules = format!("{:?}", cx.rules);
+    if meta::rules(tx)?.is_some_and(|last| last != rules) {
+        moves::wake_waiting(tx, now)?;
+    }
+    meta::set_rules(tx, &rules, &cx.rules.eligible_payment_status)
 }
 
 fn note_zone(cx: &Context, id: i64, timezone: &str, zoneless: &mut BTreeSet<i64>) {

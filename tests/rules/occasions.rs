@@ -195,3 +195,17 @@ fn explain_says_which_column_ended_the_daily_calls() {
     let run = world.command(&["explain", "1"]);
     assert!(run.stdout.contains("nobody understands its call_schedule"), "{run:?}");
 }
+
+#[test]
+fn a_cap_that_is_lifted_keeps_no_welcome_call_waiting_for_weeks() {
+    let world = World::with_config("[caps]\ncalls_per_number_per_period = 1\nperiod_days = 30\n");
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let ben = world.customer("Ben").paid().phone(&world.one("SELECT phone FROM customers"));
+    ben.add();
+    world.tick_at("2026-02-02T14:00:00Z");
+    assert_eq!(world.items()[1], "Ben welcome welcome pending cap");
+    world.set_config("");
+    world.tick_at("2026-02-02T14:15:00Z");
+    assert_eq!(world.items()[1], "Ben welcome welcome completed");
+}
