@@ -168,7 +168,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         already_called(facts, customer),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
         yes_or("no same call to this number", facts.same_phone, Verdict::Skip(Reason::SamePhone)),
-        in_time(facts),
+        in_time(facts, zone),
         eligible(customer, rules),
         valid_phone(customer),
         paused(facts, customer),
@@ -261,14 +261,17 @@ fn already_called(facts: &Facts<'_>, customer: &Customer) -> Answer {
     }
 }
 
-fn in_time(facts: &Facts<'_>) -> Answer {
+fn in_time(facts: &Facts<'_>, zone: &Zone) -> Answer {
     let rule = "in time";
     if facts.now < facts.scheduled_for {
         let detail = "its instant has not come".to_string();
         return wait(rule, Reason::OutsideWindow, Some(facts.scheduled_for), detail);
     }
     let late = facts.expires_at.is_some_and(|expires| expires < facts.now);
-    yes_or(rule, late, Verdict::Skip(Reason::TooLate))
+    // Who was called is called again on that date or not at all, also where they have moved to.
+    let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+    let over = was_placed && facts.date.is_some_and(|date| date < zone.date(facts.now));
+    yes_or(rule, late || over, Verdict::Skip(Reason::TooLate))
 }
 
 fn eligible(customer: &Customer, rules: &Rules) -> Answer {

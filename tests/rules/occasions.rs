@@ -209,3 +209,21 @@ fn a_cap_that_is_lifted_keeps_no_welcome_call_waiting_for_weeks() {
     world.tick_at("2026-02-02T14:15:00Z");
     assert_eq!(world.items()[1], "Ben welcome welcome completed");
 }
+
+#[test]
+fn a_retry_that_a_move_carried_past_its_date_takes_no_later_dates_call() {
+    let world = World::with(nobody_home(), "");
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.tick_at("2026-02-02T12:05:00Z");
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 retrying"]);
+    let edit = ["customers", "update", "1", "--call-time", "15:00", "--timezone", "Asia/Tokyo"];
+    assert_eq!(world.command(&edit).code, Some(0));
+    // 14:05 is the night there, and 23:00 is eight o'clock of the next date.
+    for time in ["02T14:30", "02T23:00", "03T05:45", "03T06:00"] {
+        world.tick_at(&format!("2026-02-{time}:00Z"));
+    }
+    let rings: Vec<String> =
+        world.rings().iter().map(|ring| ring.at.format("%dT%H:%M").to_string()).collect();
+    assert_eq!(rings, ["02T12:00", "03T06:00"], "{:?}", world.items());
+}

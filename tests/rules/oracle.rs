@@ -232,6 +232,11 @@ fn oracle(case: &Case) -> (&'static str, Option<Reason>) {
     if case.expires_at.is_some_and(|last| case.now > last) && case.now >= case.scheduled_for {
         return ("skip", Some(Reason::TooLate));
     }
+    let again = case.history.iter().any(|(state, _)| *state == AttemptState::Ended);
+    let its_date = case.date().unwrap_or(NaiveDate::MAX);
+    if again && case.now >= case.scheduled_for && its_date < case.local(case.now).date_naive() {
+        return ("skip", Some(Reason::TooLate));
+    }
     let hour = Duration::hours(1);
     let gaps = [
         case.last_call.map(|at| at + hour),
