@@ -10,6 +10,7 @@ use crate::domain::call::{CallType, Disposition, Reason};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::limits::{self, Made};
 use crate::domain::retry::{Earlier, RetryRule};
+use crate::domain::schedule::Rhythm;
 use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
 
@@ -167,7 +168,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         already_called(facts, customer),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
         yes_or("no same call to this number", facts.same_phone, Verdict::Skip(Reason::SamePhone)),
-        in_time(facts),
+        in_time(facts, zone),
         eligible(customer, rules),
         valid_phone(customer),
         paused(facts, customer),
@@ -260,14 +261,17 @@ fn already_called(facts: &Facts<'_>, customer: &Customer) -> Answer {
     }
 }
 
-fn in_time(facts: &Facts<'_>) -> Answer {
+fn in_time(facts: &Facts<'_>, zone: &Zone) -> Answer {
     let rule = "in time";
     if facts.now < facts.scheduled_for {
         let detail = "its instant has not come".to_string();
         return wait(rule, Reason::OutsideWindow, Some(facts.scheduled_for), detail);
     }
     let late = facts.expires_at.is_some_and(|expires| expires < facts.now);
-    yes_or(rule, late, Verdict::Skip(Reason::TooLate))
+    // Who was called is called again on that date or not at all, also where they have moved to.
+    let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+    let over = was_placed && facts.date.is_some_and(|date| date < zone.date(facts.now));
+    yes_or(rule, late || over, Verdict::Skip(Reason::TooLate))
 }
 
 fn eligible(customer: &Customer, rules: &Rules) -> Answer {
@@ -329,7 +333,8 @@ fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
     let placed_before = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
     let at_its_time = facts.call_type == CallType::Daily
         && !placed_before
-        && facts.now <= facts.scheduled_for + rules.grace;
+        && facts.now <= facts.scheduled_for + rules.grace
+        && is_chosen(facts, zone);
     if at_its_time && !rules.strict {
         return open(rule);
     }
@@ -347,6 +352,18 @@ fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
         false => format!("it is {there} there"),
     };
     wait(rule, Reason::OutsideWindow, until, detail)
+}
+
+/// Whether the item's instant is the one that the customer chose for its date: another program may
+/// have worked it out by other hours.
+fn is_chosen(facts: &Facts<'_>, zone: &Zone) -> bool {
+    let Some(customer) = facts.customer else { return false };
+    let (time, schedule) = (customer.call_time.as_deref(), customer.call_schedule.as_deref());
+    let slot = match Rhythm::of(time, schedule) {
+        Ok(Some(rhythm)) => rhythm.slot_on(zone, zone.date(facts.scheduled_for)),
+        _ => None,
+    };
+    slot == Some(facts.scheduled_for)
 }
 
 /// The first instant at or after `at` at which every place is open; `None` when none is near.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::steps::audit_calendar::slot;
-use crate::steps::{Context, audit_calls};
+use crate::steps::{Context, audit_calls, queue_import};
 use crate::store::audit::{self as data, Dialing, Edits, Entry, Person, Size};
 use crate::store::second;
 
@@ -66,7 +66,9 @@ struct Frame<'a> {
     now: Instant,
     last_scan: Option<Instant>,
     newest_import: Option<Instant>,
+    newest_queue_import: Option<Instant>,
     edits: HashMap<i64, Edits>,
+    retries: HashMap<i64, usize>,
 }
 
 /// Audits the file, in one moment of it.
@@ -77,8 +79,10 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<Report> {
                 cx,
                 now,
                 last_scan: data::last_scan(tx)?,
-                newest_import: data::newest_import(tx)?,
+                newest_import: data::newest_import(tx, None)?,
+                newest_queue_import: data::newest_import(tx, Some(queue_import::WHO))?,
                 edits: data::edits(tx)?,
+                retries: data::retries_permitted(tx)?,
             };
             let mut report = Report {
                 looked_at: data::size(tx)?,
@@ -97,7 +101,11 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<Report> {
                 }
             }
             let gone = data::dialings_of_nobody(tx)?;
-            report.duplicates.extend(audit_calls::beyond_the_first(&cx.rules, &gone));
+            report.duplicates.extend(audit_calls::beyond_the_first(
+                &cx.rules,
+                &frame.retries,
+                &gone,
+            ));
             for second in second::all(tx)? {
                 report.duplicates.push(audit_calls::second_call(tx, &second)?);
             }
@@ -113,7 +121,8 @@ fn judge_person(
     calls: &[Dialing],
     report: &mut Report,
 ) {
-    report.duplicates.extend(audit_calls::beyond_the_first(&frame.cx.rules, calls));
+    let beyond = audit_calls::beyond_the_first(&frame.cx.rules, &frame.retries, calls);
+    report.duplicates.extend(beyond);
     for entry in entries {
         if let Some(what) = broken_entry(frame, person, entry, calls) {
             report.gaps.push(gap(person, &entry.call_type, &entry.occasion, what));
@@ -201,7 +210,9 @@ fn known_since(frame: &Frame<'_>, person: &Person, entries: &[Entry]) -> Option<
         return Some(created);
     }
     // Whoever came with a file came at the newest import at the latest.
-    let first_entry = entries.iter().map(|entry| entry.created_at).min();
+    // A row of an old queue keeps the age that it had there, and tells nothing of its time here.
+    let own = entries.iter().map(|entry| entry.created_at);
+    let first_entry = own.filter(|at| frame.newest_queue_import.is_none_or(|old| old < *at)).min();
     [frame.newest_import, first_entry].into_iter().flatten().min()
 }
 

@@ -1,7 +1,7 @@
 //! The part of the audit that counts calls: no occasion with two, unless the rule of how the
 //! earlier one ended permits it, and nothing at the provider that the file does not know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
@@ -13,9 +13,17 @@ use crate::store::Conn;
 use crate::store::audit::{self as data, Dialing};
 use crate::store::second::{self, SecondCall};
 
+/// Endings without a person, after which a rule may well have permitted another call.
+const MISSED: [&str; 3] = ["no_answer", "busy", "voicemail"];
+
 /// Every call of an occasion after the first that no rule permits. `calls` are one customer's, or
-/// those of customers that are gone, in the order of the ledger.
-pub fn beyond_the_first(rules: &Rules, calls: &[Dialing]) -> Vec<Finding> {
+/// those of customers that are gone, in the order of the ledger. `retries` are those that the
+/// journal tells of, by item: the rule of that time may have permitted more than today's.
+pub fn beyond_the_first(
+    rules: &Rules,
+    retries: &HashMap<i64, usize>,
+    calls: &[Dialing],
+) -> Vec<Finding> {
     let mut by_occasion: BTreeMap<(&str, &str, &str), Vec<&Dialing>> = BTreeMap::new();
     for call in calls.iter().filter(|call| may_have_rung(call)) {
         let key = (call.customer_key.as_str(), call.call_type.as_str(), call.occasion.as_str());
@@ -29,7 +37,9 @@ pub fn beyond_the_first(rules: &Rules, calls: &[Dialing]) -> Vec<Finding> {
             let known = CallType::parse(&before.call_type).zip(Disposition::parse(ending));
             let times =
                 known.map_or(0, |(call_type, ending)| rules.retry_rule(ending, call_type).times);
-            if endings <= times {
+            let told = before.queue_id.and_then(|item| retries.get(&item)).copied();
+            let told = told.filter(|_| MISSED.contains(&ending)).unwrap_or(0);
+            if endings <= times.max(told) {
                 continue;
             }
             let how = if ending.is_empty() { &before.state } else { ending };

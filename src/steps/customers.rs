@@ -10,7 +10,7 @@ use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry, changes};
 use crate::domain::schedule::Rhythm;
 use crate::steps::entry_text::Reader;
-use crate::steps::reschedule::{movable_item, reschedule};
+use crate::steps::reschedule::{movable_item, reschedule, tell_passed_over};
 use crate::store::{Conn, Tx, customers, flags, journal};
 
 /// The new customer that an entry makes, with the first occasion after now unless one was said.
@@ -78,8 +78,13 @@ pub fn change(
     if changes.is_empty() {
         return Ok(changes);
     }
-    customers::update_fields(tx, after, now)?;
     let has_moved = known.next_call_scheduled_at != after.next_call_scheduled_at;
+    if has_moved && let Some(zone) = reader.zone(&known.timezone) {
+        let next = after.next_call_scheduled_at;
+        let next_date = next.zip(reader.zone(&after.timezone)).map(|(at, zone)| zone.date(at));
+        tell_passed_over(tx, known, &zone, (after.last_call_date, next_date), now)?;
+    }
+    customers::update_fields(tx, after, now)?;
     if has_other_rhythm(known, after) || (has_moved && known.last_call_date == after.last_call_date)
     {
         let zone = reader.zone(&after.timezone);

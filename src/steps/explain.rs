@@ -116,7 +116,10 @@ pub fn explain(
     let past = cx.store.read(|conn| views::calls_of_customer(conn, customer_id, PAST_CALLS))?;
     let zone = cx.zones.get(&customer.timezone);
     let next_call_at = trial.next_call_at(customer_id, &occasions)?;
-    let rhythm = next::wanted(&customer).map(|rhythm| rhythm.describe());
+    let rhythm = match next::reading(&customer) {
+        Ok(rhythm) => rhythm.map(|rhythm| rhythm.describe()),
+        Err(why) => Some(format!("no daily calls, because nobody understands its {why}")),
+    };
     let place = place(cx, &customer);
     Ok(Some(Explained { customer, zone, at, place, rhythm, occasions, next_call_at, past }))
 }

@@ -10,18 +10,32 @@ use crate::domain::customer::Customer;
 use crate::domain::schedule::Rhythm;
 use crate::domain::zone::Zone;
 use crate::steps::Context;
+use crate::store::queue::Item;
 use crate::store::{Tx, customers, flags};
+
+/// What the customer's columns say of daily calls, whatever their zone. The error names a column
+/// that another program wrote and nobody understands.
+pub fn reading(customer: &Customer) -> Result<Option<Rhythm>, String> {
+    Rhythm::of(customer.call_time.as_deref(), customer.call_schedule.as_deref())
+}
 
 /// The daily rhythm that the customer's columns name, whatever their zone.
 pub fn wanted(customer: &Customer) -> Option<Rhythm> {
-    Rhythm::of(customer.call_time.as_deref(), customer.call_schedule.as_deref()).ok()?
+    reading(customer).ok()?
 }
 
 /// The customer's rhythm and zone; `None` when there are no daily calls or the columns hold
-/// something that is not understood (the gate and `check` tell of that).
+/// something that is not understood (the scan's log and `explain` tell of that).
 pub fn rhythm(cx: &Context, customer: &Customer) -> Option<(Rhythm, Arc<Zone>)> {
     let zone = cx.zones.get(&customer.timezone)?;
     Some((wanted(customer)?, zone))
+}
+
+/// Whether the daily calls have not begun yet: the welcome call has to come to its end first. One
+/// that a person opened again holds nothing back.
+pub fn awaits_welcome(customer: &Customer, welcome: Option<&Item>) -> bool {
+    let is_over = |item: &Item| !item.status.is_active() || item.processed_at.is_some();
+    !customer.welcome_call_completed && !welcome.is_some_and(is_over)
 }
 
 /// The first occasion strictly after `after` that is later than the last called date and free.

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use chrono::Duration;
+
 use crate::domain::call::{CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion};
 use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
@@ -82,6 +84,7 @@ impl Asker<'_> {
         {
             return Ok(());
         }
+        let known = planned.len();
         for item in views::items_of_customer(self.conn, customer.id)? {
             let waits = matches!(item.status, ItemStatus::Pending | ItemStatus::Retrying);
             if waits && item.due_at() < until {
@@ -98,20 +101,29 @@ impl Asker<'_> {
                 planned.push(self.call(customer, &item, now)?);
             }
         }
-        self.dailies(customer, now, until, planned)
+        let begin = match next::awaits_welcome(customer, welcome.as_ref()) {
+            false => now,
+            true => {
+                let mut own = planned[known..].iter();
+                let welcome = own.find(|call| call.call_type == CallType::Welcome);
+                welcome.map_or(until, |call| call.at + Duration::milliseconds(1))
+            }
+        };
+        self.dailies(customer, (now, begin), until, planned)
     }
 
-    /// Daily instants from the next call on: earlier dates are over.
+    /// Daily instants from the next call on, and after the welcome call: earlier dates are over.
     fn dailies(
         &self,
         customer: &Customer,
-        now: Instant,
+        (now, begin): (Instant, Instant),
         until: Instant,
         planned: &mut Vec<Planned>,
     ) -> anyhow::Result<()> {
         let Some((rhythm, zone)) = next::rhythm(self.cx, customer) else { return Ok(()) };
         let late = now - self.cx.rules.max_lateness;
         let from = customer.next_call_scheduled_at.map_or(now, |next| next.max(late));
+        let from = if now < begin { from.max(begin) } else { from };
         for (date, at) in rhythm.slots_between(&zone, from, until) {
             let called = Some(date) <= customer.last_call_date;
             if called || !flags::date_is_free(self.conn, customer.id, date)? {

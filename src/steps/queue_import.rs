@@ -25,7 +25,7 @@ use crate::store::queue;
 use crate::store::queue_import::{self as rows, Incoming};
 use crate::store::{Conn, Tx, facts, journal, meta};
 
-const WHO: &str = "queue import";
+pub const WHO: &str = "queue import";
 
 /// What an import of a queue did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -213,7 +213,8 @@ fn settle(
         report.called += 1;
         attempts::insert(tx, &attempt(cx, tx, item, placed, AttemptState::Ended, now)?, WHO)?;
     }
-    if item.status == ItemStatus::Completed {
+    // A call that was placed counts as called, whatever the old scheduler made of its end.
+    if item.status == ItemStatus::Completed || row.vapi_call_id.is_some() {
         rows::mark_called(tx, placed.customer.id, row.call_type, placed.date, now)?;
     }
     Ok(())

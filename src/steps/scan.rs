@@ -16,7 +16,7 @@ use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
 use crate::store::{Tx, customers, facts, stale};
 
 /// Missed dates are told of up to this far back.
-const MISSED_DAYS: i64 = 31;
+pub const MISSED_DAYS: i64 = 31;
 /// Customers without a known zone who are named.
 const ZONELESS_NAMED: usize = 5;
 
@@ -36,6 +36,7 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();
+        take_rules(cx, tx, now)?;
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
@@ -55,6 +56,15 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         meta::set_mark(tx, Mark::LastScan, now)?;
         Ok(done)
     })
+}
+
+/// By other rules than those of the last scan a wait may be over: it is looked at again now.
+fn take_rules(cx: &Context, tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
+    let rules = format!("{:?}", cx.rules);
+    if meta::rules(tx)?.is_some_and(|last| last != rules) {
+        moves::wake_waiting(tx, now)?;
+    }
+    meta::set_rules(tx, &rules, &cx.rules.eligible_payment_status)
 }
 
 fn note_zone(cx: &Context, id: i64, timezone: &str, zoneless: &mut BTreeSet<i64>) {
@@ -252,6 +262,9 @@ fn repair(
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         note_zone(cx, customer_id, &customer.timezone, zoneless);
         let Some(was_due) = customer.next_call_scheduled_at else {
+            if let Err(why) = next::reading(&customer) {
+                log::warn!("customer {customer_id} gets no daily calls: {why}");
+            }
             next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };

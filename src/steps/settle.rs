@@ -35,11 +35,13 @@ pub fn complete_placed(
             None => Ok(()),
         };
     }
+    let item = queue::item_of_occasion(tx, customer_id, call_type, occasion)?;
     let is_first_welcome = call_type == CallType::Welcome
+        && item.as_ref().is_none_or(|item| item.processed_at.is_none())
         && customers::by_id(tx, customer_id)?.is_some_and(|known| !known.welcome_call_completed);
     tell_skipped_over(cx, tx, attempt, customer_id, now)?;
     flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
-    match queue::item_of_occasion(tx, customer_id, call_type, occasion)? {
+    match item {
         Some(item) => {
             let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
             complete_item(tx, &item, &change, who, now)?;

@@ -46,6 +46,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Dialing {
     pub id: String,
+    pub queue_id: Option<i64>,
     pub customer_id: Option<i64>,
     pub customer_key: String,
     pub call_type: String,
@@ -138,7 +139,7 @@ pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Ent
 }
 
 const DIALING_COLUMNS: &str = "id, customer_id, customer_key, call_type, occasion, attempt_no, \
-     state, disposition, vapi_call_id, created_at";
+     state, disposition, vapi_call_id, created_at, queue_id";
 
 fn dialings(
     conn: &Connection,
@@ -159,6 +160,7 @@ fn dialings(
             disposition: row.get(7)?,
             vapi_call_id: row.get(8)?,
             created_at: rows::instant(row, 9)?,
+            queue_id: row.get(10)?,
         })
     })?;
     Ok(found.collect::<Result<_, _>>()?)
@@ -219,11 +221,24 @@ pub fn edits(conn: &Connection) -> anyhow::Result<HashMap<i64, Edits>> {
     Ok(edits)
 }
 
-/// The newest import of a file; `None` = there was none.
-pub fn newest_import(conn: &Connection) -> anyhow::Result<Option<Instant>> {
-    let mut statement =
-        conn.prepare_cached("SELECT at FROM journal WHERE what = 'import' ORDER BY id DESC")?;
-    let mut found = statement.query([])?;
+/// How often the journal says of an item that the retry rule of its time opened it again.
+pub fn retries_permitted(conn: &Connection) -> anyhow::Result<HashMap<i64, usize>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT CAST(substr(subject, 6) AS INTEGER), count(*) FROM journal
+         WHERE what = 'item' AND who = 'follow' AND old = 'completed' AND new = 'retrying'
+         GROUP BY subject",
+    )?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The newest import of a file, by anybody or by `who`; `None` = there was none.
+pub fn newest_import(conn: &Connection, who: Option<&str>) -> anyhow::Result<Option<Instant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT at FROM journal WHERE what = 'import' AND coalesce(?1, who) = who
+         ORDER BY id DESC",
+    )?;
+    let mut found = statement.query([who])?;
     Ok(match found.next()? {
         Some(row) => Some(rows::instant(row, 0)?),
         None => None,

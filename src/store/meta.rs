@@ -328,6 +328,26 @@ pub fn zoneless(conn: &Connection) -> anyhow::Result<Option<Zoneless>> {
     get(conn, "zoneless")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
 }
 
+/// The payment statuses that were eligible at the last scan.
+pub fn eligible_statuses(conn: &Connection) -> anyhow::Result<Vec<String>> {
+    let text = get(conn, "eligible_statuses")?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+}
+
+/// The rules of the last scan, in a form that only shows whether they are the same.
+pub fn rules(conn: &Connection) -> anyhow::Result<Option<String>> {
+    get(conn, "rules")
+}
+
+/// Written only where it is different: a scan that finds nothing writes nothing.
+pub fn set_rules(tx: &Transaction<'_>, rules: &str, eligible: &[String]) -> anyhow::Result<()> {
+    if get(tx, "rules")?.as_deref() != Some(rules) {
+        set(tx, "rules", rules)?;
+        set(tx, "eligible_statuses", &serde_json::to_string(eligible)?)?;
+    }
+    Ok(())
+}
+
 pub fn set_zoneless(tx: &Transaction<'_>, zoneless: &Zoneless) -> anyhow::Result<()> {
     match zoneless.customers {
         0 => remove(tx, "zoneless").map(drop),

@@ -128,6 +128,18 @@ pub fn wake_paused(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize> 
         .execute([instant_text(now)])?)
 }
 
+/// Whatever waits for the end that a rule gave it is looked at again at once: the rules changed. A
+/// retry keeps its instant; it names no reason before that.
+pub fn wake_waiting(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE call_queue SET not_before = max(?1, scheduled_for), updated_at = ?1
+             WHERE status IN ('pending', 'retrying') AND ?1 < not_before
+               AND reason IN ('cap', 'min_gap', 'holiday', 'outside_window')",
+        )?
+        .execute([instant_text(now)])?)
+}
+
 /// Marks every due item that was left for want of a line, by the breaker or by a hold.
 pub fn mark_left(tx: &Transaction<'_>, reason: Reason, now: Instant) -> anyhow::Result<usize> {
     Ok(tx

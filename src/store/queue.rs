@@ -152,8 +152,8 @@ pub fn welcome_candidates(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// L1 for daily calls: eligible, welcomed (or the welcome call is over, whatever the flag says),
-/// next call inside the span, and no open daily item.
+/// L1 for daily calls: eligible, welcomed (or the welcome call is over, or was and a person opened
+/// it again, whatever the flag says), next call inside the span, and no open daily item.
 pub fn daily_candidates(
     tx: &Transaction<'_>,
     payment_status: &str,
@@ -177,8 +177,8 @@ pub const DAILY_CANDIDATES: &str = "
       AND ?2 <= next_call_scheduled_at AND next_call_scheduled_at <= ?3
       AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
         WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
-          AND welcome.status <> 'pending' AND welcome.status <> 'retrying'
-          AND welcome.status <> 'processing'))
+          AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
+            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))
       AND NOT EXISTS (SELECT 1 FROM call_queue AS open
         WHERE open.customer_id = customers.id AND open.call_type = 'daily'
           AND (open.status = 'pending' OR open.status = 'retrying'

@@ -32,8 +32,8 @@ pub fn stale_customers(
                AND (call_time IS NOT NULL OR call_schedule IS NOT NULL) AND {is_stale}
                AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
                  WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
-                   AND welcome.status <> 'pending' AND welcome.status <> 'retrying'
-                   AND welcome.status <> 'processing'))
+                   AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
+                     AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))
                AND NOT EXISTS (SELECT 1 FROM call_queue AS open
                  WHERE open.customer_id = customers.id AND open.call_type = 'daily'
                    AND (open.status = 'pending' OR open.status = 'retrying'

@@ -16,6 +16,7 @@ mod limits;
 mod month;
 mod month_oracle;
 mod numbers;
+mod occasions;
 mod opt_out;
 mod oracle;
 mod passes;

@@ -82,7 +82,8 @@ fn invent(dice: &mut Dice) -> Case {
     let now = Utc.timestamp_opt(1_767_225_600 + dice.below(365 * 86_400) as i64, 0).unwrap();
     let call_type = dice.pick(CallType::ALL);
     let ago = |dice: &mut Dice, most: u64| Duration::minutes(dice.below(most) as i64);
-    let scheduled_for = now + Duration::minutes(20) - ago(dice, 320);
+    let due = now + Duration::minutes(20) - ago(dice, 320);
+    let scheduled_for = due - Duration::seconds(due.second().into());
     let expires_at = match call_type {
         CallType::Welcome => None,
         _ => Some(scheduled_for + Duration::minutes(30) + ago(dice, 400)),
@@ -100,7 +101,7 @@ fn invent(dice: &mut Dice) -> Case {
             _ => (AttemptState::Ended, Some(dice.pick(Disposition::ALL))),
         })
         .collect();
-    Case {
+    let mut case = Case {
         now,
         place,
         zone_known: !dice.percent(2),
@@ -124,7 +125,13 @@ fn invent(dice: &mut Dice) -> Case {
         cap: dice.percent(20).then_some(2),
         hours: dice.pick(&[(8, 21), (9, 20), (0, 24), (10, 18)]),
         sundays: dice.percent(70),
+    };
+    let asked_for = case.local(scheduled_for).format("%H:%M").to_string();
+    if let Some(customer) = &mut case.customer {
+        // The next call may also be wrong: worked out by another program.
+        customer.call_time = Some(if dice.percent(80) { asked_for } else { "03:30".to_string() });
     }
+    case
 }
 
 fn invent_customer(dice: &mut Dice, now: Instant, place: &str) -> Customer {
@@ -225,6 +232,11 @@ fn oracle(case: &Case) -> (&'static str, Option<Reason>) {
     if case.expires_at.is_some_and(|last| case.now > last) && case.now >= case.scheduled_for {
         return ("skip", Some(Reason::TooLate));
     }
+    let again = case.history.iter().any(|(state, _)| *state == AttemptState::Ended);
+    let its_date = case.date().unwrap_or(NaiveDate::MAX);
+    if again && case.now >= case.scheduled_for && its_date < case.local(case.now).date_naive() {
+        return ("skip", Some(Reason::TooLate));
+    }
     let hour = Duration::hours(1);
     let gaps = [
         case.last_call.map(|at| at + hour),
@@ -282,6 +294,7 @@ fn waits_for(case: &Case, customer: &Customer, gap: bool) -> Option<Reason> {
     let as_chosen = case.call_type == CallType::Daily
         && first
         && !case.strict
+        && customer.call_time == Some(case.local(case.scheduled_for).format("%H:%M").to_string())
         && case.now <= case.scheduled_for + Duration::minutes(30);
     let consented = customer.consent_text.is_some();
     let stopped = customer.call_status == CallStatus::Paused;

@@ -30,7 +30,7 @@ impl Trial {
             let at = customer.created_at + cx.rules.welcome_delay;
             return Ok(Some(hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)));
         }
-        if known.is_some_and(|welcome| welcome.status.is_active()) {
+        if next::awaits_welcome(&customer, known.as_ref()) {
             // The daily calls begin when it has come to its end.
             return Ok(None);
         }
