@@ -1,5 +1,6 @@
 //! run: the service. The main thread scans on the cron and dials each item at its own instant;
-//! a second thread follows and reconciles. Both end cleanly on SIGTERM and SIGINT.
+//! a second thread follows and reconciles. Both end cleanly on SIGTERM, SIGINT and
+//! SIGHUP.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

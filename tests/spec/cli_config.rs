@@ -272,6 +272,18 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
+fn a_list_of_at_most_nobody_is_refused_instead_of_telling_that_there_is_nobody() {
+    let here = Here::new();
+    for list in [["customers", "list"], ["queue", "list"], ["attempts", "list"]] {
+        for limit in ["0", "18446744073709551615"] {
+            let run = here.run(&[list[0], list[1], "--limit", limit]);
+            assert_eq!(run.code, 2, "{run:?}");
+            assert!(run.stderr.contains("no value for --limit"), "{run:?}");
+        }
+    }
+}
+
+#[test]
 fn an_error_that_cannot_be_printed_keeps_its_exit_code() {
     let here = Here::new();
     for arguments in [&["nosuch"][..], &["queue", "cancel", "1", "--reason", "x"], &["tick"]] {
