@@ -14,6 +14,7 @@ use crate::service::tick::Ticked;
 use crate::service::{Service, backups, run, tick};
 use crate::steps::{Context, holidays};
 use crate::store::Store;
+use crate::store::customers::is_empty;
 use crate::store::files::{DialerLock, LockAnswer};
 use crate::vapi::{ApiKey, Vapi};
 
@@ -77,6 +78,18 @@ pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock,
     }
 }
 
+/// A default database in the wrong folder looks like a quiet day.
+fn warn_of_an_empty_file(service: &Service, path: &Path) -> anyhow::Result<()> {
+    if service.cx.store.read(is_empty)? {
+        log::warn!(
+            "{} holds no customers, so nobody is called: import them, or name another file with \
+             --db",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
@@ -89,6 +102,7 @@ pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
+    warn_of_an_empty_file(&service, &path)?;
     let ticked = tick::tick(&service)?;
     print(&ticked, args.json)?;
     if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
@@ -134,6 +148,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
             return Err(CliError::locked(format!("another dialer is running: {holder}")).into());
         }
     };
+    warn_of_an_empty_file(&service, &path)?;
     let service = Arc::new(service);
     let listener = serving::listen(&service, secrets)?;
     let beside = [serving::ping_after_scans(&service)?, backups::keep_making(&service)?];

@@ -108,6 +108,14 @@ pub fn warnings(config: &Config) -> Vec<String> {
             config.reconcile.settle_minutes
         ));
     }
+    let pause = Cron::parse(&config.schedule.scan).map_or(0, |c| c.longest_pause().num_minutes());
+    let seen_ahead = config.schedule.look_ahead_minutes;
+    if seen_ahead < pause {
+        warnings.push(format!(
+            "schedule.scan: {pause} minutes may lie between two scans, and one looks only \
+             {seen_ahead} ahead: calls are late, or missed; raise schedule.look_ahead_minutes"
+        ));
+    }
     let retry = &config.retry;
     let risky =
         [("answered", &retry.answered), ("failed", &retry.failed), ("unknown", &retry.unknown)];

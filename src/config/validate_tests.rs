@@ -22,6 +22,26 @@ fn the_defaults_have_no_problem_and_no_warning() {
 }
 
 #[test]
+fn scans_that_are_too_rare_to_see_every_call_in_time_deserve_a_word() {
+    for (scan, look_ahead, expected) in [
+        ("* * * * *", 1, None),
+        ("*/15 * * * *", 15, None),
+        ("*/15 * * * *", 14, Some("schedule.scan: 15 minutes")),
+        ("*/25 * * * *", 20, Some("schedule.scan: 25 minutes")),
+        ("0 6 * * *", 20, Some("schedule.scan: 1440 minutes")),
+        ("0 6 * * 1-5", 720, Some("schedule.scan: 4320 minutes")),
+    ] {
+        let text = format!("[schedule]\nscan = '{scan}'\nlook_ahead_minutes = {look_ahead}");
+        let found = warnings(&parse("f", &text).expect("a configuration").config);
+        let told = found.iter().find(|told| told.starts_with("schedule.scan"));
+        match expected {
+            None => assert_eq!(told, None, "{scan} {look_ahead}"),
+            Some(start) => assert!(told.is_some_and(|told| told.starts_with(start)), "{found:?}"),
+        }
+    }
+}
+
+#[test]
 fn every_bad_value_is_named_with_its_key() {
     check("vapi.base_url = 'http://example.com'", "vapi.base_url: \"http://example.com\" must be");
     check("vapi.timeout_secs = 0", "vapi.timeout_secs: 0 is out of range: write 1 to 300");

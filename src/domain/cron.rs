@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{Datelike, NaiveDateTime};
+use chrono::{Datelike, Duration, NaiveDateTime};
 
 use crate::domain::Instant;
 use crate::domain::zone::Zone;
@@ -147,6 +147,19 @@ impl Cron {
             .filter_map(|search| search.after(&from).next())
             .min()
             .map(|at| at.naive_utc())
+    }
+
+    /// The longest time between two of its next firings, on a clock that never changes.
+    pub fn longest_pause(&self) -> Duration {
+        let mut at = Instant::UNIX_EPOCH.naive_utc();
+        let mut longest = Duration::zero();
+        // Two days of one that fires each minute, and years of one that fires weekly.
+        for _ in 0..2880 {
+            let Some(next) = self.next_local_after(at) else { break };
+            longest = longest.max(next - at);
+            at = next;
+        }
+        longest
     }
 
     /// The first instant strictly after `after` at which it fires there: inside a gap the first

@@ -213,3 +213,22 @@ fn a_link_to_the_database_is_the_database() {
     assert_eq!(world.command(&add).code, Some(0));
     assert!(world.path("ringonce.db.do-not-call").exists(), "the file lies beside the database");
 }
+
+#[test]
+fn a_dialer_on_an_empty_file_says_that_it_calls_nobody() {
+    let world = World::new();
+    world.daily("Ada");
+    world.set_clock(NOON);
+    // A crontab line without --db, in another folder than the database's.
+    let elsewhere = world.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let mut tick = world.program(&["tick", "--config", "../ringonce.toml"]);
+    for _ in 0..2 {
+        let run = crate::world::run_of(tick.current_dir(&elsewhere).output().unwrap());
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(run.stderr.contains("ringonce.db holds no customers"), "{run:?}");
+    }
+    let run = world.command(&["tick"]);
+    assert!(!run.stderr.contains("holds no customers"), "{run:?}");
+    assert_eq!(world.rings().len(), 1);
+}
