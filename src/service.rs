@@ -26,7 +26,7 @@ pub struct Service {
     pub cx: Context,
     pub provider: Box<dyn Provider>,
     pub clock: Clock,
-    /// Set by SIGTERM and SIGINT: no new dials, what is in flight is finished.
+    /// Set by SIGTERM, SIGINT and SIGHUP: no new dials, what is in flight is finished.
     pub stop: Arc<AtomicBool>,
     /// Why this process has halted: an outcome cannot be written. `None` = it has not.
     pub halted: Mutex<Option<String>>,

@@ -26,7 +26,8 @@ pub struct ListArgs {
     search: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N")]
-    limit: usize,
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     /// Go on after this id
     #[arg(long, default_value_t = 0, value_name = "ID")]
     after: i64,
@@ -55,7 +56,8 @@ pub fn list(cx: &Cx<'_>, args: &ListArgs) -> anyhow::Result<Exit> {
     let payment_status = args.payment_status.clone();
     let filter = Filter { call_status, payment_status, text: args.search.clone() };
     let store = cx.look()?;
-    let found = store.read(|conn| customers::list(conn, &filter, args.limit, args.after))?;
+    let found =
+        store.read(|conn| customers::list(conn, &filter, args.limit as usize, args.after))?;
     if args.reveal {
         note_reveal(cx, "customers")?;
     }
@@ -86,7 +88,7 @@ pub fn list(cx: &Cx<'_>, args: &ListArgs) -> anyhow::Result<Exit> {
         table.row(cells(cx, customer, args.reveal));
     }
     table.print()?;
-    if found.len() == args.limit {
+    if found.len() == args.limit as usize {
         output::line(&format!("there may be more: --after {}", last.id))?;
     }
     Ok(Exit::Done)

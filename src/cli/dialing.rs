@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::serving::{self, Secrets};
-use crate::cli::{Global, Settings, output, settings_for_dialing};
+use crate::cli::{Global, Settings, output, settings_for_dialing, startup};
 use crate::service::tick::Ticked;
 use crate::service::{Service, backups, run, tick};
 use crate::steps::{Context, holidays};
@@ -47,7 +47,10 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     let store = Arc::new(Store::open(&loaded.db, now)?);
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+    let hangup = Some(signal_hook::consts::SIGHUP).filter(|_| !startup::outlives_its_terminal());
+    for signal in
+        [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT].into_iter().chain(hangup)
+    {
         signal_hook::flag::register(signal, stop.clone()).context("listen to signals")?;
     }
     Ok(Service {

@@ -75,7 +75,8 @@ struct ListArgs {
     state: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N")]
-    limit: usize,
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     /// Show whole phone numbers; noted in the journal
     #[arg(long)]
     reveal: bool,
@@ -219,7 +220,7 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
         true => Store::open(&settings.loaded.db, now)?,
         false => Store::look(&settings.loaded.db)?,
     };
-    let rows = store.read(|conn| doubts::newest(conn, state, args.limit))?;
+    let rows = store.read(|conn| doubts::newest(conn, state, args.limit as usize))?;
     if args.reveal {
         let (what, subject) = ("reveal", "attempts");
         let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };

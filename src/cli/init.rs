@@ -87,9 +87,12 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("create {}", path.display())),
     };
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("write {}", path.display()))
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a file would be left as it is by the next try. It is gone, or it tells of itself.
+        let _ = std::fs::remove_file(path);
+    }
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 #[cfg(test)]

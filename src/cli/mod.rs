@@ -30,6 +30,7 @@ mod startup;
 mod status;
 mod usage;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -191,10 +192,16 @@ pub fn main() -> ExitCode {
     match cli.command.run(&cli.global) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("ringonce: {}", exit::one_line(&error));
+            complain(&exit::one_line(&error));
             exit::exit_of(&error).into()
         }
     }
+}
+
+/// One line on stderr. On a full disk, or when nobody reads any more, it is lost, and the exit code
+/// says the rest.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "ringonce: {line}");
 }
 
 /// Help and the version come this way too, with exit code 0.
@@ -202,7 +209,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match usage::one_line(error, &Cli::command(), &words) {
-        Some(line) => eprintln!("ringonce: {line}"),
+        Some(line) => complain(&line),
         // Nothing is left to say when it cannot be printed.
         None => {
             let _ = error.print();

@@ -51,7 +51,8 @@ struct ListArgs {
     r#type: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N")]
-    limit: usize,
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -90,7 +91,7 @@ pub fn run(global: &Global, args: &QueueArgs) -> anyhow::Result<Exit> {
 fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Exit> {
     let filter = filter(args)?;
     let store = Store::look(&settings.loaded.db)?;
-    let found = store.read(|conn| views::items(conn, &filter, args.limit))?;
+    let found = store.read(|conn| views::items(conn, &filter, args.limit as usize))?;
     if args.json {
         let json = |listed: &Listed| as_json(&listed.item, listed.customer_name.as_deref());
         output::json(&found.iter().map(json).collect::<Vec<_>>())?;
@@ -107,7 +108,7 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
         table.row(cells(listed, &settings.zones, now));
     }
     table.print()?;
-    if found.len() == args.limit {
+    if found.len() == args.limit as usize {
         output::line("there may be more: --limit N")?;
     }
     Ok(Exit::Done)

@@ -17,6 +17,17 @@ pub fn protect() {
     }
 }
 
+/// Whether whoever started the process wants it to go on when the terminal is closed, as `nohup`
+/// does.
+pub fn outlives_its_terminal() -> bool {
+    // SAFETY: an all-zero `sigaction` is a valid value, and the call only writes into it.
+    unsafe {
+        let mut set: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut set) == 0
+            && set.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// `ringonce … | head` ends quietly. Not for commands that place calls: those finish their work
 /// whoever reads along.
 pub fn end_when_the_reader_does() {

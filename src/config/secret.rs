@@ -73,6 +73,12 @@ pub(super) fn read(
 }
 
 fn checked(name: &str, text: &str) -> Result<Secret, ConfigError> {
+    // Docker's `--env-file` keeps quotes; the provider would refuse every call with them.
+    if 1 < text.len() && ['"', '\''].iter().any(|q| text.starts_with(*q) && text.ends_with(*q)) {
+        return Err(ConfigError::new(format!(
+            "{name} stands in quotes, which are no part of it: write the secret without them"
+        )));
+    }
     if !text.chars().all(|c| c.is_ascii_graphic()) {
         return Err(ConfigError::new(format!(
             "{name} holds a blank, a line break or a character outside ASCII: set the secret alone"
@@ -145,6 +151,19 @@ mod tests {
         for text in ["canary 5", "canary\n5", "canarÿ5"] {
             let error = read("K", &env_of(&[("K", text)]), &mut warnings).unwrap_err().to_string();
             assert!(error.starts_with("K holds") && !error.contains("canar"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_quotes_is_refused_unseen() {
+        let mut warnings = Vec::new();
+        for text in ["\"canary-6\"", "'canary-6'", "\"\""] {
+            let error = read("K", &env_of(&[("K", text)]), &mut warnings).unwrap_err().to_string();
+            assert!(error.contains("in quotes") && !error.contains("canar"), "{error}");
+        }
+        for text in ["\"", "a\"", "o'neill"] {
+            let secret = read("K", &env_of(&[("K", text)]), &mut warnings).unwrap().unwrap();
+            assert_eq!(secret.expose(), text);
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Dialer<'s> {
     /// An item that was refused for our number may be called from another one in this pass.
     look_again: bool,
     patience: Patience,
+    /// Called while an outcome cannot be written, for a watchdog.
+    alive: &'s dyn Fn(),
     /// The last trusted look at both clocks: what a jump is measured against.
     trusted: Reading,
 }
@@ -100,6 +102,7 @@ impl<'s> Dialer<'s> {
             broken: false,
             look_again: false,
             patience,
+            alive: &|| {},
             trusted: service.clock.read()?,
         })
     }
@@ -112,6 +115,13 @@ impl<'s> Dialer<'s> {
     /// Dials this item alone.
     pub fn only(mut self, item_id: i64) -> Dialer<'s> {
         self.only = Some(item_id);
+        self
+    }
+
+    /// Tells a watchdog that it lives while an outcome cannot be written: a process that waits for
+    /// space on the disk holds what nobody else knows.
+    pub fn watched(mut self, alive: &'s dyn Fn()) -> Dialer<'s> {
+        self.alive = alive;
         self
     }
 

@@ -1,5 +1,6 @@
 //! run: the service. The main thread scans on the cron and dials each item at its own instant;
-//! a second thread follows and reconciles. Both end cleanly on SIGTERM and SIGINT.
+//! a second thread follows and reconciles. Both end cleanly on SIGTERM, SIGINT and
+//! SIGHUP.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -111,7 +112,7 @@ fn end_if_swapped(service: &Service) -> Result<(), Refused> {
 
 fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     let patience = Patience { pace: false, record: Duration::MAX };
-    let mut dialer = Dialer::new(service, patience, service.clock.now()?)?;
+    let mut dialer = Dialer::new(service, patience, service.clock.now()?)?.watched(alive);
     let mut duties = Duties::new(service, alive)?;
     let mut told = None;
     while !service.stopping() {
@@ -220,8 +221,8 @@ fn watch(service: &Service, reading: &Reading) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The follower's loop. Trouble with the provider is told and tried again; trouble with the
-/// database stops the service.
+/// The follower's loop. Trouble is told and tried again; where the database cannot be written, the
+/// dialer ends the service.
 fn follow_on(service: &Service, dialing_since: Instant) {
     let mut last_asked = None;
     let mut asking = follower::pace_of_asking(service);

@@ -270,3 +270,38 @@ fn a_reader_that_leaves_early_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn a_list_of_at_most_nobody_is_refused_instead_of_telling_that_there_is_nobody() {
+    let here = Here::new();
+    for list in [["customers", "list"], ["queue", "list"], ["attempts", "list"]] {
+        for limit in ["0", "18446744073709551615"] {
+            let run = here.run(&[list[0], list[1], "--limit", limit]);
+            assert_eq!(run.code, 2, "{run:?}");
+            assert!(run.stderr.contains("no value for --limit"), "{run:?}");
+        }
+    }
+}
+
+#[test]
+fn an_error_that_cannot_be_printed_keeps_its_exit_code() {
+    let here = Here::new();
+    for arguments in [&["nosuch"][..], &["queue", "cancel", "1", "--reason", "x"], &["tick"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("ringonce"));
+        command.current_dir(here.folder.path()).env_clear().args(arguments).stderr(full);
+        assert_eq!(command.status().unwrap().code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_whole_is_not_left_behind() {
+    let here = Here::new();
+    let program = assert_cmd::cargo::cargo_bin("ringonce");
+    let mut command = std::process::Command::new("/bin/sh");
+    command.current_dir(here.folder.path()).args(["-c", "ulimit -f 0; exec \"$0\" init"]);
+    let output = command.arg(program).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(here.names(), Vec::<String>::new());
+    assert_eq!(here.run(&["init"]).code, 0);
+}

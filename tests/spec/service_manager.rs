@@ -5,7 +5,9 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::processes::stop;
+use ringonce::clock;
+
+use crate::processes::{stop, until};
 use crate::world::World;
 
 /// A socket of a service manager at a path in the world's folder.
@@ -77,5 +79,43 @@ fn a_log_for_the_journal_carries_its_priorities_and_leaves_the_time_to_it() {
         let log = stop(child).stderr;
         assert!(log.lines().all(|line| !line.contains("+1212")), "{log}");
         assert!(log.lines().any(|line| line.starts_with(beginning)), "{stream:?}: {log}");
+    }
+}
+
+#[test]
+fn a_service_that_cannot_write_an_outcome_yet_is_not_taken_for_one_that_hangs() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock("2026-02-02T12:00:00Z");
+    world.sql(
+        "CREATE TRIGGER broken BEFORE UPDATE ON call_attempts
+         WHEN NEW.state = 'placed' BEGIN SELECT RAISE(ABORT, 'no space'); END",
+    );
+    let socket = manager(&world);
+    let mut run = world.program(&["run"]);
+    run.env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000");
+    let child = run.stderr(Stdio::null()).spawn().expect("run starts");
+    until("the call is accepted", || !world.rings().is_empty());
+    clock::pause(Duration::from_millis(1000));
+    // What was said before it began to wait.
+    socket.set_nonblocking(true).expect("a socket");
+    while socket.recv(&mut [0; 256]).is_ok() {}
+    socket.set_nonblocking(false).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
+    for _ in 0..3 {
+        assert_eq!(next_word(&socket), "WATCHDOG=1");
+    }
+    world.sql("DROP TRIGGER broken");
+    until("the outcome is written", || world.attempts()[0].ends_with("placed"));
+    assert_eq!(stop(child).code, Some(0));
+    assert_eq!(world.rings().len(), 1);
+}
+
+#[test]
+fn a_service_that_fails_is_started_until_it_works_and_one_that_needs_a_person_is_not() {
+    let unit = include_str!("../../scripts/ringonce.service");
+    for line in ["StartLimitIntervalSec=0", "Restart=always", "RestartPreventExitStatus=2 3 4"] {
+        assert!(unit.lines().any(|said| said == line), "{line}");
     }
 }

@@ -1,6 +1,7 @@
-//! SIGTERM and SIGINT while a POST is under way: nothing more is dialed, and the process ends only
+//! SIGTERM, SIGINT and SIGHUP while a POST is under way: nothing more is dialed, and the process ends only
 //! when it has written what came of the one that it cannot call back.
 
+use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -37,11 +38,13 @@ fn signal(child: &Child, number: i32) {
     assert_eq!(failed, 0);
 }
 
-const WAYS: [(&[&str], i32); 4] = [
+const WAYS: [(&[&str], i32); 6] = [
     (&["run"], libc::SIGTERM),
     (&["run"], libc::SIGINT),
+    (&["run"], libc::SIGHUP),
     (&["tick", "--json"], libc::SIGTERM),
     (&["tick", "--json"], libc::SIGINT),
+    (&["tick", "--json"], libc::SIGHUP),
 ];
 
 #[test]
@@ -84,6 +87,30 @@ fn a_stop_while_the_answer_never_comes_leaves_a_doubt() {
         assert_eq!(world.posts().len(), 2);
         world.assert_no_phone_rang_twice();
     }
+}
+
+#[test]
+fn under_nohup_a_closed_terminal_stops_nothing() {
+    let world = World::new();
+    for name in ["Ada", "Bob"] {
+        world.daily(name);
+    }
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock("2026-02-02T12:00:00Z");
+    world.faults("latency=1200:first=1");
+    let mut command = world.program(&["tick", "--json"]);
+    // SAFETY: sets how the child takes one signal, which is allowed between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            Ok(())
+        });
+    }
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the call is under way", || !world.posts().is_empty());
+    signal(&child, libc::SIGHUP);
+    let run = end_of(child);
+    assert_eq!((run.code, world.rings().len()), (Some(0), 2), "{run:?}");
 }
 
 #[test]

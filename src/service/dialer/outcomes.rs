@@ -69,6 +69,7 @@ impl Dialer<'_> {
             let why = format!("{} outcomes cannot be written: {error:#}", unwritten.len());
             log::error!("dialing halts: {why}");
             self.service.halt(Some(why));
+            (self.alive)();
             let waited = clock::elapsed().saturating_sub(started);
             if self.patience.record < waited || self.service.stopping() {
                 // The attempts stay `dialing` on disk, so the next start finds them in doubt and

@@ -193,7 +193,8 @@ pub fn calls(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `1 min 20 s`
 pub fn seconds(length: Option<f64>) -> String {
-    match length {
+    // Rounded first, else 119.7 seconds were 1 min 60 s.
+    match length.map(f64::round) {
         None => "–".to_string(),
         Some(length) if length < 60.0 => format!("{length:.0} s"),
         Some(length) => format!("{:.0} min {:.0} s", (length / 60.0).floor(), length % 60.0),
@@ -311,4 +312,22 @@ pub fn journal_table(lines: &[journal::Line], zone: &Zone) -> String {
         .collect();
     let header = ["When", "Who", "What", "Subject", "Change", "Why"];
     table("Journal", &header, &rows, "The journal is empty.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn no_length_has_sixty_seconds_beside_its_minutes() {
+        for (length, expected) in [
+            (None, "–"),
+            (Some(59.4), "59 s"),
+            (Some(59.7), "1 min 0 s"),
+            (Some(119.7), "2 min 0 s"),
+            (Some(80.2), "1 min 20 s"),
+        ] {
+            assert_eq!(seconds(length), expected, "{length:?}");
+        }
+    }
 }
