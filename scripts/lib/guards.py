@@ -297,7 +297,7 @@ GUARDS = [
     ("the log is emptied after an erasure", "src/cli/erase.rs",
      "let emptied = empty_log(&store)?;", "let emptied = true;\n    let _ = empty_log;", "files erasure"),
     ("the audit counts second calls", "src/steps/audit_calls.rs",
-     "if endings <= times {", "if true {", "files erasure"),
+     "if endings <= times.max(told) {", "if true {", "files erasure"),
     # Added where the list had a hole: the schema's other rules.
     ("the journal refuses deletion", SCHEMA,
      "CREATE TRIGGER journal_refuses_delete BEFORE DELETE ON journal\n"
@@ -432,8 +432,8 @@ GUARDS = [
     ("the daily scan waits for the welcome call", "src/store/queue.rs",
      "AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome\n"
      "        WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'\n"
-     "          AND welcome.status <> 'pending' AND welcome.status <> 'retrying'\n"
-     "          AND welcome.status <> 'processing'))\n"
+     "          AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'\n"
+     "            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))\n"
      "      AND NOT EXISTS (SELECT 1 FROM call_queue AS open",
      "AND NOT EXISTS (SELECT 1 FROM call_queue AS open", "guards schedule_rules rules:"),
     ("the first query of daily calls leaves out who may not be called", "src/store/queue.rs",

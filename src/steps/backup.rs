@@ -33,9 +33,8 @@ fn instants(config: &Config, zones: &Zones) -> Option<(Cron, Arc<Zone>)> {
 /// Whether a backup is to be made now. Without an earlier one they begin to count at `since`.
 pub fn is_due(cx: &Context, since: Instant, now: Instant) -> anyhow::Result<bool> {
     let Some((cron, zone)) = instants(&cx.config, &cx.zones) else { return Ok(false) };
-    let (trouble, last) = cx
-        .store
-        .read(|conn| Ok((meta::backup_trouble(conn)?, meta::mark(conn, Mark::LastBackup)?)))?;
+    let (trouble, last) =
+        cx.store.read(|conn| Ok((backup::trouble(conn)?, meta::mark(conn, Mark::LastBackup)?)))?;
     let again = trouble.and_then(|trouble| parse_instant(&trouble.again_at));
     // A mark from a future that a wrong clock saw must not keep backups away until then.
     let last = last.filter(|at| *at <= now).unwrap_or(since);
@@ -49,7 +48,7 @@ pub fn make(cx: &Context, now: Instant) -> anyhow::Result<Verified> {
     match copy_and_rotate(cx, now) {
         Ok(made) => {
             cx.store.write(|tx| {
-                meta::forget_backup_trouble(tx)?;
+                backup::forget_trouble(tx)?;
                 meta::set_mark(tx, Mark::LastBackup, now)
             })?;
             Ok(made)
@@ -57,7 +56,7 @@ pub fn make(cx: &Context, now: Instant) -> anyhow::Result<Verified> {
         Err(error) => {
             let again_at = now + Duration::minutes(AGAIN_AFTER_MINUTES);
             let why = format!("{error:#}");
-            cx.store.write(|tx| meta::set_backup_trouble(tx, &why, now, again_at))?;
+            cx.store.write(|tx| backup::set_trouble(tx, &why, now, again_at))?;
             Err(error)
         }
     }
@@ -85,7 +84,7 @@ pub fn trouble(
     now: Instant,
 ) -> anyhow::Result<Option<String>> {
     let Some((cron, zone)) = instants(config, zones) else { return Ok(None) };
-    if let Some(trouble) = meta::backup_trouble(conn)? {
+    if let Some(trouble) = backup::trouble(conn)? {
         return Ok(Some(format!(
             "no backup since {}: {}",
             instant_words(&trouble.since),

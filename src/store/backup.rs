@@ -8,9 +8,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
+use serde::{Deserialize, Serialize};
 
-use crate::domain::Instant;
+use crate::domain::{Instant, instant_text};
 use crate::store::verify::{Verified, verify};
 use crate::store::{Store, files, meta};
 
@@ -148,6 +149,37 @@ fn is_dated_name(name: &str) -> bool {
             b'0' => byte.is_ascii_digit(),
             wanted => byte == wanted,
         })
+}
+
+/// Why the backups that `run` makes by itself are not made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub why: String,
+    pub since: String,
+    /// When it is tried again.
+    pub again_at: String,
+}
+
+/// What keeps backups from being made; `None`: the last one was made.
+pub fn trouble(conn: &Connection) -> anyhow::Result<Option<Trouble>> {
+    meta::get(conn, "backup_trouble")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+}
+
+/// Keeps the first instant of a trouble that goes on.
+pub fn set_trouble(
+    tx: &Transaction<'_>,
+    why: &str,
+    now: Instant,
+    again_at: Instant,
+) -> anyhow::Result<()> {
+    let since = trouble(tx)?.map_or_else(|| instant_text(now), |trouble| trouble.since);
+    let again_at = instant_text(again_at);
+    let trouble = Trouble { why: why.to_string(), since, again_at };
+    meta::set(tx, "backup_trouble", &serde_json::to_string(&trouble)?)
+}
+
+pub fn forget_trouble(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    meta::remove(tx, "backup_trouble").map(drop)
 }
 
 #[cfg(test)]

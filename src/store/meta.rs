@@ -111,15 +111,6 @@ impl Breaker {
     }
 }
 
-/// Why the backups that `run` makes by itself are not made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BackupTrouble {
-    pub why: String,
-    pub since: String,
-    /// When it is tried again.
-    pub again_at: String,
-}
-
 /// Writes the identity of a new installation; `:memory:` is armed as itself.
 pub fn create_installation(tx: &Transaction<'_>, path: &Path, now: Instant) -> anyhow::Result<()> {
     renew_installation(tx)?;
@@ -353,28 +344,6 @@ pub fn set_zoneless(tx: &Transaction<'_>, zoneless: &Zoneless) -> anyhow::Result
         0 => remove(tx, "zoneless").map(drop),
         _ => set(tx, "zoneless", &serde_json::to_string(zoneless)?),
     }
-}
-
-/// What keeps backups from being made; `None`: the last one was made.
-pub fn backup_trouble(conn: &Connection) -> anyhow::Result<Option<BackupTrouble>> {
-    get(conn, "backup_trouble")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
-}
-
-/// Keeps the first instant of a trouble that goes on.
-pub fn set_backup_trouble(
-    tx: &Transaction<'_>,
-    why: &str,
-    now: Instant,
-    again_at: Instant,
-) -> anyhow::Result<()> {
-    let since = backup_trouble(tx)?.map_or_else(|| instant_text(now), |trouble| trouble.since);
-    let again_at = instant_text(again_at);
-    let trouble = BackupTrouble { why: why.to_string(), since, again_at };
-    set(tx, "backup_trouble", &serde_json::to_string(&trouble)?)
-}
-
-pub fn forget_backup_trouble(tx: &Transaction<'_>) -> anyhow::Result<()> {
-    remove(tx, "backup_trouble").map(drop)
 }
 
 /// A value by its key; `None` when it was never set.
