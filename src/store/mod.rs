@@ -198,6 +198,8 @@ impl Store {
         if content.is_overwritten(&conn, &self.path) {
             return Some(StoreError::Overwritten(self.path.clone()));
         }
+        // Before the reading: another thread may see a later number meanwhile.
+        let seen = self.highest_seq.load(Ordering::Acquire);
         // A file that cannot be read is told by whoever reads it next.
         let highest = meta::highest_seq(&conn).ok()?;
         drop(conn);
@@ -205,7 +207,7 @@ impl Store {
         if self.read(verify::lost_numbers).is_ok_and(|lost| lost.is_some()) {
             return Some(StoreError::Overwritten(self.path.clone()));
         }
-        let seen = self.highest_seq.fetch_max(highest, Ordering::Relaxed);
+        self.highest_seq.fetch_max(highest, Ordering::AcqRel);
         (highest < seen).then(|| StoreError::SetBack(self.path.clone()))
     }
 
