@@ -373,7 +373,7 @@ GUARDS = [
      "count(*) FROM call_attempts WHERE state IN ('dialing', 'placed')",
      "count(*) FROM call_attempts WHERE state IN ('dialing')", "failures d2_ rules:limits"),
     ("a call's id is learnt once", DOUBTS,
-     "WHERE id = ?1 AND state = 'placed' AND vapi_call_id IS NULL\",",
+     "WHERE id = ?1 AND state IN ('placed', 'ended') AND vapi_call_id IS NULL\",",
      "WHERE id = ?1\",", "guards"),
     ("absence is noted of a doubt only", DOUBTS,
      "absent_since_monotonic_ms = ?4, absent_boot_id = ?5\n         WHERE id = ?1 AND state = "

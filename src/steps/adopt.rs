@@ -156,7 +156,10 @@ fn attach(
             Ok(Taken::Settled)
         }
         AttemptState::NotPlaced => late_truth(cx, tx, attempt, call, now),
-        AttemptState::Ended => Ok(Taken::Nothing),
+        AttemptState::Ended => {
+            doubts::learn_call_id(tx, &attempt.id, &call.id)?;
+            Ok(Taken::Nothing)
+        }
     }
 }
 

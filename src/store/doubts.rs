@@ -11,12 +11,13 @@ use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::queue::Moved;
 use crate::store::rows::{self, bad_text};
 
-/// Gives a placed attempt without an id the one that its tag was found under.
+/// Gives an attempt that was placed without an id the one that its tag was found under, also when
+/// its end was given up by then.
 pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET vapi_call_id = ?2
-             WHERE id = ?1 AND state = 'placed' AND vapi_call_id IS NULL",
+             WHERE id = ?1 AND state IN ('placed', 'ended') AND vapi_call_id IS NULL",
         )?
         .execute([id, call_id])?;
     Ok(Moved::from_rows(rows))
