@@ -157,7 +157,8 @@ fn attach(
         }
         AttemptState::NotPlaced => late_truth(cx, tx, attempt, call, now),
         AttemptState::Ended => {
-            doubts::learn_call_id(tx, &attempt.id, &call.id)?;
+            // Its end was told as unknown by then, and stays so.
+            let _ = doubts::learn_call_id(tx, &attempt.id, &call.id)?;
             Ok(Taken::Nothing)
         }
     }
