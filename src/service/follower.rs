@@ -41,7 +41,7 @@ pub fn follow(
     let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
     let mut due: Vec<Attempt> = placed
         .into_iter()
-        .filter(|attempt| which == Which::All || attempt.next_poll_at.is_none_or(|at| at <= now))
+        .filter(|attempt| which == Which::All || follow::is_due(attempt, now))
         .collect();
     due.sort_by_key(|attempt| attempt.next_poll_at);
     for attempt in &due {

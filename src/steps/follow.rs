@@ -31,6 +31,12 @@ pub enum Followed {
     Unanswered(String),
 }
 
+/// Whether a placed call is asked about now. No question is planned further ahead than
+/// [`POLL_AT_MOST`]: a later instant was written by a wrong clock, and would keep its line for ever.
+pub fn is_due(attempt: &Attempt, now: Instant) -> bool {
+    attempt.next_poll_at.is_none_or(|at| at <= now || now + POLL_AT_MOST < at)
+}
+
 /// Asks the provider about one placed call. No transaction is open while it is asked.
 pub fn poll(
     cx: &Context,
@@ -217,4 +223,27 @@ pub fn note_second_call(
         crate::store::meta::set_pause(tx, &format!("customer:{}", attempt.customer_key), &pause)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_asked_about_when_its_instant_has_come_or_was_written_by_a_wrong_clock() {
+        let now = crate::domain::parse_instant("2026-03-02T08:00:00Z").unwrap();
+        let minutes = |minutes: i64| Some(now + Duration::minutes(minutes));
+        for (next_poll_at, due) in [
+            (None, true),
+            (minutes(-1), true),
+            (minutes(0), true),
+            (minutes(1), false),
+            (minutes(5), false),
+            (minutes(6), true),
+            (minutes(60 * 24 * 300), true),
+        ] {
+            let attempt = Attempt { next_poll_at, ..Attempt::default() };
+            assert_eq!(is_due(&attempt, now), due, "{next_poll_at:?}");
+        }
+    }
 }

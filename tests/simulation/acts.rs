@@ -286,7 +286,7 @@ impl Life {
         let placed = self.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
         let mut ended = false;
         for attempt in &placed {
-            let due = attempt.next_poll_at.is_none_or(|at| at <= now);
+            let due = follow::is_due(attempt, now);
             if !due && !self.plan.ticks {
                 continue;
             }
@@ -319,7 +319,9 @@ impl Life {
         })?;
         let next = next.and_then(|text| parse_instant(&text)).map(|at| at - self.wall_offset);
         let soon = self.now + Duration::seconds(5);
-        Ok(next.map_or(self.now + FAR, |next| next.max(soon)))
+        // Looked at that often at least, because an instant may have been written by a wrong clock.
+        let latest = self.now + Duration::minutes(5);
+        Ok(next.map_or(self.now + FAR, |next| next.clamp(soon, latest)))
     }
 
     fn reconcile(&mut self, process: &mut Process) -> anyhow::Result<()> {
