@@ -31,8 +31,8 @@ pub enum Followed {
     Unanswered(String),
 }
 
-/// Whether a placed call is asked about now. No question is planned further ahead than
-/// [`POLL_AT_MOST`]: a later instant was written by a wrong clock, and would keep its line for ever.
+/// Whether a placed call is asked about now. No question is planned further ahead than five minutes:
+/// a later instant was written by a wrong clock, and would keep its line until then.
 pub fn is_due(attempt: &Attempt, now: Instant) -> bool {
     attempt.next_poll_at.is_none_or(|at| at <= now || now + POLL_AT_MOST < at)
 }

@@ -247,7 +247,9 @@ impl Life {
         attempt: &attempts::Attempt,
         call_id: Option<&str>,
     ) -> anyhow::Result<()> {
-        let now = self.reading().now;
+        // Whoever settles a doubt looks at the clock first: by a wrong one they would write its
+        // instants, and what waits for those waits until they come.
+        let now = self.now;
         self.store.write(|tx| match call_id {
             Some(call_id) => {
                 let moved = attempts::accept(tx, attempt, Some(call_id), now, WHO, now)?;

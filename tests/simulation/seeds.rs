@@ -6,11 +6,10 @@ use ringonce::zones::Zones;
 
 /// A seed's life changes with the dice that are rolled: a change of the plan needs new seeds,
 /// found by taking the correction out again. Each of these fails without its correction.
-const SEEDS: [(u64, &str); 4] = [
-    (1, "dates of a downtime were forgotten: the end of an old item moved the next call past them"),
+const SEEDS: [(u64, &str); 3] = [
+    (2, "dates of a downtime were forgotten: the end of an old item moved the next call past them"),
     (3, "a restored file took in a later date, and the missed one before it was never told"),
     (231, "a call whose row could not be read for longer than a day never got its id"),
-    (546, "a doubt that was resolved by a wrong clock kept its line until that clock's day"),
 ];
 
 #[test]
