@@ -121,6 +121,13 @@ pub struct Facts<'a> {
     pub phone_window: Option<(CallingWindow, Vec<Arc<Zone>>)>,
 }
 
+impl Facts<'_> {
+    /// Whether an earlier attempt of the occasion was placed, and is over.
+    pub fn was_placed(&self) -> bool {
+        self.earlier.iter().any(|earlier| earlier.disposition.is_some())
+    }
+}
+
 /// What a rule, or the whole gate, answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -242,7 +249,7 @@ fn already_called(facts: &Facts<'_>, customer: &Customer) -> Answer {
             None => format!("an attempt is {}", blocking.state),
         });
     }
-    let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+    let was_placed = facts.was_placed();
     if was_placed {
         return open(rule);
     }
@@ -269,8 +276,7 @@ fn in_time(facts: &Facts<'_>, zone: &Zone) -> Answer {
     }
     let late = facts.expires_at.is_some_and(|expires| expires < facts.now);
     // Who was called is called again on that date or not at all, also where they have moved to.
-    let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
-    let over = was_placed && facts.date.is_some_and(|date| date < zone.date(facts.now));
+    let over = facts.was_placed() && facts.date.is_some_and(|date| date < zone.date(facts.now));
     yes_or(rule, late || over, Verdict::Skip(Reason::TooLate))
 }
 
@@ -330,9 +336,8 @@ fn holiday(facts: &Facts<'_>, zone: &Zone) -> Answer {
 
 fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
     let rule = "calling window";
-    let placed_before = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
     let at_its_time = facts.call_type == CallType::Daily
-        && !placed_before
+        && !facts.was_placed()
         && facts.now <= facts.scheduled_for + rules.grace
         && is_chosen(facts, zone);
     if at_its_time && !rules.strict {

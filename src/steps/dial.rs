@@ -153,7 +153,7 @@ fn take(
         Verdict::Skip(reason) => {
             let reason = if reason == Reason::TooLate { late_reason(item) } else { reason };
             // Skipped means never dialed: a retry that is no longer allowed was called before.
-            let was_placed = facts.earlier.iter().any(|earlier| earlier.disposition.is_some());
+            let was_placed = facts.was_placed();
             let change = match was_placed {
                 true => Change::to(ItemStatus::Completed),
                 false => Change::because(ItemStatus::Skipped, reason),
