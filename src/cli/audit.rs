@@ -68,7 +68,7 @@ fn ask_provider(
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
     let since = now - Duration::days(cx.config.reconcile.retention_days) - MARGIN;
-    Ok(compare(cx, &provider, since, report)?.err())
+    Ok(compare(cx, &provider, (since, now), report)?.err())
 }
 
 fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {

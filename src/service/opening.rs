@@ -8,7 +8,7 @@ use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::steps::{Context, erase};
-use crate::store::{do_not_call, given, meta};
+use crate::store::{do_not_call, given};
 
 /// What came of trying to open.
 #[derive(Debug)]
@@ -36,21 +36,21 @@ impl Opening {
     }
 }
 
-/// Why a database that is older than the one that dialed here last waits: the provider's list does
-/// not show all that was called since. A list is up to date after a while, so from then on a person
-/// may say that the rest was never placed.
+/// Why a database that is older than the one that dialed here last waits. First for the time in which
+/// the provider's list may show a later call and lack an earlier one: once that list is taken in, the
+/// numbers no longer tell that one is missing. Then until it shows the last one, or until a person
+/// says that the rest was never placed.
 fn behind(cx: &Context, now: Instant, accepted: bool) -> anyhow::Result<Option<String>> {
-    let known = cx.store.read(meta::highest_seq)?;
-    let given = given::noted(cx.store.path(), &cx.installation.id)?;
-    let missed = given.filter(|given| known < given.seq);
-    let missed = missed.filter(|given| !accepted || now - given.at < VISIBLE_AFTER);
-    Ok(missed.map(|given| {
+    let missed = cx.store.read(|conn| given::beyond(conn, cx.store.path(), &cx.installation.id))?;
+    let missed = missed.filter(|missed| !accepted || now < missed.given.at + VISIBLE_AFTER);
+    Ok(missed.map(|missed| {
         format!(
             "dialing waits: calls up to number {} were made from here, and this database knows \
-             them up to {known}; the provider's list does not show the others yet; try again \
-             later, or from {} on accept that with `ringonce adopt --reason WHY`",
-            given.seq,
-            instant_text(given.at + VISIBLE_AFTER)
+             them up to {}; the provider's list is taken in from {} on, and what it does not show \
+             then is accepted as never placed with `ringonce adopt --reason WHY`",
+            missed.given.seq,
+            missed.known,
+            instant_text(missed.given.at + VISIBLE_AFTER)
         )
     }))
 }
@@ -91,6 +91,10 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     let Some(answer) = asked else {
         return Ok(Opening::shut(closed.map(|closed| closed.to_string()).unwrap_or_default()));
     };
+    // Too soon for a person's word is too soon for the list's.
+    if let Some(why) = behind(cx, reading.now, true)? {
+        return Ok(Opening::shut(why));
+    }
     match reconcile::take_in(cx, &answer, reading) {
         Ok(reconciled) => {
             // After the records: what they tell of these people stays in the ledger, without them.

@@ -106,6 +106,7 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<Report> {
                 &frame.retries,
                 &gone,
             ));
+            report.duplicates.extend(audit_calls::at_one_number(tx)?);
             for second in second::all(tx)? {
                 report.duplicates.push(audit_calls::second_call(tx, &second)?);
             }
@@ -176,6 +177,8 @@ fn broken_entry(
     let has = |states: &[&str]| {
         calls.iter().filter(of_it).any(|call| states.contains(&call.state.as_str()))
     };
+    let answered = |call: &Dialing| call.disposition.as_deref() == Some("answered");
+    let answered = calls.iter().filter(of_it).any(answered);
     match entry.status.as_str() {
         "pending" | "retrying" => {
             let scan = frame.last_scan?;
@@ -199,6 +202,13 @@ fn broken_entry(
                 || entry.vapi_call_id.is_some()
                 || is_marked(person, &entry.call_type, &entry.occasion);
             (!explained).then(|| format!("item {} is completed, but there was no call", entry.id))
+        }
+        "failed" | "skipped" if answered => {
+            let reason = entry.reason.as_deref().unwrap_or("no reason");
+            Some(format!(
+                "item {} is {} ({reason}), but its call was answered",
+                entry.id, entry.status
+            ))
         }
         _ => None,
     }

@@ -3,18 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::Duration;
+
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::domain::gate::Rules;
-use crate::provider::{Listing, Provider, ProviderCall};
-use crate::steps::Context;
+use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::audit::{Finding, Report};
+use crate::steps::{Context, account};
 use crate::store::Conn;
 use crate::store::audit::{self as data, Dialing};
 use crate::store::second::{self, SecondCall};
 
 /// Endings without a person, after which a rule may well have permitted another call.
 const MISSED: [&str; 3] = ["no_answer", "busy", "voicemail"];
+
+/// By then a call is in the provider's list.
+const LISTED_BY_THEN: Duration = Duration::hours(2);
+/// The oldest records may go while they are read.
+const KEPT_AT_LEAST: Duration = Duration::days(1);
+/// Calls without a record that are asked for in one audit.
+const ASKED_AT_MOST: usize = 100;
 
 /// Every call of an occasion after the first that no rule permits. `calls` are one customer's, or
 /// those of customers that are gone, in the order of the ledger. `retries` are those that the
@@ -82,12 +91,19 @@ pub fn second_call(conn: &Conn, second: &SecondCall) -> anyhow::Result<Finding> 
     })
 }
 
-/// Compares the file with the provider's list since an instant. `Err` in the answer: the list
+/// Calls of one occasion to two people at one number.
+pub fn at_one_number(conn: &Conn) -> anyhow::Result<Vec<Finding>> {
+    let found = data::dialings_of_a_number_before(conn)?;
+    let what = "their number was called before for the same occasion of another customer";
+    Ok(found.iter().map(|call| about(call, what.to_string())).collect())
+}
+
+/// Compares the file with the provider's list since an instant until now. `Err` in the answer: the list
 /// could not be read, and proves nothing either way.
 pub fn compare(
     cx: &Context,
     provider: &dyn Provider,
-    since: Instant,
+    (since, now): (Instant, Instant),
     report: &mut Report,
 ) -> anyhow::Result<Result<(), String>> {
     let listing = match provider.list(since) {
@@ -96,7 +112,37 @@ pub fn compare(
     };
     report.provider_calls = Some(listing.calls.len());
     cx.store.read(|conn| compare_listing(conn, &cx.installation.id, &listing, report))?;
+    let listed: BTreeSet<&str> = listing.calls.iter().map(|call| call.id.as_str()).collect();
+    let (ours, missing) = cx.store.read(|conn| {
+        let from = account::since(conn)?.map_or(since, |at| at.max(since)) + KEPT_AT_LEAST;
+        let made = data::dialings_between(conn, from, now - LISTED_BY_THEN)?;
+        let is_listed =
+            |call: &Dialing| call.vapi_call_id.as_deref().is_some_and(|id| listed.contains(id));
+        Ok(made.into_iter().partition::<Vec<_>, _>(is_listed))
+    })?;
+    // A list without any known call is another account's: it cannot tell.
+    if !ours.is_empty() {
+        report.gaps.extend(unknown_there(provider, &missing));
+    }
     Ok(Ok(()))
+}
+
+/// Calls of the ledger that the provider has no record of, asked for one by one: a list may have
+/// holes. An answer that says neither yes nor no proves nothing.
+fn unknown_there(provider: &dyn Provider, missing: &[Dialing]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for call in missing.iter().take(ASKED_AT_MOST) {
+        let Some(id) = &call.vapi_call_id else { continue };
+        if matches!(provider.get(id), Err(ReadError::NotFound)) {
+            let what = format!(
+                "attempt {} was placed as call {id}, and the provider has no record of it: it was \
+                 deleted there, or never made",
+                call.id
+            );
+            found.push(about(call, what));
+        }
+    }
+    found
 }
 
 fn compare_listing(

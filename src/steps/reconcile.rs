@@ -16,7 +16,7 @@ use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
-use crate::store::{self, Conn, Tx, doubts};
+use crate::store::{self, Conn, Tx, doubts, given};
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
@@ -224,7 +224,7 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
             done.absent = count_absences(cx, tx, answer, &seen, &in_doubt, reading)?;
         }
         if all_taken {
-            note_reach(tx, answer, reading.now)?;
+            note_reach(cx, tx, answer, reading.now)?;
         }
         note_read_back(tx, answer, oldest_doubt, reading.now)?;
         Ok(done)
@@ -307,10 +307,14 @@ fn take_in_calls(
     Ok(all_taken)
 }
 
-/// The records are known up to now, if the listing reached back to what was known before and
-/// every row of it could be read.
-fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
+/// The records are known up to now, if the listing reached back to what was known before, every row
+/// of it could be read, and it showed the last call that was made from here.
+fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
     if 0 < answer.listing.unreadable {
+        return Ok(());
+    }
+    // What a list does not show yet must be inside the next one, too.
+    if given::beyond(tx, cx.store.path(), &cx.installation.id)?.is_some() {
         return Ok(());
     }
     let accepted = answer.asking == (Asking::Start { accepted: true });

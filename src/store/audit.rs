@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::domain::Instant;
+use crate::domain::{Instant, instant_text};
 use crate::store::{meta, rows};
 
 /// A customer as far as it decides what was due. Texts as they stand in the file.
@@ -176,6 +176,40 @@ pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
     let gone = "WHERE customer_id IS NULL
         OR customer_id NOT IN (SELECT id FROM customers) ORDER BY seq";
     dialings(conn, gone, params![])
+}
+
+/// Calls that the provider took in some time, of customers that the file still knows: whoever is
+/// erased here may have been erased there, too.
+pub fn dialings_between(
+    conn: &Connection,
+    from: Instant,
+    until: Instant,
+) -> anyhow::Result<Vec<Dialing>> {
+    let taken = "WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
+        AND customer_id IS NOT NULL AND state IN ('placed', 'ended') ORDER BY seq";
+    dialings(conn, taken, params![instant_text(from), instant_text(until)])
+}
+
+/// Calls of an occasion at a number where somebody else was called for the same one before. Left
+/// out where every row that is still there shares its number, and where the journal tells that one
+/// of them once did.
+pub fn dialings_of_a_number_before(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
+    let rang = "state IN ('placed', 'ended') AND coalesce(disposition, '') <> 'never_dialed'";
+    let rest = format!(
+        "AS later WHERE call_type <> 'extra' AND {rang} AND EXISTS (
+           SELECT 1 FROM call_attempts AS made
+             LEFT JOIN customers AS one ON one.id = made.customer_id
+             LEFT JOIN customers AS two ON two.id = later.customer_id
+           WHERE made.phone_key = later.phone_key AND made.call_type = later.call_type
+             AND made.occasion = later.occasion AND made.customer_key <> later.customer_key
+             AND made.seq < later.seq AND made.{rang_there}
+             AND NOT (coalesce(one.shared_phone, 1) AND coalesce(two.shared_phone, 1))
+             AND NOT EXISTS (SELECT 1 FROM journal WHERE old LIKE '%shared_phone%' AND subject IN
+               ('customer:' || made.customer_id, 'customer:' || later.customer_id)))
+         ORDER BY seq",
+        rang_there = rang.replace("(disposition", "(made.disposition"),
+    );
+    dialings(conn, &rest, params![])
 }
 
 /// The attempt that a provider's call belongs to, by its id there or by our own.

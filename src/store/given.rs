@@ -8,9 +8,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::Context;
+use rusqlite::Connection;
 
 use crate::domain::{Instant, instant_text, parse_instant};
-use crate::store::files;
+use crate::store::{files, meta};
 
 const SIDE_FILE: &str = ".seq";
 
@@ -60,6 +61,25 @@ pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>
         format!("{} is damaged: remove it when no older database was put here", side.display())
     })?;
     Ok((whose == installation_id).then_some(given))
+}
+
+/// A database that is older than the one that gave numbers here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Missed {
+    pub given: Given,
+    /// The highest number that it knows.
+    pub known: i64,
+}
+
+/// Whether a number was given here that the database does not know, nor any later one.
+pub fn beyond(
+    conn: &Connection,
+    path: &Path,
+    installation_id: &str,
+) -> anyhow::Result<Option<Missed>> {
+    let Some(given) = noted(path, installation_id)? else { return Ok(None) };
+    let known = meta::highest_seq(conn)?;
+    Ok((known < given.seq).then_some(Missed { given, known }))
 }
 
 #[cfg(test)]

@@ -80,8 +80,7 @@ impl Life {
             return Ok(());
         }
         if self.adopting {
-            self.adopting = false;
-            self.arm()?;
+            self.adopt(&reading)?;
         }
         process.watched = Some(reading.clone());
         process.opened = Some(reading.now);

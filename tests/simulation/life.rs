@@ -1,6 +1,7 @@
 //! One life: a file, the processes that work on it one after the other, a provider, and everything
 //! that happens to them, one phase at a time in the order that the seed rolls.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
@@ -9,7 +10,7 @@ use ringonce::clock::Reading;
 use ringonce::config::Config;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
-use ringonce::steps::{Context, guard};
+use ringonce::steps::{Context, audit, audit_calls, guard};
 use ringonce::store::{Store, attempts, meta};
 use ringonce::zones::Zones;
 
@@ -117,6 +118,7 @@ impl Life {
     }
 
     fn judge(&mut self) -> anyhow::Result<()> {
+        self.audit()?;
         let world = self.vapi.world();
         self.counts.posts = world.posts;
         self.counts.faulted = world.faulted;
@@ -132,6 +134,29 @@ impl Life {
             }
             Ok(())
         })
+    }
+
+    /// The program's own audit, at rest and beside the provider's list, has nothing to tell but what
+    /// the provider did by itself.
+    fn audit(&self) -> anyhow::Result<()> {
+        let cx = self.command()?;
+        let mut report = audit::audit(&cx, self.now)?;
+        let since = self.plan.begins - Duration::days(2);
+        let compared = audit_calls::compare(&cx, &self.vapi, (since, self.now), &mut report)?;
+        ensure!(compared.is_ok(), "the list at rest could not be read: {compared:?}");
+        let world = self.vapi.world();
+        let doubles = world.calls.iter().filter(|call| call.is_double).map(|call| &call.id);
+        let doubles: HashSet<&str> = doubles.map(String::as_str).collect();
+        let words = |what: &str| -> Vec<String> {
+            let words = what.split(|c: char| !c.is_alphanumeric() && c != '-');
+            words.map(str::to_string).collect()
+        };
+        let is_told = |what: &str| words(what).iter().any(|word| doubles.contains(word.as_str()));
+        report.duplicates.retain(|finding| !is_told(&finding.what));
+        for finding in report.duplicates.iter().chain(&report.gaps) {
+            bail!("AUDIT: {finding:?}");
+        }
+        Ok(())
     }
 
     /// Both clocks as the process sees them.

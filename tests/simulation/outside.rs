@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use chrono::Duration;
+use ringonce::clock::Reading;
 use ringonce::domain::customer::Customer;
 use ringonce::steps::call::Refused;
 use ringonce::steps::entry_text::Reader;
-use ringonce::steps::{Context, call, customers as change, dial, erase, guard, scan};
+use ringonce::steps::{Context, call, customers as change, dial, erase, guard, operate, scan};
 use ringonce::store::files::Identity;
 use ringonce::store::{Conn, Store, customers, meta};
 use rusqlite::backup::Backup;
@@ -185,10 +186,19 @@ impl Life {
         Ok(())
     }
 
-    /// The file is armed where it is: at the beginning, and by `adopt`.
+    /// A new file is armed where it is.
     pub fn arm(&mut self) -> anyhow::Result<()> {
         let here = place(self.at);
         self.store.write(|tx| meta::arm(tx, &here))
+    }
+
+    /// What `adopt` writes when the provider's records were taken in.
+    pub fn adopt(&mut self, reading: &Reading) -> anyhow::Result<()> {
+        let here = place(self.at);
+        self.adopting = false;
+        let lifted = self.store.write(|tx| operate::arm(tx, &here, WHO, "it is here", reading))?;
+        self.tell(|| format!("adopted, lifted {lifted:?}"));
+        Ok(())
     }
 
     /// Nothing exact is owed around a change.

@@ -202,6 +202,14 @@ fn days_of_downtime_pauses_and_edits_pass_the_audit() {
     assert_ne!(world.one("ringonce.db", skipped), "0", "the missed days were told");
 }
 
+/// The first call, once more, at the same number and of somebody else.
+const ONE_NUMBER: &str = "
+    INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+      attempt_no, phone_key, state, disposition, vapi_call_id, created_at, updated_at)
+    SELECT 'second', 900, 3, (SELECT key FROM customers WHERE id = 3), call_type, occasion, 1,
+      phone_key, 'ended', 'answered', 'call-2', created_at, updated_at
+    FROM call_attempts WHERE customer_id = 1";
+
 #[test]
 fn the_audit_names_every_kind_of_damage() {
     const SECOND: &str = "
@@ -215,6 +223,7 @@ fn the_audit_names_every_kind_of_damage() {
         FROM call_attempts WHERE customer_id = 1";
     let damage = [
         ("duplicate", "customer 1, daily 2026-03-02", SECOND),
+        ("duplicate", "customer 3, daily 2026-03-02", ONE_NUMBER),
         ("duplicate", "customer 1, daily 2026-03-02", PAIR),
         (
             "gap",
@@ -237,6 +246,12 @@ fn the_audit_names_every_kind_of_damage() {
             "UPDATE call_queue SET status = 'processing', reason = NULL
              WHERE customer_id = 1 AND occasion = '2026-03-05'",
         ),
+        (
+            "gap",
+            "customer 1, daily 2026-03-02",
+            "UPDATE call_queue SET status = 'failed', reason = 'refused'
+             WHERE customer_id = 1 AND occasion = '2026-03-02'",
+        ),
     ];
     for (kind, who, sql) in damage {
         let world = World::after_a_morning();
@@ -251,6 +266,22 @@ fn the_audit_names_every_kind_of_damage() {
 }
 
 #[test]
+fn calls_of_people_who_share_a_number_pass_the_audit() {
+    let world = World::after_a_morning();
+    world.sql(ONE_NUMBER);
+    world.sql("UPDATE customers SET last_call_date = '2026-03-02' WHERE id = 3");
+    world.sql("UPDATE customers SET shared_phone = 1 WHERE id = 3");
+    world.refused(1, &["audit", "--offline"]);
+    world.sql("UPDATE customers SET shared_phone = 1 WHERE id = 1");
+    world.ok(&["audit", "--offline"]);
+    world.ok(&["customers", "erase", "cy-9", "--reason", "asked"]);
+    world.ok(&["audit", "--offline"]);
+    // Who once shared it was called for a reason that only the journal tells.
+    world.ok(&["customers", "update", "ada-7", "--shared-phone", "false"]);
+    world.ok(&["audit", "--offline"]);
+}
+
+#[test]
 fn the_audit_finds_a_call_that_only_the_provider_knows() {
     let world = World::after_a_morning();
     world.ok(&["backup", "copy.db"]);
@@ -260,4 +291,28 @@ fn the_audit_finds_a_call_that_only_the_provider_knows() {
     let said = world.refused(1, &["audit", "--db", "copy.db"]);
     assert!(said.contains("gap customer 1, daily 2026-03-03"), "{said}");
     assert!(said.contains("is not in the file"), "{said}");
+}
+
+#[test]
+fn the_audit_finds_a_call_that_the_provider_never_had() {
+    let world = World::after_a_morning();
+    world.ok(&["audit"]);
+    world.sql(
+        "INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+           attempt_no, phone_key, state, disposition, vapi_call_id, created_at, updated_at)
+         SELECT 'invented', 900, customer_id, customer_key, 'extra',
+           'extra:00000000-0000-4000-8000-000000000001', 1, phone_key, 'ended', 'answered',
+           'call-2', created_at, updated_at
+         FROM call_attempts WHERE customer_id = 1",
+    );
+    // A call of the last hours may not be listed yet.
+    world.ok(&["audit"]);
+    world.at("2026-03-02T23:00:00Z");
+    let said = world.refused(1, &["audit"]);
+    assert!(said.contains("gap customer 1, extra"), "{said}");
+    assert!(said.contains("the provider has no record of it"), "{said}");
+    // A key of another account shows none of the calls, and so tells of none.
+    world.fake.set_faults("drops-rows".parse().unwrap());
+    let said = world.ok(&["audit"]);
+    assert!(said.contains("compared with 0 calls"), "{said}");
 }

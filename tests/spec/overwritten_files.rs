@@ -231,11 +231,57 @@ fn an_older_database_in_its_place_waits_until_the_list_shows_every_number_that_w
     let adopted = world.command(&["adopt", "--reason", "restored"]);
     assert_eq!(adopted.code, Some(3), "{adopted:?}");
     assert!(adopted.stderr.contains("from 2026-02-02T12:15:00.000Z on"), "{adopted:?}");
-    // Without a word of anybody, once the records show it.
+    // Without a word of anybody, once the records show it and are sure to be up to date.
     world.set_clock("2026-02-02T12:12:00Z");
+    assert_eq!(world.command(&["tick"]).code, Some(3));
+    world.set_clock("2026-02-02T12:16:00Z");
     let late = world.command(&["tick"]);
     assert_eq!((late.code, world.rings().len()), (Some(0), 1), "{late:?}");
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+}
+
+#[test]
+fn a_list_that_lags_by_an_hour_is_read_back_until_it_shows_the_call() {
+    let world = World::new();
+    world.daily("Ada");
+    let old = raw_copy(&world);
+    world.tick_at(NOON);
+    std::fs::write(world.db(), old).unwrap();
+    world.faults("list-lag=3600");
+    // Many lists without the call are taken in before the one that shows it.
+    for minute in (1..60).step_by(7) {
+        world.set_clock(&format!("2026-02-02T12:{minute:02}:00Z"));
+        assert_eq!(world.command(&["tick"]).code, Some(3), "minute {minute}");
+    }
+    world.set_clock("2026-02-02T13:01:00Z");
+    let late = world.command(&["tick"]);
+    assert_eq!((late.code, world.rings().len()), (Some(0), 1), "{late:?}");
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+}
+
+#[test]
+fn an_older_database_waits_although_the_list_shows_the_last_call_already() {
+    let world = World::new();
+    world.daily("Ada");
+    world.daily("Bob");
+    let old = raw_copy(&world);
+    world.tick_at(NOON);
+    assert_eq!(world.rings().len(), 2);
+    // A replica that has the second call, and not yet the first.
+    let posts = world.posts();
+    let first = posts[0].tag.clone().unwrap();
+    world.faults(&format!("drops-rows:tag={first}"));
+    std::fs::write(world.db(), old).unwrap();
+    for time in ["2026-02-02T12:01:00Z", "2026-02-02T12:10:00Z"] {
+        world.set_clock(time);
+        let early = world.command(&["tick"]);
+        assert_eq!((early.code, world.rings().len()), (Some(3), 2), "{early:?}");
+    }
+    world.faults("");
+    world.set_clock("2026-02-02T12:16:00Z");
+    let late = world.command(&["tick"]);
+    assert_eq!((late.code, world.rings().len()), (Some(0), 2), "{late:?}");
+    world.assert_no_phone_rang_twice();
 }
 
 #[test]
