@@ -2,7 +2,7 @@
 //! the clocks, holds. A missing answer keeps it shut.
 
 use crate::clock::{self, Reading};
-use crate::domain::{Instant, instant_text};
+use crate::domain::Instant;
 use crate::service::Service;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::guard::{self, Clocks, Heard};
@@ -36,23 +36,13 @@ impl Opening {
     }
 }
 
-/// Why a database that is older than the one that dialed here last waits. First for the time in which
-/// the provider's list may show a later call and lack an earlier one: once that list is taken in, the
-/// numbers no longer tell that one is missing. Then until it shows the last one, or until a person
-/// says that the rest was never placed.
+/// Why a database that is older than the one that dialed here last waits: the provider's list does
+/// not show the last call that was made since. A list is up to date after a while, so from then on a
+/// person may say that the rest was never placed.
 fn behind(cx: &Context, now: Instant, accepted: bool) -> anyhow::Result<Option<String>> {
     let missed = cx.store.read(|conn| given::beyond(conn, cx.store.path(), &cx.installation.id))?;
     let missed = missed.filter(|missed| !accepted || now < missed.given.at + VISIBLE_AFTER);
-    Ok(missed.map(|missed| {
-        format!(
-            "dialing waits: calls up to number {} were made from here, and this database knows \
-             them up to {}; the provider's list is taken in from {} on, and what it does not show \
-             then is accepted as never placed with `ringonce adopt --reason WHY`",
-            missed.given.seq,
-            missed.known,
-            instant_text(missed.given.at + VISIBLE_AFTER)
-        )
-    }))
+    Ok(missed.map(|missed| Closed::behind(&missed).to_string()))
 }
 
 /// Everything before the first dial of a start. An error is one of the database; whatever the
@@ -91,10 +81,6 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
     let Some(answer) = asked else {
         return Ok(Opening::shut(closed.map(|closed| closed.to_string()).unwrap_or_default()));
     };
-    // Too soon for a person's word is too soon for the list's.
-    if let Some(why) = behind(cx, reading.now, true)? {
-        return Ok(Opening::shut(why));
-    }
     match reconcile::take_in(cx, &answer, reading) {
         Ok(reconciled) => {
             // After the records: what they tell of these people stays in the ledger, without them.

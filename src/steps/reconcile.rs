@@ -3,6 +3,8 @@
 //!
 //! Two steps, so that the clocks can be compared between them: [`ask`] reads, [`take_in`] writes.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 
 use crate::clock::Reading;
@@ -10,10 +12,12 @@ use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
+use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
 use crate::steps::{Context, absence, account, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
+use crate::store::given::Missed;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
 use crate::store::{self, Conn, Tx, doubts, given};
@@ -63,13 +67,24 @@ pub enum Closed {
          `ringonce adopt --reason WHY`"
     )]
     BeyondRetention { days: i64, last_good: String },
+    #[error(
+        "dialing waits: calls up to number {given} were made from here, and this database knows \
+         them up to {known}; the provider's list does not show the others yet; try again later, or \
+         from {from} on accept that with `ringonce adopt --reason WHY`"
+    )]
+    Behind { given: i64, known: i64, from: String },
 }
 
 impl Closed {
+    pub fn behind(missed: &Missed) -> Closed {
+        let (given, known) = (missed.given.seq, missed.known);
+        Closed::Behind { given, known, from: instant_text(missed.given.at + VISIBLE_AFTER) }
+    }
+
     /// Whether waiting cannot help.
     pub fn needs_a_person(&self) -> bool {
         // A list may lag behind the calls of the last minutes.
-        !matches!(self, Closed::Unreadable(_) | Closed::AccountUnshown)
+        !matches!(self, Closed::Unreadable(_) | Closed::AccountUnshown | Closed::Behind { .. })
     }
 }
 
@@ -211,6 +226,7 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
 pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Result<Reconciled> {
     refuse_a_gap(cx, answer)?;
     let org_id = account::known(cx, answer, reading.now)?;
+    refuse_a_hole(cx, answer, reading.now)?;
     let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
     cx.store.write(|tx| {
         let mut done = done.clone();
@@ -268,6 +284,35 @@ fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
     }
     let days = cx.config.reconcile.retention_days;
     Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into())
+}
+
+/// A list may show the last call that was made from here and not yet the one before. Once it is taken
+/// in, no number tells any more that one is missing, so an older database waits until the list shows
+/// as many unknown calls as numbers are missing, or is up to date. Numbers of refused calls are in no
+/// list.
+fn refuse_a_hole(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Result<()> {
+    let Asking::Start { .. } = answer.asking else { return Ok(()) };
+    let missed = cx.store.read(|conn| given::beyond(conn, cx.store.path(), &cx.installation.id))?;
+    let Some(missed) = missed.filter(|missed| now < missed.given.at + VISIBLE_AFTER) else {
+        return Ok(());
+    };
+    let ours = |call: &&ProviderCall| {
+        call.installation_id.as_ref().is_none_or(|id| *id == cx.installation.id)
+    };
+    let calls = answer.listing.calls.iter().filter(ours);
+    let tags: BTreeSet<&str> =
+        calls.filter_map(|call| call.tags().find(|tag| adopt::is_tag(tag))).collect();
+    let unknown = cx.store.read(|conn| {
+        let mut unknown = answer.listing.unreadable as i64;
+        for tag in tags {
+            unknown += i64::from(attempts::by_id(conn, &tag[2..])?.is_none());
+        }
+        Ok(unknown)
+    })?;
+    if unknown < missed.given.seq - missed.known {
+        return Err(Closed::behind(&missed).into());
+    }
+    Ok(())
 }
 
 /// Takes in each call in a part of its own, in the order of our numbers: one that cannot be

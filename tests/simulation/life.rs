@@ -154,9 +154,26 @@ impl Life {
         let is_told = |what: &str| words(what).iter().any(|word| doubles.contains(word.as_str()));
         report.duplicates.retain(|finding| !is_told(&finding.what));
         for finding in report.duplicates.iter().chain(&report.gaps) {
+            self.tell_the_ledger(finding.customer);
             bail!("AUDIT: {finding:?}");
         }
         Ok(())
+    }
+
+    /// For a person who replays a seed: the calls at the number of a customer.
+    fn tell_the_ledger(&self, customer: Option<i64>) {
+        let sql = "SELECT concat_ws(' ', id, seq, customer_id, customer_key, call_type, occasion,
+               attempt_no, state, disposition, vapi_call_id, created_at, error_message)
+             FROM call_attempts WHERE phone_key IN
+               (SELECT phone_key FROM call_attempts WHERE customer_id IS ?1) ORDER BY seq";
+        let rows = self.store.read(|conn| {
+            let mut statement = conn.prepare(sql)?;
+            let rows = statement.query_map([customer], |row| row.get::<_, String>(0))?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        });
+        for row in rows.unwrap_or_default() {
+            self.tell(|| row.clone());
+        }
     }
 
     /// Both clocks as the process sees them.
