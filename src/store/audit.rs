@@ -192,7 +192,7 @@ pub fn dialings_between(
 
 /// Calls of an occasion at a number where somebody else was called for the same one before. Left
 /// out where every row that is still there shares its number, and where the journal tells that one
-/// of them once did.
+/// of them once did. What an erasure left of a flag has a number below zero, and was no call from here.
 pub fn dialings_of_a_number_before(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
     let rang = "state IN ('placed', 'ended') AND coalesce(disposition, '') <> 'never_dialed'";
     let rest = format!(
@@ -202,7 +202,7 @@ pub fn dialings_of_a_number_before(conn: &Connection) -> anyhow::Result<Vec<Dial
              LEFT JOIN customers AS two ON two.id = later.customer_id
            WHERE made.phone_key = later.phone_key AND made.call_type = later.call_type
              AND made.occasion = later.occasion AND made.customer_key <> later.customer_key
-             AND made.seq < later.seq AND made.{rang_there}
+             AND 0 < made.seq AND made.seq < later.seq AND made.{rang_there}
              AND NOT (coalesce(one.shared_phone, 1) AND coalesce(two.shared_phone, 1))
              AND NOT EXISTS (SELECT 1 FROM journal WHERE old LIKE '%shared_phone%' AND subject IN
                ('customer:' || made.customer_id, 'customer:' || later.customer_id)))

@@ -282,6 +282,20 @@ fn calls_of_people_who_share_a_number_pass_the_audit() {
 }
 
 #[test]
+fn what_an_erasure_leaves_of_a_flag_is_no_call_to_the_audit() {
+    let world = World::after_a_morning();
+    // Somebody with Cy's number had been welcomed elsewhere, and was erased after Cy's welcome call.
+    world.sql(
+        "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no,
+           phone_key, state, disposition, created_at, updated_at)
+         SELECT 'left', -1, 'of nobody', call_type, occasion, 1, phone_key, 'ended', 'unknown',
+           created_at, updated_at
+         FROM call_attempts WHERE call_type = 'welcome'",
+    );
+    world.ok(&["audit", "--offline"]);
+}
+
+#[test]
 fn the_audit_finds_a_call_that_only_the_provider_knows() {
     let world = World::after_a_morning();
     world.ok(&["backup", "copy.db"]);
