@@ -153,7 +153,7 @@ impl Life {
         };
         let is_told = |what: &str| words(what).iter().any(|word| doubles.contains(word.as_str()));
         report.duplicates.retain(|finding| !is_told(&finding.what));
-        for finding in report.duplicates.iter().chain(&report.gaps) {
+        if let Some(finding) = report.duplicates.iter().chain(&report.gaps).next() {
             self.tell_the_ledger(finding.customer);
             bail!("AUDIT: {finding:?}");
         }
