@@ -430,10 +430,7 @@ GUARDS = [
      "             WHERE queued.customer_id = customers.id AND queued.call_type = 'welcome')\n",
      "", "d1_ guards"),
     ("the daily scan waits for the welcome call", "src/store/queue.rs",
-     "AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome\n"
-     "        WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'\n"
-     "          AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'\n"
-     "            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))\n"
+     "AND {WELCOME_IS_OVER}\n"
      "      AND NOT EXISTS (SELECT 1 FROM call_queue AS open",
      "AND NOT EXISTS (SELECT 1 FROM call_queue AS open", "guards schedule_rules rules:"),
     ("the first query of daily calls leaves out who may not be called", "src/store/queue.rs",
