@@ -50,8 +50,8 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
     let customer = Store::look(&path)?.read(|conn| one(conn, &args.customer))?;
-    let service = service(settings)?;
-    let lock = lock(&service, &path)?;
+    let (service, days) = service(settings)?;
+    let lock = lock(&service, &path, &days)?;
     if lock.is_ok()
         && let Some(why) = service::call::open(&service)?
     {
