@@ -322,15 +322,17 @@ impl<'a> Shown<'a> {
 
 fn resolve(global: &Global, args: &ResolveArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
-    let now = settings.loaded.clock.now()?;
-    let cx = context(settings, now)?;
+    let clock = settings.loaded.clock.clone();
+    let cx = context(settings, clock.now()?)?;
     let word = match args.placed {
         true => Word::Placed { call_id: args.call_id.clone() },
         false => Word::NotPlaced,
     };
     let resolved = cx.store.write(|tx| {
         let attempt = operate::attempt_of(tx, &args.id)?;
-        let resolved = operate::resolve(&cx, tx, &attempt, &word, WHO, &args.reason, now)?;
+        // Read here: while this waited for its turn the file may have seen a later instant.
+        let reading = clock.read()?;
+        let resolved = operate::resolve(&cx, tx, &attempt, &word, WHO, &args.reason, &reading)?;
         Ok((attempt.id, resolved))
     });
     let (id, resolved) = resolved.map_err(refused)?;
@@ -349,7 +351,7 @@ pub fn refused(error: anyhow::Error) -> anyhow::Error {
     if let Some(why) = error.downcast_ref::<Refused>() {
         let text = why.to_string();
         return match why {
-            Refused::NotInDoubt { .. } => CliError::refused(text).into(),
+            Refused::NotInDoubt { .. } | Refused::WrongClock(_) => CliError::refused(text).into(),
             _ => CliError::usage(text).into(),
         };
     }

@@ -155,9 +155,10 @@ fn a_persons_word_is_taken_for_a_doubt_only() {
     for state in ["dialing", "not_placed", "placed"] {
         world.sql(&format!("UPDATE call_attempts SET state = '{state}' WHERE seq = 1"));
         for word in [Word::Placed { call_id: None }, Word::NotPlaced] {
+            let reading = world.clock().read().expect("the clock");
             let said = cx.store.write(|tx| {
                 let attempt = operate::attempt_of(tx, &id_of_ada(&world))?;
-                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", world.now())
+                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", &reading)
             });
             let why = said.expect_err("no doubt, no word").to_string();
             assert!(why.contains(state), "{why}");
