@@ -305,3 +305,16 @@ fn a_configuration_that_cannot_be_written_whole_is_not_left_behind() {
     assert_eq!(here.names(), Vec::<String>::new());
     assert_eq!(here.run(&["init"]).code, 0);
 }
+
+#[test]
+fn a_database_in_memory_is_refused_because_it_would_forget_who_was_called() {
+    let here = Here::new();
+    fs::write(here.path("new.csv"), "phone,timezone\n+12125550101,America/New_York\n").unwrap();
+    for command in [vec!["customers", "import", "new.csv"], vec!["status"]] {
+        let run = here.run(&[&["--db", ":memory:"], &command[..]].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        assert_eq!(run.stderr.trim_end().lines().count(), 1, "{run:?}");
+        assert!(run.stderr.contains("name a file with --db"), "{run:?}");
+    }
+    assert_eq!(here.names(), ["new.csv"]);
+}
