@@ -19,7 +19,7 @@ use crate::domain::fields::shown;
 use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
 use crate::steps::entry_text::Reader;
 use crate::steps::guard;
-use crate::store::customers::{Found, find, matching};
+use crate::store::customers::{Found, find, matching, payment_statuses};
 use crate::store::{Conn, Store, StoreError};
 use crate::zones::Zones;
 
@@ -121,16 +121,20 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     let reading = settings.loaded.clock.read()?;
     let (db, zones) = (&settings.loaded.db, &settings.zones);
     let cx = &Cx { db, zones, now: reading.now, reading };
-    match &args.command {
+    let changes = match &args.command {
         CustomersCommand::Import(args) => import(cx, args),
         CustomersCommand::Add(args) => add(cx, args),
-        CustomersCommand::List(args) => list(cx, args),
-        CustomersCommand::Show(args) => show(cx, args),
         CustomersCommand::Update(args) => update(cx, args),
-        CustomersCommand::Pause(args) => set_paused(cx, args, true),
-        CustomersCommand::Resume(args) => set_paused(cx, args, false),
-        CustomersCommand::Erase(args) => erase::run(cx, args),
+        CustomersCommand::List(args) => return list(cx, args),
+        CustomersCommand::Show(args) => return show(cx, args),
+        CustomersCommand::Pause(args) => return set_paused(cx, args, true),
+        CustomersCommand::Resume(args) => return set_paused(cx, args, false),
+        CustomersCommand::Erase(args) => return erase::run(cx, args),
+    };
+    if changes.is_ok() && cx.db.exists() {
+        warn_of_statuses(cx, &settings.loaded.config.customers.eligible_payment_status)?;
     }
+    changes
 }
 
 fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
@@ -224,6 +228,22 @@ pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
         ))
         .into()),
     }
+}
+
+/// A status that is eligible but for its capitals looks like a paying customer, and nobody calls.
+fn warn_of_statuses(cx: &Cx<'_>, eligible: &[String]) -> anyhow::Result<()> {
+    for (status, count) in cx.look()?.read(payment_statuses)? {
+        let meant = eligible.iter().find(|word| word.eq_ignore_ascii_case(&status));
+        if let Some(meant) = meant.filter(|_| !eligible.contains(&status)) {
+            let who =
+                if count == 1 { "1 customer has" } else { &format!("{count} customers have") };
+            log::warn!(
+                "{who} the payment status \"{}\", which is not eligible: is it \"{meant}\"?",
+                shown(&status)
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The one customer that a word names.
