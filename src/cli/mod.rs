@@ -42,7 +42,7 @@ use exit::{CliError, EXIT_CODES, Exit};
 
 /// Places scheduled phone calls through Vapi and never calls anyone twice for the same occasion.
 #[derive(Parser)]
-#[command(name = "ringonce", version, after_help = EXIT_CODES, after_long_help = LONG_HELP)]
+#[command(name = "ringonce", version, after_help = EXIT_CODES, after_long_help = long_help())]
 #[command(arg_required_else_help = true, propagate_version = true)]
 pub struct Cli {
     #[command(flatten)]
@@ -51,7 +51,12 @@ pub struct Cli {
     pub command: Command,
 }
 
-const LONG_HELP: &str = "\
+/// What `--help` says below the commands.
+fn long_help() -> String {
+    format!("{ENVIRONMENT}\n\n{EXIT_CODES}")
+}
+
+const ENVIRONMENT: &str = "\
 Environment:
   VAPI_API_KEY         the provider's private key, or VAPI_API_KEY_FILE: a file that holds it
   VAPI_WEBHOOK_SECRET  proves that a webhook comes from the provider (or …_FILE)
@@ -62,14 +67,7 @@ Environment:
   RUST_LOG             how much is logged to stderr: error, warn, info, debug
   NO_COLOR             no colours
 
-Flags beat the environment, which beats the configuration file. Secrets never come from that file.
-
-Exit codes:
-  0  done
-  1  failed
-  2  usage or configuration; nothing was changed
-  3  refused, needs a person: not armed, in doubt, held, a damaged file
-  4  another dialer holds the lock";
+Flags beat the environment, which beats the configuration file. Secrets never come from that file.";
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Debug)]

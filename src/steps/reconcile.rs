@@ -94,6 +94,8 @@ pub struct Answer {
     pub oldest: Instant,
     /// The records are known up to here; `None`: this file was never reconciled.
     last_good: Option<Instant>,
+    /// The listing reaches back to everything that is unexplained, as it does once a day.
+    reads_back: bool,
     created: Instant,
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
@@ -133,12 +135,12 @@ pub fn ask(
     let now = reading.now;
     let is_start = matches!(asking, Asking::Start { .. });
     let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
-    let (last_good, created, first_open, highest_seq) = cx.store.read(|conn| {
+    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
+    let (last_good, created, (first_open, reads_back), highest_seq) = cx.store.read(|conn| {
         let last_good = meta::mark(conn, Mark::LastReconciled)?;
         let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
-        Ok((last_good, created, first_unexplained(conn, now)?, meta::highest_seq(conn)?))
+        Ok((last_good, created, first_unexplained(conn, oldest, now)?, meta::highest_seq(conn)?))
     })?;
-    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
     let known_until = match last_good {
         // A mark in the future was written by a wrong clock: nothing is known.
         Some(at) if now < at => oldest,
@@ -164,6 +166,7 @@ pub fn ask(
         from,
         oldest,
         last_good,
+        reads_back,
         created,
         highest_seq,
         left_dialing,
@@ -171,12 +174,19 @@ pub fn ask(
     })
 }
 
-/// The oldest attempt whose call is not known: in doubt, or placed by a reply without an id. Old
-/// ones are asked about once a day, because that reads many pages.
-fn first_unexplained(conn: &Conn, now: Instant) -> anyhow::Result<Option<Instant>> {
+/// The oldest attempt whose call is not known, and whether all of them count. Old ones are asked about
+/// once a day, because that reads many pages.
+fn first_unexplained(
+    conn: &Conn,
+    oldest: Instant,
+    now: Instant,
+) -> anyhow::Result<(Option<Instant>, bool)> {
     let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
-    let is_due = read_back.is_none_or(|at| now < at || READ_BACK_EVERY <= now - at);
-    doubts::oldest_unexplained(conn, (!is_due).then(|| now - READ_BACK_EVERY))
+    if read_back.is_some_and(|at| at <= now && now - at < READ_BACK_EVERY) {
+        return Ok((doubts::oldest_unexplained(conn, Some(now - READ_BACK_EVERY))?, false));
+    }
+    let open = doubts::oldest_unexplained(conn, None)?;
+    Ok((open.into_iter().chain(doubts::oldest_given_up(conn, oldest)?).min(), true))
 }
 
 /// The next reading goes back to the oldest doubt: a person asked.
@@ -216,7 +226,6 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         let mut done = done.clone();
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
         let all_taken = take_in_calls(cx, tx, &known, answer, reading.now, &mut done)?;
-        let oldest_doubt = doubts::oldest(tx)?;
         // The listing says nothing about older doubts, of which there may be many.
         let in_doubt = doubts::since(tx, answer.from)?;
         if !in_doubt.is_empty() {
@@ -226,7 +235,9 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
-        note_read_back(tx, answer, oldest_doubt, reading.now)?;
+        if answer.reads_back {
+            meta::set(tx, READ_BACK_AT, &instant_text(reading.now))?;
+        }
         Ok(done)
     })
 }
@@ -323,18 +334,4 @@ fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> 
         meta::set_mark(tx, Mark::LastReconciled, now)?;
     }
     Ok(())
-}
-
-fn note_read_back(
-    tx: &Tx<'_>,
-    answer: &Answer,
-    oldest_doubt: Option<Instant>,
-    now: Instant,
-) -> anyhow::Result<()> {
-    match oldest_doubt {
-        Some(at) if answer.from <= (at - MARGIN).max(answer.oldest) => {
-            meta::set(tx, READ_BACK_AT, &instant_text(now))
-        }
-        _ => Ok(()),
-    }
 }

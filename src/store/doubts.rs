@@ -165,12 +165,6 @@ pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Attempt>> 
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// When the intent of the oldest doubt was written; `None`: nothing is in doubt.
-pub fn oldest(conn: &Connection) -> anyhow::Result<Option<Instant>> {
-    let sql = "SELECT min(created_at) FROM call_attempts WHERE state = 'in_doubt'";
-    Ok(conn.prepare_cached(sql)?.query_one([], |row| rows::optional_instant(row, 0))?)
-}
-
 /// When the oldest attempt was made whose call is not known: in doubt, or placed by a reply without
 /// an id. `after`: among those that are younger.
 pub fn oldest_unexplained(
@@ -187,6 +181,17 @@ pub fn oldest_unexplained(
     Ok(conn
         .prepare_cached(sql)?
         .query_one([after.map(instant_text)], |row| rows::optional_instant(row, 0))?)
+}
+
+/// When the oldest of the younger attempts was made that was given up without an id: its record may
+/// hold an opt-out, and be readable one day. Reads every attempt since then.
+pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Option<Instant>> {
+    let sql = "SELECT min(created_at) FROM call_attempts
+         WHERE ?1 < created_at AND state = 'ended' AND disposition = 'unknown'
+           AND +vapi_call_id IS NULL";
+    Ok(conn
+        .prepare_cached(sql)?
+        .query_one([instant_text(after)], |row| rows::optional_instant(row, 0))?)
 }
 
 /// The provider calls that the ledger knew when they were read: one look for a long listing.

@@ -8,6 +8,7 @@ use chrono::Duration;
 use ringonce::clock::Reading;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
+use ringonce::steps::account::VISIBLE_AFTER;
 use ringonce::steps::entry_text::Reader;
 use ringonce::steps::guard::{Clocks, Heard};
 use ringonce::steps::reconcile::{self, Asking, Closed};
@@ -125,6 +126,11 @@ impl Life {
         self.snapshot = None;
         let wait = self.dice.seconds(60, 3600);
         self.begin_elsewhere(wait);
+        // Sooner nothing tells the accounts apart, and its first call would hold dialing until the
+        // person accepts the account once more.
+        let newest = self.vapi.world().calls.iter().map(|call| call.created_at).max();
+        let told_apart_at = newest.map(|at| at + VISIBLE_AFTER + Duration::minutes(1));
+        self.next_start = self.next_start.max(told_apart_at.unwrap_or(self.now));
     }
 
     /// `reconcile`, some times in a row: a person who waits for an answer. Beside a process that
