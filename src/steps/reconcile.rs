@@ -133,12 +133,14 @@ pub fn ask(
     let now = reading.now;
     let is_start = matches!(asking, Asking::Start { .. });
     let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
+    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
     let (last_good, created, first_open, highest_seq) = cx.store.read(|conn| {
         let last_good = meta::mark(conn, Mark::LastReconciled)?;
         let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
-        Ok((last_good, created, first_unexplained(conn, now)?, meta::highest_seq(conn)?))
+        let is_due = read_back_is_due(conn, now)?;
+        let after = (!is_due).then(|| now - READ_BACK_EVERY);
+        Ok((last_good, created, first_unexplained(conn, after, oldest)?, meta::highest_seq(conn)?))
     })?;
-    let oldest = now - Duration::days(cx.config.reconcile.retention_days);
     let known_until = match last_good {
         // A mark in the future was written by a wrong clock: nothing is known.
         Some(at) if now < at => oldest,
@@ -171,12 +173,22 @@ pub fn ask(
     })
 }
 
-/// The oldest attempt whose call is not known: in doubt, or placed by a reply without an id. Old
-/// ones are asked about once a day, because that reads many pages.
-fn first_unexplained(conn: &Conn, now: Instant) -> anyhow::Result<Option<Instant>> {
+/// The oldest attempt whose call is not known: in doubt, placed by a reply without an id, or ruled
+/// out since the records begin, because a list may lag. `after`: among those that are younger.
+fn first_unexplained(
+    conn: &Conn,
+    after: Option<Instant>,
+    oldest: Instant,
+) -> anyhow::Result<Option<Instant>> {
+    let open = doubts::oldest_unexplained(conn, after)?;
+    let ruled_out = doubts::oldest_ruled_out(conn, after.unwrap_or(oldest))?;
+    Ok(open.into_iter().chain(ruled_out).min())
+}
+
+/// Old ones are asked about once a day, because that reads many pages.
+fn read_back_is_due(conn: &Conn, now: Instant) -> anyhow::Result<bool> {
     let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
-    let is_due = read_back.is_none_or(|at| now < at || READ_BACK_EVERY <= now - at);
-    doubts::oldest_unexplained(conn, (!is_due).then(|| now - READ_BACK_EVERY))
+    Ok(read_back.is_none_or(|at| now < at || READ_BACK_EVERY <= now - at))
 }
 
 /// The next reading goes back to the oldest doubt: a person asked.
@@ -216,7 +228,7 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         let mut done = done.clone();
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
         let all_taken = take_in_calls(cx, tx, &known, answer, reading.now, &mut done)?;
-        let oldest_doubt = doubts::oldest(tx)?;
+        let first_open = first_unexplained(tx, None, answer.oldest)?;
         // The listing says nothing about older doubts, of which there may be many.
         let in_doubt = doubts::since(tx, answer.from)?;
         if !in_doubt.is_empty() {
@@ -226,7 +238,7 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
-        note_read_back(tx, answer, oldest_doubt, reading.now)?;
+        note_read_back(tx, answer, first_open, reading.now)?;
         Ok(done)
     })
 }
@@ -328,10 +340,10 @@ fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> 
 fn note_read_back(
     tx: &Tx<'_>,
     answer: &Answer,
-    oldest_doubt: Option<Instant>,
+    first_open: Option<Instant>,
     now: Instant,
 ) -> anyhow::Result<()> {
-    match oldest_doubt {
+    match first_open {
         Some(at) if answer.from <= (at - MARGIN).max(answer.oldest) => {
             meta::set(tx, READ_BACK_AT, &instant_text(now))
         }

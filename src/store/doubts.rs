@@ -165,12 +165,6 @@ pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Attempt>> 
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// When the intent of the oldest doubt was written; `None`: nothing is in doubt.
-pub fn oldest(conn: &Connection) -> anyhow::Result<Option<Instant>> {
-    let sql = "SELECT min(created_at) FROM call_attempts WHERE state = 'in_doubt'";
-    Ok(conn.prepare_cached(sql)?.query_one([], |row| rows::optional_instant(row, 0))?)
-}
-
 /// When the oldest attempt was made whose call is not known: in doubt, or placed by a reply without
 /// an id. `after`: among those that are younger.
 pub fn oldest_unexplained(
@@ -187,6 +181,18 @@ pub fn oldest_unexplained(
     Ok(conn
         .prepare_cached(sql)?
         .query_one([after.map(instant_text)], |row| rows::optional_instant(row, 0))?)
+}
+
+/// When the oldest attempt since then was made whose doubt was ruled out, by a person's word or by
+/// proven absence: its call may still come to light.
+pub fn oldest_ruled_out(conn: &Connection, since: Instant) -> anyhow::Result<Option<Instant>> {
+    let sql = "SELECT min(created_at) FROM call_attempts
+         WHERE state = 'not_placed' AND ?1 < created_at AND EXISTS (
+           SELECT 1 FROM journal
+           WHERE subject = 'attempt:' || call_attempts.id AND old = 'in_doubt')";
+    Ok(conn
+        .prepare_cached(sql)?
+        .query_one([instant_text(since)], |row| rows::optional_instant(row, 0))?)
 }
 
 /// The provider calls that the ledger knew when they were read: one look for a long listing.
