@@ -149,18 +149,14 @@ fn attach(
             place(cx, tx, attempt, call, now)?;
             Ok(Taken::Settled)
         }
-        AttemptState::Placed => {
+        // An end that was given up stays so; what was said in the call counts.
+        AttemptState::Placed | AttemptState::Ended => {
             if doubts::learn_call_id(tx, &attempt.id, &call.id)? == Moved::Yes {
                 reread_and_end(cx, tx, attempt, call, now)?;
             }
             Ok(Taken::Settled)
         }
         AttemptState::NotPlaced => late_truth(cx, tx, attempt, call, now),
-        AttemptState::Ended => {
-            // Its end was told as unknown by then, and stays so.
-            let _ = doubts::learn_call_id(tx, &attempt.id, &call.id)?;
-            Ok(Taken::Nothing)
-        }
     }
 }
 

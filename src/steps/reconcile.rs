@@ -94,6 +94,8 @@ pub struct Answer {
     pub oldest: Instant,
     /// The records are known up to here; `None`: this file was never reconciled.
     last_good: Option<Instant>,
+    /// The listing reaches back to everything that is unexplained, as it does once a day.
+    reads_back: bool,
     created: Instant,
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
@@ -134,12 +136,10 @@ pub fn ask(
     let is_start = matches!(asking, Asking::Start { .. });
     let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
     let oldest = now - Duration::days(cx.config.reconcile.retention_days);
-    let (last_good, created, first_open, highest_seq) = cx.store.read(|conn| {
+    let (last_good, created, (first_open, reads_back), highest_seq) = cx.store.read(|conn| {
         let last_good = meta::mark(conn, Mark::LastReconciled)?;
         let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
-        let is_due = read_back_is_due(conn, now)?;
-        let after = (!is_due).then(|| now - READ_BACK_EVERY);
-        Ok((last_good, created, first_unexplained(conn, after, oldest)?, meta::highest_seq(conn)?))
+        Ok((last_good, created, first_unexplained(conn, oldest, now)?, meta::highest_seq(conn)?))
     })?;
     let known_until = match last_good {
         // A mark in the future was written by a wrong clock: nothing is known.
@@ -166,6 +166,7 @@ pub fn ask(
         from,
         oldest,
         last_good,
+        reads_back,
         created,
         highest_seq,
         left_dialing,
@@ -173,22 +174,24 @@ pub fn ask(
     })
 }
 
-/// The oldest attempt whose call is not known: in doubt, placed by a reply without an id, or ruled
-/// out since the records begin, because a list may lag. `after`: among those that are younger.
+/// The oldest attempt whose call is not known, or was ruled out and may still come to light, and
+/// whether all of them count. Old ones are asked about once a day, because that reads many pages.
 fn first_unexplained(
     conn: &Conn,
-    after: Option<Instant>,
     oldest: Instant,
-) -> anyhow::Result<Option<Instant>> {
-    let open = doubts::oldest_unexplained(conn, after)?;
-    let ruled_out = doubts::oldest_ruled_out(conn, after.unwrap_or(oldest))?;
-    Ok(open.into_iter().chain(ruled_out).min())
-}
-
-/// Old ones are asked about once a day, because that reads many pages.
-fn read_back_is_due(conn: &Conn, now: Instant) -> anyhow::Result<bool> {
+    now: Instant,
+) -> anyhow::Result<(Option<Instant>, bool)> {
     let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
-    Ok(read_back.is_none_or(|at| now < at || READ_BACK_EVERY <= now - at))
+    if read_back.is_some_and(|at| at <= now && now - at < READ_BACK_EVERY) {
+        let young = now - READ_BACK_EVERY;
+        let open = doubts::oldest_unexplained(conn, Some(young))?;
+        let ruled_out = doubts::oldest_ruled_out(conn, young)?;
+        return Ok((open.into_iter().chain(ruled_out).min(), false));
+    }
+    let open = doubts::oldest_unexplained(conn, None)?;
+    let ruled_out = doubts::oldest_ruled_out(conn, oldest)?;
+    let given_up = doubts::oldest_given_up(conn, oldest)?;
+    Ok((open.into_iter().chain(ruled_out).chain(given_up).min(), true))
 }
 
 /// The next reading goes back to the oldest doubt: a person asked.
@@ -228,7 +231,6 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         let mut done = done.clone();
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
         let all_taken = take_in_calls(cx, tx, &known, answer, reading.now, &mut done)?;
-        let first_open = first_unexplained(tx, None, answer.oldest)?;
         // The listing says nothing about older doubts, of which there may be many.
         let in_doubt = doubts::since(tx, answer.from)?;
         if !in_doubt.is_empty() {
@@ -238,7 +240,9 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
         if all_taken {
             note_reach(tx, answer, reading.now)?;
         }
-        note_read_back(tx, answer, first_open, reading.now)?;
+        if answer.reads_back {
+            meta::set(tx, READ_BACK_AT, &instant_text(reading.now))?;
+        }
         Ok(done)
     })
 }
@@ -335,18 +339,4 @@ fn note_reach(tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> 
         meta::set_mark(tx, Mark::LastReconciled, now)?;
     }
     Ok(())
-}
-
-fn note_read_back(
-    tx: &Tx<'_>,
-    answer: &Answer,
-    first_open: Option<Instant>,
-    now: Instant,
-) -> anyhow::Result<()> {
-    match first_open {
-        Some(at) if answer.from <= (at - MARGIN).max(answer.oldest) => {
-            meta::set(tx, READ_BACK_AT, &instant_text(now))
-        }
-        _ => Ok(()),
-    }
 }

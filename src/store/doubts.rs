@@ -195,6 +195,17 @@ pub fn oldest_ruled_out(conn: &Connection, since: Instant) -> anyhow::Result<Opt
         .query_one([instant_text(since)], |row| rows::optional_instant(row, 0))?)
 }
 
+/// When the oldest of the younger attempts was made that was given up without an id: its record may
+/// hold an opt-out, and be readable one day. Reads every attempt since then.
+pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Option<Instant>> {
+    let sql = "SELECT min(created_at) FROM call_attempts
+         WHERE ?1 < created_at AND state = 'ended' AND disposition = 'unknown'
+           AND +vapi_call_id IS NULL";
+    Ok(conn
+        .prepare_cached(sql)?
+        .query_one([instant_text(after)], |row| rows::optional_instant(row, 0))?)
+}
+
 /// The provider calls that the ledger knew when they were read: one look for a long listing.
 pub struct KnownCalls(HashMap<String, (AttemptState, Instant)>);
 

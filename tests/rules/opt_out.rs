@@ -156,3 +156,21 @@ fn a_listed_number_is_not_called_for_anybody_also_when_the_item_is_queued_alread
         ["Ada daily 2026-02-02 skipped do_not_call", "Bea daily 2026-02-02 skipped do_not_call"]
     );
 }
+
+#[test]
+fn a_record_that_is_first_seen_days_later_is_still_heard() {
+    let world = World::with(quick(), CONFIG);
+    world.daily("Ada");
+    world.faults("reply-no-id drops-rows");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.sql("UPDATE customers SET payment_status = 'Unpaid'");
+    for hour in ["11", "13"] {
+        world.tick_at(&format!("2026-02-03T{hour}:00:00Z"));
+    }
+    let told = world.one("SELECT error_message FROM call_attempts WHERE seq = 1");
+    assert!(told.contains("never found"), "{told}");
+    world.faults("reports=stop");
+    world.tick_at("2026-02-05T11:00:00Z");
+    let known = "SELECT count(*) FROM call_attempts WHERE seq = 1 AND vapi_call_id IS NOT NULL";
+    assert_eq!((world.count(known), listed(&world)), (1, 1));
+}
