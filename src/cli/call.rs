@@ -13,6 +13,7 @@ use crate::domain::customer::Customer;
 use crate::service::{self, Service};
 use crate::steps::call::{Refused, due_item, queue_extra};
 use crate::steps::explain::explain;
+use crate::steps::guard;
 use crate::store::Store;
 use crate::store::queue::{self, Item};
 
@@ -50,11 +51,17 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
     let customer = Store::look(&path)?.read(|conn| one(conn, &args.customer))?;
-    let service = service(settings)?;
-    let lock = lock(&service, &path)?;
-    if lock.is_ok()
-        && let Some(why) = service::call::open(&service)?
-    {
+    let (service, days) = service(settings)?;
+    let lock = lock(&service, &path, &days)?;
+    let shut = match lock.is_ok() {
+        true => service::call::open(&service)?,
+        // The dialer beside has asked the provider; what is queued here is written by our clock.
+        false => {
+            let reading = service.clock.read()?;
+            service.cx.store.read(|conn| guard::unproven_clock(conn, &reading))?
+        }
+    };
+    if let Some(why) = shut {
         return Err(CliError::refused(format!("nothing is dialed: {why}")).into());
     }
     let item = match args.extra {

@@ -11,13 +11,15 @@ use super::customers_show::{ListArgs, ShowArgs, list, show};
 use super::erase;
 use super::exit::{CliError, Exit};
 use super::{Global, output, settings};
+use crate::clock::Reading;
 use crate::domain::Instant;
 use crate::domain::customer::Customer;
 use crate::domain::entry::Entry;
 use crate::domain::fields::shown;
 use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
 use crate::steps::entry_text::Reader;
-use crate::store::customers::{Found, find, matching};
+use crate::steps::guard;
+use crate::store::customers::{Found, find, matching, payment_statuses};
 use crate::store::{Conn, Store, StoreError};
 use crate::zones::Zones;
 
@@ -90,6 +92,7 @@ pub struct Cx<'a> {
     pub db: &'a Path,
     pub zones: &'a Zones,
     pub now: Instant,
+    pub reading: Reading,
 }
 
 impl Cx<'_> {
@@ -115,25 +118,32 @@ impl Cx<'_> {
 /// Runs one command with the configuration's database, zones and clock.
 pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
-    let now = settings.loaded.clock.now()?;
-    let cx = &Cx { db: &settings.loaded.db, zones: &settings.zones, now };
-    match &args.command {
+    let reading = settings.loaded.clock.read()?;
+    let (db, zones) = (&settings.loaded.db, &settings.zones);
+    let cx = &Cx { db, zones, now: reading.now, reading };
+    let changes = match &args.command {
         CustomersCommand::Import(args) => import(cx, args),
         CustomersCommand::Add(args) => add(cx, args),
-        CustomersCommand::List(args) => list(cx, args),
-        CustomersCommand::Show(args) => show(cx, args),
         CustomersCommand::Update(args) => update(cx, args),
-        CustomersCommand::Pause(args) => set_paused(cx, args, true),
-        CustomersCommand::Resume(args) => set_paused(cx, args, false),
-        CustomersCommand::Erase(args) => erase::run(cx, args),
+        CustomersCommand::List(args) => return list(cx, args),
+        CustomersCommand::Show(args) => return show(cx, args),
+        CustomersCommand::Pause(args) => return set_paused(cx, args, true),
+        CustomersCommand::Resume(args) => return set_paused(cx, args, false),
+        CustomersCommand::Erase(args) => return erase::run(cx, args),
+    };
+    if changes.is_ok() && cx.db.exists() {
+        warn_of_statuses(cx, &settings.loaded.config.customers.eligible_payment_status)?;
     }
+    changes
 }
 
 fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     let mut reader = Reader::new(cx.zones, args.fields.default_country());
     let entry = args.fields.entry(&mut reader, cx.now)?;
     let customer = plan_new(&mut reader, &entry, cx.now).map_err(usage)?;
-    let id = cx.create()?.write(|tx| {
+    let store = cx.create()?;
+    check_clock(&store, &cx.reading)?;
+    let id = store.write(|tx| {
         let (external_id, email) = (customer.external_id.as_deref(), customer.email.as_deref());
         match matching(tx, external_id, email, &customer.phone)? {
             Found::Nobody => create(tx, &customer, Some(WHO), cx.now),
@@ -163,7 +173,9 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
     if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
         entry.call_schedule = Some(None);
     }
-    let (id, changes) = cx.edit()?.write(|tx| {
+    let store = cx.edit()?;
+    check_clock(&store, &cx.reading)?;
+    let (id, changes) = store.write(|tx| {
         let known = one(tx, &args.customer)?;
         if entry.phone.is_none() && entry.phone_validated.is_some() {
             entry.phone = Some(reader.phone(&known.phone).map_err(usage)?);
@@ -204,6 +216,34 @@ fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Ex
         (false, false) => format!("customer {id} was neither paused nor disabled"),
     })?;
     Ok(Exit::Done)
+}
+
+/// Refuses to write, by a clock that is known to be wrong, what binds until its instants come: when
+/// somebody signed up, and their next call.
+pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
+    match store.read(|conn| guard::wrong_clock(conn, reading))? {
+        None => Ok(()),
+        Some(why) => Err(CliError::refused(format!(
+            "nothing was written, because the clock is wrong: {why}; then say it again"
+        ))
+        .into()),
+    }
+}
+
+/// A status that is eligible but for its capitals looks like a paying customer, and nobody calls.
+fn warn_of_statuses(cx: &Cx<'_>, eligible: &[String]) -> anyhow::Result<()> {
+    for (status, count) in cx.look()?.read(payment_statuses)? {
+        let meant = eligible.iter().find(|word| word.eq_ignore_ascii_case(&status));
+        if let Some(meant) = meant.filter(|_| !eligible.contains(&status)) {
+            let who =
+                if count == 1 { "1 customer has" } else { &format!("{count} customers have") };
+            log::warn!(
+                "{who} the payment status \"{}\", which is not eligible: is it \"{meant}\"?",
+                shown(&status)
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The one customer that a word names.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::customers::{Cx, usage};
+use super::customers::{Cx, check_clock, usage};
 use super::exit::Exit;
 use super::output;
 use crate::domain::fields::shown;
@@ -82,7 +82,9 @@ fn checked_or_applied(
     if !checked.may_apply() {
         return Ok(checked.into_report());
     }
-    checked.apply(&cx.create()?, cx.zones, cx.now, progress)
+    let store = cx.create()?;
+    check_clock(&store, &cx.reading)?;
+    checked.apply(&store, cx.zones, cx.now, progress)
 }
 
 /// Nothing is drawn where stderr is no terminal.

@@ -16,6 +16,7 @@ use crate::steps::{Context, holidays};
 use crate::store::Store;
 use crate::store::customers::is_empty;
 use crate::store::files::{DialerLock, LockAnswer};
+use crate::store::holidays::Holiday;
 use crate::vapi::{ApiKey, Vapi};
 
 /// One pass for a system cron: scan, dial everything due now, follow what is placed
@@ -35,15 +36,16 @@ pub struct RunArgs {
     pub listen: Option<String>,
 }
 
-/// Everything that a dialing process needs, except the lock.
-pub fn service(settings: Settings) -> anyhow::Result<Service> {
+/// Everything that a dialing process needs, except the lock; and the dates without calls, which
+/// whoever gets it writes.
+pub fn service(settings: Settings) -> anyhow::Result<(Service, Vec<Holiday>)> {
     let Settings { loaded, zones } = settings;
     let now = loaded.clock.now()?;
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
-    // Refused before anything is made; written by whoever gets the lock.
-    holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
+    // Refused before anything is made.
+    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
     let store = Arc::new(Store::open(&loaded.db, now)?);
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -53,13 +55,8 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
     {
         signal_hook::flag::register(signal, stop.clone()).context("listen to signals")?;
     }
-    Ok(Service {
-        cx,
-        provider: Box::new(provider),
-        clock: loaded.clock,
-        stop,
-        halted: Mutex::new(None),
-    })
+    let (provider, halted) = (Box::new(provider), Mutex::new(None));
+    Ok((Service { cx, provider, clock: loaded.clock, stop, halted }, days))
 }
 
 /// Takes the right to dial, or says who has it. Refuses a damaged file. Nothing is written before:
@@ -67,12 +64,15 @@ pub fn service(settings: Settings) -> anyhow::Result<Service> {
 ///
 /// The dates without calls are those of the one who dials: a command beside it, with another
 /// configuration, takes none of them away.
-pub fn lock(service: &Service, path: &Path) -> anyhow::Result<Result<DialerLock, String>> {
+pub fn lock(
+    service: &Service,
+    path: &Path,
+    days: &[Holiday],
+) -> anyhow::Result<Result<DialerLock, String>> {
     match DialerLock::take(path, service.clock.now()?)? {
         LockAnswer::Mine(lock) => {
             service.cx.store.check_after_crash()?;
-            let days = holidays::read(&service.cx.config.holidays).map_err(CliError::usage)?;
-            service.cx.store.write(|tx| holidays::apply(tx, &days))?;
+            service.cx.store.write(|tx| holidays::apply(tx, days))?;
             Ok(Ok(lock))
         }
         LockAnswer::Taken(holder) => Ok(Err(holder)),
@@ -94,8 +94,8 @@ fn warn_of_an_empty_file(service: &Service, path: &Path) -> anyhow::Result<()> {
 pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
-    let service = service(settings)?;
-    let _lock = match lock(&service, &path)? {
+    let (service, days) = service(settings)?;
+    let _lock = match lock(&service, &path, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             let why = format!("another dialer is running ({holder}); nothing to do");
@@ -141,9 +141,9 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
         api_token: settings.loaded.api_token.clone(),
         webhook: settings.loaded.webhook_secret.clone(),
     };
-    let mut service = service(settings)?;
+    let (mut service, days) = service(settings)?;
     service.cx.recheck_after = chrono::Duration::seconds(30);
-    let _lock = match lock(&service, &path)? {
+    let _lock = match lock(&service, &path, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             return Err(CliError::locked(format!("another dialer is running: {holder}")).into());

@@ -137,8 +137,8 @@ pub fn context(settings: Settings, now: Instant) -> anyhow::Result<Context> {
 pub fn reconcile(global: &Global, args: &ReconcileArgs) -> anyhow::Result<Exit> {
     let settings = dialing_settings(global)?;
     let path = settings.loaded.db.clone();
-    let service = service(settings)?;
-    let done = match lock(&service, &path)? {
+    let (service, days) = service(settings)?;
+    let done = match lock(&service, &path, &days)? {
         Ok(_lock) => adopting::reconcile_alone(&service),
         Err(_) => adopting::reconcile_beside(&service),
     };
@@ -148,8 +148,8 @@ pub fn reconcile(global: &Global, args: &ReconcileArgs) -> anyhow::Result<Exit> 
 pub fn adopt(global: &Global, args: &AdoptArgs) -> anyhow::Result<Exit> {
     let settings = dialing_settings(global)?;
     let path = settings.loaded.db.clone();
-    let service = service(settings)?;
-    let _lock = match lock(&service, &path)? {
+    let (service, days) = service(settings)?;
+    let _lock = match lock(&service, &path, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             let what = format!("another dialer is running: {holder}; stop it first");
@@ -322,15 +322,17 @@ impl<'a> Shown<'a> {
 
 fn resolve(global: &Global, args: &ResolveArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
-    let now = settings.loaded.clock.now()?;
-    let cx = context(settings, now)?;
+    let clock = settings.loaded.clock.clone();
+    let cx = context(settings, clock.now()?)?;
     let word = match args.placed {
         true => Word::Placed { call_id: args.call_id.clone() },
         false => Word::NotPlaced,
     };
     let resolved = cx.store.write(|tx| {
         let attempt = operate::attempt_of(tx, &args.id)?;
-        let resolved = operate::resolve(&cx, tx, &attempt, &word, WHO, &args.reason, now)?;
+        // Read here: while this waited for its turn the file may have seen a later instant.
+        let reading = clock.read()?;
+        let resolved = operate::resolve(&cx, tx, &attempt, &word, WHO, &args.reason, &reading)?;
         Ok((attempt.id, resolved))
     });
     let (id, resolved) = resolved.map_err(refused)?;
@@ -349,7 +351,7 @@ pub fn refused(error: anyhow::Error) -> anyhow::Error {
     if let Some(why) = error.downcast_ref::<Refused>() {
         let text = why.to_string();
         return match why {
-            Refused::NotInDoubt { .. } => CliError::refused(text).into(),
+            Refused::NotInDoubt { .. } | Refused::WrongClock(_) => CliError::refused(text).into(),
             _ => CliError::usage(text).into(),
         };
     }

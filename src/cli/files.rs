@@ -52,7 +52,11 @@ pub struct SnapshotArgs {
 
 /// Read a database, backup or snapshot to its last page: sound, known schema, counts, checksum
 #[derive(Args)]
-#[command(after_help = "Example:\n  ringonce verify /var/backups/before-upgrade.db")]
+#[command(after_help = "\
+Exits 1, and says what is wrong, when the file is damaged, cut or no database of ringonce.
+
+Example:
+  ringonce verify /var/backups/before-upgrade.db")]
 pub struct VerifyArgs {
     /// The file to read
     file: PathBuf,

@@ -79,10 +79,11 @@ struct CancelArgs {
 
 pub fn run(global: &Global, args: &QueueArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
-    let now = settings.loaded.clock.now()?;
+    let reading = settings.loaded.clock.read()?;
+    let now = reading.now;
     match &args.command {
         QueueCommand::List(args) => list(&settings, args, now),
-        QueueCommand::Import(args) => import(settings, args, now),
+        QueueCommand::Import(args) => import(settings, args, &reading),
         QueueCommand::Dedupe(args) => dedupe(&settings, args, now),
         QueueCommand::Cancel(args) => cancel_one(settings, args, now),
     }

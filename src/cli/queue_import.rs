@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::customers::usage;
+use super::customers::{check_clock, usage};
 use super::customers_import::describe;
 use super::exit::Exit;
 use super::{Settings, output};
-use crate::domain::Instant;
+use crate::clock::Reading;
 use crate::steps::Context;
 use crate::steps::import_file::{Unusable, file_name};
 use crate::steps::import_report::Outcome;
@@ -36,13 +36,17 @@ pub struct ImportArgs {
     json: bool,
 }
 
-pub fn import(settings: Settings, args: &ImportArgs, now: Instant) -> anyhow::Result<Exit> {
+pub fn import(settings: Settings, args: &ImportArgs, reading: &Reading) -> anyhow::Result<Exit> {
+    let now = reading.now;
     let path = &settings.loaded.db;
     let looked = Store::look(path)?;
     let store = match args.dry_run {
         true => copy::whole(&looked)?,
         false => Store::open(path, now)?,
     };
+    if !args.dry_run {
+        check_clock(&store, reading)?;
+    }
     let cx = Context::new(Arc::new(store), settings.loaded.config, Arc::new(settings.zones))?;
     let mut report = queue_import::import(&cx, &args.file, now).map_err(|error| match error
         .is::<Unusable>()

@@ -70,6 +70,10 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigErr
         config.web.listen = Some(listen.clone());
     }
     let db = flags.db.clone().or_else(|| variable("RINGONCE_DB").map(PathBuf::from));
+    if db.as_deref() == Some(Path::new(":memory:")) {
+        let why = "a database in memory would forget who was called: name a file with --db";
+        return Err(ConfigError::new(why.to_string()));
+    }
     let clock = clock(&config, &variable)?;
 
     let mut warnings = validate::warnings(&config);

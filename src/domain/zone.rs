@@ -24,6 +24,11 @@ impl Zone {
         Zone::new("UTC", 0, Vec::new())
     }
 
+    /// Whether this is the same zone by another name, such as Asia/Calcutta.
+    pub fn has_rules_of(&self, other: &Zone) -> bool {
+        self.first_offset_secs == other.first_offset_secs && self.transitions == other.transitions
+    }
+
     /// Seconds east of UTC at this instant.
     pub fn offset_secs(&self, at: Instant) -> i32 {
         let next = self.transitions.partition_point(|(from, _)| *from <= at.timestamp());

@@ -41,7 +41,9 @@ pub fn plan_change(
     });
     if said.is_some() {
         after.next_call_scheduled_at = said;
-    } else if has_other_rhythm(known, &after) || known.last_call_date != after.last_call_date {
+    } else if has_other_rhythm(reader, known, &after)
+        || known.last_call_date != after.last_call_date
+    {
         after.next_call_scheduled_at = next_call(Some(conn), reader, &after, now)?;
     }
     Ok(after)
@@ -85,7 +87,8 @@ pub fn change(
         tell_passed_over(tx, known, &zone, (after.last_call_date, next_date), now)?;
     }
     customers::update_fields(tx, after, now)?;
-    if has_other_rhythm(known, after) || (has_moved && known.last_call_date == after.last_call_date)
+    if has_other_rhythm(reader, known, after)
+        || (has_moved && known.last_call_date == after.last_call_date)
     {
         let zone = reader.zone(&after.timezone);
         reschedule(tx, after.id, after.next_call_scheduled_at, zone.as_deref(), now)?;
@@ -180,9 +183,15 @@ fn next_call(
     }
 }
 
-fn has_other_rhythm(known: &Customer, after: &Customer) -> bool {
-    (&known.timezone, &known.call_time, &known.call_schedule)
-        != (&after.timezone, &after.call_time, &after.call_schedule)
+/// Another name of the same zone moves no call.
+fn has_other_rhythm(reader: &mut Reader<'_>, known: &Customer, after: &Customer) -> bool {
+    let is_same_zone = known.timezone == after.timezone
+        || match (reader.zone(&known.timezone), reader.zone(&after.timezone)) {
+            (Some(known), Some(after)) => known.has_rules_of(&after),
+            _ => false,
+        };
+    !is_same_zone
+        || (&known.call_time, &known.call_schedule) != (&after.call_time, &after.call_schedule)
 }
 
 /// `call_time 07:00, name` and `call_time 08:00, name`.

@@ -175,6 +175,29 @@ pub fn is_trusted(cx: &Context, reading: &Reading) -> anyhow::Result<bool> {
     Ok(cx.store.read(|conn| compare(conn, reading, Heard::Nothing))? == Clocks::Agree)
 }
 
+/// What speaks against writing by this clock what binds until its instants come; `None`: nothing
+/// does. After a restart of the machine the clock may be right, and is not known to be.
+pub fn wrong_clock(conn: &Conn, reading: &Reading) -> anyhow::Result<Option<String>> {
+    match compare(conn, reading, Heard::Nothing)? {
+        Clocks::Disagree(why) => Ok(Some(why)),
+        Clocks::Agree | Clocks::Unproven => Ok(None),
+    }
+}
+
+/// The same where nobody waits for it, so that a clock must also have been vouched for. A file that
+/// has never seen a trusted one has nothing to compare.
+pub fn unproven_clock(conn: &Conn, reading: &Reading) -> anyhow::Result<Option<String>> {
+    Ok(match compare(conn, reading, Heard::Nothing)? {
+        Clocks::Disagree(why) => Some(why),
+        Clocks::Unproven if meta::get(conn, LAST_READING)?.is_some() => Some(
+            "nothing vouches for the clock since the machine was started anew; `ringonce run` \
+             and `ringonce tick` ask the provider"
+                .to_string(),
+        ),
+        Clocks::Agree | Clocks::Unproven => None,
+    })
+}
+
 /// Whether the wall clock moved otherwise than the one that never jumps, between two readings of
 /// one process.
 pub fn jumped(earlier: &Reading, now: &Reading) -> bool {

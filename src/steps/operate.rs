@@ -37,6 +37,10 @@ pub enum Refused {
     Several(String),
     #[error("attempt {id} is {state}, and only an attempt in doubt can be resolved")]
     NotInDoubt { id: String, state: AttemptState },
+    #[error(
+        "nothing was settled, because it would be noted by a wrong clock: {0}; then say it again"
+    )]
+    WrongClock(String),
     #[error("the call {call_id} belongs to attempt {attempt_id} already")]
     CallTaken { call_id: String, attempt_id: String },
 }
@@ -189,7 +193,8 @@ pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
 }
 
 /// The only way out of doubt beside the provider's records. "Not placed" permits another attempt
-/// while the occasion lasts, whatever the policy: the person answers for it.
+/// while the occasion lasts, whatever the policy: the person answers for it. Not by a clock that
+/// nobody vouches for: the call would wait until its instants come.
 pub fn resolve(
     cx: &Context,
     tx: &Tx<'_>,
@@ -197,12 +202,16 @@ pub fn resolve(
     word: &Word,
     who: &str,
     why: &str,
-    now: Instant,
+    reading: &Reading,
 ) -> anyhow::Result<Resolved> {
     check_reason(why)?;
+    let now = reading.now;
     let not_in_doubt = || Refused::NotInDoubt { id: attempt.id.clone(), state: attempt.state };
     if attempt.state != AttemptState::InDoubt {
         return Err(not_in_doubt().into());
+    }
+    if let Some(why) = guard::unproven_clock(tx, reading)? {
+        return Err(Refused::WrongClock(why).into());
     }
     let to = match word {
         Word::Placed { .. } => AttemptState::Placed,

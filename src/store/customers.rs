@@ -14,6 +14,14 @@ use crate::store::customer_rows::{COLUMNS, from_row, variables_text};
 /// How many candidates a search returns when it cannot decide.
 const CANDIDATES_MAX: usize = 10;
 
+/// Every payment status, and how many customers have it.
+pub fn payment_statuses(conn: &Connection) -> anyhow::Result<Vec<(String, i64)>> {
+    let mut statement =
+        conn.prepare("SELECT payment_status, count(*) FROM customers GROUP BY payment_status")?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Whom a search found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {

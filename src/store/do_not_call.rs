@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -13,6 +12,9 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::files;
 use crate::store::queue::Moved;
+
+/// Beside the database: what was added and removed.
+const SIDE_FILE: &str = ".do-not-call";
 
 /// A number that nobody calls.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,7 +115,7 @@ fn side_lines(path: &Path) -> anyhow::Result<Vec<Line>> {
     if path == Path::new(":memory:") {
         return Ok(Vec::new());
     }
-    let side = files::beside(path, ".do-not-call");
+    let side = files::beside(path, SIDE_FILE);
     let text = match std::fs::read_to_string(&side) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -190,7 +192,7 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
     if path == Path::new(":memory:") {
         return Ok(());
     }
-    let side = files::beside(path, ".do-not-call");
+    let side = files::beside(path, SIDE_FILE);
     let one_line = |text: &str| text.replace(['\t', '\n', '\r'], " ");
     let line = format!(
         "{}\t{verb}\t{}\t{}\t{}\n",
@@ -200,9 +202,8 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
         one_line(&entry.reason)
     );
     let written = || -> anyhow::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file = options.create(true).read(true).append(true).mode(0o600).open(&side)?;
-        files::give_to_owner_of(path, &file)?;
+        let options = &mut OpenOptions::new();
+        let mut file = files::open_beside(path, SIDE_FILE, options.read(true).append(true))?;
         end_last_line(&mut file)?;
         file.write_all(line.as_bytes())?;
         Ok(file.sync_all()?)

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -127,9 +126,7 @@ const LONGEST_EMPTYING: std::time::Duration = std::time::Duration::from_secs(4);
 pub fn remember(path: &Path, key: &str, now: Instant) -> anyhow::Result<()> {
     let side = files::beside(path, SIDE_FILE);
     let noted = || -> anyhow::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file = options.create(true).append(true).mode(0o600).open(&side)?;
-        files::give_to_owner_of(path, &file)?;
+        let mut file = files::open_beside(path, SIDE_FILE, OpenOptions::new().append(true))?;
         // From a new line on: the one before may have been cut.
         file.write_all(format!("\n{}\t{key}\n", instant_text(now)).as_bytes())?;
         Ok(file.sync_all()?)

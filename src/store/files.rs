@@ -84,6 +84,14 @@ pub fn create_private(path: &Path) -> anyhow::Result<Option<File>> {
     }
 }
 
+/// Opens the file with this ending beside the database, of mode 0600, as `options` say; a new one
+/// belongs to whom the database belongs to.
+pub fn open_beside(path: &Path, ending: &str, options: &mut OpenOptions) -> anyhow::Result<File> {
+    let file = options.create(true).mode(0o600).open(beside(path, ending))?;
+    give_to_owner_of(path, &file)?;
+    Ok(file)
+}
+
 /// Hands a file that root has made to whoever `place` belongs to, as SQLite does with its own: a
 /// person works as root beside a service that runs as another user and must read all of it.
 pub fn give_to_owner_of(place: &Path, made: &File) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -32,9 +32,7 @@ pub fn note(path: &Path, installation_id: &str, given: Given) -> anyhow::Result<
     // One length always, so that a line is written over the one before.
     let line = format!("{installation_id:<36}\t{:>19}\t{}\n", given.seq, instant_text(given.at));
     let noted = || -> anyhow::Result<()> {
-        let mut options = OpenOptions::new();
-        let file = options.create(true).write(true).truncate(false).mode(0o600).open(&side)?;
-        files::give_to_owner_of(path, &file)?;
+        let file = files::open_beside(path, SIDE_FILE, OpenOptions::new().write(true))?;
         Ok(file.write_all_at(line.as_bytes(), 0)?)
     };
     noted().with_context(|| format!("write {}", side.display()))

@@ -198,17 +198,17 @@ impl Store {
         if content.is_overwritten(&conn, &self.path) {
             return Some(StoreError::Overwritten(self.path.clone()));
         }
+        drop(conn);
         // Before the reading: another thread may see a later number meanwhile.
         let seen = self.highest_seq.load(Ordering::Acquire);
-        // A file that cannot be read is told by whoever reads it next.
-        let highest = meta::highest_seq(&conn).ok()?;
-        drop(conn);
         // A reader keeps no pages from before a checkpoint; one may have covered an overwriting.
-        if self.read(verify::lost_numbers).is_ok_and(|lost| lost.is_some()) {
+        // A file that cannot be read is told by whoever reads it next.
+        let numbers = self.read(verify::numbers).ok()?;
+        if numbers.are_lost() {
             return Some(StoreError::Overwritten(self.path.clone()));
         }
-        self.highest_seq.fetch_max(highest, Ordering::AcqRel);
-        (highest < seen).then(|| StoreError::SetBack(self.path.clone()))
+        self.highest_seq.fetch_max(numbers.given, Ordering::AcqRel);
+        (numbers.given < seen).then(|| StoreError::SetBack(self.path.clone()))
     }
 
     /// Looks at the file's content before and after a commit, so that no checkpoint of ours covers

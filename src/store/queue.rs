@@ -160,7 +160,7 @@ pub fn daily_candidates(
     from: Instant,
     to: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let mut statement = tx.prepare_cached(DAILY_CANDIDATES)?;
+    let mut statement = tx.prepare_cached(&daily_candidates_sql())?;
     let found = statement.query_map(
         params![payment_status, instant_text(from), instant_text(to)],
         candidate_from_row,
@@ -168,22 +168,29 @@ pub fn daily_candidates(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Public for the test that pins its query plan.
-pub const DAILY_CANDIDATES: &str = "
+/// What lets the daily calls of a customer begin: the welcome call was made, or is over without.
+pub(super) const WELCOME_IS_OVER: &str = "(welcome_call_completed = 1
+      OR EXISTS (SELECT 1 FROM call_queue AS welcome
+        WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
+          AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
+            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))";
+
+fn daily_candidates_sql() -> String {
+    format!(
+        "
     SELECT id, timezone, payment_status, next_call_scheduled_at FROM customers
     WHERE payment_status = ?1 AND phone_validated = 1
       AND call_status NOT IN ('disabled', 'paused')
       AND (call_time IS NOT NULL OR call_schedule IS NOT NULL)
       AND ?2 <= next_call_scheduled_at AND next_call_scheduled_at <= ?3
-      AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
-        WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
-          AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
-            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))
+      AND {WELCOME_IS_OVER}
       AND NOT EXISTS (SELECT 1 FROM call_queue AS open
         WHERE open.customer_id = customers.id AND open.call_type = 'daily'
           AND (open.status = 'pending' OR open.status = 'retrying'
             OR open.status = 'processing'))
-    ORDER BY next_call_scheduled_at, id";
+    ORDER BY next_call_scheduled_at, id"
+    )
+}
 
 /// How far a pass over the due items of one type has come: an item is looked at once a pass.
 #[derive(Clone, Debug, Default, PartialEq)]

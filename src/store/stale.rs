@@ -3,6 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::queue::WELCOME_IS_OVER;
 
 /// Customers with a call that waits until they are eligible, and their time zones.
 pub fn waiting_to_be_eligible(tx: &Transaction<'_>) -> anyhow::Result<Vec<(i64, String)>> {
@@ -30,10 +31,7 @@ pub fn stale_customers(
              WHERE payment_status = ?1 AND phone_validated = 1
                AND call_status NOT IN ('disabled', 'paused')
                AND (call_time IS NOT NULL OR call_schedule IS NOT NULL) AND {is_stale}
-               AND (welcome_call_completed = 1 OR EXISTS (SELECT 1 FROM call_queue AS welcome
-                 WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
-                   AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
-                     AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))
+               AND {WELCOME_IS_OVER}
                AND NOT EXISTS (SELECT 1 FROM call_queue AS open
                  WHERE open.customer_id = customers.id AND open.call_type = 'daily'
                    AND (open.status = 'pending' OR open.status = 'retrying'

@@ -114,15 +114,40 @@ pub fn problem(conn: &Connection) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// The numbers that were given and that the ledger lacks: nothing is ever deleted from it, and a
-/// number is given in the transaction that writes its attempt (what is known of an erased customer
-/// bears a negative one). So two databases are mixed, as when the pages of one lie beside the log of
-/// the other; `None` = none is missing.
+/// The highest number that the file gave, and the highest in its ledger.
+#[derive(Clone, Copy)]
+pub struct Numbers {
+    pub given: i64,
+    known: i64,
+}
+
+impl Numbers {
+    /// Whether the ledger lacks numbers that were given: nothing is ever deleted from it, and a
+    /// number is given in the transaction that writes its attempt (what is known of an erased
+    /// customer bears a negative one). So two databases are mixed, as when the pages of one lie
+    /// beside the log of the other.
+    pub fn are_lost(self) -> bool {
+        self.known < self.given
+    }
+}
+
+/// Both as of one instant: asked before each intent.
+pub fn numbers(conn: &Connection) -> anyhow::Result<Numbers> {
+    let mut statement = conn.prepare_cached(
+        "SELECT (SELECT value FROM meta WHERE key = 'highest_seq'),
+           (SELECT max(coalesce(max(seq), 0), 0) FROM call_attempts)",
+    )?;
+    let (given, known): (Option<String>, i64) =
+        statement.query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Numbers { given: given.and_then(|text| text.parse().ok()).unwrap_or(0), known })
+}
+
+/// The numbers that the ledger lacks, in words; `None` = none is missing.
 pub fn lost_numbers(conn: &Connection) -> anyhow::Result<Option<String>> {
-    let given = meta::highest_seq(conn)?;
-    let sql = "SELECT max(coalesce(max(seq), 0), 0) FROM call_attempts";
-    let known = conn.query_one(sql, [], |row| row.get::<_, i64>(0))?;
-    Ok((known < given)
+    let numbers = numbers(conn)?;
+    let Numbers { given, known } = numbers;
+    Ok(numbers
+        .are_lost()
         .then(|| format!("it gave its calls numbers up to {given}, and knows them up to {known}")))
 }
 

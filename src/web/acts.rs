@@ -3,6 +3,7 @@
 
 use crate::domain::customer::Customer;
 use crate::steps::call;
+use crate::steps::guard;
 use crate::steps::operate::{self, Refused, Resolved, Resumed, Scope, Word};
 use crate::store::queue::{Item, Moved};
 use crate::web::problem::Problem;
@@ -36,7 +37,13 @@ pub fn resume(asked: &Asked<'_>, scope: &Scope, reason: &Reason<'_>) -> anyhow::
 /// Queues an extra call, which the running dialer takes up at once where the gate lets it.
 pub fn call(asked: &Asked<'_>, customer: &Customer, why: &str) -> anyhow::Result<Item> {
     let cx = asked.front.cx();
-    let queued = cx.store.write(|tx| call::queue_extra(cx, tx, customer, why, asked.now));
+    let queued = cx.store.write(|tx| {
+        let reading = asked.front.service.clock.read()?;
+        if let Some(why) = guard::unproven_clock(tx, &reading)? {
+            return Err(call::Refused(format!("no extra call now: {why}")).into());
+        }
+        call::queue_extra(cx, tx, customer, why, reading.now)
+    });
     queued.map_err(|error| match error.downcast::<call::Refused>() {
         Ok(refused) => Problem::new(409, refused.to_string()).into(),
         Err(error) => error,
@@ -65,7 +72,8 @@ pub fn resolve(
     let cx = asked.front.cx();
     let settled = cx.store.write(|tx| {
         let attempt = operate::attempt_of(tx, attempt)?;
-        operate::resolve(cx, tx, &attempt, word, reason.who, reason.why, asked.now)
+        let reading = asked.front.service.clock.read()?;
+        operate::resolve(cx, tx, &attempt, word, reason.who, reason.why, &reading)
     });
     settled.map_err(as_problem)
 }
@@ -77,7 +85,9 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
             match refused {
                 Refused::NoReason => Problem::field("reason", detail),
                 Refused::Unknown(_) => Problem::not_found(detail),
-                Refused::Several(_) | Refused::NotInDoubt { .. } => Problem::new(409, detail),
+                Refused::Several(_) | Refused::NotInDoubt { .. } | Refused::WrongClock(_) => {
+                    Problem::new(409, detail)
+                }
                 Refused::CallTaken { .. } => {
                     Problem { status: 409, detail, field: Some("call_id".to_string()) }
                 }

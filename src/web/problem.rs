@@ -40,7 +40,7 @@ impl Problem {
             409 => "It is not so any more",
             413 | 414 | 431 => "The request is too large",
             422 => "A value cannot be used",
-            503 => "Too busy",
+            503 => "Not now",
             _ => "Something went wrong",
         }
     }

@@ -8,7 +8,8 @@ use ringonce::domain::customer::CallStatus;
 use ringonce::domain::{Instant, instant_text};
 use ringonce::steps::entry_text::Reader;
 use ringonce::steps::events::{self, Told};
-use ringonce::steps::{Context, customers as change, guard, settle};
+use ringonce::steps::operate::{self, Refused, Word};
+use ringonce::steps::{Context, customers as change, guard};
 use ringonce::store::do_not_call::{self, Entry};
 use ringonce::store::queue::Moved;
 use ringonce::store::{attempts, customers, meta};
@@ -227,9 +228,12 @@ impl Life {
             if in_flight || self.now - attempt.created_at < Duration::minutes(10) {
                 continue;
             }
-            let call = self.vapi.world().of_tag(&attempt.tag()).map(|call| call.id.clone());
-            self.resolve(&cx, &attempt, call.as_deref())?;
-            self.counts.doubts_left += 1;
+            let call_id = self.vapi.world().of_tag(&attempt.tag()).map(|call| call.id.clone());
+            let word = match call_id {
+                Some(call_id) => Word::Placed { call_id: Some(call_id) },
+                None => Word::NotPlaced,
+            };
+            self.counts.doubts_left += u64::from(self.resolve(&cx, &attempt, &word)?);
         }
         if thorough {
             self.lift_customer_pauses()?;
@@ -241,28 +245,30 @@ impl Life {
         Ok(())
     }
 
+    /// Whether the word was taken. By a wrong clock it would be written with its instants, and what
+    /// waits for those waits until they come: then it has to be refused.
     fn resolve(
         &self,
         cx: &Context,
         attempt: &attempts::Attempt,
-        call_id: Option<&str>,
-    ) -> anyhow::Result<()> {
-        // Whoever settles a doubt looks at the clock first: by a wrong one they would write its
-        // instants, and what waits for those waits until they come.
-        let now = self.now;
-        self.store.write(|tx| match call_id {
-            Some(call_id) => {
-                let moved = attempts::accept(tx, attempt, Some(call_id), now, WHO, now)?;
-                anyhow::ensure!(moved == Moved::Yes, "a doubt could not be resolved as placed");
-                settle::complete_placed(cx, tx, attempt, Some(call_id), WHO, now)
+        word: &Word,
+    ) -> anyhow::Result<bool> {
+        let reading = self.reading();
+        let settled = self
+            .store
+            .write(|tx| operate::resolve(cx, tx, attempt, word, WHO, "looked it up", &reading));
+        let is_wrong = !self.wall_offset.is_zero();
+        match settled {
+            Ok(_) => {
+                anyhow::ensure!(!is_wrong, "a doubt was settled by a wrong clock");
+                Ok(true)
             }
-            None => {
-                let doubt = AttemptState::InDoubt;
-                let moved = attempts::refuse(tx, attempt, doubt, "a person said so", WHO, now)?;
-                anyhow::ensure!(moved == Moved::Yes, "a doubt could not be resolved as absent");
-                settle::absent_item(tx, attempt, "a person said so", WHO, now).map(|_| ())
-            }
-        })
+            Err(error) => match error.downcast::<Refused>()? {
+                // By the clock of a machine that was just started, too.
+                Refused::WrongClock(_) => Ok(false),
+                other => Err(other.into()),
+            },
+        }
     }
 
     fn lift_customer_pauses(&mut self) -> anyhow::Result<()> {

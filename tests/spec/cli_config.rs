@@ -305,3 +305,36 @@ fn a_configuration_that_cannot_be_written_whole_is_not_left_behind() {
     assert_eq!(here.names(), Vec::<String>::new());
     assert_eq!(here.run(&["init"]).code, 0);
 }
+
+#[test]
+fn a_database_in_memory_is_refused_because_it_would_forget_who_was_called() {
+    let here = Here::new();
+    fs::write(here.path("new.csv"), "phone,timezone\n+12125550101,America/New_York\n").unwrap();
+    for command in [vec!["customers", "import", "new.csv"], vec!["status"]] {
+        let run = here.run(&[&["--db", ":memory:"], &command[..]].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        assert_eq!(run.stderr.trim_end().lines().count(), 1, "{run:?}");
+        assert!(run.stderr.contains("name a file with --db"), "{run:?}");
+    }
+    assert_eq!(here.names(), ["new.csv"]);
+}
+
+#[test]
+fn a_payment_status_that_is_eligible_but_for_its_capitals_is_told_when_it_is_written() {
+    let here = Here::new();
+    let rows = "phone,timezone,payment_status\n\
+        +12125550101,America/New_York,paid\n+12125550102,America/New_York,Paid\n\
+        +12125550103,America/New_York,Partner\n";
+    fs::write(here.path("new.csv"), rows).unwrap();
+    let run = here.run(&["customers", "import", "new.csv"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let told = "1 customer has the payment status \"paid\", which is not eligible: is it \"Paid\"?";
+    assert!(run.stderr.contains(told) && run.stderr.matches("eligible").count() == 1, "{run:?}");
+    let run = here.run(&["customers", "update", "2", "--payment-status", "PAID"]);
+    assert!(run.stderr.contains("\"PAID\"") && run.stderr.contains(told), "{run:?}");
+    for id in ["1", "2"] {
+        here.run(&["customers", "update", id, "--payment-status", "Paid"]);
+    }
+    let run = here.run(&["customers", "update", "3", "--payment-status", "Pending"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+}

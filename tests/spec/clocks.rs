@@ -7,13 +7,13 @@ use std::process::Stdio;
 use chrono::Duration;
 use ringonce::clock::{self, Reading};
 use ringonce::demo::journal::Event;
-use ringonce::domain::{Instant, instant_text, parse_instant};
-use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
+use ringonce::domain::{instant_text, parse_instant};
+use ringonce::provider::Listing;
 use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::{adopting, opening};
 use ringonce::steps::guard::{self, Clocks, Heard};
-use ringonce::vapi::Vapi;
 
+use crate::listed::{Listed, Through};
 use crate::processes::{end_of, stop, until};
 use crate::world::World;
 
@@ -296,33 +296,15 @@ fn the_service_holds_on_a_wrong_date_and_goes_on_by_itself_when_it_is_right() {
     world.assert_no_phone_rang_twice();
 }
 
-/// A provider whose list takes three minutes, as that of a busy account over two weeks does.
-struct SlowList {
-    inner: Vapi,
-    clock: PathBuf,
-}
-
-impl Provider for SlowList {
-    fn place(
-        &self,
-        order: &PlaceOrder,
-        may_send: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Accepted, PlaceError> {
-        self.inner.place(order, may_send)
-    }
-
-    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
-        self.inner.get(call_id)
-    }
-
-    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        let listing = self.inner.list(since)?;
-        let text = std::fs::read_to_string(&self.clock).unwrap();
+/// A list that takes three minutes, as that of a busy account over two weeks does.
+fn slowly(clock: PathBuf) -> Through {
+    Box::new(move |listing| {
+        let text = std::fs::read_to_string(&clock).unwrap();
         let now = parse_instant(&text).unwrap() + Duration::minutes(3);
-        std::fs::write(&self.clock, now.to_rfc3339()).unwrap();
+        std::fs::write(&clock, now.to_rfc3339()).unwrap();
         // The date of the last page.
-        Ok(Listing { date: Some(now), ..listing })
-    }
+        Listing { date: Some(now), ..listing }
+    })
 }
 
 #[test]
@@ -331,7 +313,7 @@ fn a_list_that_takes_minutes_is_no_wrong_clock() {
     world.daily("Ada");
     world.tick();
     let mut service = world.start();
-    service.provider = Box::new(SlowList { inner: world.vapi(), clock: world.path("clock") });
+    service.provider = Box::new(Listed(world.vapi(), slowly(world.path("clock"))));
     let reading = service.clock.read().unwrap();
     let opened = opening::open(&service, &reading, false).unwrap();
     assert_eq!(opened.shut, None);

@@ -93,3 +93,21 @@ fn a_pause_that_is_lifted_lets_the_service_call_at_once() {
     until("the call", || world.rings().len() == 1);
     assert_eq!(stop(child).code, Some(0));
 }
+
+#[test]
+fn another_name_of_the_same_zone_cancels_no_call_that_is_due() {
+    let world = World::new();
+    world.customer("Ada").in_zone("Asia/Calcutta").at("17:30").paid().welcomed().add();
+    world.tick_at("2026-02-02T11:45:00Z");
+    // It is due, and no pass has taken it up yet.
+    world.set_clock("2026-02-02T12:03:00Z");
+    let rename = ["customers", "update", "1", "--timezone", "Asia/Kolkata"];
+    let run = world.command(&rename);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(world.one("SELECT timezone FROM customers"), "Asia/Kolkata");
+    world.tick();
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
+    world.tick_at("2026-02-03T12:00:00Z");
+    assert_eq!(world.rings().len(), 2);
+    world.assert_no_phone_rang_twice();
+}

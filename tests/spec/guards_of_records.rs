@@ -2,22 +2,18 @@
 
 use chrono::Duration;
 use ringonce::clock::Reading;
-use ringonce::domain::Instant;
-use ringonce::provider::{Fetched, Listing, PlaceOrder, Provider, ReadError};
+use ringonce::provider::{Listing, Provider};
 use ringonce::service::{Service, adopting, tick};
 use ringonce::steps::Context;
 use ringonce::steps::operate::{self, Word};
 use ringonce::steps::reconcile::{self, Asking};
-use ringonce::steps::record::Reply;
 
 use crate::arming::{copy_to, restore};
 use crate::d5_doubt::{REDIAL, id_of_ada, state_of_ada, world_in_doubt};
+use crate::listed::Listed;
 use crate::world::{World, at};
 
 const START: Asking = Asking::Start { accepted: false };
-
-/// The real client, whose list comes otherwise.
-struct Listed<P>(P, fn(Listing) -> Listing);
 
 fn with_one_unreadable_row(listing: Listing) -> Listing {
     Listing { unreadable: listing.unreadable + 1, ..listing }
@@ -25,20 +21,6 @@ fn with_one_unreadable_row(listing: Listing) -> Listing {
 
 fn without_a_readable_row(listing: Listing) -> Listing {
     Listing { unreadable: listing.calls.len(), calls: Vec::new(), ..listing }
-}
-
-impl<P: Provider> Provider for Listed<P> {
-    fn place(&self, order: &PlaceOrder, may_send: &(dyn Fn() -> bool + Sync)) -> Reply {
-        self.0.place(order, may_send)
-    }
-
-    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
-        self.0.get(call_id)
-    }
-
-    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        self.0.list(since).map(self.1)
-    }
 }
 
 fn read_at(cx: &Context, provider: &dyn Provider, reading: &Reading) {
@@ -79,7 +61,7 @@ fn a_restored_file_waits_while_a_record_cannot_be_read_and_only_a_person_may_acc
     let before = marks(&world);
     // Its one call is the row that cannot be read.
     let service = Service {
-        provider: Box::new(Listed(world.vapi(), without_a_readable_row)),
+        provider: Box::new(Listed(world.vapi(), Box::new(without_a_readable_row))),
         ..world.start()
     };
     let ticked = tick::tick(&service).unwrap();
@@ -99,7 +81,7 @@ fn a_row_that_cannot_be_read_moves_no_mark() {
     world.tick_at("2026-02-02T12:00:00Z");
     let before = last_reconciled(&world);
     let (cx, reading) = (world.context(), after_noon(60, ringonce::clock::TEST_BOOT_ID));
-    read_at(&cx, &Listed(world.vapi(), with_one_unreadable_row), &reading);
+    read_at(&cx, &Listed(world.vapi(), Box::new(with_one_unreadable_row)), &reading);
     assert_eq!(last_reconciled(&world), before);
     read_at(&cx, &world.vapi(), &reading);
     assert_eq!(last_reconciled(&world), "2026-02-02T13:00:00.000Z");
@@ -173,9 +155,10 @@ fn a_persons_word_is_taken_for_a_doubt_only() {
     for state in ["dialing", "not_placed", "placed"] {
         world.sql(&format!("UPDATE call_attempts SET state = '{state}' WHERE seq = 1"));
         for word in [Word::Placed { call_id: None }, Word::NotPlaced] {
+            let reading = world.clock().read().expect("the clock");
             let said = cx.store.write(|tx| {
                 let attempt = operate::attempt_of(tx, &id_of_ada(&world))?;
-                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", world.now())
+                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", &reading)
             });
             let why = said.expect_err("no doubt, no word").to_string();
             assert!(why.contains(state), "{why}");

@@ -4,6 +4,7 @@
 //! `world` is the setting of every test: a real database in a temporary folder, the fake provider
 //! that counts rings, one clock for both.
 
+mod listed;
 mod people;
 mod processes;
 mod world;
@@ -25,6 +26,7 @@ mod accounts;
 mod arming;
 mod clocks;
 mod halting;
+mod wrong_clock;
 
 // What went wrong once, and what may go wrong around it.
 mod defects;

@@ -10,11 +10,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use ringonce::clock;
-use ringonce::domain::Instant;
-use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
 use ringonce::service::run;
-use ringonce::vapi::Vapi;
 
+use crate::listed::Listed;
 use crate::processes::{end_of, until};
 use crate::world::World;
 
@@ -125,31 +123,6 @@ fn a_second_signal_ends_nothing_sooner() {
     assert_eq!(world.items()[0], "Ada daily 2026-02-02 completed");
 }
 
-/// A provider whose second list breaks the thread that asks for it.
-struct Broken {
-    inner: Vapi,
-    lists: AtomicUsize,
-}
-
-impl Provider for Broken {
-    fn place(
-        &self,
-        order: &PlaceOrder,
-        may_send: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Accepted, PlaceError> {
-        self.inner.place(order, may_send)
-    }
-
-    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
-        self.inner.get(call_id)
-    }
-
-    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        assert_eq!(self.lists.fetch_add(1, Ordering::Relaxed), 0, "a defect of ours");
-        self.inner.list(since)
-    }
-}
-
 #[test]
 fn a_service_of_which_one_thread_broke_down_ends_instead_of_going_on_without_it() {
     for broken in ["follower", "dialer"] {
@@ -157,8 +130,13 @@ fn a_service_of_which_one_thread_broke_down_ends_instead_of_going_on_without_it(
         world.daily("Ada");
         let mut service = world.start();
         if broken == "follower" {
+            // The second list breaks the thread that asks for it.
             let lists = AtomicUsize::new(0);
-            service.provider = Box::new(Broken { inner: world.vapi(), lists });
+            let breaks = move |listing| {
+                assert_eq!(lists.fetch_add(1, Ordering::Relaxed), 0, "a defect of ours");
+                listing
+            };
+            service.provider = Box::new(Listed(world.vapi(), Box::new(breaks)));
         }
         let service = Arc::new(service);
         let (sender, ended) = channel();

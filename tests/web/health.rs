@@ -146,3 +146,21 @@ fn the_ping_url_is_asked_after_a_good_scan() {
     let house = House::build(&Plan { config, ..Plan::default() });
     house.wait_for("a ping", || 1 <= pings.load(Ordering::SeqCst));
 }
+
+#[test]
+fn by_a_wrong_clock_nobody_signs_up_or_is_called_over_the_api_until_it_is_right_again() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let eve = json!({"external_id": "e1", "phone": "+12125550199", "timezone": "Europe/London"});
+    house.set_clock("2026-11-21T12:00:00Z");
+    let refused = house.api("POST", "/api/customers", &eve);
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(refused.body.contains("already seen"), "{}", refused.body);
+    let refused = house.api("POST", "/api/customers/u1/call", &json!({"reason": "asked"}));
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(refused.body.contains("already seen"), "{}", refused.body);
+    assert_eq!(house.count("SELECT count(*) FROM customers"), 1);
+    assert_eq!(house.count("SELECT count(*) FROM call_queue WHERE call_type = 'extra'"), 0);
+    house.set_clock("2026-11-23T11:50:00Z");
+    house.wait_for("the sign-up", || house.api("POST", "/api/customers", &eve).status == 201);
+}

@@ -10,7 +10,7 @@ use crate::domain::fields::{Column, shown};
 use crate::domain::parse_instant;
 use crate::steps::customers::{change, create, plan_change, plan_new};
 use crate::steps::entry_text::{Draft, Reader};
-use crate::steps::{explain, explain_json};
+use crate::steps::{explain, explain_json, guard};
 use crate::store::customers::{self, Filter, Found, matching};
 use crate::store::{Conn, Tx, journal};
 use crate::web::acts;
@@ -175,7 +175,11 @@ fn write(
     reader: &mut Reader<'_>,
     mut entry: Entry,
 ) -> anyhow::Result<Upserted> {
-    let now = asked.now;
+    let reading = asked.front.service.clock.read()?;
+    if let Some(why) = guard::wrong_clock(tx, &reading)? {
+        return Err(Problem::new(503, format!("nothing was written: {why}")).into());
+    }
+    let now = reading.now;
     let phone = entry.phone.as_ref().map_or("", |phone| phone.e164.as_str());
     let email = entry.email.as_ref().and_then(|email| email.as_deref());
     match matching(tx, entry.external_id.as_deref(), email, phone)? {

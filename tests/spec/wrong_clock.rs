@@ -1,0 +1,110 @@
+//! What a person does by a wrong clock would be written with its instants, and bind until they come:
+//! a doubt that was settled in 2027 waits for 2027. So it is refused, in one line.
+
+use ringonce::store::files::{DialerLock, LockAnswer};
+
+use crate::d5_doubt::{id_of_ada, state_of_ada, world_in_doubt};
+use crate::world::{Run, World};
+
+/// Ways in which a clock becomes wrong, or is not known to be right.
+const WAYS: [&str; 3] = ["behind", "the provider's date disagrees", "another boot"];
+
+/// Makes the clock wrong in this way, and lets the next pass see it where only a pass can.
+fn set_wrong(world: &World, way: &str) {
+    match way {
+        "behind" => world.set_clock("2026-02-01T12:00:00Z"),
+        "another boot" => {
+            world.sql(
+                "UPDATE meta SET value = replace(value, 'test-clock', 'b-1')
+                 WHERE key = 'last_reading'",
+            );
+            world.set_clock("2027-02-02T12:05:00Z");
+        }
+        _ => {
+            world.set_clock("2027-02-02T12:05:00Z");
+            world.faults("date-skew=-31536000");
+            assert!(world.tick().shut);
+        }
+    }
+}
+
+fn assert_refused(run: &Run, way: &str) {
+    assert_eq!(run.code, Some(3), "{way}: {run:?}");
+    assert!(run.stderr.contains("clock"), "{way}: {run:?}");
+    assert_eq!(run.stderr.trim_end().lines().count(), 1, "{way}: {run:?}");
+    assert_eq!(run.stdout, "", "{way}");
+}
+
+#[test]
+fn a_doubt_is_not_settled_by_a_wrong_clock_and_is_when_the_clocks_agree_again() {
+    for way in WAYS {
+        let world = world_in_doubt("", "close-before-accept");
+        let id = id_of_ada(&world);
+        set_wrong(&world, way);
+        for word in ["--not-placed", "--placed"] {
+            let run = world.command(&["attempts", "resolve", &id, word, "--reason", "asked her"]);
+            assert_refused(&run, way);
+        }
+        assert_eq!(state_of_ada(&world), "in_doubt", "{way}");
+        assert_eq!(world.items()[0], "Ada daily 2026-02-02 failed in_doubt", "{way}");
+        // The clock is right again, and a pass has seen it.
+        world.faults("");
+        assert!(!world.tick_at("2026-02-02T12:05:00Z").shut, "{way}");
+        let run = world.command(&["attempts", "resolve", &id, "--not-placed", "--reason", "hers"]);
+        assert_eq!(run.code, Some(0), "{way}: {run:?}");
+        world.tick();
+        assert_eq!(world.attempts()[1], "Ada daily 2026-02-02 #2 ended answered", "{way}");
+        world.assert_no_phone_rang_twice();
+    }
+}
+
+#[test]
+fn a_file_that_has_seen_no_clock_yet_takes_a_word_by_any() {
+    let world = world_in_doubt("", "close-before-accept");
+    world.sql("DELETE FROM meta WHERE key = 'last_reading'");
+    let id = id_of_ada(&world);
+    let run = world.command(&["attempts", "resolve", &id, "--not-placed", "--reason", "hers"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn beside_a_dialer_a_call_is_not_queued_by_a_wrong_clock_and_no_occasion_ends() {
+    for way in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        world.tick_at("2026-02-02T11:45:00Z");
+        let items = world.items();
+        set_wrong(&world, way);
+        let lock = DialerLock::take(&world.db(), world.now()).unwrap();
+        assert!(matches!(lock, LockAnswer::Mine(_)));
+        assert_refused(&world.command(&["call", "1"]), way);
+        assert_refused(&world.command(&["call", "1", "--extra", "--reason", "asked"]), way);
+        assert_eq!(world.items(), items, "{way}");
+    }
+}
+
+#[test]
+fn a_customer_is_neither_added_nor_changed_by_a_clock_that_is_known_to_be_wrong() {
+    for way in ["behind", "the provider's date disagrees"] {
+        let world = World::new();
+        world.daily("Ada");
+        world.tick_at("2026-02-02T11:45:00Z");
+        let customers = || world.lines("SELECT * FROM customers ORDER BY id");
+        let before = (customers(), world.items());
+        set_wrong(&world, way);
+        let add = ["customers", "add", "--phone", "+442079460123", "--timezone", "Europe/London"];
+        assert_refused(&world.command(&add), way);
+        assert_refused(&world.command(&["customers", "update", "1", "--call-time", "09:00"]), way);
+        std::fs::write(world.path("new.csv"), "phone,timezone\n+442079460123,Europe/London\n")
+            .unwrap();
+        assert_refused(&world.command(&["customers", "import", "new.csv"]), way);
+        let old =
+            "customer_id,call_type,scheduled_for,status\n1,daily,2026-02-03T12:00:00Z,pending\n";
+        std::fs::write(world.path("old.csv"), old).unwrap();
+        assert_refused(&world.command(&["queue", "import", "old.csv"]), way);
+        assert_eq!((customers(), world.items()), before, "{way}");
+        // What stops calls is never refused.
+        let run = world.command(&["customers", "pause", "1", "--reason", "asked"]);
+        assert_eq!(run.code, Some(0), "{way}: {run:?}");
+    }
+}
