@@ -119,8 +119,7 @@ GUARDS = [
      "open.extend(window.rest(&page.rows, new)?);",
      "let _ = window.rest(&page.rows, new)?;", "vapi_client"),
     ("pages that cannot be followed are an error", "src/vapi/paging.rs",
-     "Err(ReadError::Unavailable(\"the pages of the list cannot be followed to their end\""
-     ".into()))", "Ok(Vec::new())", "vapi_client"),
+     "        Err(no_end())\n", "        Ok(Vec::new())\n", "vapi_client lib:paging"),
     ("one call until one is accepted", "src/service/dialer.rs",
      "Breaking::Closed if !self.proven => 1,", "Breaking::Closed if false => 1,", "d4_"),
     # D5: doubt and recovery.
@@ -572,6 +571,12 @@ GUARDS = [
     ("a refusal is in the provider's own words", "src/vapi/reply.rs",
      "if value[\"statusCode\"].as_u64()? != u64::from(status) {", "if false {",
      "vapi_client lib:reply"),
+    ("a provider that looks at no limit proves no end", "src/vapi/paging.rs",
+     "if self.limit < rows.len() { Err(no_end())", "if false { Err(no_end())", "lib:paging"),
+    ("a call that was ruled out is still looked for", "src/steps/reconcile.rs",
+     "chain(ruled_out).min(), false", "chain(ruled_out.filter(|_| false)).min(), false", "d5_doubt"),
+    ("an outcome that changed no row is not recorded", "src/steps/record.rs",
+     "    prove_left_dialing(tx, intent)?;", "    let _ = prove_left_dialing;", "halting"),
     ("pages overlap", "src/vapi/paging.rs",
      "createdAtLe={}", "createdAtLt={}", "vapi_client lib:paging"),
     ("a page that is full is not the last", "src/vapi/paging.rs",

@@ -34,7 +34,7 @@ impl Controls {
             return Some("the provider's records do not reach back to it");
         }
         if !self.same_org {
-            return Some("the key belongs to another account than our calls");
+            return Some("the list is not known to be that of our calls' account");
         }
         if !self.no_stranger {
             return Some("a call to this number carries no tag, and may be it");

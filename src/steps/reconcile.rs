@@ -189,8 +189,8 @@ pub fn ask(
     })
 }
 
-/// The oldest attempt whose call is not known, and whether all of them count. Old ones are asked about
-/// once a day, because that reads many pages.
+/// The oldest attempt whose call is not known, or was ruled out and may still come to light, and
+/// whether all of them count. Old ones are asked about once a day, because that reads many pages.
 fn first_unexplained(
     conn: &Conn,
     oldest: Instant,
@@ -198,10 +198,15 @@ fn first_unexplained(
 ) -> anyhow::Result<(Option<Instant>, bool)> {
     let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
     if read_back.is_some_and(|at| at <= now && now - at < READ_BACK_EVERY) {
-        return Ok((doubts::oldest_unexplained(conn, Some(now - READ_BACK_EVERY))?, false));
+        let young = now - READ_BACK_EVERY;
+        let open = doubts::oldest_unexplained(conn, Some(young))?;
+        let ruled_out = doubts::oldest_ruled_out(conn, young)?;
+        return Ok((open.into_iter().chain(ruled_out).min(), false));
     }
     let open = doubts::oldest_unexplained(conn, None)?;
-    Ok((open.into_iter().chain(doubts::oldest_given_up(conn, oldest)?).min(), true))
+    let ruled_out = doubts::oldest_ruled_out(conn, oldest)?;
+    let given_up = doubts::oldest_given_up(conn, oldest)?;
+    Ok((open.into_iter().chain(ruled_out).chain(given_up).min(), true))
 }
 
 /// The next reading goes back to the oldest doubt: a person asked.

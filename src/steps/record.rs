@@ -74,6 +74,7 @@ fn record_in(
     now: Instant,
 ) -> anyhow::Result<Recorded> {
     let mut recorded = outcome(cx, tx, intent, reply, now)?;
+    prove_left_dialing(tx, intent)?;
     if recorded.breaker == Became::AsItWas {
         let accepted = recorded.became == AttemptState::Placed;
         let refused = match reply {
@@ -84,6 +85,17 @@ fn record_in(
         recorded.breaker = breaker::after_post(cx, tx, &intent.attempt, accepted, refused, now)?;
     }
     Ok(recorded)
+}
+
+/// A write that changed no row has written nothing, whatever it answered.
+fn prove_left_dialing(tx: &Tx<'_>, intent: &Intent) -> anyhow::Result<()> {
+    let id = &intent.attempt.id;
+    match attempts::by_id(tx, id)? {
+        Some(written) if written.state == AttemptState::Dialing => {
+            anyhow::bail!("the outcome of attempt {id} was written, and it is still dialing")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn outcome(

@@ -183,6 +183,18 @@ pub fn oldest_unexplained(
         .query_one([after.map(instant_text)], |row| rows::optional_instant(row, 0))?)
 }
 
+/// When the oldest attempt since then was made whose doubt was ruled out, by a person's word or by
+/// proven absence: its call may still come to light.
+pub fn oldest_ruled_out(conn: &Connection, since: Instant) -> anyhow::Result<Option<Instant>> {
+    let sql = "SELECT min(created_at) FROM call_attempts
+         WHERE state = 'not_placed' AND ?1 < created_at AND EXISTS (
+           SELECT 1 FROM journal
+           WHERE subject = 'attempt:' || call_attempts.id AND old = 'in_doubt')";
+    Ok(conn
+        .prepare_cached(sql)?
+        .query_one([instant_text(since)], |row| rows::optional_instant(row, 0))?)
+}
+
 /// When the oldest of the younger attempts was made that was given up without an id: its record may
 /// hold an opt-out, and be readable one day. Reads every attempt since then.
 pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Option<Instant>> {

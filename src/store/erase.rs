@@ -118,6 +118,8 @@ pub fn number_that_never_travels(tx: &Transaction<'_>) -> anyhow::Result<i64> {
 
 /// Beside the database: the keys of the erased, which outlive a restored backup.
 const SIDE_FILE: &str = ".erased";
+/// How long the log is tried to be emptied while others are busy with it.
+const LONGEST_EMPTYING: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// Notes an erasure in the side file, synced. The key is a random one that tells nothing about the
 /// person.
@@ -150,7 +152,8 @@ pub fn back_again(conn: &Connection, path: &Path) -> anyhow::Result<Vec<Customer
 /// Empties the write-ahead log, which still holds the pages as they were. `false`: a reader kept
 /// it busy all the time, and the log is emptied when the next writer begins it anew.
 pub fn empty_log(store: &Store) -> anyhow::Result<bool> {
-    for _ in 0..20 {
+    let begun = crate::clock::elapsed();
+    loop {
         let busy: i64 = store.with_writer(|conn| {
             conn.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
                 .context("empty the write-ahead log")
@@ -158,7 +161,10 @@ pub fn empty_log(store: &Store) -> anyhow::Result<bool> {
         if busy == 0 {
             return Ok(true);
         }
+        // SQLite waited for the reader, and let nobody write meanwhile: not again and again.
+        if LONGEST_EMPTYING <= crate::clock::elapsed().saturating_sub(begun) {
+            return Ok(false);
+        }
         crate::clock::pause(std::time::Duration::from_millis(100));
     }
-    Ok(false)
 }

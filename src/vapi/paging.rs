@@ -17,6 +17,8 @@ use crate::provider::{Listing, ProviderCall, ReadError};
 const USUAL_LIMIT: usize = 100;
 /// The largest limit that the provider takes; used when one instant fills a page.
 const HIGHEST_LIMIT: usize = 1000;
+/// A question that shows whether limits are kept at all.
+const SMALLER_LIMIT: usize = USUAL_LIMIT - 1;
 /// More pages than any account fills in the provider's retention; ends a listing gone wrong.
 const MOST_PAGES: usize = 5000;
 
@@ -49,9 +51,12 @@ impl Window {
     /// it may be any part, so the window is cut in two at an instant inside. The end is a page
     /// below the limit that brings nothing new: a short page alone may be a lower limit of theirs.
     fn rest(&self, rows: &[Value], new: usize) -> Result<Vec<Window>, ReadError> {
+        if self.limit == SMALLER_LIMIT {
+            return if self.limit < rows.len() { Err(no_end()) } else { Ok(Vec::new()) };
+        }
         let full = rows.len() >= self.limit;
         if !full && new == 0 {
-            return Ok(Vec::new());
+            return Ok(self.last_doubt(rows));
         }
         let times: Vec<Instant> =
             rows.iter().filter_map(created_at).filter(|at| self.holds(*at)).collect();
@@ -66,12 +71,19 @@ impl Window {
             return Ok(vec![self.between(self.from, Some(middle)), self.between(middle, self.to)]);
         }
         if !full {
-            return Ok(Vec::new());
+            return Ok(self.last_doubt(rows));
         }
         if self.limit < HIGHEST_LIMIT {
             return Ok(vec![Window { limit: HIGHEST_LIMIT, ..self.clone() }]);
         }
-        Err(ReadError::Unavailable("the pages of the list cannot be followed to their end".into()))
+        Err(no_end())
+    }
+
+    /// What is asked before a short page counts as the end. One of just their usual length may be
+    /// the answer of a provider that looks at no limit, and then there may be more.
+    fn last_doubt(&self, rows: &[Value]) -> Vec<Window> {
+        let is_usual = self.limit == HIGHEST_LIMIT && rows.len() == USUAL_LIMIT;
+        is_usual.then(|| Window { limit: SMALLER_LIMIT, ..self.clone() }).into_iter().collect()
     }
 
     fn holds(&self, at: Instant) -> bool {
@@ -88,6 +100,10 @@ impl Window {
         times.sort_unstable();
         times.get(times.len() / 2).copied()
     }
+}
+
+fn no_end() -> ReadError {
+    ReadError::Unavailable("the pages of the list cannot be followed to their end".into())
 }
 
 /// Every call created at or after `since`. `read` answers one window; its error ends the listing.
@@ -214,6 +230,14 @@ mod tests {
     fn one_instant_that_fills_the_largest_page_is_an_error() {
         let rows: Vec<Value> = (0..HIGHEST_LIMIT + 1).map(|id| row(id, 5)).collect();
         assert!(matches!(listing(&rows, HIGHEST_LIMIT).0, Err(ReadError::Unavailable(_))));
+    }
+
+    #[test]
+    fn one_instant_that_fills_a_page_whose_limit_is_ignored_is_an_error() {
+        let rows: Vec<Value> = (0..300).map(|id| row(id, 5)).collect();
+        let mut read = |_: &Window| Ok(Page { rows: rows[..USUAL_LIMIT].to_vec(), date: None });
+        assert!(matches!(every_call(at(0), &mut read), Err(ReadError::Unavailable(_))));
+        assert_eq!(listing(&rows[..USUAL_LIMIT], HIGHEST_LIMIT).0.unwrap().calls.len(), 100);
     }
 
     #[test]

@@ -291,6 +291,34 @@ fn a_record_that_appears_after_the_redial_is_told_as_a_second_call_and_holds_the
 }
 
 #[test]
+fn a_record_is_still_looked_for_when_its_doubt_was_ruled_out_and_the_list_was_read_since() {
+    // The list lags: by the time it shows the call, it was read to its end several times.
+    let world = world_in_doubt("", "accept-then-close");
+    world.faults("list-lag=3000");
+    for time in ["12:20", "12:45"] {
+        world.tick_at(&format!("2026-02-02T{time}:00Z"));
+    }
+    let id = id_of_ada(&world);
+    world.command(&["attempts", "resolve", &id, "--not-placed", "--reason", "a guess"]);
+    world.faults("");
+    world.tick_at("2026-02-02T13:10:00Z");
+    assert_eq!(world.attempts()[0], "Ada daily 2026-02-02 #1 ended answered");
+    world.assert_no_phone_rang_twice();
+
+    let redialed = world_in_doubt("", "accept-then-close");
+    redialed.faults("list-lag=3000");
+    redialed.set_clock("2026-02-02T12:05:00Z");
+    let id = id_of_ada(&redialed);
+    redialed.command(&["attempts", "resolve", &id, "--not-placed", "--reason", "a guess"]);
+    for time in ["12:06", "12:30"] {
+        redialed.tick_at(&format!("2026-02-02T{time}:00Z"));
+    }
+    redialed.faults("");
+    redialed.tick_at("2026-02-02T13:10:00Z");
+    assert_eq!(redialed.count("SELECT count(*) FROM second_calls"), 1);
+}
+
+#[test]
 fn two_provider_calls_for_one_request_are_seen_and_the_customer_is_held() {
     let world = World::with_faults("twice:first=1");
     world.daily("Ada");

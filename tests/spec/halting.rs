@@ -19,6 +19,9 @@ const NOON: &str = "2026-02-02T12:00:00Z";
 const REFUSES_PLACED: &str = "CREATE TRIGGER broken BEFORE UPDATE ON call_attempts
     WHEN NEW.state = 'placed' BEGIN SELECT RAISE(ABORT, 'no space'); END";
 
+const IGNORES_PLACED: &str = "CREATE TRIGGER broken BEFORE UPDATE ON call_attempts
+    WHEN NEW.state = 'placed' BEGIN SELECT RAISE(IGNORE); END";
+
 fn due_at_noon(names: &[&str]) -> World {
     let world = World::new();
     for name in names {
@@ -41,19 +44,22 @@ fn start_tick(world: &World) -> Child {
 }
 
 #[test]
-fn an_outcome_that_cannot_be_written_stops_dialing_and_is_found_after_the_restart() {
-    let world = due_at_noon(&["Ada", "Bob", "Cy"]);
-    world.sql(REFUSES_PLACED);
-    let error = pass(&world, Duration::ZERO).unwrap_err();
-    assert!(format!("{error:#}").contains("write the outcome"), "{error:#}");
-    assert_eq!(world.rings().len(), 1, "nothing was posted after it");
-    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 dialing"]);
-    world.sql("DROP TRIGGER broken");
-    let ticked = world.tick_at("2026-02-02T12:01:00Z");
-    assert!(!ticked.shut, "{ticked:?}");
-    assert_eq!(world.attempts()[0], "Ada daily 2026-02-02 #1 ended answered");
-    assert_eq!(world.rings().len(), 3);
-    world.assert_no_phone_rang_twice();
+fn an_outcome_that_cannot_be_written_or_is_not_there_stops_dialing_and_is_found_after_the_restart()
+{
+    for broken in [REFUSES_PLACED, IGNORES_PLACED] {
+        let world = due_at_noon(&["Ada", "Bob", "Cy"]);
+        world.sql(broken);
+        let error = pass(&world, Duration::ZERO).unwrap_err();
+        assert!(format!("{error:#}").contains("write the outcome"), "{error:#}");
+        assert_eq!(world.rings().len(), 1, "nothing was posted after it");
+        assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 dialing"]);
+        world.sql("DROP TRIGGER broken");
+        let ticked = world.tick_at("2026-02-02T12:01:00Z");
+        assert!(!ticked.shut, "{ticked:?}");
+        assert_eq!(world.attempts()[0], "Ada daily 2026-02-02 #1 ended answered");
+        assert_eq!(world.rings().len(), 3);
+        world.assert_no_phone_rang_twice();
+    }
 }
 
 #[test]
