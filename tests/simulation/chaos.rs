@@ -330,7 +330,8 @@ impl Life {
             world.faults =
                 Faults { delay: world.faults.delay, lag: world.faults.lag, ..Faults::default() };
         }
-        self.next_start = self.next_start.min(self.now + Duration::minutes(1));
+        // A file that was put back waits until the lists show all that was done since.
+        self.next_start = self.next_start.min(settled.max(self.now + Duration::minutes(1)));
         self.next_chaos = settled;
         if self.paused_all {
             self.pause_all()?;
