@@ -2,13 +2,11 @@
 //! the clocks, holds. A missing answer keeps it shut.
 
 use crate::clock::{self, Reading};
-use crate::domain::Instant;
 use crate::service::Service;
-use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{Context, erase};
-use crate::store::{do_not_call, given};
+use crate::steps::{behind, erase};
+use crate::store::do_not_call;
 
 /// What came of trying to open.
 #[derive(Debug)]
@@ -34,15 +32,6 @@ impl Opening {
             needs_a_person: false,
         }
     }
-}
-
-/// Why a database that is older than the one that dialed here last waits: the provider's list does
-/// not show the last call that was made since. A list is up to date after a while, so from then on a
-/// person may say that the rest was never placed.
-fn behind(cx: &Context, now: Instant, accepted: bool) -> anyhow::Result<Option<String>> {
-    let missed = cx.store.read(|conn| given::beyond(conn, cx.store.path(), &cx.installation.id))?;
-    let missed = missed.filter(|missed| !accepted || now < missed.given.at + VISIBLE_AFTER);
-    Ok(missed.map(|missed| Closed::behind(&missed).to_string()))
 }
 
 /// Everything before the first dial of a start. An error is one of the database; whatever the
@@ -88,7 +77,8 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
             if 0 < erased {
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
-            let behind = behind(cx, reading.now, accepted)?;
+            let behind = cx.store.read(|conn| behind::behind(cx, conn, accepted, reading.now))?;
+            let behind = behind.map(|missed| Closed::behind(&missed).to_string());
             let unread = answer.unread_rows().is_some();
             let shut = answer.unread_rows().or(behind);
             Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
 pub mod backup;
+pub mod behind;
 pub mod breaker;
 pub mod call;
 pub mod cancel;

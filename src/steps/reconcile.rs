@@ -3,8 +3,6 @@
 //!
 //! Two steps, so that the clocks can be compared between them: [`ask`] reads, [`take_in`] writes.
 
-use std::collections::BTreeSet;
-
 use chrono::Duration;
 
 use crate::clock::Reading;
@@ -14,13 +12,13 @@ use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, settle};
+use crate::steps::{Context, absence, account, behind, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
-use crate::store::{self, Conn, Tx, doubts, given};
+use crate::store::{self, Conn, Tx, doubts};
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
@@ -241,7 +239,7 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
 pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Result<Reconciled> {
     refuse_a_gap(cx, answer)?;
     let org_id = account::known(cx, answer, reading.now)?;
-    refuse_a_hole(cx, answer, reading.now)?;
+    behind::refuse_a_hole(cx, answer, reading.now)?;
     let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
     cx.store.write(|tx| {
         let mut done = done.clone();
@@ -302,35 +300,6 @@ fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
     Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into())
 }
 
-/// A list may show the last call that was made from here and not yet the one before. Once it is taken
-/// in, no number tells any more that one is missing, so an older database waits until the list shows
-/// as many unknown calls as numbers are missing, or is up to date. Numbers of refused calls are in no
-/// list.
-fn refuse_a_hole(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Result<()> {
-    let Asking::Start { .. } = answer.asking else { return Ok(()) };
-    let missed = cx.store.read(|conn| given::beyond(conn, cx.store.path(), &cx.installation.id))?;
-    let Some(missed) = missed.filter(|missed| now < missed.given.at + VISIBLE_AFTER) else {
-        return Ok(());
-    };
-    let ours = |call: &&ProviderCall| {
-        call.installation_id.as_ref().is_none_or(|id| *id == cx.installation.id)
-    };
-    let calls = answer.listing.calls.iter().filter(ours);
-    let tags: BTreeSet<&str> =
-        calls.filter_map(|call| call.tags().find(|tag| adopt::is_tag(tag))).collect();
-    let unknown = cx.store.read(|conn| {
-        let mut unknown = answer.listing.unreadable as i64;
-        for tag in tags {
-            unknown += i64::from(attempts::by_id(conn, &tag[2..])?.is_none());
-        }
-        Ok(unknown)
-    })?;
-    if unknown < missed.given.seq - missed.known {
-        return Err(Closed::behind(&missed).into());
-    }
-    Ok(())
-}
-
 /// Takes in each call in a part of its own, in the order of our numbers: one that cannot be
 /// written stops dialing, and no other call. Returns whether all were taken in.
 fn take_in_calls(
@@ -374,11 +343,11 @@ fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyho
     if 0 < answer.listing.unreadable {
         return Ok(());
     }
+    let accepted = answer.asking == (Asking::Start { accepted: true });
     // What a list does not show yet must be inside the next one, too.
-    if given::beyond(tx, cx.store.path(), &cx.installation.id)?.is_some() {
+    if behind::behind(cx, tx, accepted, now)?.is_some() {
         return Ok(());
     }
-    let accepted = answer.asking == (Asking::Start { accepted: true });
     let known_until = answer.last_good.unwrap_or(answer.created);
     if now < known_until || accepted {
         return meta::reset_mark(tx, Mark::LastReconciled, now);

@@ -284,20 +284,24 @@ fn an_older_database_waits_although_the_list_shows_the_last_call_already() {
 
 #[test]
 fn a_number_that_no_list_will_ever_show_is_accepted_by_a_person_alone() {
-    let world = World::new();
-    world.daily("Ada");
-    let old = raw_copy(&world);
-    world.faults("status=400");
-    world.tick_at(NOON);
-    assert!(world.rings().is_empty());
-    std::fs::write(world.db(), old).unwrap();
-    world.faults("");
-    world.set_clock("2026-02-02T13:00:00Z");
-    assert_eq!(world.command(&["tick"]).code, Some(3));
-    let adopted = world.command(&["adopt", "--reason", "nobody was called"]);
-    assert_eq!(adopted.code, Some(0), "{adopted:?}");
-    let run = world.command(&["tick"]);
-    assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
+    // On the same day, and when the provider's records do not reach back so far.
+    for day in ["02", "22"] {
+        let world = World::new();
+        world.daily("Ada");
+        world.tick_at("2026-02-02T11:45:00Z");
+        let old = raw_copy(&world);
+        world.faults("status=400");
+        world.tick_at(NOON);
+        assert!(world.rings().is_empty());
+        std::fs::write(world.db(), old).unwrap();
+        world.faults("");
+        world.set_clock(&format!("2026-02-{day}T13:00:00Z"));
+        assert_eq!(world.command(&["tick"]).code, Some(3));
+        let adopted = world.command(&["adopt", "--reason", "nobody was called"]);
+        assert_eq!(adopted.code, Some(0), "{adopted:?}");
+        let run = world.command(&["tick"]);
+        assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
+    }
 }
 
 #[test]
