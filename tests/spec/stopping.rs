@@ -16,8 +16,13 @@ use crate::listed::Listed;
 use crate::processes::{end_of, until};
 use crate::world::World;
 
-/// A program that has a call to Ada under way, and would call Bob next.
+/// A program that has a call to Ada under way, and would call Bob next; started by a terminal.
 fn with_a_call_under_way(world: &World, arguments: &[&str], faults: &str) -> Child {
+    start(world, arguments, faults, libc::SIG_DFL)
+}
+
+/// The same, where a closed terminal does to it what `hangup` says: tests may run under `nohup`.
+fn start(world: &World, arguments: &[&str], faults: &str, hangup: libc::sighandler_t) -> Child {
     for name in ["Ada", "Bob"] {
         world.daily(name);
     }
@@ -25,6 +30,13 @@ fn with_a_call_under_way(world: &World, arguments: &[&str], faults: &str) -> Chi
     world.set_clock("2026-02-02T12:00:00Z");
     world.faults(faults);
     let mut command = world.program(arguments);
+    // SAFETY: sets how the child takes one signal, which is allowed between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(libc::SIGHUP, hangup);
+            Ok(())
+        });
+    }
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("the call is under way", || !world.posts().is_empty());
     child
@@ -90,22 +102,7 @@ fn a_stop_while_the_answer_never_comes_leaves_a_doubt() {
 #[test]
 fn under_nohup_a_closed_terminal_stops_nothing() {
     let world = World::new();
-    for name in ["Ada", "Bob"] {
-        world.daily(name);
-    }
-    world.tick_at("2026-02-02T11:45:00Z");
-    world.set_clock("2026-02-02T12:00:00Z");
-    world.faults("latency=1200:first=1");
-    let mut command = world.program(&["tick", "--json"]);
-    // SAFETY: sets how the child takes one signal, which is allowed between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGHUP, libc::SIG_IGN);
-            Ok(())
-        });
-    }
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until("the call is under way", || !world.posts().is_empty());
+    let child = start(&world, &["tick", "--json"], "latency=1200:first=1", libc::SIG_IGN);
     signal(&child, libc::SIGHUP);
     let run = end_of(child);
     assert_eq!((run.code, world.rings().len()), (Some(0), 2), "{run:?}");
