@@ -176,16 +176,20 @@ pub fn is_trusted(cx: &Context, reading: &Reading) -> anyhow::Result<bool> {
 }
 
 /// What speaks against writing by this clock what binds until its instants come; `None`: nothing
-/// does. After a restart of the machine the clock may be right, and is not known to be.
+/// does. Those of a clock that is behind have come already, and after a restart of the machine the clock
+/// may be right.
 pub fn wrong_clock(conn: &Conn, reading: &Reading) -> anyhow::Result<Option<String>> {
+    if behind_mark(conn, reading.now)?.is_some() {
+        return Ok(None);
+    }
     match compare(conn, reading, Heard::Nothing)? {
         Clocks::Disagree(why) => Ok(Some(why)),
         Clocks::Agree | Clocks::Unproven => Ok(None),
     }
 }
 
-/// The same where nobody waits for it, so that a clock must also have been vouched for. A file that
-/// has never seen a trusted one has nothing to compare.
+/// What speaks against it where nobody waits for it: there a clock must also have been vouched for. A
+/// file that has never seen a trusted one has nothing to compare.
 pub fn unproven_clock(conn: &Conn, reading: &Reading) -> anyhow::Result<Option<String>> {
     Ok(match compare(conn, reading, Heard::Nothing)? {
         Clocks::Disagree(why) => Some(why),

@@ -84,27 +84,46 @@ fn beside_a_dialer_a_call_is_not_queued_by_a_wrong_clock_and_no_occasion_ends() 
 }
 
 #[test]
-fn a_customer_is_neither_added_nor_changed_by_a_clock_that_is_known_to_be_wrong() {
-    for way in ["behind", "the provider's date disagrees"] {
-        let world = World::new();
-        world.daily("Ada");
-        world.tick_at("2026-02-02T11:45:00Z");
-        let customers = || world.lines("SELECT * FROM customers ORDER BY id");
-        let before = (customers(), world.items());
-        set_wrong(&world, way);
-        let add = ["customers", "add", "--phone", "+442079460123", "--timezone", "Europe/London"];
-        assert_refused(&world.command(&add), way);
-        assert_refused(&world.command(&["customers", "update", "1", "--call-time", "09:00"]), way);
-        std::fs::write(world.path("new.csv"), "phone,timezone\n+442079460123,Europe/London\n")
-            .unwrap();
-        assert_refused(&world.command(&["customers", "import", "new.csv"]), way);
-        let old =
-            "customer_id,call_type,scheduled_for,status\n1,daily,2026-02-03T12:00:00Z,pending\n";
-        std::fs::write(world.path("old.csv"), old).unwrap();
-        assert_refused(&world.command(&["queue", "import", "old.csv"]), way);
-        assert_eq!((customers(), world.items()), before, "{way}");
-        // What stops calls is never refused.
-        let run = world.command(&["customers", "pause", "1", "--reason", "asked"]);
-        assert_eq!(run.code, Some(0), "{way}: {run:?}");
+fn a_customer_is_neither_added_nor_changed_by_a_clock_that_the_provider_contradicts() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    let customers = || world.lines("SELECT * FROM customers ORDER BY id");
+    let before = (customers(), world.items());
+    let way = "the provider's date disagrees";
+    set_wrong(&world, way);
+    let add = ["customers", "add", "--phone", "+442079460123", "--timezone", "Europe/London"];
+    assert_refused(&world.command(&add), way);
+    assert_refused(&world.command(&["customers", "update", "1", "--call-time", "09:00"]), way);
+    std::fs::write(world.path("new.csv"), "phone,timezone\n+442079460123,Europe/London\n").unwrap();
+    assert_refused(&world.command(&["customers", "import", "new.csv"]), way);
+    let old = "customer_id,call_type,scheduled_for,status\n1,daily,2026-02-03T12:00:00Z,pending\n";
+    std::fs::write(world.path("old.csv"), old).unwrap();
+    assert_refused(&world.command(&["queue", "import", "old.csv"]), way);
+    assert_eq!((customers(), world.items()), before);
+    // What stops calls is never refused.
+    let run = world.command(&["customers", "pause", "1", "--reason", "asked"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn who_signs_up_by_a_clock_that_is_behind_is_taken_and_called_when_it_is_right() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    set_wrong(&world, "behind");
+    std::fs::write(
+        world.path("new.csv"),
+        "phone,timezone,call_time,payment_status,welcome_call_completed\n\
+         +442079460123,Europe/London,13:00,Paid,yes\n+442079460124,Europe/London,13:00,Paid,no\n",
+    )
+    .unwrap();
+    let run = world.command(&["customers", "import", "new.csv"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    for time in ["12:00", "13:00", "13:30"] {
+        world.tick_at(&format!("2026-02-02T{time}:00Z"));
     }
+    // A welcome call, and the daily calls of all three.
+    assert_eq!(world.rings().len(), 4, "{:?}", world.attempts());
+    world.assert_no_phone_rang_twice();
 }
