@@ -254,7 +254,8 @@ fn adopt_unknown(
         call_type,
         occasion,
         attempt_no,
-        phone_key: cx.installation.phone_key(number.as_deref().unwrap_or_default()),
+        // Of an unknown number there is no key: all of them would share one.
+        phone_key: number.as_deref().map(|to| cx.installation.phone_key(to)).unwrap_or_default(),
         phone: number,
         // What is over is over: its retry rule was for the file that was there.
         state: if is_over { AttemptState::Ended } else { AttemptState::Placed },

@@ -10,7 +10,7 @@ use crate::domain::call::{CallType, Disposition};
 use crate::domain::gate::Rules;
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::audit::{Finding, Report};
-use crate::steps::{Context, account};
+use crate::steps::{Context, account, queue_import};
 use crate::store::Conn;
 use crate::store::audit::{self as data, Dialing};
 use crate::store::second::{self, SecondCall};
@@ -93,7 +93,7 @@ pub fn second_call(conn: &Conn, second: &SecondCall) -> anyhow::Result<Finding> 
 
 /// Calls of one occasion to two people at one number.
 pub fn at_one_number(conn: &Conn) -> anyhow::Result<Vec<Finding>> {
-    let found = data::dialings_of_a_number_before(conn)?;
+    let found = data::dialings_of_a_number_before(conn, queue_import::WHO)?;
     let what = "their number was called before for the same occasion of another customer";
     Ok(found.iter().map(|call| about(call, what.to_string())).collect())
 }
@@ -115,21 +115,22 @@ pub fn compare(
     let listed: BTreeSet<&str> = listing.calls.iter().map(|call| call.id.as_str()).collect();
     let (ours, missing) = cx.store.read(|conn| {
         let from = account::since(conn)?.map_or(since, |at| at.max(since)) + KEPT_AT_LEAST;
-        let made = data::dialings_between(conn, from, now - LISTED_BY_THEN)?;
+        let made = data::dialings_between(conn, from, now - LISTED_BY_THEN, queue_import::WHO)?;
         let is_listed =
             |call: &Dialing| call.vapi_call_id.as_deref().is_some_and(|id| listed.contains(id));
         Ok(made.into_iter().partition::<Vec<_>, _>(is_listed))
     })?;
-    // A list without any known call is another account's: it cannot tell.
-    if !ours.is_empty() {
-        report.gaps.extend(unknown_there(provider, &missing));
+    // A list without any known call is another account's. Records may begin later than is configured.
+    if let Some(oldest) = ours.iter().map(|call| call.created_at).min() {
+        let kept: Vec<_> = missing.iter().filter(|call| oldest <= call.created_at).collect();
+        report.gaps.extend(unknown_there(provider, &kept));
     }
     Ok(Ok(()))
 }
 
 /// Calls of the ledger that the provider has no record of, asked for one by one: a list may have
 /// holes. An answer that says neither yes nor no proves nothing.
-fn unknown_there(provider: &dyn Provider, missing: &[Dialing]) -> Vec<Finding> {
+fn unknown_there(provider: &dyn Provider, missing: &[&Dialing]) -> Vec<Finding> {
     let mut found = Vec::new();
     for call in missing.iter().take(ASKED_AT_MOST) {
         let Some(id) = &call.vapi_call_id else { continue };

@@ -25,6 +25,8 @@ pub const NOBODY_VOUCHES: &str = "nothing vouches for the clock: it cannot be co
     then run `ringonce resume --reason WHY`";
 /// Set while the provider's date disagreed last: only its date, or a person, takes it back.
 const DATE_DISAGREED: &str = "date_disagreed";
+/// Set beside it where the provider's date was the later one: this clock is behind.
+const DATE_IS_LATER: &str = "date_is_later";
 
 /// Why this file, here, may not dial; `None` when it is the armed one.
 ///
@@ -134,8 +136,8 @@ pub fn watch_clock(
         match &clocks {
             Clocks::Disagree(why) => {
                 meta::hold(tx, "clock", why, reading.now)?;
-                if matches!(heard, Heard::Date(_)) {
-                    meta::set(tx, DATE_DISAGREED, why)?;
+                if let Heard::Date(date) = heard {
+                    note_date(tx, why, date, reading.now)?;
                 }
             }
             Clocks::Agree => trust(tx, reading)?,
@@ -165,9 +167,17 @@ pub fn heard_date(
     let Some(why) = date_disagrees(reading, Some(date), machine_now) else { return Ok(()) };
     log::error!("dialing holds: {why}");
     cx.store.write(|tx| {
-        meta::set(tx, DATE_DISAGREED, &why)?;
+        note_date(tx, &why, date, reading.now)?;
         meta::hold(tx, "clock", &why, reading.now)
     })
+}
+
+fn note_date(tx: &Tx<'_>, why: &str, date: Instant, now: Instant) -> anyhow::Result<()> {
+    meta::set(tx, DATE_DISAGREED, why)?;
+    match now < date {
+        true => meta::set(tx, DATE_IS_LATER, &instant_text(date)),
+        false => meta::remove(tx, DATE_IS_LATER).map(drop),
+    }
 }
 
 /// Whether nothing speaks against this clock now; writes nothing.
@@ -182,7 +192,11 @@ pub fn wrong_clock(conn: &Conn, reading: &Reading) -> anyhow::Result<Option<Stri
     if behind_mark(conn, reading.now)?.is_some() {
         return Ok(None);
     }
-    match compare(conn, reading, Heard::Nothing)? {
+    let clocks = match meta::get(conn, DATE_IS_LATER)? {
+        Some(_) => compare_with_last(conn, reading, Heard::Nothing)?,
+        None => compare(conn, reading, Heard::Nothing)?,
+    };
+    match clocks {
         Clocks::Disagree(why) => Ok(Some(why)),
         Clocks::Agree | Clocks::Unproven => Ok(None),
     }
@@ -250,6 +264,11 @@ fn compare(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clock
     if let Some(why) = meta::get(conn, DATE_DISAGREED)? {
         return Ok(Clocks::Disagree(why));
     }
+    compare_with_last(conn, reading, heard)
+}
+
+/// Compares with the last trusted look at both clocks.
+fn compare_with_last(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clocks> {
     let unproven = if heard == Heard::Nothing { Clocks::Unproven } else { Clocks::Agree };
     let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(unproven) };
     let last: Trusted = serde_json::from_str(&text)?;
@@ -278,6 +297,7 @@ fn compare(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clock
 fn trust(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
     meta::lift_hold(tx, "clock")?;
     meta::remove(tx, DATE_DISAGREED)?;
+    meta::remove(tx, DATE_IS_LATER)?;
     meta::set_mark(tx, Mark::ClockHighWater, reading.now)?;
     let trusted = Trusted {
         wall: instant_text(reading.now),

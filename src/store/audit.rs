@@ -179,24 +179,49 @@ pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
 }
 
 /// Calls that the provider took in some time, of customers that the file still knows: whoever is
-/// erased here may have been erased there, too.
+/// erased here may have been erased there, too. Those that `importer` brought were another's.
 pub fn dialings_between(
     conn: &Connection,
     from: Instant,
     until: Instant,
+    importer: &str,
 ) -> anyhow::Result<Vec<Dialing>> {
-    let taken = "WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
-        AND customer_id IS NOT NULL AND state IN ('placed', 'ended') ORDER BY seq";
-    dialings(conn, taken, params![instant_text(from), instant_text(until)])
+    let rest = format!(
+        "AS made WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
+           AND customer_id IS NOT NULL AND state IN ('placed', 'ended')
+           AND NOT {}
+         ORDER BY seq",
+        imported("made", "?3")
+    );
+    dialings(conn, &rest, params![instant_text(from), instant_text(until), importer])
+}
+
+/// Whether an attempt came with the file of another scheduler.
+fn imported(attempt: &str, importer: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM journal
+           WHERE subject = 'attempt:' || {attempt}.id AND old IS NULL AND who = {importer})"
+    )
 }
 
 /// Calls of an occasion at a number where somebody else was called for the same one before. Left
 /// out where every row that is still there shares its number, and where the journal tells that one
-/// of them once did. What an erasure left of a flag has a number below zero, and was no call from here.
-pub fn dialings_of_a_number_before(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
+/// of them once did. What an erasure left of a flag has a number below zero, and was no call from
+/// here; nor were those that `importer` brought.
+///
+/// The numbers of two people are looked for first: in a ledger of years, to look at every earlier
+/// call of a number for each of its calls takes hours.
+pub fn dialings_of_a_number_before(
+    conn: &Connection,
+    importer: &str,
+) -> anyhow::Result<Vec<Dialing>> {
     let rang = "state IN ('placed', 'ended') AND coalesce(disposition, '') <> 'never_dialed'";
     let rest = format!(
-        "AS later WHERE call_type <> 'extra' AND {rang} AND EXISTS (
+        "AS later WHERE call_type <> 'extra' AND phone_key <> '' AND {rang}
+         AND (phone_key, call_type, occasion) IN (
+           SELECT phone_key, call_type, occasion FROM call_attempts
+           GROUP BY 1, 2, 3 HAVING min(customer_key) < max(customer_key))
+         AND EXISTS (
            SELECT 1 FROM call_attempts AS made
              LEFT JOIN customers AS one ON one.id = made.customer_id
              LEFT JOIN customers AS two ON two.id = later.customer_id
@@ -206,10 +231,12 @@ pub fn dialings_of_a_number_before(conn: &Connection) -> anyhow::Result<Vec<Dial
              AND NOT (coalesce(one.shared_phone, 1) AND coalesce(two.shared_phone, 1))
              AND NOT EXISTS (SELECT 1 FROM journal WHERE old LIKE '%shared_phone%' AND subject IN
                ('customer:' || made.customer_id, 'customer:' || later.customer_id)))
+         AND NOT {}
          ORDER BY seq",
+        imported("later", "?1"),
         rang_there = rang.replace("(disposition", "(made.disposition"),
     );
-    dialings(conn, &rest, params![])
+    dialings(conn, &rest, params![importer])
 }
 
 /// The attempt that a provider's call belongs to, by its id there or by our own.

@@ -330,3 +330,36 @@ fn the_audit_finds_a_call_that_the_provider_never_had() {
     let said = world.ok(&["audit"]);
     assert!(said.contains("compared with 0 calls"), "{said}");
 }
+
+#[test]
+fn a_call_that_is_older_than_the_records_there_is_missed_by_no_audit() {
+    let world = World::after_a_morning();
+    world.at("2026-03-02T23:00:00Z");
+    let tag = |customer: &str| {
+        let tag =
+            "SELECT substr(call_type, 1, 1) || '-' || id FROM call_attempts WHERE customer_id = ";
+        format!("drops-rows:tag={}", world.one("ringonce.db", &format!("{tag}{customer}")))
+    };
+    // Its calls begin after Cy's: a shorter retention, or a provider that lost what was before.
+    world.fake.set_faults(tag("3").parse().unwrap());
+    world.ok(&["audit"]);
+    world.fake.set_faults(tag("2").parse().unwrap());
+    let said = world.refused(1, &["audit"]);
+    assert!(said.contains("gap customer 2, daily 2026-03-02"), "{said}");
+}
+
+#[test]
+fn calls_of_an_old_scheduler_pass_the_audit() {
+    let world = World::after_a_morning();
+    // Two people at one number, called through an account that nobody asks.
+    let people = "external_id,phone,timezone\ndee,+12125550104,America/New_York\neve,+12125550104,America/New_York\n";
+    std::fs::write(world.path("people.csv"), people).unwrap();
+    world.ok(&["customers", "import", "people.csv"]);
+    let queue = "customer_id,call_type,scheduled_for,status,processed_at,vapi_call_id\n\
+        dee,welcome,2026-03-02T12:40:00Z,completed,2026-03-02T12:40:01Z,old-1\n\
+        eve,welcome,2026-03-02T12:50:00Z,completed,2026-03-02T12:50:01Z,old-2\n";
+    std::fs::write(world.path("queue.csv"), queue).unwrap();
+    world.ok(&["queue", "import", "queue.csv"]);
+    world.at("2026-03-02T23:00:00Z");
+    world.ok(&["audit"]);
+}

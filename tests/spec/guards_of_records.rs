@@ -5,6 +5,7 @@ use ringonce::clock::Reading;
 use ringonce::provider::{Listing, Provider};
 use ringonce::service::{Service, adopting, tick};
 use ringonce::steps::Context;
+use ringonce::steps::audit::audit;
 use ringonce::steps::operate::{self, Word};
 use ringonce::steps::reconcile::{self, Asking};
 
@@ -85,6 +86,28 @@ fn a_row_that_cannot_be_read_moves_no_mark() {
     assert_eq!(last_reconciled(&world), before);
     read_at(&cx, &world.vapi(), &reading);
     assert_eq!(last_reconciled(&world), "2026-02-02T13:00:00.000Z");
+}
+
+#[test]
+fn two_people_whose_records_tell_no_number_were_not_called_at_one() {
+    let without_numbers = |mut listing: Listing| {
+        listing.calls.iter_mut().for_each(|call| call.customer_number = None);
+        listing
+    };
+    let world = World::new();
+    world.daily("Ada");
+    world.daily("Bob");
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at("2026-02-02T12:00:00Z");
+    restore(&world, &backup);
+    let service = Service {
+        provider: Box::new(Listed(world.vapi(), Box::new(without_numbers))),
+        ..world.start()
+    };
+    adopting::adopt(&service, false, "spec", "restored").unwrap();
+    assert_eq!(world.attempts().len(), 2);
+    let report = audit(&world.context(), world.now()).unwrap();
+    assert!(report.is_clean(), "{report:?}");
 }
 
 #[test]

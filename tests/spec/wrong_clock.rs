@@ -127,3 +127,22 @@ fn who_signs_up_by_a_clock_that_is_behind_is_taken_and_called_when_it_is_right()
     assert_eq!(world.rings().len(), 4, "{:?}", world.attempts());
     world.assert_no_phone_rang_twice();
 }
+
+#[test]
+fn who_signs_up_by_a_clock_that_is_behind_the_provider_s_is_taken_unless_it_jumps_ahead() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.set_clock("2026-02-02T11:50:00Z");
+    world.faults("date-skew=600");
+    assert!(world.tick().shut);
+    let add = |phone| ["customers", "add", "--phone", phone, "--timezone", "Europe/London"];
+    let run = world.command(&add("+442079460123"));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    // Less time passed than this clock says: it is ahead by now.
+    world.sql(
+        "UPDATE meta SET value = json_set(value, '$.monotonic_ms', value ->> '$.monotonic_ms' + 9000000)
+         WHERE key = 'last_reading'",
+    );
+    assert_refused(&world.command(&add("+442079460124")), "jumped");
+}
