@@ -80,9 +80,12 @@ impl Window {
     }
 
     /// What is asked before a short page counts as the end. One of just their usual length may be
-    /// the answer of a provider that looks at no limit, and then there may be more.
+    /// the answer of a provider that looks at no limit, and then one instant may hold more. A
+    /// provider that looks at no bounds either always gives the same rows: that is no page.
     fn last_doubt(&self, rows: &[Value]) -> Vec<Window> {
-        let is_usual = self.limit == HIGHEST_LIMIT && rows.len() == USUAL_LIMIT;
+        let is_usual = self.limit == HIGHEST_LIMIT
+            && rows.len() == USUAL_LIMIT
+            && rows.iter().filter_map(created_at).all(|at| self.holds(at));
         is_usual.then(|| Window { limit: SMALLER_LIMIT, ..self.clone() }).into_iter().collect()
     }
 
@@ -238,6 +241,16 @@ mod tests {
         let mut read = |_: &Window| Ok(Page { rows: rows[..USUAL_LIMIT].to_vec(), date: None });
         assert!(matches!(every_call(at(0), &mut read), Err(ReadError::Unavailable(_))));
         assert_eq!(listing(&rows[..USUAL_LIMIT], HIGHEST_LIMIT).0.unwrap().calls.len(), 100);
+    }
+
+    #[test]
+    fn a_hundred_calls_are_no_error_where_the_provider_looks_at_no_question() {
+        for order in [1, -1] {
+            let rows: Vec<Value> =
+                (0..USUAL_LIMIT).map(|id| row(id, 200 + order * id as i64)).collect();
+            let mut read = |_: &Window| Ok(Page { rows: rows.clone(), date: None });
+            assert_eq!(every_call(at(0), &mut read).unwrap().calls.len(), USUAL_LIMIT);
+        }
     }
 
     #[test]
