@@ -1,6 +1,8 @@
 //! settle: writes what a proven outcome means for the customer, the item and the next occasion.
 //! Shared by the reply to a POST, the provider's records and a person's word.
 
+use chrono::{NaiveDate, NaiveTime};
+
 use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::retry::back_off;
@@ -102,13 +104,20 @@ fn tell_skipped_over(
         return Ok(());
     }
     let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
-    match customer.next_call_scheduled_at {
-        Some(was_due) if was_due < attempt.created_at => {
-            let mut done = scan::Scanned::default();
-            scan::tell_missed(cx, tx, &customer, was_due, attempt.created_at, now, &mut done)
-        }
-        _ => Ok(()),
+    let Some((_, zone)) = next::rhythm(cx, &customer) else { return Ok(()) };
+    let (Some(was_due), Ok(date)) =
+        (customer.next_call_scheduled_at, attempt.occasion.parse::<NaiveDate>())
+    else {
+        return Ok(());
+    };
+    // Where the customer is said to be now: the call may have been made for another zone, whose date
+    // was ahead.
+    let begins = zone.resolve(date.and_time(NaiveTime::MIN));
+    if was_due < begins {
+        let mut done = scan::Scanned::default();
+        scan::tell_missed(cx, tx, &customer, was_due, begins, now, &mut done)?;
     }
+    Ok(())
 }
 
 fn complete_item(

@@ -117,6 +117,36 @@ fn a_welcome_that_a_restored_file_adopts_steps_over_no_daily_call() {
 }
 
 #[test]
+fn a_call_of_a_forgotten_zone_hides_no_date_of_the_zone_that_a_restored_file_knows() {
+    let world = World::new();
+    world.customer("Ada").at("20:15").paid().welcomed().add();
+    world.tick_at("2026-02-02T20:15:00Z");
+    let backup = copy_to(&world, "backup.db");
+    // Fourteen hours ahead it is the next date already.
+    let moved = ["customers", "update", "1", "--timezone", "Pacific/Kiritimati", "--call-time"];
+    let moved = world.command(&[&moved[..], &["10:00"]].concat());
+    assert_eq!(moved.code, Some(0), "{moved:?}");
+    world.tick_at("2026-02-03T20:00:00Z");
+    assert_eq!(world.rings().len(), 2, "{:?}", world.attempts());
+    restore(&world, &backup);
+    for time in ["2026-02-04T13:00:00Z", "2026-02-05T20:15:00Z"] {
+        world.tick_at(time);
+    }
+    assert_eq!(
+        world.items(),
+        [
+            "Ada daily 2026-02-02 completed",
+            "Ada daily 2026-02-03 skipped too_late",
+            "Ada daily 2026-02-04 completed already_called",
+            "Ada daily 2026-02-05 completed",
+        ]
+    );
+    let run = world.command(&["audit"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
 fn a_welcome_that_is_tried_again_steps_over_no_daily_call() {
     let reason = "call.start.error-get-assistant";
     let world = World::with_faults(&format!("ended-reason={reason} get-status=503"));
