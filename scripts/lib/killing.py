@@ -175,12 +175,17 @@ def audited(world):
 
 def lost(world, journal, days):
     """Occasions without a call. Every day ends in peace and well inside the hours of each call, so
-    only a doubt or the provider's own refusals may have kept one from its call."""
+    only a doubt, also one that was ruled out too late, or the provider's own refusals may have kept
+    one from its call."""
     found = []
     rang = {(entry["customer_key"], entry["occasion"]) for entry in journal
             if entry["event"] == "ring"}
     rows = {(customer, occasion): (status, reason) for customer, occasion, status, reason in
             world.query("SELECT customer_id, occasion, status, reason FROM call_queue")}
+    ruled_out = set(world.query(
+        "SELECT customer_id, occasion FROM call_attempts AS made WHERE state = 'not_placed' AND "
+        "EXISTS (SELECT 1 FROM journal WHERE subject = 'attempt:' || made.id AND "
+        "old = 'in_doubt')"))
     people = world.query("SELECT id, key, created_at, external_id FROM customers ORDER BY id")
     if len(people) != min(world.people, 100):
         found.append(f"{len(people)} of {world.people} customers are in the file")
@@ -196,7 +201,9 @@ def lost(world, journal, days):
             if status == "completed":
                 if (key, occasion) not in rang:
                     found.append(f"{name} {occasion} is completed, but nothing rang")
-            elif status != "failed" or reason not in ("in_doubt", "attempts_used"):
+            elif status != "failed" or not (
+                    reason in ("in_doubt", "attempts_used")
+                    or (reason == "too_late" and (customer, occasion) in ruled_out)):
                 found.append(f"{name} {occasion} was lost: {status} {reason}")
     return found
 
