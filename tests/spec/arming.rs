@@ -46,6 +46,11 @@ fn a_copied_moved_or_swapped_file_does_not_dial_and_says_what_to_do() {
     assert_eq!(refused.code, Some(3), "{refused:?}");
     let why = refused.json()["refused"].as_str().unwrap().to_string();
     assert!(why.contains("not armed here") && why.contains("ringonce adopt"), "{why}");
+    // Nor does it queue anything that would be due where it was armed.
+    let conn = rusqlite::Connection::open(&copy).unwrap();
+    let queued = conn.query_one("SELECT count(*) FROM call_queue", [], |row| row.get(0));
+    assert_eq!(queued, Ok(0));
+    drop(conn);
     // Every read works.
     let db = copy.display().to_string();
     assert_eq!(world.command(&["customers", "list", "--db", &db]).code, Some(0));
