@@ -4,10 +4,14 @@
 use std::cell::RefCell;
 use std::process::Child;
 
+use chrono::Duration;
+use ringonce::steps::behind;
+use ringonce::store::given::{self, Given};
+
 use crate::arming::copy_to;
 use crate::halting::HangingProvider;
 use crate::processes::{end_of, until};
-use crate::world::World;
+use crate::world::{World, at};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
@@ -302,6 +306,20 @@ fn a_number_that_no_list_will_ever_show_is_accepted_by_a_person_alone() {
         let run = world.command(&["tick"]);
         assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
     }
+}
+
+#[test]
+fn a_number_of_the_last_minutes_is_accepted_by_nobody() {
+    let world = World::new();
+    let cx = world.context();
+    let given = Given { seq: 7, at: at(NOON) };
+    given::note(cx.store.path(), &cx.installation.id, given).unwrap();
+    let waits = |accepted, minutes| {
+        let now = given.at + Duration::minutes(minutes);
+        cx.store.read(|conn| behind::behind(&cx, conn, accepted, now)).unwrap().is_some()
+    };
+    let told = [waits(true, 14), waits(true, 15), waits(false, 14), waits(false, 600)];
+    assert_eq!(told, [true, false, true, true]);
 }
 
 #[test]
