@@ -104,10 +104,11 @@ fn tell_skipped_over(
         return Ok(());
     }
     let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
-    let Some((_, zone)) = next::rhythm(cx, &customer) else { return Ok(()) };
-    let (Some(was_due), Ok(date)) =
-        (customer.next_call_scheduled_at, attempt.occasion.parse::<NaiveDate>())
-    else {
+    let (Some(was_due), Some(zone), Ok(date)) = (
+        customer.next_call_scheduled_at,
+        cx.zones.get(&customer.timezone),
+        attempt.occasion.parse::<NaiveDate>(),
+    ) else {
         return Ok(());
     };
     // Where the customer is said to be now: the call may have been made for another zone, whose date
