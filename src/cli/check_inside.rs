@@ -25,6 +25,13 @@ pub fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
 
 fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
     let mut found = vec![armed(loaded, store)?, dialer(loaded)];
+    found.extend(files::foreign_filesystem(&loaded.db).map(|kind| {
+        let detail = format!(
+            "the database lies on {kind}, whose locks and syncs are not to be relied on: put it on \
+             a disk of this machine"
+        );
+        Finding::new("file system", State::Warning, detail)
+    }));
     found.extend(customers(zones, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::domain::{Instant, parse_instant};
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
-use crate::store::views::Count;
+use crate::store::views::{self, Count};
 
 /// How often `--watch` looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -113,8 +113,9 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
         let what = format!("a call has run for {} min; it holds its line", overdue.minutes);
         add("alarm", toned(Tone::Bad, &what));
     }
-    if let Some(zoneless) = &found.zoneless {
-        add("alarm", toned(Tone::Bad, &zoneless.to_string()));
+    let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
+    for what in zoneless.into_iter().chain(views::long_log(found.wal_bytes)) {
+        add("alarm", toned(Tone::Bad, &what));
     }
     add("due now", found.due.to_string());
     add("waiting", counted(&found.waiting));

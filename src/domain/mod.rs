@@ -73,12 +73,15 @@ fn parse_own_form(text: &str) -> Option<Instant> {
 ///
 /// `None` when the text names no instant. A text without an offset is read as UTC only when it
 /// has the Postgres form (`timestamp without time zone`), because that is how the old tables
-/// stored it.
+/// stored it. A leap second (`:60`) is read as the second before it: the machine's clock has none.
 pub fn parse_instant(text: &str) -> Option<Instant> {
-    if let Some(at) = parse_own_form(text) {
-        return Some(at);
-    }
-    let text = text.trim();
+    parse_own_form(text).or_else(|| {
+        let at = parse_other_form(text.trim())?;
+        at.with_nanosecond(at.nanosecond() % 1_000_000_000)
+    })
+}
+
+fn parse_other_form(text: &str) -> Option<Instant> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
     }
@@ -171,6 +174,21 @@ mod tests {
         for year in [-1, 0, 9999, 10_000] {
             let at = Utc.with_ymd_and_hms(year, 1, 1, 0, 0, 0).unwrap();
             assert_eq!(instant_text(at), at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_second_before_it() {
+        let before = Utc.with_ymd_and_hms(2016, 12, 31, 23, 59, 59).unwrap();
+        for text in [
+            "2016-12-31T23:59:60Z",
+            "2016-12-31T23:59:60.000Z",
+            "2017-01-01T00:59:60+01:00",
+            "2016-12-31 23:59:60+00",
+            "2016-12-31 23:59:60",
+        ] {
+            let at = parse_instant(text).expect(text);
+            assert_eq!((at, instant_text(at)), (before, "2016-12-31T23:59:59.000Z".to_string()));
         }
     }
 

@@ -114,6 +114,25 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// What a file lies on when its locks and syncs are another machine's or program's word: `None` for a
+/// disk of this machine, and where it cannot be told. SQLite's write-ahead log needs both to be true.
+pub fn foreign_filesystem(path: &Path) -> Option<String> {
+    let device = std::fs::metadata(path).ok()?.dev();
+    let device = format!("{}:{}", libc::major(device), libc::minor(device));
+    foreign_of(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, &device)
+}
+
+/// `proc(5)`: the third word is the device, and the type is the first word after a lone hyphen.
+fn foreign_of(mounts: &str, device: &str) -> Option<String> {
+    let of_device = |line: &&str| line.split(' ').nth(2) == Some(device);
+    let (_, source) = mounts.lines().find(of_device)?.split_once(" - ")?;
+    let kind = source.split(' ').next()?;
+    let is_foreign = ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse", "virtiofs"]
+        .contains(&kind)
+        || kind.starts_with("fuse.");
+    is_foreign.then(|| kind.to_string())
+}
+
 /// Whether a write-ahead log with something in it lies beside the database.
 pub fn has_log(path: &Path) -> bool {
     std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| 0 < log.len())
@@ -217,6 +236,25 @@ fn write_holder(file: &mut File, now: Instant) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_whose_locks_and_syncs_are_somebody_elses_is_named() {
+        let mounts = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+                      31 27 0:44 / /srv rw shared:5 - nfs4 host.example.com:/srv rw\n\
+                      32 27 0:45 / /mnt rw - fuse.sshfs host.example.com: rw\n\
+                      33 27 0:46 / /fuse.d rw - tmpfs fuse rw\n";
+        for (device, kind) in [
+            ("254:0", None),
+            ("0:44", Some("nfs4")),
+            ("0:45", Some("fuse.sshfs")),
+            ("0:46", None),
+            ("0:4", None),
+        ] {
+            assert_eq!(foreign_of(mounts, device).as_deref(), kind, "{device}");
+        }
+        let here = foreign_filesystem(Path::new("/proc/self/stat"));
+        assert_eq!(here, None, "what the kernel itself shows is nobody else's word");
+    }
 
     #[test]
     fn a_lock_file_that_was_deleted_before_it_was_locked_is_opened_anew() {

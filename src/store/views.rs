@@ -178,6 +178,20 @@ pub fn sizes(store: &Store) -> (u64, u64) {
     (size(store.path()), size(&files::beside(store.path(), "-wal")))
 }
 
+/// A log as long as this is carried into the file no more: usually it has some thousand pages.
+const LONG_LOG_BYTES: u64 = 256 << 20;
+
+/// What is wrong with a log of so many bytes, in words; `None` = nothing.
+pub fn long_log(wal_bytes: u64) -> Option<String> {
+    (LONG_LOG_BYTES <= wal_bytes).then(|| {
+        format!(
+            "the write-ahead log has grown to {} MiB: some program reads the database without an \
+             end, and fills the disk; end it",
+            wal_bytes >> 20
+        )
+    })
+}
+
 fn counts(conn: &Connection, sql: &str, value: &str) -> anyhow::Result<Vec<Count>> {
     let mut statement = conn.prepare_cached(sql)?;
     let found = statement.query_map([value], |row| {

@@ -18,7 +18,7 @@ use crate::domain::call::{CallType, Disposition};
 use crate::steps::backup;
 use crate::store::meta::{self, Mark};
 use crate::store::web_views::{self, Glance, Span};
-use crate::store::{Conn, Store, files};
+use crate::store::{Conn, Store, views};
 use crate::web::delivery::Response;
 use crate::web::health;
 use crate::web::router::Asked;
@@ -202,9 +202,7 @@ fn of_backups(conn: &Conn, registry: &mut Registry, asked: &Asked<'_>) -> anyhow
 
 /// Bytes on the disk; a file that is not there has none.
 fn sizes(store: &Store, registry: &mut Registry) {
-    let bytes =
-        |path: &std::path::Path| std::fs::metadata(path).map_or(0, |meta| meta.len()) as f64;
-    gauge(registry, "database_bytes", "Size of the database file", bytes(store.path()));
-    let wal = files::beside(store.path(), "-wal");
-    gauge(registry, "wal_bytes", "Size of its write-ahead log", bytes(&wal));
+    let (database, wal) = views::sizes(store);
+    gauge(registry, "database_bytes", "Size of the database file", database as f64);
+    gauge(registry, "wal_bytes", "Size of its write-ahead log", wal as f64);
 }

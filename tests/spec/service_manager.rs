@@ -119,3 +119,31 @@ fn a_service_that_fails_is_started_until_it_works_and_one_that_needs_a_person_is
         assert!(unit.lines().any(|said| said == line), "{line}");
     }
 }
+
+#[test]
+fn nothing_that_the_service_opens_would_be_inherited_by_another_program() {
+    let world = World::new();
+    let socket = manager(&world);
+    let mut run = world.program(&["run"]);
+    run.env("NOTIFY_SOCKET", world.path("notify")).args(["--listen", "127.0.0.1:0"]);
+    let child = run.stderr(Stdio::null()).spawn().expect("run starts");
+    assert_eq!(next_word(&socket), "READY=1");
+    let process = std::path::PathBuf::from(format!("/proc/{}", child.id()));
+    let mut opened = Vec::new();
+    for entry in std::fs::read_dir(process.join("fd")).expect("its files") {
+        let entry = entry.expect("a file");
+        // What the program was given itself, and what is gone again meanwhile, is not its own.
+        let what = std::fs::read_link(entry.path()).unwrap_or_default().display().to_string();
+        let is_own = what.starts_with("socket:") || what.contains("/ringonce.db");
+        let about = std::fs::read_to_string(process.join("fdinfo").join(entry.file_name()));
+        let Some(about) = about.ok().filter(|_| is_own) else { continue };
+        let flags = about.lines().find_map(|line| line.strip_prefix("flags:")).expect("flags");
+        let flags = i32::from_str_radix(flags.trim(), 8).expect("octal digits");
+        assert_ne!(flags & libc::O_CLOEXEC, 0, "{what} stays open in a program that is started");
+        opened.push(what);
+    }
+    for wanted in ["ringonce.db", "ringonce.db-wal", "ringonce.db.lock", "socket:"] {
+        assert!(opened.iter().any(|what| what.contains(wanted)), "{wanted} is not in {opened:?}");
+    }
+    assert_eq!(stop(child).code, Some(0));
+}

@@ -57,6 +57,24 @@ fn a_call_in_doubt_turns_health_red_and_a_person_settles_it_over_the_api() {
     assert_eq!(house.fake.duplicates(), 0);
 }
 
+#[test]
+fn a_log_that_is_carried_into_the_database_no_more_is_told_on_the_page_and_in_the_status() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let told = || [house.api("GET", "/", &json!(null)).body, house.said(&["status"])];
+    let words = "the write-ahead log has grown to 300 MiB";
+    assert!(told().iter().all(|text| !text.contains("the write-ahead log has grown")));
+    // What lies behind its last page is nothing to SQLite.
+    let log = house.folder.path().join("ringonce.db-wal");
+    let log = std::fs::OpenOptions::new().append(true).open(log).expect("the log");
+    log.set_len(300 << 20).expect("a long log");
+    for text in told() {
+        assert!(text.contains(words), "{text}");
+    }
+    log.set_len(4 << 20).expect("a short log");
+    assert!(told().iter().all(|text| !text.contains(words)));
+}
+
 const IN_DOUBT: &str = "SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'";
 
 #[test]

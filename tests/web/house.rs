@@ -114,6 +114,14 @@ impl House {
         House { fake, folder, address, process }
     }
 
+    /// What a command prints that is run beside the service.
+    pub fn said(&self, arguments: &[&str]) -> String {
+        let run = command(&self.folder, &self.fake.base_url()).args(arguments).output();
+        let run = run.expect("the command runs");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).expect("text")
+    }
+
     /// Moves the clock that all sides share.
     pub fn set_clock(&self, text: &str) {
         let next = self.folder.path().join("clock.next");

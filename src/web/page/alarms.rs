@@ -5,7 +5,7 @@ use crate::domain::call::AttemptState;
 use crate::domain::parse_instant;
 use crate::steps::{backup, guard};
 use crate::store::meta::{self, Breaker, Mark};
-use crate::store::{attempts, web_views};
+use crate::store::{attempts, views, web_views};
 use crate::web::page::html::{esc, form, length, reason_and_button};
 use crate::web::page::mark;
 use crate::web::page::words::Tone;
@@ -127,6 +127,11 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         let help = "<p>Name a zone of the form Area/City: <code>ringonce customers update ID \
                     --timezone ZONE</code>.</p>";
         found.push(Alarm::new(Tone::Warn, zoneless.to_string(), help));
+    }
+    let (_, wal_bytes) = views::sizes(&cx.store);
+    if let Some(why) = views::long_log(wal_bytes) {
+        let help = "<p>Calls go on. <code>fuser ringonce.db</code> names who has it open.</p>";
+        found.push(Alarm::new(Tone::Warn, why, help));
     }
     if let Some(why) = no_backup {
         let help = "<p>Calls go on. It is tried again every ten minutes; look at the folder.</p>";
