@@ -207,6 +207,8 @@ GUARDS = [
      "    cx.store.check()?;\n", "", "swapped"),
     ("the log that was found is left as it is", CONNECT,
      "    keep_log(&conn, log_is_kept)?;\n", "    keep_log(&conn, log_is_kept && false)?;\n", "swapped"),
+    ("a reader that closes last leaves the log as it is", CONNECT,
+     "        keep_log(conn, true)?;\n", "", "lib:a_reader_that_closes"),
     ("a look leaves a found log as it is", CONNECT,
      "keep_log(&conn, files::has_log(path))?;", "keep_log(&conn, false)?;", "swapped"),
     ("a pass follows only by a trusted clock", "src/service/tick.rs",

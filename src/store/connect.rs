@@ -37,6 +37,8 @@ pub fn readers(path: &Path, opened: &OpenFiles) -> r2d2::Pool<SqliteConnectionMa
             let why = StoreError::Swapped(what).to_string();
             return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why)));
         }
+        // The pool's own thread may close one after the writer, which alone knows whose log it is.
+        keep_log(conn, true)?;
         configure(conn)?;
         conn.pragma_update(None, "query_only", 1)
     };
@@ -117,4 +119,25 @@ pub fn open_to_look(path: &Path) -> anyhow::Result<Connection> {
     }
     let error: rusqlite::Error = last.expect("three attempts were made");
     Err(explain(error, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::parse_instant;
+    use crate::store::{Store, files};
+
+    #[test]
+    fn a_reader_that_closes_after_the_writer_leaves_log_and_file_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ringonce.db");
+        let store = Store::open(&path, parse_instant("2026-03-02T08:00:00Z").unwrap()).unwrap();
+        let reader = store.readers.as_ref().unwrap().get().unwrap();
+        reader.query_one("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0)).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(files::has_log(&path));
+        drop(store);
+        drop(reader);
+        assert!(before == std::fs::read(&path).unwrap(), "the log was carried into the file");
+        assert!(files::has_log(&path));
+    }
 }
