@@ -32,10 +32,12 @@ pub fn readers(path: &Path, opened: &OpenFiles) -> r2d2::Pool<SqliteConnectionMa
     let (at, opened) = (path.to_path_buf(), opened.clone());
     // Asked between SQLite's opening of the file and its first look at the log.
     let init = move |conn: &mut Connection| {
-        if let Some(what) = opened.changed(&at) {
+        // SQLite deletes the log that lies beside an empty file.
+        let is_empty = || std::fs::metadata(&at).is_ok_and(|about| about.len() == 0);
+        let overwritten = || is_empty().then(|| StoreError::Overwritten(at.clone()));
+        if let Some(why) = opened.changed(&at).map(StoreError::Swapped).or_else(overwritten) {
             let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-            let why = StoreError::Swapped(what).to_string();
-            return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why)));
+            return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why.to_string())));
         }
         // The pool's own thread may close one after the writer, which alone knows whose log it is.
         keep_log(conn, true)?;
@@ -123,6 +125,8 @@ pub fn open_to_look(path: &Path) -> anyhow::Result<Connection> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::domain::parse_instant;
     use crate::store::{Store, files};
 
@@ -139,5 +143,18 @@ mod tests {
         drop(reader);
         assert!(before == std::fs::read(&path).unwrap(), "the log was carried into the file");
         assert!(files::has_log(&path));
+    }
+
+    #[test]
+    fn a_reader_that_is_opened_while_the_file_is_empty_takes_no_log_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ringonce.db");
+        let store = Store::open(&path, parse_instant("2026-03-02T08:00:00Z").unwrap()).unwrap();
+        assert!(files::has_log(&path));
+        // As `cp` and `cat >` begin.
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let reader = store.readers.as_ref().unwrap().get_timeout(Duration::from_millis(500));
+        assert!(reader.is_err());
+        assert!(files::has_log(&path), "SQLite has taken the log away");
     }
 }
