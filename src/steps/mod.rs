@@ -45,6 +45,7 @@ pub mod scan;
 pub mod settle;
 pub mod simulate;
 pub mod status;
+pub mod unwritten;
 
 use std::sync::{Arc, OnceLock};
 

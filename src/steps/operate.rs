@@ -12,7 +12,7 @@ use crate::domain::customer::Customer;
 use crate::domain::instant_text;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::settle::Unplaced;
-use crate::steps::{Context, customers, guard, settle};
+use crate::steps::{Context, customers, guard, settle, unwritten};
 use crate::store::attempts::{self, Attempt};
 use crate::store::files::Identity;
 use crate::store::journal::{self, Entry};
@@ -20,8 +20,8 @@ use crate::store::meta::{self, Pause};
 use crate::store::queue::Moved;
 use crate::store::{Conn, Store, Tx, doubts, moves};
 
-/// The kinds of holds that a person lifts; a clock hold also lifts by itself.
-const HOLDS: [&str; 5] = ["flag", "clock", "record", "foreign", "account"];
+/// The kinds of holds that a person lifts; `clock` and `record` may also lift by themselves.
+const HOLDS: [&str; 5] = ["flag", "clock", unwritten::HOLD, "foreign", "account"];
 
 /// More calls are not dialed in the time that the provider's list may lag.
 const LOOK_AT: usize = 5000;
@@ -153,6 +153,9 @@ fn lift_holds(
 ) -> anyhow::Result<Vec<String>> {
     let mut lifted = Vec::new();
     for kind in kinds {
+        if *kind == unwritten::HOLD {
+            unwritten::forget_untaken(tx)?;
+        }
         if meta::lift_hold(tx, kind)? {
             note(tx, who, "hold", &format!("dialing:{kind}"), (Some("held"), None), why, now)?;
             lifted.push(kind.to_string());

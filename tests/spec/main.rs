@@ -26,6 +26,7 @@ mod accounts;
 mod arming;
 mod clocks;
 mod halting;
+mod unwritten_outcomes;
 mod wrong_clock;
 
 // What went wrong once, and what may go wrong around it.
