@@ -155,7 +155,7 @@ pub enum ReadError {
     #[error("the provider does not know this call")]
     NotFound,
     /// 401 or 403: the key is wrong.
-    #[error("the provider refuses the key: {0}")]
+    #[error("the provider refuses the key: {0}; set the right VAPI_API_KEY")]
     Unauthorized(String),
     #[error("the provider's records cannot be read: {0}")]
     Unavailable(String),

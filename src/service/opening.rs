@@ -6,7 +6,7 @@ use crate::service::Service;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::steps::{behind, erase};
-use crate::store::do_not_call;
+use crate::store::{do_not_call, meta};
 
 /// What came of trying to open.
 #[derive(Debug)]
@@ -41,6 +41,18 @@ impl Opening {
 /// read for the wrong days. `accepted`: a person accepted a gap beyond the provider's retention,
 /// and the account of the key (`adopt`).
 pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Result<Opening> {
+    let opened = try_to_open(service, reading, accepted)?;
+    let cx = &service.cx;
+    // A hold of the clock tells by itself, in words that are new at each look.
+    let told =
+        opened.clock_shut && cx.store.read(meta::holds)?.iter().any(|hold| hold.kind == "clock");
+    if !told {
+        guard::note_opening(cx, opened.shut.as_deref(), reading.now)?;
+    }
+    Ok(opened)
+}
+
+fn try_to_open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Result<Opening> {
     let cx = &service.cx;
     let missing = cx.store.write(|tx| do_not_call::replay(tx, cx.store.path()))?;
     if 0 < missing {

@@ -48,7 +48,7 @@ pub struct Reconciled {
 /// Why the provider's records do not open the gate.
 #[derive(Debug, thiserror::Error)]
 pub enum Closed {
-    #[error("dialing waits: {0}")]
+    #[error("dialing waits: {0}; it is asked again by `run` itself, and at the next start")]
     Unreadable(#[from] ReadError),
     #[error(
         "the key belongs to another account than the calls of this file; set the right \

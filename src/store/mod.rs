@@ -79,10 +79,10 @@ pub enum StoreError {
     #[error("{0} is locked by another process; it was left unchanged; try again")]
     Busy(PathBuf),
     #[error(
-        "{0} was removed or replaced while it was open: see which file lies there now, then start \
-         ringonce again"
+        "{what} was removed or replaced while it was open: see which file lies at {path} now, then \
+         start ringonce again"
     )]
-    Swapped(&'static str),
+    Swapped { what: &'static str, path: PathBuf },
     #[error(
         "{0} was overwritten while it was open: its -wal and -shm belong to what was there before; \
          take both away, put the database there that you want, then run \
@@ -192,7 +192,7 @@ impl Store {
     pub fn swapped(&self) -> Option<StoreError> {
         let (files, content) = self.opened.as_ref()?;
         if let Some(what) = files.changed(&self.path) {
-            return Some(StoreError::Swapped(what));
+            return Some(StoreError::Swapped { what, path: self.path.clone() });
         }
         let conn = self.lock_writer();
         if content.is_overwritten(&conn, &self.path) {

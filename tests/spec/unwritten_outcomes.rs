@@ -182,3 +182,22 @@ fn a_service_that_finds_what_it_could_not_write_goes_on_by_itself() {
     assert_eq!((run.code, world.holds().len()), (Some(0), 0), "{run:?}");
     world.assert_no_phone_rang_twice();
 }
+
+#[test]
+fn a_flag_whose_write_fails_names_the_customer_and_the_next_step() {
+    let world = due_at_noon(&["Ada", "Bob"]);
+    // Ada's first of all, and again when it is tried anew.
+    for kind in ["ABORT, 'planted'", "IGNORE"] {
+        world.sql(&format!(
+            "CREATE TRIGGER broken BEFORE UPDATE OF last_call_date ON customers
+             BEGIN SELECT RAISE({kind}); END"
+        ));
+        assert!(world.tick().shut);
+        let why = world.one("SELECT value ->> 'why' FROM meta WHERE key = 'hold:flag'");
+        for part in ["customer 1 was called", "daily 2026-02-02", "resume --reason"] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        world.sql("DROP TRIGGER broken");
+        world.command(&["resume", "--reason", "it is mended"]);
+    }
+}
