@@ -125,15 +125,20 @@ fn the_process_that_writes_the_outcome_after_all_lifts_its_own_hold() {
 
 #[test]
 fn the_process_leaves_a_hold_that_is_not_its_own() {
-    let world = due_at_noon(&["Ada", "Bob"]);
     let other = "UPDATE meta SET value = replace(value, 'planted', 'another') \
                  WHERE key = 'hold:record'";
-    let passed = mended_after(&world, other);
-    assert_eq!((passed.succeeded, world.rings().len()), (1, 1), "{passed:?}");
-    assert_eq!(world.holds(), ["record"]);
-    // Nothing is unknown any more.
-    assert!(!world.tick_at("2026-02-02T12:01:00Z").shut);
-    assert_eq!(world.rings().len(), 2);
+    let untaken = "INSERT INTO meta VALUES ('untaken_calls', '[\"a-call\"]')";
+    for (meanwhile, lifts) in [(other, true), (untaken, false)] {
+        let world = due_at_noon(&["Ada", "Bob"]);
+        let passed = mended_after(&world, meanwhile);
+        assert_eq!((passed.succeeded, world.rings().len()), (1, 1), "{passed:?}");
+        assert_eq!(world.holds(), ["record"]);
+        // Nothing is in doubt any more; the one call may still not be known.
+        assert_eq!(world.tick_at("2026-02-02T12:01:00Z").shut, !lifts, "{meanwhile}");
+        world.command(&["resume", "--reason", "go on without it"]);
+        assert!(!world.tick_at("2026-02-02T12:02:00Z").shut, "{meanwhile}");
+        assert_eq!(world.rings().len(), 2);
+    }
 }
 
 #[test]
