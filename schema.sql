@@ -334,7 +334,7 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER call_attempts_refuse_delete BEFORE DELETE ON call_attempts
 BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;
 
--- Installation, armed identity, high-water marks, pauses and holds.
+-- Installation, armed identity, high-water marks, pauses, holds, why the last start stayed shut.
 CREATE TABLE meta (
   key TEXT NOT NULL PRIMARY KEY,
   value TEXT NOT NULL

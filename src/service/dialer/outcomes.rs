@@ -63,7 +63,7 @@ impl Dialer<'_> {
         let started = clock::elapsed();
         let mut unwritten = replies;
         // The words of the hold that is written below.
-        let mut held = None;
+        let (mut held, mut told) = (None, false);
         loop {
             let Some(error) = self.record_each(&mut unwritten, now, done)? else {
                 self.go_on(held.as_deref(), now);
@@ -75,7 +75,11 @@ impl Dialer<'_> {
             // For the next start, as far as anything can be written.
             match unwritten::hold(&self.service.cx, &unwritten, &error, now) {
                 Ok(written) => held = written.or(held),
-                Err(error) => log::error!("that dialing halts cannot be written either: {error:#}"),
+                // Told once: the outcomes are told of in each round.
+                Err(error) if !std::mem::replace(&mut told, true) => {
+                    log::error!("that dialing halts cannot be written either: {error:#}");
+                }
+                Err(_) => {}
             }
             (self.alive)();
             let waited = clock::elapsed().saturating_sub(started);
