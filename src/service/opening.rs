@@ -16,6 +16,8 @@ pub struct Opening {
     pub shut: Option<String>,
     /// All that stands in the way are records that cannot be read: a person may accept that.
     pub unread: bool,
+    /// Calls were made that the list does not show yet.
+    pub behind: bool,
     /// The clock is not trusted: not even a scan may run, because it would end occasions.
     pub clock_shut: bool,
     /// Waiting does not open it.
@@ -28,6 +30,7 @@ impl Opening {
             reconciled: Reconciled::default(),
             shut: Some(why),
             unread: false,
+            behind: false,
             clock_shut: false,
             needs_a_person: false,
         }
@@ -78,15 +81,21 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
             let behind = cx.store.read(|conn| behind::behind(cx, conn, accepted, reading.now))?;
-            let behind = behind.map(|missed| Closed::behind(&missed).to_string());
-            let unread = answer.unread_rows().is_some();
-            let shut = answer.unread_rows().or(behind);
-            Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })
+            let unread = answer.unread_rows();
+            Ok(Opening {
+                reconciled,
+                unread: unread.is_some(),
+                behind: behind.is_some(),
+                shut: unread.or(behind.map(|missed| Closed::behind(&missed).to_string())),
+                clock_shut: false,
+                needs_a_person: false,
+            })
         }
         Err(error) => {
             let closed = error.downcast::<Closed>()?;
             let needs_a_person = closed.needs_a_person();
-            Ok(Opening { needs_a_person, ..Opening::shut(closed.to_string()) })
+            let behind = matches!(closed, Closed::Behind { .. });
+            Ok(Opening { needs_a_person, behind, ..Opening::shut(closed.to_string()) })
         }
     }
 }

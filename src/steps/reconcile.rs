@@ -66,7 +66,7 @@ pub enum Closed {
     )]
     BeyondRetention { days: i64, last_good: String },
     #[error(
-        "dialing waits: calls up to number {given} were made from here, and this database knows \
+        "dialing waits: calls up to number {given} were made before, and this database knows \
          them up to {known}; the provider's list does not show the others yet; try again later, or \
          from {from} on accept that with `ringonce adopt --reason WHY`"
     )]
