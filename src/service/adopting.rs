@@ -80,7 +80,7 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
         cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
     }
     let opened = opening::open(service, &reading, true)?;
-    let shut = opened.shut.filter(|_| !(unread && opened.unread));
+    let shut = opened.shut.filter(|_| !unread || opened.unread.is_empty());
     let here = Identity::of(cx.store.path())?;
     // While calls of another file are awaited, that file must make no more.
     if shut.is_none() || opened.behind {
@@ -92,7 +92,8 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
     }
     let other_account = cx.store.read(account::is_newer_than_the_arming)?;
     cx.store.write(|tx| {
-        if opened.unread {
+        if !opened.unread.is_empty() {
+            reconcile::accept_unread(tx, &opened.unread)?;
             meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
         }
         operate::arm(tx, &here, who, why, &reading)

@@ -1,6 +1,8 @@
 //! Whether dialing is open at all, asked in one place: the armed file, the provider's records,
 //! the clocks, holds. A missing answer keeps it shut.
 
+use std::collections::BTreeSet;
+
 use crate::clock::{self, Reading};
 use crate::service::Service;
 use crate::steps::guard::{self, Clocks, Heard};
@@ -14,8 +16,9 @@ pub struct Opening {
     pub reconciled: Reconciled,
     /// Why nothing may be dialed; `None` = open.
     pub shut: Option<String>,
-    /// All that stands in the way are records that cannot be read: a person may accept that.
-    pub unread: bool,
+    /// Marks of records that cannot be read. Where there are any, they are all that stands in the way,
+    /// and a person may accept that.
+    pub unread: BTreeSet<String>,
     /// Calls were made that the list does not show yet.
     pub behind: bool,
     /// The clock is not trusted: not even a scan may run, because it would end occasions.
@@ -29,7 +32,7 @@ impl Opening {
         Opening {
             reconciled: Reconciled::default(),
             shut: Some(why),
-            unread: false,
+            unread: BTreeSet::new(),
             behind: false,
             clock_shut: false,
             needs_a_person: false,
@@ -81,12 +84,13 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
             let behind = cx.store.read(|conn| behind::behind(cx, conn, accepted, reading.now))?;
-            let unread = answer.unread_rows();
+            let unread_why = answer.unread_rows();
+            let behind_why = behind.map(|missed| Closed::behind(&missed).to_string());
             Ok(Opening {
                 reconciled,
-                unread: unread.is_some(),
-                behind: behind.is_some(),
-                shut: unread.or(behind.map(|missed| Closed::behind(&missed).to_string())),
+                behind: behind_why.is_some(),
+                shut: unread_why.or(behind_why),
+                unread: answer.unread,
                 clock_shut: false,
                 needs_a_person: false,
             })

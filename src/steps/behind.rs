@@ -44,7 +44,7 @@ pub fn refuse_a_hole(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Res
     let tags: BTreeSet<&str> =
         calls.filter_map(|call| call.tags().find(|tag| adopt::is_tag(tag))).collect();
     let unknown = cx.store.read(|conn| {
-        let mut unknown = answer.listing.unreadable as i64;
+        let mut unknown = answer.unread.len() as i64;
         for tag in tags {
             unknown += i64::from(attempts::by_id(conn, &tag[2..])?.is_none());
         }

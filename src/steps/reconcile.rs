@@ -3,6 +3,8 @@
 //!
 //! Two steps, so that the clocks can be compared between them: [`ask`] reads, [`take_in`] writes.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 
 use crate::clock::Reading;
@@ -25,6 +27,8 @@ const WHO: &str = "reconcile";
 pub const MARGIN: Duration = Duration::minutes(15);
 /// When the records were last read back to the oldest doubt, however old.
 const READ_BACK_AT: &str = "read_back_at";
+/// The marks of the unreadable rows that a person has accepted (`adopt --accept-unread`).
+const ACCEPTED_UNREAD: &str = "accepted_unread";
 /// A doubt that waits for a person widens the listing once in that time; a younger one always.
 const READ_BACK_EVERY: Duration = Duration::hours(24);
 
@@ -113,6 +117,8 @@ pub struct Answer {
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
     left_dialing: usize,
+    /// Marks of the rows that cannot be read, and that no person has accepted.
+    pub unread: BTreeSet<String>,
     /// The account was seen to be the one of our calls, or there is no call to tell it by.
     pub account_shown: bool,
 }
@@ -121,7 +127,7 @@ impl Answer {
     /// Why a start waits though everything readable was taken in: a row without a readable id may be
     /// the one call that this file does not know. `None`: every row could be read.
     pub fn unread_rows(&self) -> Option<String> {
-        let rows = self.listing.unreadable;
+        let rows = self.unread.len();
         (0 < rows).then(|| {
             format!(
                 "dialing waits: {rows} of the provider's records cannot be read, and may be calls \
@@ -172,6 +178,8 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
+    let accepted = cx.store.read(accepted_unread)?;
+    let unread = listing.unreadable.difference(&accepted).cloned().collect();
     let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
         listing,
@@ -183,6 +191,7 @@ pub fn ask(
         created,
         highest_seq,
         left_dialing,
+        unread,
         account_shown,
     })
 }
@@ -210,6 +219,18 @@ fn first_unexplained(
 /// The next reading goes back to the oldest doubt: a person asked.
 pub fn read_back(cx: &Context) -> anyhow::Result<()> {
     cx.store.write(|tx| meta::remove(tx, READ_BACK_AT).map(drop))
+}
+
+fn accepted_unread(conn: &Conn) -> anyhow::Result<BTreeSet<String>> {
+    let text = meta::get(conn, ACCEPTED_UNREAD)?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+}
+
+/// A person accepts that these rows cannot be read: they keep no later start waiting.
+pub fn accept_unread(tx: &Tx<'_>, unread: &BTreeSet<String>) -> anyhow::Result<()> {
+    let mut accepted = accepted_unread(tx)?;
+    accepted.extend(unread.iter().cloned());
+    meta::set(tx, ACCEPTED_UNREAD, &serde_json::to_string(&accepted)?)
 }
 
 /// Whether a call of ours has a higher number than this file ever gave.
@@ -338,9 +359,9 @@ fn take_in_calls(
 }
 
 /// The records are known up to now, if the listing reached back to what was known before, every row
-/// of it could be read, and it showed the last call that was made from here.
+/// of it could be read or was accepted, and it showed the last call that was made from here.
 fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
-    if 0 < answer.listing.unreadable {
+    if !answer.unread.is_empty() {
         return Ok(());
     }
     let accepted = answer.asking == (Asking::Start { accepted: true });
