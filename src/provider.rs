@@ -186,7 +186,8 @@ pub struct Fetched {
 pub struct Listing {
     /// Oldest first.
     pub calls: Vec<ProviderCall>,
-    /// A mark of each row that carried no readable id: the listing is then no evidence of absence.
+    /// A mark of each row that carried no readable id, and of each instant that holds more calls than
+    /// any page of theirs brings: the listing is then no evidence of absence.
     pub unreadable: BTreeSet<String>,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,

@@ -36,8 +36,9 @@ pub struct ReconcileArgs {
 #[command(after_help = "\
 First stop every other copy that dials. Then the provider's calls are read back, and those that
 this file does not know are taken in; nobody is called for them again. The file that was armed
-before loses the right to dial where it lies on this machine. A gap that is older than
-the provider's records, and another account, are accepted by your reason.
+before loses the right to dial where it lies on this machine; where that cannot be taken from it,
+nothing is armed, and you are told what to do. A gap that is older than the provider's records, and
+another account, are accepted by your reason.
 
 Example:
   ringonce adopt --reason 'restored the backup of last night'")]
@@ -45,7 +46,8 @@ pub struct AdoptArgs {
     /// Why; goes into the journal
     #[arg(long)]
     reason: String,
-    /// Accept that records of the provider cannot be read: one may be a call that nobody knows
+    /// Accept for good that these records of the provider cannot be read: one may be a call that
+    /// nobody knows
     #[arg(long)]
     accept_unread: bool,
     /// Print what came of it as JSON
