@@ -629,6 +629,8 @@ GUARDS = [
      "    prove_left_dialing(tx, intent)?;", "    let _ = prove_left_dialing;", "halting"),
     ("a doubt whose tag the list shows is not absent", "src/steps/absence.rs",
      "!seen.tagged.contains(attempt.id.as_str())", "true", "guards_of_records"),
+    ("what may ring again is read back to, however long the list", RECONCILE,
+     "cx.store.read(doubts::oldest_that_may_ring_again)?", "None", "guards_of_records"),
     ("pages overlap", "src/vapi/paging.rs",
      "createdAtLe={}", "createdAtLt={}", "vapi_client lib:paging"),
     ("a page that is full is not the last", "src/vapi/paging.rs",
