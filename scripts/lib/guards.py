@@ -218,7 +218,7 @@ GUARDS = [
     ("a copy waits for the numbers of its lost original", "src/store/given.rs",
      "here.into_iter().chain(there)", "here.into_iter().chain(there.filter(|_| false))",
      "taken_rights"),
-    ("a row that nobody has accepted still counts", RECONCILE,
+    ("a row that nobody has accepted still counts", "src/steps/unread.rs",
      "difference(&accepted).cloned()",
      "difference(&accepted).filter(|_| accepted.is_empty()).cloned()", "guards_of_records"),
     ("a running dialer asks whether it is still armed", "src/service/opening.rs",

@@ -7,7 +7,7 @@ use crate::service::run::Refused;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{account, disarm, operate};
+use crate::steps::{account, disarm, operate, unread};
 use crate::store::files::Identity;
 use crate::store::given::{self, Given};
 use crate::store::meta::{self, Mark};
@@ -93,7 +93,7 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
     let other_account = cx.store.read(account::is_newer_than_the_arming)?;
     cx.store.write(|tx| {
         if !opened.unread.is_empty() {
-            reconcile::accept_unread(tx, &opened.unread)?;
+            unread::accept(tx, &opened.unread)?;
             meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
         }
         operate::arm(tx, &here, who, why, &reading)

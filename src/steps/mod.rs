@@ -46,6 +46,7 @@ pub mod scan;
 pub mod settle;
 pub mod simulate;
 pub mod status;
+pub mod unread;
 
 use std::sync::{Arc, OnceLock};
 

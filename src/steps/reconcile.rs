@@ -14,7 +14,7 @@ use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, behind, settle};
+use crate::steps::{Context, absence, account, behind, settle, unread};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
@@ -27,8 +27,6 @@ const WHO: &str = "reconcile";
 pub const MARGIN: Duration = Duration::minutes(15);
 /// When the records were last read back to the oldest doubt, however old.
 const READ_BACK_AT: &str = "read_back_at";
-/// The marks of the unreadable rows that a person has accepted (`adopt --accept-unread`).
-const ACCEPTED_UNREAD: &str = "accepted_unread";
 /// A doubt that waits for a person widens the listing once in that time; a younger one always.
 const READ_BACK_EVERY: Duration = Duration::hours(24);
 
@@ -197,8 +195,7 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
-    let accepted = cx.store.read(accepted_unread)?;
-    let unread = listing.unreadable.difference(&accepted).cloned().collect();
+    let unread = cx.store.read(|conn| unread::of(conn, &listing))?;
     let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
         listing,
@@ -238,18 +235,6 @@ fn first_unexplained(
 /// The next reading goes back to the oldest doubt: a person asked.
 pub fn read_back(cx: &Context) -> anyhow::Result<()> {
     cx.store.write(|tx| meta::remove(tx, READ_BACK_AT).map(drop))
-}
-
-fn accepted_unread(conn: &Conn) -> anyhow::Result<BTreeSet<String>> {
-    let text = meta::get(conn, ACCEPTED_UNREAD)?;
-    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
-}
-
-/// A person accepts that these rows cannot be read: they keep no later start waiting.
-pub fn accept_unread(tx: &Tx<'_>, unread: &BTreeSet<String>) -> anyhow::Result<()> {
-    let mut accepted = accepted_unread(tx)?;
-    accepted.extend(unread.iter().cloned());
-    meta::set(tx, ACCEPTED_UNREAD, &serde_json::to_string(&accepted)?)
 }
 
 /// Whether a call of ours has a higher number than this file ever gave.
