@@ -30,7 +30,9 @@ pub fn others(
     let mut next = cx.store.read(meta::armed_identity)?;
     while let Some(place) = next.take().filter(|place| place.machine_id == here.machine_id) {
         let path = Path::new(&place.path);
-        let unseen = |error| in_the_way(format!("whether {} may still dial", place.path), error);
+        let unseen = |error| {
+            in_the_way(format!("whether {} may still dial cannot be seen", place.path), error)
+        };
         let there = match Identity::of(path) {
             Ok(there) => there,
             Err(error) if files::is_gone(&error) => break,
@@ -55,8 +57,10 @@ pub fn others(
         if armed.as_ref() == Some(&there) {
             disarm(&there, here, who, why, now)?;
         }
-        let just_now = dialed_just_now(cx, path, now);
-        if just_now.map_err(|error| in_the_way(format!("what {} dialed", there.path), error))? {
+        let dialed = dialed_just_now(cx, path, now).map_err(|error| {
+            in_the_way(format!("what {} has just dialed cannot be seen", there.path), error)
+        });
+        if dialed? {
             bail!(
                 "a call that {} has just dialed is not in the provider's list yet; that file may not \
                  dial any more: run `ringonce adopt` again in some minutes",
@@ -83,7 +87,7 @@ fn in_the_way(what: String, error: anyhow::Error) -> anyhow::Error {
         true => "run `ringonce adopt` as a user who may read and write it",
         false => "stop what dials from it, move that file away, then run `ringonce adopt` again",
     };
-    anyhow!("{what} cannot be told ({why}): {advice}")
+    anyhow!("{what} ({why}): {advice}")
 }
 
 /// Whether another file of this installation knows a call that is too young for the provider's list,
@@ -127,7 +131,7 @@ fn disarm(
             log::warn!("{} lies on a disk that is mounted read-only: it cannot dial", there.path);
         }
         Err(error) => {
-            let what = format!("{} may still dial, and whether that can end", there.path);
+            let what = format!("{} may still dial, and that cannot be taken from it", there.path);
             return Err(in_the_way(what, error));
         }
     }

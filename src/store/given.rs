@@ -136,6 +136,9 @@ mod tests {
         assert_eq!(noted(&path, "ours").unwrap(), None);
         std::fs::write(folder.path().join("a.db.seq"), "ours\tmany\tsoon\n").unwrap();
         let error = noted(&path, "ours").unwrap_err().to_string();
-        assert!(error.contains("a.db.seq is damaged"), "{error}");
+        assert!(
+            error.contains("a.db.seq is damaged") && error.contains("ringonce adopt"),
+            "{error}"
+        );
     }
 }
