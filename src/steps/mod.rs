@@ -15,6 +15,7 @@ pub mod cancel;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
+pub mod disarm;
 pub mod dnc;
 pub mod doors;
 pub mod entry_text;
@@ -45,6 +46,7 @@ pub mod scan;
 pub mod settle;
 pub mod simulate;
 pub mod status;
+pub mod unread;
 pub mod unwritten;
 
 use std::sync::{Arc, OnceLock};

@@ -14,7 +14,7 @@ use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, behind, settle, unwritten};
+use crate::steps::{Context, absence, account, behind, settle, unread, unwritten};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
@@ -68,7 +68,7 @@ pub enum Closed {
     )]
     BeyondRetention { days: i64, last_good: String },
     #[error(
-        "dialing waits: calls up to number {given} were made from here, and this database knows \
+        "dialing waits: calls up to number {given} were made before, and this database knows \
          them up to {known}; the provider's list does not show the others yet; try again later, or \
          from {from} on accept that with `ringonce adopt --reason WHY`"
     )]
@@ -115,6 +115,8 @@ pub struct Answer {
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
     left_dialing: usize,
+    /// Marks of the rows that cannot be read, and that no person has accepted.
+    pub unread: BTreeSet<String>,
     /// The account was seen to be the one of our calls, or there is no call to tell it by.
     pub account_shown: bool,
 }
@@ -123,7 +125,7 @@ impl Answer {
     /// Why a start waits though everything readable was taken in: a row without a readable id may be
     /// the one call that this file does not know. `None`: every row could be read.
     pub fn unread_rows(&self) -> Option<String> {
-        let rows = self.listing.unreadable;
+        let rows = self.unread.len();
         (0 < rows).then(|| {
             format!(
                 "dialing waits: {rows} of the provider's records cannot be read, and may be calls \
@@ -193,6 +195,7 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
+    let unread = cx.store.read(|conn| unread::of(conn, &listing))?;
     let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
         listing,
@@ -204,6 +207,7 @@ pub fn ask(
         created,
         highest_seq,
         left_dialing,
+        unread,
         account_shown,
     })
 }
@@ -366,10 +370,10 @@ fn take_in_calls(
 }
 
 /// The records are known up to now, if the listing reached back to what was known before, every row
-/// of it could be read, and it showed the last call that was made from here. `false`: it is not
-/// complete.
+/// of it could be read or was accepted, and it showed the last call that was made from here. `false`:
+/// it is not complete.
 fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<bool> {
-    if 0 < answer.listing.unreadable {
+    if !answer.unread.is_empty() {
         return Ok(false);
     }
     let accepted = answer.asking == (Asking::Start { accepted: true });

@@ -43,6 +43,7 @@ mod schedule_rules;
 mod slow_replies;
 mod stopping;
 mod swapped_files;
+mod taken_rights;
 mod three_days;
 mod two_files;
 
