@@ -140,8 +140,13 @@ fn attach(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Taken> {
-    if attempt.vapi_call_id.is_some() || rang_elsewhere(cx, attempt, call) {
+    if attempt.vapi_call_id.is_some() {
         follow::note_second_call(tx, attempt, call, now)?;
+        return Ok(Taken::Nothing);
+    }
+    if rang_elsewhere(cx, attempt, call) {
+        let detail = format!("it has the tag of attempt {} but another number", attempt.id);
+        follow::note_second_call_as(tx, attempt, call, &detail, now)?;
         return Ok(Taken::Nothing);
     }
     match attempt.state {
@@ -168,11 +173,7 @@ fn rang_elsewhere(cx: &Context, attempt: &Attempt, call: &ProviderCall) -> bool 
         return false;
     }
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    let elsewhere = attempt.phone.as_deref().is_none_or(|phone| digits(phone) != digits(number));
-    if elsewhere {
-        log::error!("call {} has the tag of attempt {} but another number", call.id, attempt.id);
-    }
-    elsewhere
+    attempt.phone.as_deref().is_none_or(|phone| digits(phone) != digits(number))
 }
 
 fn place(

@@ -51,6 +51,8 @@ pub struct Report {
     pub last_scan: Option<String>,
     /// The provider's calls that were compared; `None` = its list was not read.
     pub provider_calls: Option<usize>,
+    /// Calls of the ledger that its list does not show; `None`: it shows them all, or was not read.
+    pub list_lacks: Option<audit_calls::Lacks>,
 }
 
 impl Report {

@@ -195,3 +195,52 @@ fn what_an_old_queue_tells_without_an_id_or_a_reason_is_an_end() {
     );
     assert!(!audit(&world).0);
 }
+
+#[test]
+fn calls_that_the_list_lacks_are_told_with_what_the_provider_says_of_them() {
+    let world = World::after_a_morning();
+    world.at("2026-03-02T23:00:00Z");
+    assert_eq!(world.json(&["audit", "--json"])["list_lacks"], serde_json::Value::Null);
+    // An empty list, and each call is there when it is asked for.
+    world.fake.set_faults("list-empty".parse().unwrap());
+    let said = world.ok(&["audit"]);
+    let holes = "the list lacks 3 calls of the ledger; 3 of them are known by id, so the list is no \
+                 evidence";
+    assert!(said.contains("compared with 0 calls") && said.contains(holes), "{said}");
+    assert_eq!(world.json(&["audit", "--json"])["list_lacks"]["known_by_id"], 3);
+    // None is there at all: another account, or all are gone.
+    world.fake.set_faults("drops-rows".parse().unwrap());
+    let said = world.ok(&["audit"]);
+    assert!(said.contains("lacks 3 calls of the ledger; 3 are not known by id either"), "{said}");
+    // One of them is too young to be missed.
+    world.at("2026-03-02T13:35:00Z");
+    let tag =
+        "SELECT substr(call_type, 1, 1) || '-' || id FROM call_attempts WHERE customer_id = 2";
+    let fault = format!("drops-rows:tag={}", world.one("ringonce.db", tag));
+    world.fake.set_faults(fault.parse().unwrap());
+    let said = world.ok(&["audit"]);
+    assert!(said.contains("lacks 1 calls of the ledger; 1 are not known by id either"), "{said}");
+}
+
+#[test]
+fn an_adoption_beyond_the_records_names_the_gap_and_the_audit_reads_no_further_back() {
+    let world = World::after_a_morning();
+    world.ok(&["backup", "backup.db"]);
+    for time in ["11:45", "12:00", "12:15", "12:30"] {
+        world.at(&format!("2026-03-03T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    for ending in ["", "-wal", "-shm", ".seq"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    std::fs::rename(world.path("backup.db"), world.db()).unwrap();
+    // The records begin at 12:10, between the calls to Ada and to Bob.
+    world.at("2026-03-17T12:10:00Z");
+    let said = world.ok(&["adopt", "--reason", "the disk broke"]);
+    let gap = "calls between 2026-03-02T13:30:00.000Z and 2026-03-03T12:10:00.000Z cannot be known";
+    assert!(said.contains("adopted 1,") && said.contains(gap), "{said}");
+    world.ok(&["tick"]);
+    world.ok(&["audit"]);
+    let said = world.ok(&["adopt", "--reason", "again"]);
+    assert!(!said.contains("cannot be known"), "{said}");
+}
