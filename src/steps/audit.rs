@@ -218,11 +218,13 @@ fn broken_entry(
             Some(format!("item {} is processing, but no call of it is under way", entry.id))
         }
         "completed" => {
-            let explained = has(&["placed", "ended"])
-                || entry.reason.is_some()
-                || entry.vapi_call_id.is_some()
-                || (is_old && is_marked(person, &entry.call_type, &entry.occasion));
-            (!explained).then(|| format!("item {} is completed, but there was no call", entry.id))
+            let is_old_call = is_old
+                && (entry.vapi_call_id.is_some()
+                    || is_marked(person, &entry.call_type, &entry.occasion));
+            let explained = has(&["placed", "ended"]) || entry.reason.is_some() || is_old_call;
+            (!explained).then(|| {
+                format!("item {} is completed, but the ledger has no call of it", entry.id)
+            })
         }
         "failed" | "skipped" if answered => {
             let reason = entry.reason.as_deref().unwrap_or("no reason");
