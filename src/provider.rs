@@ -184,7 +184,8 @@ pub struct Fetched {
 pub struct Listing {
     /// Oldest first.
     pub calls: Vec<ProviderCall>,
-    /// Rows that carried no readable id: the listing is then no evidence of absence.
+    /// Rows that carried no readable id, and instants that hold more calls than any page of theirs
+    /// brings: the listing is then no evidence of absence.
     pub unreadable: usize,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,

@@ -19,8 +19,8 @@ use crate::vapi::{ApiKey, Vapi};
 /// Work out again what was due, compare it with what was called, and with the provider's list
 #[derive(Args)]
 #[command(after_help = "\
-Exit code 1 when an occasion was called twice, or fell due and has no end. Without a key, or with
---offline, only the file is audited.
+Exit code 1 when an occasion was called twice, or fell due and has no end, also because nothing
+scans any more. Without a key, or with --offline, only the file is audited.
 
 Example, in a crontab:
   0 6 * * *  ringonce audit")]

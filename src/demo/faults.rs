@@ -90,6 +90,7 @@ catalogue! {
     ListUnsorted = "list-unsorted", List, Nothing, "the rows of a page are shuffled";
     ListRepeats = "list-repeats", List, Nothing, "rows come twice";
     ListIgnoresLimit = "list-ignores-limit", List, Nothing, "never more than 100 rows, whatever was asked, and never fewer";
+    ListLowLimit = "list-low-limit", List, Number(100.0), "never more than ROWS, whatever was asked";
     ListCut = "list-cut", List, Nothing, "the page breaks off";
     ListStatus = "list-status", List, Number(503.0), "this status instead of a page";
     ListEmpty = "list-empty", List, Nothing, "an empty page, as from another account";

@@ -34,6 +34,8 @@ impl FakeCore {
         let as_of = now - span(ListStale);
         let newest = as_of - span(ListLag);
         let limit = if striking.has(ListIgnoresLimit) { 100 } else { query.limit };
+        let limit =
+            striking.get(ListLowLimit).map_or(limit, |low| limit.min(low.number() as usize));
         let start = match query.from.or(query.after) {
             Some(from) if self.sorted => self.calls.partition_point(|c| c.created_at < from),
             _ => 0,

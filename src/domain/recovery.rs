@@ -16,6 +16,9 @@ pub struct Controls {
     pub covers_the_doubt: bool,
     /// The account that answered is the one that our calls belong to.
     pub same_org: bool,
+    /// No call in the answer bears the tag of the doubt: one that could not be taken for it, because
+    /// its id or its number is another's, is for a person to look at.
+    pub tag_not_shown: bool,
     /// No call in the answer could be the doubt's without its tags.
     pub no_stranger: bool,
     /// A call that we know was placed is in the answer, or was read by its id.
@@ -35,6 +38,9 @@ impl Controls {
         }
         if !self.same_org {
             return Some("the list is not known to be that of our calls' account");
+        }
+        if !self.tag_not_shown {
+            return Some("a call in the list bears its tag, and could not be taken for it");
         }
         if !self.no_stranger {
             return Some("a call to this number carries no tag, and may be it");
@@ -97,6 +103,7 @@ mod tests {
             complete: true,
             covers_the_doubt: true,
             same_org: true,
+            tag_not_shown: true,
             no_stranger: true,
             known_call_visible: true,
             later_call_visible: true,
@@ -106,6 +113,7 @@ mod tests {
             Controls { complete: false, ..all.clone() },
             Controls { covers_the_doubt: false, ..all.clone() },
             Controls { same_org: false, ..all.clone() },
+            Controls { tag_not_shown: false, ..all.clone() },
             Controls { no_stranger: false, ..all.clone() },
             Controls { known_call_visible: false, ..all.clone() },
             Controls { later_call_visible: false, ..all.clone() },

@@ -1,6 +1,8 @@
 //! absence: whether a doubt that a listing does not show was never placed. Refuses to take silence
 //! for an answer: every control counts, and one failure makes the readings before it worthless.
 
+use std::collections::HashSet;
+
 use chrono::Duration;
 
 use crate::clock::Reading;
@@ -17,6 +19,11 @@ use crate::store::queue::Moved;
 use crate::store::{Tx, doubts};
 
 const WHO: &str = "reconcile";
+const PROVEN_ABSENT: &str = "proven absent from the provider's records, waits for a person: \
+                             `ringonce attempts resolve`";
+const SHOWN_AND_NOT_TAKEN: &str = "in the provider's list with another attempt's id or another \
+                                   number, waits for a person: look there, then `ringonce attempts \
+                                   resolve`";
 
 /// Counts a listing in which a doubt is absent, and says whether that settled it. A listing that
 /// fails a control makes the earlier ones worthless too.
@@ -40,6 +47,9 @@ pub fn judge(
         if 0 < attempt.clean_reads {
             doubts::note_absence(tx, &attempt.id, None, 0)?;
         }
+        if !controls.tag_not_shown {
+            tell_a_person(tx, attempt, SHOWN_AND_NOT_TAKEN)?;
+        }
         return Ok(false);
     }
     let same_boot = attempt.absent_boot_id.as_deref() == Some(&reading.boot_id);
@@ -62,7 +72,7 @@ pub fn judge(
         return Ok(false);
     }
     if cx.config.reconcile.in_doubt == DoubtPolicy::Hold {
-        tell_a_person(tx, attempt)?;
+        tell_a_person(tx, attempt, PROVEN_ABSENT)?;
         return Ok(false);
     }
     let why = "the provider's records do not hold it, under every control";
@@ -73,9 +83,7 @@ pub fn judge(
     Ok(true)
 }
 
-fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<()> {
-    let sentence = "proven absent from the provider's records, waits for a person: \
-                    `ringonce attempts resolve`";
+fn tell_a_person(tx: &Tx<'_>, attempt: &Attempt, sentence: &str) -> anyhow::Result<()> {
     if doubts::tell(tx, &attempt.id, sentence)? == Moved::Yes {
         log::warn!("attempt {} is {sentence}", attempt.id);
     }
@@ -90,6 +98,8 @@ pub struct Seen<'a> {
     account_since: Option<Instant>,
     /// When the latest of the calls that this file knows was dialed; `None`: it knows none.
     latest_known: Option<Instant>,
+    /// The attempts whose tags the listing shows, by their ids.
+    tagged: HashSet<&'a str>,
     /// Calls that nobody can assign: they carry no tag of ours.
     strangers: Vec<&'a ProviderCall>,
 }
@@ -105,13 +115,14 @@ pub fn seen<'a>(
         is_one_account: org_id.is_some() && !listing.calls.is_empty(),
         account_since: account::since(tx)?,
         latest_known: None,
+        tagged: listing.calls.iter().flat_map(adopt::attempts_named).collect(),
         strangers: Vec::new(),
     };
     for call in &listing.calls {
         seen.is_one_account &= call.org_id.as_deref() == org_id;
         match known.of(tx, &call.id)? {
             Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
-            None if !call.tags().any(adopt::is_tag) => seen.strangers.push(call),
+            None if adopt::attempts_named(call).next().is_none() => seen.strangers.push(call),
             None => {}
         }
     }
@@ -134,6 +145,7 @@ pub fn controls(cx: &Context, attempt: &Attempt, answer: &Answer, seen: &Seen<'_
         covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
         same_org: seen.is_one_account
             && seen.account_since.is_none_or(|since| since < attempt.created_at),
+        tag_not_shown: !seen.tagged.contains(attempt.id.as_str()),
         no_stranger: !seen.strangers.iter().any(may_be_it),
         known_call_visible: seen.latest_known.is_some(),
         later_call_visible: seen

@@ -13,6 +13,8 @@ use crate::store::queue::Moved;
 use crate::store::{Tx, customers, doubts, facts, meta, second};
 
 const WHO: &str = "reconcile";
+/// A number that is told without its prefix has at least so many digits.
+const LEAST_DIGITS: usize = 7;
 
 /// What taking in one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,9 +120,9 @@ pub fn number_of(call: &ProviderCall) -> Option<i64> {
     call.seq.filter(|seq| (1..1 << 53).contains(seq))
 }
 
-/// Whether a text has the form of our tags.
-pub fn is_tag(text: &str) -> bool {
-    parse_tag(text).is_some()
+/// The ids of the attempts whose tags a call carries: none, or the same one by up to three carriers.
+pub fn attempts_named(call: &ProviderCall) -> impl Iterator<Item = &str> {
+    call.tags().filter_map(parse_tag).map(|(_, id)| id)
 }
 
 /// When a call was asked for: as the provider says, else by the time in our own id.
@@ -173,7 +175,14 @@ fn rang_elsewhere(cx: &Context, attempt: &Attempt, call: &ProviderCall) -> bool 
         return false;
     }
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    attempt.phone.as_deref().is_none_or(|phone| digits(phone) != digits(number))
+    // A number that is told without its prefix is the end of the whole one.
+    let is_end = |phone: &str, end: &str| LEAST_DIGITS <= end.len() && phone.ends_with(end);
+    let told = digits(number);
+    let is_same = |phone: &str| match number.starts_with('+') {
+        true => digits(phone) == told,
+        false => is_end(&digits(phone), told.trim_start_matches('0')),
+    };
+    !attempt.phone.as_deref().is_some_and(is_same)
 }
 
 fn place(

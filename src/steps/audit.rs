@@ -3,8 +3,10 @@
 //! Shares no query and no date arithmetic with the scan and the gate: it walks the calendar of
 //! each customer and looks every date up (only the reading of cron expressions is shared).
 //! It cannot judge what the file does not remember: dates before a customer's last change of
-//! eligibility, zone, time or schedule; customers who are not eligible now; dates older than 31
-//! days; a list of eligible statuses that was different then. It never reports those.
+//! eligibility, zone, time or schedule; first dates that the file of a customer put off, or that an
+//! old queue had; customers who are not eligible now; dates older than 31 days; a list of eligible
+//! statuses that was different then. It never reports those. A welcome flag or a date of a call
+//! that another program set, where nothing here tells of a call, is a call made elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -41,12 +41,12 @@ pub fn refuse_a_hole(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Res
         call.installation_id.as_ref().is_none_or(|id| *id == cx.installation.id)
     };
     let calls = answer.listing.calls.iter().filter(ours);
-    let tags: BTreeSet<&str> =
-        calls.filter_map(|call| call.tags().find(|tag| adopt::is_tag(tag))).collect();
+    let named: BTreeSet<&str> =
+        calls.filter_map(|call| adopt::attempts_named(call).next()).collect();
     let unknown = cx.store.read(|conn| {
         let mut unknown = answer.listing.unreadable as i64;
-        for tag in tags {
-            unknown += i64::from(attempts::by_id(conn, &tag[2..])?.is_none());
+        for id in named {
+            unknown += i64::from(attempts::by_id(conn, id)?.is_none());
         }
         Ok(unknown)
     })?;

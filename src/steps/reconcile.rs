@@ -153,20 +153,39 @@ pub fn ask(
     let is_start = matches!(asking, Asking::Start { .. });
     let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
     let oldest = now - Duration::days(cx.config.reconcile.retention_days);
-    let (last_good, created, (first_open, reads_back), highest_seq) = cx.store.read(|conn| {
-        let last_good = meta::mark(conn, Mark::LastReconciled)?;
-        let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
-        Ok((last_good, created, first_unexplained(conn, oldest, now)?, meta::highest_seq(conn)?))
-    })?;
+    let (last_good, created, (first_open, mut reads_back), highest_seq) =
+        cx.store.read(|conn| {
+            let last_good = meta::mark(conn, Mark::LastReconciled)?;
+            let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
+            Ok((
+                last_good,
+                created,
+                first_unexplained(conn, oldest, now)?,
+                meta::highest_seq(conn)?,
+            ))
+        })?;
     let known_until = match last_good {
         // A mark in the future was written by a wrong clock: nothing is known.
         Some(at) if now < at => oldest,
         Some(at) => at,
         None => created.min(now),
     };
-    let wanted = first_open.map_or(known_until, |first| first.min(known_until)) - MARGIN;
-    let mut from = wanted.max(oldest);
-    let mut listing = provider.list(from).map_err(Closed::from)?;
+    let back_to = |first: Option<Instant>| {
+        (first.map_or(known_until, |first| first.min(known_until)) - MARGIN).max(oldest)
+    };
+    let mut from = back_to(first_open);
+    let mut listed = provider.list(from);
+    if let Err(ReadError::Unavailable(why)) = &listed {
+        // A doubt of days makes a long list. What is in doubt is not dialed, so what may be dialed
+        // needs only the newer part.
+        let needed = back_to(cx.store.read(doubts::oldest_that_may_ring_again)?);
+        if from < needed {
+            log::warn!("{why}: older doubts are asked about at another time");
+            (from, reads_back) = (needed, false);
+            listed = provider.list(from);
+        }
+    }
+    let mut listing = listed.map_err(Closed::from)?;
     let behind = listing.calls.iter().any(|call| is_beyond(cx, call, highest_seq));
     if is_start && behind && oldest < from {
         log::warn!(

@@ -207,6 +207,16 @@ pub fn oldest_ruled_out(conn: &Connection, since: Instant) -> anyhow::Result<Opt
         .query_one([instant_text(since)], |row| rows::optional_instant(row, 0))?)
 }
 
+/// The same of those whose occasion waits to be called again.
+pub fn oldest_that_may_ring_again(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let sql = "SELECT min(made.created_at) FROM call_queue AS item
+           JOIN call_attempts AS made USING (customer_id, call_type, occasion)
+         WHERE item.status IN ('pending', 'retrying', 'processing') AND made.state = 'not_placed'
+           AND EXISTS (SELECT 1 FROM journal
+             WHERE subject = 'attempt:' || made.id AND journal.old = 'in_doubt')";
+    Ok(conn.prepare_cached(sql)?.query_one([], |row| rows::optional_instant(row, 0))?)
+}
+
 /// When the oldest of the younger attempts was made that was given up without an id: its record may
 /// hold an opt-out, and be readable one day. Reads every attempt since then.
 pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Option<Instant>> {

@@ -1,10 +1,11 @@
 //! Follows the pages of a listing until nothing can be missing.
 //!
 //! The provider has no cursor, no total and no promised order; only time bounds and a limit. A
-//! listing is evidence of absence, so this file refuses to guess: when it cannot prove that every
-//! call of the window was seen, the whole listing is an error.
+//! listing is evidence of absence, so this file refuses to guess: an instant of which it cannot prove
+//! that every call was seen counts as a row that could not be read, and where not even that can be
+//! told the whole listing is an error.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::Duration;
 use serde_json::Value;
@@ -45,14 +46,14 @@ impl Window {
         format!("limit={}&createdAtGe={from}{}", self.limit, upper.unwrap_or_default())
     }
 
-    /// The windows still to be asked after this page, which brought so many new calls.
+    /// What is still to be asked after this page, which brought so many new calls.
     ///
     /// A page in falling order is the newest part: go on from its oldest row. In any other order
     /// it may be any part, so the window is cut in two at an instant inside. The end is a page
     /// below the limit that brings nothing new: a short page alone may be a lower limit of theirs.
-    fn rest(&self, rows: &[Value], new: usize) -> Result<Vec<Window>, ReadError> {
+    fn rest(&self, rows: &[Value], new: usize) -> Result<Rest, ReadError> {
         if self.limit == SMALLER_LIMIT {
-            return if self.limit < rows.len() { Err(no_end()) } else { Ok(Vec::new()) };
+            return if self.limit < rows.len() { self.too_many(rows) } else { Ok(Rest::Nothing) };
         }
         let full = rows.len() >= self.limit;
         if !full && new == 0 {
@@ -65,28 +66,52 @@ impl Window {
             && falls
             && oldest < newest
         {
-            return Ok(vec![self.between(self.from, Some(*oldest))]);
+            return Ok(Rest::Ask(vec![self.between(self.from, Some(*oldest))]));
         }
         if let Some(middle) = self.middle(times) {
-            return Ok(vec![self.between(self.from, Some(middle)), self.between(middle, self.to)]);
+            let halves = vec![self.between(self.from, Some(middle)), self.between(middle, self.to)];
+            return Ok(Rest::Ask(halves));
         }
         if !full {
             return Ok(self.last_doubt(rows));
         }
         if self.limit < HIGHEST_LIMIT {
-            return Ok(vec![Window { limit: HIGHEST_LIMIT, ..self.clone() }]);
+            return Ok(Rest::Ask(vec![Window { limit: HIGHEST_LIMIT, ..self.clone() }]));
         }
-        Err(no_end())
+        self.too_many(rows)
+    }
+
+    /// More calls than any question brings: the first instant apart from the others. One that alone
+    /// holds so many is left, and the rest of the window asked without it.
+    fn too_many(&self, rows: &[Value]) -> Result<Rest, ReadError> {
+        let times: Option<BTreeSet<Instant>> =
+            rows.iter().map(|row| created_at(row).filter(|at| self.holds(*at))).collect();
+        let Some(at) = times.as_ref().and_then(|times| times.first().copied()) else {
+            return Err(ReadError::Unavailable(
+                "the pages of the list cannot be followed to their end".into(),
+            ));
+        };
+        let step = Duration::milliseconds(1);
+        let after = self.to.is_none_or(|to| at < to).then(|| self.between(at + step, self.to));
+        if times.is_some_and(|times| 1 < times.len()) {
+            let before = self.between(self.from, Some(at));
+            return Ok(Rest::Ask(after.into_iter().chain([before]).collect()));
+        }
+        let before = (self.from < at).then(|| self.between(self.from, Some(at - step)));
+        Ok(Rest::TooMany { at, others: before.into_iter().chain(after).collect() })
     }
 
     /// What is asked before a short page counts as the end. One of just their usual length may be
     /// the answer of a provider that looks at no limit, and then one instant may hold more. A
     /// provider that looks at no bounds either always gives the same rows: that is no page.
-    fn last_doubt(&self, rows: &[Value]) -> Vec<Window> {
+    fn last_doubt(&self, rows: &[Value]) -> Rest {
         let is_usual = self.limit == HIGHEST_LIMIT
             && rows.len() == USUAL_LIMIT
             && rows.iter().filter_map(created_at).all(|at| self.holds(at));
-        is_usual.then(|| Window { limit: SMALLER_LIMIT, ..self.clone() }).into_iter().collect()
+        match is_usual {
+            true => Rest::Ask(vec![Window { limit: SMALLER_LIMIT, ..self.clone() }]),
+            false => Rest::Nothing,
+        }
     }
 
     fn holds(&self, at: Instant) -> bool {
@@ -105,8 +130,15 @@ impl Window {
     }
 }
 
-fn no_end() -> ReadError {
-    ReadError::Unavailable("the pages of the list cannot be followed to their end".into())
+/// What is to be done after a page.
+enum Rest {
+    Ask(Vec<Window>),
+    /// Nothing, unless their own limit turns out to be no higher than the page is long.
+    Nothing,
+    TooMany {
+        at: Instant,
+        others: Vec<Window>,
+    },
 }
 
 /// Every call created at or after `since`. `read` answers one window; its error ends the listing.
@@ -114,33 +146,99 @@ pub(super) fn every_call(
     since: Instant,
     read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
 ) -> Result<Listing, ReadError> {
-    let mut seen = Seen { since, calls: HashMap::new(), unreadable: HashSet::new() };
-    let mut date = None;
-    let mut open = vec![Window { from: since, to: None, limit: USUAL_LIMIT }];
-    let mut pages = 0;
-    while let Some(window) = open.pop() {
-        pages += 1;
-        if pages > MOST_PAGES {
-            let detail = format!("the list has more than {MOST_PAGES} pages");
-            return Err(ReadError::Unavailable(detail));
+    let mut seen = Seen { since, ..Seen::default() };
+    let mut open = vec![seen.everything(USUAL_LIMIT)];
+    // Windows that seem to be at their end, with the page that said so.
+    let mut ended: Vec<(Window, Vec<Value>)> = Vec::new();
+    let mut is_cut = None;
+    loop {
+        while let Some(window) = open.pop() {
+            let (rows, new) = seen.page(&window, read)?;
+            match window.rest(&rows, new)? {
+                Rest::Nothing => ended.push((window, rows)),
+                rest => open.extend(seen.windows(rest)),
+            }
         }
-        let page = read(&window)?;
-        date = page.date.or(date);
-        let new = page.rows.iter().filter(|row| seen.add(row)).count();
-        open.extend(window.rest(&page.rows, new)?);
+        ended.retain(|(window, rows)| {
+            !rows.is_empty() && seen.longest_page.min(window.limit) <= rows.len()
+        });
+        if ended.is_empty() || !is_cut.map_or_else(|| seen.is_cut(read), Ok)? {
+            return Ok(seen.listing());
+        }
+        // Their own limit is this low, so a page of this length is no end.
+        is_cut = Some(true);
+        for (window, rows) in std::mem::take(&mut ended) {
+            open.extend(seen.windows(window.too_many(&rows)?));
+        }
     }
-    Ok(seen.listing(date))
 }
 
 /// What the pages have brought so far, each row once.
+#[derive(Default)]
 struct Seen {
     since: Instant,
     calls: HashMap<String, ProviderCall>,
     /// Rows without a readable id, whole, so that overlapping pages count each once.
     unreadable: HashSet<String>,
+    /// Instants that hold more calls than a question brings.
+    too_many: HashSet<Instant>,
+    longest_page: usize,
+    pages: usize,
+    date: Option<Instant>,
 }
 
 impl Seen {
+    fn everything(&self, limit: usize) -> Window {
+        Window { from: self.since, to: None, limit }
+    }
+
+    /// Reads a page, and says how many of its rows are new.
+    fn page(
+        &mut self,
+        window: &Window,
+        read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
+    ) -> Result<(Vec<Value>, usize), ReadError> {
+        self.pages += 1;
+        if self.pages > MOST_PAGES {
+            let detail = format!("the list has more than {MOST_PAGES} pages");
+            return Err(ReadError::Unavailable(detail));
+        }
+        let page = read(window)?;
+        self.date = page.date.or(self.date);
+        self.longest_page = self.longest_page.max(page.rows.len());
+        let new = page.rows.iter().filter(|row| self.add(row)).count();
+        Ok((page.rows, new))
+    }
+
+    /// What is to be asked; an instant with too many calls is noted.
+    fn windows(&mut self, rest: Rest) -> Vec<Window> {
+        match rest {
+            Rest::Ask(windows) => windows,
+            Rest::Nothing => Vec::new(),
+            Rest::TooMany { at, others } => {
+                self.too_many.insert(at);
+                others
+            }
+        }
+    }
+
+    /// Whether they send no page longer than the longest so far, though more is asked for and there.
+    fn is_cut(
+        &mut self,
+        read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
+    ) -> Result<bool, ReadError> {
+        let longest = self.longest_page;
+        if self.calls.len() + self.unreadable.len() <= longest {
+            return Ok(false);
+        }
+        // The first question was for everything, so only the limit can have cut a page this long.
+        if USUAL_LIMIT <= longest {
+            let everything = self.everything(HIGHEST_LIMIT);
+            self.page(&everything, read)?;
+        }
+        Ok(self.longest_page == longest)
+    }
+
     /// Whether this row is new. A row from before the window is not ours to report.
     fn add(&mut self, row: &Value) -> bool {
         let Some(call) = wire::read_call(row) else {
@@ -152,10 +250,11 @@ impl Seen {
         self.calls.insert(call.id.clone(), call).is_none()
     }
 
-    fn listing(self, date: Option<Instant>) -> Listing {
+    fn listing(self) -> Listing {
+        let unreadable = self.unreadable.len() + self.too_many.len();
         let mut calls: Vec<ProviderCall> = self.calls.into_values().collect();
         calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        Listing { calls, unreadable: self.unreadable.len(), date }
+        Listing { calls, unreadable, date: self.date }
     }
 }
 
@@ -169,133 +268,5 @@ fn created_at(row: &Value) -> Option<Instant> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use chrono::{TimeZone, Utc};
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(ms: i64) -> Instant {
-        Utc.timestamp_millis_opt(1_795_367_000_000 + ms).unwrap()
-    }
-
-    fn row(id: usize, ms: i64) -> Value {
-        json!({"id": format!("c{id}"), "createdAt": instant_text(at(ms))})
-    }
-
-    /// A provider that holds `rows` in this order, and answers with the first that fit.
-    fn listing(rows: &[Value], cap: usize) -> (Result<Listing, ReadError>, usize) {
-        let pages = Cell::new(0);
-        let mut read = |window: &Window| {
-            pages.set(pages.get() + 1);
-            let inside = |row: &&Value| created_at(row).is_none_or(|at| window.holds(at));
-            let rows = rows.iter().filter(inside).take(window.limit.min(cap)).cloned().collect();
-            Ok(Page { rows, date: None })
-        };
-        let listing = every_call(at(0), &mut read);
-        (listing, pages.get())
-    }
-
-    fn shuffled(mut rows: Vec<Value>) -> Vec<Value> {
-        rows.sort_by_key(|row| {
-            let id: u64 = row["id"].as_str().unwrap()[1..].parse().unwrap();
-            id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        });
-        rows
-    }
-
-    #[test]
-    fn every_call_is_found_in_any_order() {
-        let rising: Vec<Value> = (0..1234).map(|id| row(id, (id / 3) as i64)).collect();
-        let falling: Vec<Value> = rising.iter().rev().cloned().collect();
-        for rows in [rising.clone(), falling, shuffled(rising.clone())] {
-            let (listing, _) = listing(&rows, HIGHEST_LIMIT);
-            let ids: Vec<String> = listing.unwrap().calls.into_iter().map(|c| c.id).collect();
-            assert_eq!(ids.len(), rising.len());
-            let distinct: HashSet<&String> = ids.iter().collect();
-            assert_eq!(distinct.len(), rising.len());
-        }
-    }
-
-    #[test]
-    fn one_instant_that_fills_a_page_loses_nothing() {
-        let mut rows: Vec<Value> = (0..300).map(|id| row(id, 5)).collect();
-        rows.extend((300..450).map(|id| row(id, 4)));
-        rows.insert(0, row(1000, 9));
-        for rows in [rows.clone(), shuffled(rows.clone()), rows.iter().rev().cloned().collect()] {
-            assert_eq!(listing(&rows, HIGHEST_LIMIT).0.unwrap().calls.len(), 451);
-        }
-    }
-
-    #[test]
-    fn one_instant_that_fills_the_largest_page_is_an_error() {
-        let rows: Vec<Value> = (0..HIGHEST_LIMIT + 1).map(|id| row(id, 5)).collect();
-        assert!(matches!(listing(&rows, HIGHEST_LIMIT).0, Err(ReadError::Unavailable(_))));
-    }
-
-    #[test]
-    fn one_instant_that_fills_a_page_whose_limit_is_ignored_is_an_error() {
-        let rows: Vec<Value> = (0..300).map(|id| row(id, 5)).collect();
-        let mut read = |_: &Window| Ok(Page { rows: rows[..USUAL_LIMIT].to_vec(), date: None });
-        assert!(matches!(every_call(at(0), &mut read), Err(ReadError::Unavailable(_))));
-        assert_eq!(listing(&rows[..USUAL_LIMIT], HIGHEST_LIMIT).0.unwrap().calls.len(), 100);
-    }
-
-    #[test]
-    fn a_hundred_calls_are_no_error_where_the_provider_looks_at_no_question() {
-        for order in [1, -1] {
-            let rows: Vec<Value> =
-                (0..USUAL_LIMIT).map(|id| row(id, 200 + order * id as i64)).collect();
-            let mut read = |_: &Window| Ok(Page { rows: rows.clone(), date: None });
-            assert_eq!(every_call(at(0), &mut read).unwrap().calls.len(), USUAL_LIMIT);
-        }
-    }
-
-    #[test]
-    fn a_lower_limit_on_their_side_is_not_taken_for_the_end() {
-        let rows: Vec<Value> = (0..200).rev().map(|id| row(id, id as i64)).collect();
-        assert_eq!(listing(&rows, 30).0.unwrap().calls.len(), 200);
-    }
-
-    #[test]
-    fn a_provider_that_ignores_time_bounds_is_an_error_when_more_may_follow() {
-        let rows: Vec<Value> = (0..2000).rev().map(|id| row(id, id as i64)).collect();
-        let mut read =
-            |window: &Window| Ok(Page { rows: rows[..window.limit].to_vec(), date: None });
-        assert!(matches!(every_call(at(0), &mut read), Err(ReadError::Unavailable(_))));
-    }
-
-    #[test]
-    fn an_empty_window_costs_one_page_and_a_short_one_two() {
-        assert_eq!(listing(&[], 100).1, 1);
-        let rows: Vec<Value> = (0..50).rev().map(|id| row(id, id as i64)).collect();
-        assert_eq!(listing(&rows, 100).1, 2);
-    }
-
-    #[test]
-    fn a_bad_row_is_counted_once_and_loses_no_other() {
-        let mut rows: Vec<Value> = (0..150).rev().map(|id| row(id, id as i64)).collect();
-        rows.insert(75, json!({"id": null, "createdAt": instant_text(at(75))}));
-        rows.insert(20, json!("rubbish"));
-        let listing = listing(&rows, 100).0.unwrap();
-        assert_eq!((listing.calls.len(), listing.unreadable), (150, 2));
-    }
-
-    #[test]
-    fn a_row_from_before_the_window_is_left_out() {
-        let rows = [row(2, 3), row(1, -1)];
-        let mut read = |_: &Window| Ok(Page { rows: rows.to_vec(), date: None });
-        let listing = every_call(at(0), &mut read).unwrap();
-        assert_eq!(listing.calls.len(), 1);
-    }
-
-    #[test]
-    fn finer_instants_are_asked_for_rounded_up() {
-        let fine = json!({"createdAt": "2026-11-22T17:01:00.123456Z"});
-        assert_eq!(instant_text(created_at(&fine).unwrap()), "2026-11-22T17:01:00.124Z");
-        let even = json!({"createdAt": "2026-11-22T17:01:00.123Z"});
-        assert_eq!(instant_text(created_at(&even).unwrap()), "2026-11-22T17:01:00.123Z");
-    }
-}
+#[path = "paging_tests.rs"]
+mod tests;

@@ -187,6 +187,16 @@ fn a_list_that_ignores_the_limit_gives_a_hundred_rows() {
 }
 
 #[test]
+fn a_list_of_a_low_limit_gives_no_more_rows_than_that_and_fewer_when_fewer_are_asked_for() {
+    let world = world("list-low-limit=50");
+    for number in 0..60 {
+        world.post(number);
+    }
+    assert_eq!(world.list("limit=1000").len(), 50);
+    assert_eq!(world.list("limit=5").len(), 5);
+}
+
+#[test]
 fn every_fault_has_a_text_form_that_reads_back() {
     for kind in FaultKind::ALL {
         let fault = Fault::always(*kind);

@@ -2,17 +2,19 @@
 
 use chrono::Duration;
 use ringonce::clock::Reading;
-use ringonce::provider::{Listing, Provider};
+use ringonce::domain::Instant;
+use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
 use ringonce::service::{Service, adopting, tick};
 use ringonce::steps::Context;
 use ringonce::steps::audit::audit;
 use ringonce::steps::operate::{self, Word};
 use ringonce::steps::reconcile::{self, Asking};
+use ringonce::vapi::Vapi;
 
 use crate::arming::{copy_to, restore};
 use crate::d5_doubt::{REDIAL, id_of_ada, state_of_ada, world_in_doubt};
 use crate::listed::Listed;
-use crate::world::{World, at};
+use crate::world::{World, at, quick};
 
 const START: Asking = Asking::Start { accepted: false };
 
@@ -169,6 +171,124 @@ fn a_doubt_that_carries_no_tag_of_ours_is_never_absent() {
         read_at(&cx, &vapi, &after_noon(minute, "first"));
     }
     assert_eq!(state_of_ada(&world), "in_doubt");
+}
+
+#[test]
+fn no_absence_is_counted_while_the_list_holds_a_call_with_the_tag_of_the_doubt() {
+    let went_elsewhere = |mut listing: Listing| {
+        listing.calls[0].customer_number = Some("+442079460199".to_string());
+        listing
+    };
+    let world = world_in_doubt(REDIAL, "accept-then-close");
+    let provider = || Listed(world.vapi(), Box::new(went_elsewhere));
+    for minute in [10, 15, 16, 20, 31, 40, 60, 75] {
+        world.set_now(after_noon(minute, "").now);
+        let service = Service { provider: Box::new(provider()), ..world.start() };
+        tick::tick(&service).unwrap();
+    }
+    assert_eq!(state_of_ada(&world), "in_doubt");
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_call_whose_id_was_given_to_another_attempt_by_mistake_is_not_made_again() {
+    let world = World::with(quick(), REDIAL);
+    for name in ["Ada", "Bob"] {
+        world.daily(name);
+    }
+    world.customer("Cy").in_zone("America/New_York").at("07:15").paid().welcomed().add();
+    world.faults("accept-then-close:first=2");
+    let ticked = world.tick_at("2026-02-02T12:00:00Z");
+    assert_eq!(ticked.in_doubt, 2, "{ticked:?}");
+    let calls = world.vapi().list(at("2026-02-02T11:00:00Z")).unwrap().calls;
+    let of_bob = calls.iter().find(|call| call.seq == Some(2)).unwrap();
+    let (ada, bob) = (id_of_ada(&world), of_bob.id.as_str());
+    let words = ["--placed", "--call-id", bob, "--reason", "looked up"];
+    let resolved = world.command(&[&["attempts", "resolve", &ada], &words[..]].concat());
+    assert_eq!(resolved.code, Some(0), "{resolved:?}");
+    for minute in [15, 20, 31, 40, 60, 75] {
+        world.set_now(after_noon(minute, "").now);
+        world.tick();
+    }
+    assert_eq!(world.one("SELECT state FROM call_attempts WHERE seq = 2"), "in_doubt");
+    let told = world.one("SELECT error_message FROM call_attempts WHERE seq = 2");
+    assert!(told.contains("look there") && !told.contains("proven absent"), "{told}");
+    world.assert_no_phone_rang_twice();
+}
+
+#[test]
+fn a_number_that_the_provider_tells_without_its_prefix_is_the_same_number() {
+    let without_prefix = |mut listing: Listing| {
+        for call in &mut listing.calls {
+            let number = call.customer_number.take();
+            call.customer_number = number.map(|number| number[3..].to_string());
+        }
+        listing
+    };
+    let world = world_in_doubt("", "accept-then-close");
+    let cx = world.context();
+    let provider = Listed(world.vapi(), Box::new(without_prefix));
+    read_at(&cx, &provider, &after_noon(5, ringonce::clock::TEST_BOOT_ID));
+    assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
+}
+
+/// The provider's records cannot be read when they are asked for from before an instant.
+struct ReadsBackTo(Vapi, Instant);
+
+impl Provider for ReadsBackTo {
+    fn place(
+        &self,
+        order: &PlaceOrder,
+        may_send: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Accepted, PlaceError> {
+        self.0.place(order, may_send)
+    }
+
+    fn get(&self, call_id: &str) -> Result<Fetched, ReadError> {
+        self.0.get(call_id)
+    }
+
+    fn list(&self, since: Instant) -> Result<Listing, ReadError> {
+        match since < self.1 {
+            true => Err(ReadError::Unavailable("it answered 429".into())),
+            false => self.0.list(since),
+        }
+    }
+}
+
+fn tick_with(world: &World, provider: ReadsBackTo, time: &str) -> tick::Ticked {
+    world.set_clock(time);
+    let service = Service { provider: Box::new(provider), ..world.start() };
+    tick::tick(&service).unwrap()
+}
+
+#[test]
+fn an_old_doubt_whose_list_is_too_long_to_be_read_keeps_nobody_else_from_being_called() {
+    let world = ada_in_doubt();
+    let reads = || ReadsBackTo(world.vapi(), at("2026-02-03T00:00:00Z"));
+    world.tick_at("2026-02-03T12:20:00Z");
+    let rings = world.rings().len();
+    let ticked = tick_with(&world, reads(), "2026-02-04T12:20:00Z");
+    assert!(!ticked.shut, "{ticked:?}");
+    assert_eq!(world.rings().len(), rings + 2);
+    assert_eq!(state_of_ada(&world), "in_doubt");
+    // It is asked about again, also on the same day.
+    world.tick_at("2026-02-04T13:00:00Z");
+    let read_back = "SELECT value FROM meta WHERE key = 'read_back_at'";
+    assert_eq!(world.one(read_back), "2026-02-04T13:00:00.000Z");
+}
+
+#[test]
+fn a_call_that_was_ruled_out_and_may_be_made_again_is_looked_for_before_anybody_is_called() {
+    let world = ada_in_doubt();
+    let ruled_out =
+        ["attempts", "resolve", &id_of_ada(&world), "--not-placed", "--reason", "asked"];
+    assert_eq!(world.command(&ruled_out).code, Some(0));
+    let reads = ReadsBackTo(world.vapi(), at("2026-02-02T11:50:00Z"));
+    // Her time is over until the calling window begins.
+    let ticked = tick_with(&world, reads, "2026-02-02T13:00:00Z");
+    assert!(ticked.shut, "{ticked:?}");
+    assert_eq!(world.posts().len(), 2);
 }
 
 #[test]
