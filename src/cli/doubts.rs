@@ -177,6 +177,8 @@ struct Report {
     /// Of an adoption.
     #[serde(skip_serializing_if = "Option::is_none")]
     other_account: Option<bool>,
+    /// Between these instants calls may lie that nobody can look up any more.
+    unknowable: Option<[String; 2]>,
 }
 
 fn report(
@@ -188,8 +190,10 @@ fn report(
     let store = &service.cx.store;
     let left = store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
     let Reconciled { adopted, found, absent, .. } = *done;
+    let unknowable = done.unknowable.map(|(from, until)| [from, until].map(instant_text));
     if json {
-        output::json(&Report { adopted, found, absent, in_doubt: left.len(), other_account })?;
+        let in_doubt = left.len();
+        output::json(&Report { adopted, found, absent, in_doubt, unknowable, other_account })?;
     } else {
         if other_account == Some(true) {
             output::line(
@@ -202,6 +206,12 @@ fn report(
             "adopted {adopted}, found {found}, proven absent {absent}; still in doubt {}",
             left.len()
         ))?;
+        if let Some([from, until]) = unknowable {
+            output::line(&format!(
+                "calls between {from} and {until} cannot be known any more: the provider's records \
+                 reach back no further"
+            ))?;
+        }
         if !left.is_empty() {
             let rows = store.read(|conn| {
                 doubts::newest(conn, Some(AttemptState::InDoubt), left.len().min(50))

@@ -41,6 +41,8 @@ pub struct Reconciled {
     pub absent: usize,
     /// Attempts that a dead process left in `dialing`.
     pub left_dialing: usize,
+    /// Between these instants calls of ours may lie that nobody can look up any more.
+    pub unknowable: Option<(Instant, Instant)>,
     /// Another dialer uses a copy of this file: dialing holds.
     pub foreign: Option<String>,
 }
@@ -114,6 +116,8 @@ pub struct Answer {
     created: Instant,
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
+    /// The listing shows a call of ours with a higher one.
+    shows_later: bool,
     left_dialing: usize,
     /// Marks of the rows that cannot be read, and that no person has accepted.
     pub unread: BTreeSet<String>,
@@ -196,6 +200,7 @@ pub fn ask(
         listing = provider.list(from).map_err(Closed::from)?;
     }
     let unread = cx.store.read(|conn| unread::of(conn, &listing))?;
+    let shows_later = listing.calls.iter().any(|call| is_beyond(cx, call, highest_seq));
     let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
         listing,
@@ -206,6 +211,7 @@ pub fn ask(
         reads_back,
         created,
         highest_seq,
+        shows_later,
         left_dialing,
         unread,
         account_shown,
@@ -262,10 +268,15 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
 
 /// Takes one complete listing in: adopts, settles what was found, counts what was absent.
 pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Result<Reconciled> {
-    refuse_a_gap(cx, answer)?;
+    let unknowable = gap_beyond(answer);
+    if let (Some((last_good, _)), Asking::Start { accepted: false }) = (unknowable, answer.asking) {
+        let days = cx.config.reconcile.retention_days;
+        return Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into());
+    }
     let org_id = account::known(cx, answer, reading.now)?;
     behind::refuse_a_hole(cx, answer, reading.now)?;
-    let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
+    let done =
+        Reconciled { left_dialing: answer.left_dialing, unknowable, ..Reconciled::default() };
     cx.store.write(|tx| {
         let mut done = done.clone();
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
@@ -303,26 +314,16 @@ fn count_absences(
     Ok(settled)
 }
 
-/// A gap that the records do not cover needs a person. A file that was never reconciled has one
-/// when calls of ours that it does not know show that it is an old copy.
-fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
-    if answer.asking != (Asking::Start { accepted: false }) {
-        return Ok(());
-    }
-    let is_behind = || {
-        answer.listing.calls.iter().any(|call| is_beyond(cx, call, answer.highest_seq))
-            || 0 < answer.highest_seq
-    };
+/// A gap at a start that the records do not cover: it needs a person. A file that was never
+/// reconciled has one when calls of ours that it does not know show that it is an old copy.
+fn gap_beyond(answer: &Answer) -> Option<(Instant, Instant)> {
+    let Asking::Start { .. } = answer.asking else { return None };
     let last_good = match answer.last_good {
         Some(at) => at,
-        None if is_behind() => answer.created,
-        None => return Ok(()),
+        None if 0 < answer.highest_seq || answer.shows_later => answer.created,
+        None => return None,
     };
-    if answer.oldest <= last_good {
-        return Ok(());
-    }
-    let days = cx.config.reconcile.retention_days;
-    Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into())
+    (last_good < answer.oldest).then_some((last_good, answer.oldest))
 }
 
 /// Takes in each call in a part of its own, in the order of our numbers: one that cannot be
@@ -386,7 +387,7 @@ fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyho
         meta::reset_mark(tx, Mark::LastReconciled, now)?;
         return Ok(true);
     }
-    // A file that never dialed has nothing to miss: see `refuse_a_gap`.
+    // A file that never dialed has nothing to miss: see `gap_beyond`.
     if answer.from <= known_until || answer.last_good.is_none() {
         meta::set_mark(tx, Mark::LastReconciled, now)?;
     }

@@ -344,3 +344,44 @@ fn a_persons_word_is_taken_for_a_doubt_only() {
         }
     }
 }
+
+#[test]
+fn the_id_of_a_call_that_a_person_said_was_placed_reaches_the_customer() {
+    for has_later in [false, true] {
+        let world = world_in_doubt("", "accept-then-close");
+        let id = id_of_ada(&world);
+        let resolve = ["attempts", "resolve", id.as_str(), "--placed", "--reason", "they said so"];
+        assert_eq!(world.command(&resolve).code, Some(0));
+        let last_id = "SELECT coalesce(last_call_id, '') FROM customers WHERE id = 1";
+        assert_eq!(world.one(last_id), "");
+        if has_later {
+            world.sql(
+                "INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
+                   attempt_no, phone_key, state, disposition, vapi_call_id, created_at, updated_at)
+                 SELECT 'later', 900, customer_id, customer_key, 'extra', 'extra:1', 1, phone_key,
+                   'ended', 'answered', 'call-2', created_at, updated_at
+                 FROM call_attempts WHERE customer_id = 1;
+                 UPDATE customers SET last_call_id = 'call-2' WHERE id = 1",
+            );
+        }
+        world.tick_at("2026-02-02T12:05:00Z");
+        let call = world.one("SELECT vapi_call_id FROM call_attempts WHERE seq = 1");
+        let expected = if has_later { "call-2" } else { &call };
+        assert_eq!(world.one(last_id), expected);
+    }
+}
+
+#[test]
+fn a_call_with_our_tag_and_another_number_is_called_that_everywhere() {
+    let world = world_in_doubt("", "accept-then-close");
+    world.sql(
+        "UPDATE call_attempts SET phone = '+12125550199', phone_key = 'of another number'
+         WHERE customer_id = 1",
+    );
+    world.tick_at("2026-02-02T12:05:00Z");
+    assert_eq!(state_of_ada(&world), "in_doubt");
+    let what = format!("it has the tag of attempt {} but another number", id_of_ada(&world));
+    let report = audit(&world.context(), world.now()).unwrap();
+    assert!(report.duplicates.iter().any(|found| found.what.contains(&what)), "{report:?}");
+    assert!(world.command(&["status"]).stdout.contains(&what));
+}

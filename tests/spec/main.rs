@@ -48,6 +48,7 @@ mod three_days;
 mod two_files;
 
 // Copies, snapshots, erasure and the audit.
+mod audit_of_gaps;
 mod backups;
 mod erasure_and_audit;
 mod files;
