@@ -13,15 +13,14 @@ use crate::domain::Instant;
 use crate::steps::Context;
 use crate::steps::audit::{Finding, Report, audit};
 use crate::steps::audit_calls::compare;
-use crate::steps::reconcile::MARGIN;
 use crate::store::Store;
 use crate::vapi::{ApiKey, Vapi};
 
 /// Work out again what was due, compare it with what was called, and with the provider's list
 #[derive(Args)]
 #[command(after_help = "\
-Exit code 1 when an occasion was called twice, or fell due and has no end. Without a key, or with
---offline, only the file is audited.
+Exit code 1 when an occasion was called twice, or fell due and has no end, also because nothing
+scans any more. Without a key, or with --offline, only the file is audited.
 
 Example, in a crontab:
   0 6 * * *  ringonce audit")]
@@ -67,7 +66,7 @@ fn ask_provider(
     };
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
-    let since = now - Duration::days(cx.config.reconcile.retention_days) - MARGIN;
+    let since = now - Duration::days(cx.config.reconcile.retention_days);
     Ok(compare(cx, &provider, (since, now), report)?.err())
 }
 
@@ -84,7 +83,12 @@ fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {
         report.wait_for_scan
     ))?;
     match (report.provider_calls, unread) {
-        (Some(calls), _) => output::line(&format!("compared with {calls} calls of the provider"))?,
+        (Some(calls), _) => {
+            output::line(&format!("compared with {calls} calls of the provider"))?;
+            if let Some(lacks) = &report.list_lacks {
+                output::line(&toned(Tone::Warn, &lacks.told()))?;
+            }
+        }
         (None, why) => {
             let why = why.unwrap_or_default();
             output::line(&format!("not compared with the provider's list: {why}"))?;

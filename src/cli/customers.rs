@@ -146,7 +146,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     let id = store.write(|tx| {
         let (external_id, email) = (customer.external_id.as_deref(), customer.email.as_deref());
         match matching(tx, external_id, email, &customer.phone)? {
-            Found::Nobody => create(tx, &customer, Some(WHO), cx.now),
+            Found::Nobody => create(tx, &mut reader, &customer, WHO, cx.now),
             Found::One(known) => Err(usage(format!(
                 "this is customer {} already: use `customers update`, or tell them apart by \
                  --external-id",

@@ -216,9 +216,9 @@ impl FromStr for Fault {
         fault.check_value()?;
         for (name, value) in conditions {
             match name {
-                "every" => fault.every = Some(number(name, value)?.max(1.0) as u64),
-                "first" => fault.first = Some(number(name, value)? as u64),
-                "share" => fault.share = Some(number(name, value)?),
+                "every" => fault.every = Some(count(name, value, 1.0)?),
+                "first" => fault.first = Some(count(name, value, 0.0)?),
+                "share" => fault.share = Some(share(name, number(name, value)?)?),
                 _ => fault.tag = Some(value.to_string()),
             }
         }
@@ -240,6 +240,12 @@ impl Fault {
         if self.kind == Redirect && !(300.0..400.0).contains(&self.number) {
             return Err(format!("the fault `{name}` wants a status from 300 to 399"));
         }
+        if self.kind == DropsRows {
+            share(name, self.number)?;
+        }
+        if self.number < 0.0 && self.kind != DateSkew {
+            return Err(format!("the fault `{name}` wants a number that is not below 0"));
+        }
         let carriers = ["metadata", "name", "external-id", "all"];
         if self.kind == Strips && !carriers.contains(&self.text.as_str()) {
             return Err(format!("the fault `{name}` wants one of {}", carriers.join(", ")));
@@ -255,6 +261,21 @@ fn number(name: &str, value: &str) -> Result<f64, String> {
     match value.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => Err(format!("`{name}` wants a number, not `{value}`")),
+    }
+}
+
+fn count(name: &str, value: &str, least: f64) -> Result<u64, String> {
+    let number = number(name, value)?;
+    match least <= number && number <= 1e9 && number.fract() == 0.0 {
+        true => Ok(number as u64),
+        false => Err(format!("`{name}` wants a whole number from {least}, not `{value}`")),
+    }
+}
+
+fn share(name: &str, share: f64) -> Result<f64, String> {
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(format!("`{name}` wants a share from 0 to 1, not `{share}`")),
     }
 }
 

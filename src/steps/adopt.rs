@@ -142,8 +142,13 @@ fn attach(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Taken> {
-    if attempt.vapi_call_id.is_some() || rang_elsewhere(cx, attempt, call) {
+    if attempt.vapi_call_id.is_some() {
         follow::note_second_call(tx, attempt, call, now)?;
+        return Ok(Taken::Nothing);
+    }
+    if rang_elsewhere(cx, attempt, call) {
+        let detail = format!("it has the tag of attempt {} but another number", attempt.id);
+        follow::note_second_call_as(tx, attempt, call, &detail, now)?;
         return Ok(Taken::Nothing);
     }
     match attempt.state {
@@ -177,11 +182,7 @@ fn rang_elsewhere(cx: &Context, attempt: &Attempt, call: &ProviderCall) -> bool 
         true => digits(phone) == told,
         false => is_end(&digits(phone), told.trim_start_matches('0')),
     };
-    let elsewhere = !attempt.phone.as_deref().is_some_and(is_same);
-    if elsewhere {
-        log::error!("call {} has the tag of attempt {} but another number", call.id, attempt.id);
-    }
-    elsewhere
+    !attempt.phone.as_deref().is_some_and(is_same)
 }
 
 fn place(

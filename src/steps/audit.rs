@@ -3,22 +3,23 @@
 //! Shares no query and no date arithmetic with the scan and the gate: it walks the calendar of
 //! each customer and looks every date up (only the reading of cron expressions is shared).
 //! It cannot judge what the file does not remember: dates before a customer's last change of
-//! eligibility, zone, time or schedule; customers who are not eligible now; dates older than 31
-//! days; a list of eligible statuses that was different then. It never reports those.
+//! eligibility, zone, time or schedule; first dates that the file of a customer put off, or that an
+//! old queue had; customers who are not eligible now; dates older than 31 days; a list of eligible
+//! statuses that was different then. It never reports those. A welcome flag or a date of a call
+//! that another program set, where nothing here tells of a call, is a call made elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::Duration;
 use serde::Serialize;
 
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::{Instant, instant_text};
 use crate::steps::audit_calendar::slot;
-use crate::steps::{Context, audit_calls, queue_import};
+use crate::steps::audit_since::{self, Imports, Known};
+use crate::steps::{Context, audit_calls};
 use crate::store::audit::{self as data, Dialing, Edits, Entry, Person, Size};
 use crate::store::second;
 
-/// Dates are judged this far back, as far as missed ones are told of.
-const JUDGED_DAYS: i64 = 31;
 /// A scan that was under way when an occasion's time went may not have seen it.
 const SLACK: Duration = Duration::minutes(1);
 /// Customers read at a time.
@@ -52,6 +53,8 @@ pub struct Report {
     pub last_scan: Option<String>,
     /// The provider's calls that were compared; `None` = its list was not read.
     pub provider_calls: Option<usize>,
+    /// Calls of the ledger that its list does not show; `None`: it shows them all, or was not read.
+    pub list_lacks: Option<audit_calls::Lacks>,
 }
 
 impl Report {
@@ -65,10 +68,36 @@ struct Frame<'a> {
     cx: &'a Context,
     now: Instant,
     last_scan: Option<Instant>,
-    newest_import: Option<Instant>,
-    newest_queue_import: Option<Instant>,
+    /// What was over by then should have been told of by a scan.
+    told_of_before: Instant,
+    imports: Imports,
     edits: HashMap<i64, Edits>,
     retries: HashMap<i64, usize>,
+}
+
+impl Frame<'_> {
+    fn known(&self, person: &Person, entries: &[Entry]) -> Option<Known> {
+        audit_since::known(&self.imports, self.edits.get(&person.id), person, entries)
+    }
+
+    /// What to say of something that was over at `last` and has no end: a scan went by it, or none
+    /// has come for so long that nothing scans any more. `None`: the next one tells of it.
+    fn untold(&self, last: Instant) -> Option<String> {
+        match self.last_scan {
+            Some(scan) if last + SLACK < scan => Some(String::new()),
+            _ if self.told_of_before < last => None,
+            scan => {
+                let since = match scan {
+                    Some(scan) => format!("has run since {}", instant_text(scan)),
+                    None => "has ever run".to_string(),
+                };
+                Some(format!(
+                    ": no scan {since}; start `ringonce run`, or run `ringonce tick`, which tells of \
+                     it as missed, or calls"
+                ))
+            }
+        }
+    }
 }
 
 /// Audits the file, in one moment of it.
@@ -79,8 +108,8 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<Report> {
                 cx,
                 now,
                 last_scan: data::last_scan(tx)?,
-                newest_import: data::newest_import(tx, None)?,
-                newest_queue_import: data::newest_import(tx, Some(queue_import::WHO))?,
+                told_of_before: audit_since::told_of_before(cx, now),
+                imports: Imports::read(tx)?,
                 edits: data::edits(tx)?,
                 retries: data::retries_permitted(tx)?,
             };
@@ -179,16 +208,10 @@ fn broken_entry(
     };
     let answered = |call: &Dialing| call.disposition.as_deref() == Some("answered");
     let answered = calls.iter().filter(of_it).any(answered);
+    // The old queue may tell of a call without its id, and of an end without a reason.
+    let is_old = frame.imports.may_have_brought(entry);
     match entry.status.as_str() {
-        "pending" | "retrying" => {
-            let scan = frame.last_scan?;
-            let over = entry.expires_at.filter(|last| *last + SLACK < scan)?;
-            Some(format!(
-                "item {} is open though its time went at {}",
-                entry.id,
-                instant_text(over)
-            ))
-        }
+        "pending" | "retrying" => still_open(frame, entry),
         "processing" if has(&["placed", "ended"]) => Some(format!(
             "item {} was placed, and that is not written to the customer yet",
             entry.id
@@ -197,11 +220,13 @@ fn broken_entry(
             Some(format!("item {} is processing, but no call of it is under way", entry.id))
         }
         "completed" => {
-            let explained = has(&["placed", "ended"])
-                || entry.reason.is_some()
-                || entry.vapi_call_id.is_some()
-                || is_marked(person, &entry.call_type, &entry.occasion);
-            (!explained).then(|| format!("item {} is completed, but there was no call", entry.id))
+            let is_old_call = is_old
+                && (entry.vapi_call_id.is_some()
+                    || is_marked(person, &entry.call_type, &entry.occasion));
+            let explained = has(&["placed", "ended"]) || entry.reason.is_some() || is_old_call;
+            (!explained).then(|| {
+                format!("item {} is completed, but the ledger has no call of it", entry.id)
+            })
         }
         "failed" | "skipped" if answered => {
             let reason = entry.reason.as_deref().unwrap_or("no reason");
@@ -210,20 +235,27 @@ fn broken_entry(
                 entry.id, entry.status
             ))
         }
+        "failed" if entry.reason.is_none() && !is_old && !calls.iter().any(|call| of_it(&call)) => {
+            Some(format!("item {} is failed without a reason, and there was no call", entry.id))
+        }
         _ => None,
     }
 }
 
-/// Since when the customer was surely in the file.
-fn known_since(frame: &Frame<'_>, person: &Person, entries: &[Entry]) -> Option<Instant> {
-    if let Some(created) = frame.edits.get(&person.id).and_then(|edits| edits.created) {
-        return Some(created);
+/// What is wrong with an item that waits. One without a last instant should at least be looked at.
+fn still_open(frame: &Frame<'_>, entry: &Entry) -> Option<String> {
+    let id = entry.id;
+    if let Some(over) = entry.expires_at {
+        let why = frame.untold(over)?;
+        return Some(format!(
+            "item {id} is open though its time went at {}{why}",
+            instant_text(over)
+        ));
     }
-    // Whoever came with a file came at the newest import at the latest.
-    // A row of an old queue keeps the age that it had there, and tells nothing of its time here.
-    let own = entries.iter().map(|entry| entry.created_at);
-    let first_entry = own.filter(|at| frame.newest_queue_import.is_none_or(|old| old < *at)).min();
-    [frame.newest_import, first_entry].into_iter().flatten().min()
+    let due = entry.scheduled_for;
+    let looked_at = frame.last_scan.map_or(due, |scan| scan.max(due));
+    let why = frame.untold(looked_at + frame.cx.rules.max_lateness)?;
+    Some(format!("item {id} waits since {}{why}", instant_text(due)))
 }
 
 fn judge_welcome(
@@ -243,17 +275,18 @@ fn judge_welcome(
     if person.welcomed || calls.iter().any(|call| call.call_type == "welcome") {
         return;
     }
-    let Some(known) = known_since(frame, person, entries) else { return };
+    let Some(Known { since, .. }) = frame.known(person, entries) else { return };
     let due = (person.created_at + frame.cx.rules.welcome_delay)
-        .max(known)
-        .max(person.eligible_from.unwrap_or(known));
-    match frame.last_scan {
-        Some(scan) if due + SLACK < scan => {
-            let what = format!("it fell due at {} and nothing became of it", instant_text(due));
-            report.gaps.push(gap(person, "welcome", "welcome", what));
-        }
-        _ if due < frame.now => report.wait_for_scan += 1,
-        _ => {}
+        .max(since)
+        .max(person.eligible_from.unwrap_or(since));
+    // It has no last instant, but a scan that comes this late is missed like that of a daily call.
+    let seen = frame.last_scan.is_some_and(|scan| due + SLACK < scan);
+    let last = if seen { due } else { due + frame.cx.rules.max_lateness };
+    if let Some(why) = frame.untold(last) {
+        let what = format!("it fell due at {} and nothing became of it{why}", instant_text(due));
+        report.gaps.push(gap(person, "welcome", "welcome", what));
+    } else if due < frame.now {
+        report.wait_for_scan += 1;
     }
 }
 
@@ -265,7 +298,10 @@ fn judge_days(
     report: &mut Report,
 ) {
     let Some(zone) = frame.cx.zones.get(&person.timezone) else { return };
-    let Some(from) = judged_from(frame, person, entries, calls) else { return };
+    let Some(known) = frame.known(person, entries) else { return };
+    let edits = frame.edits.get(&person.id);
+    let from = audit_since::judged_from(known, edits, person, (entries, calls), frame.now);
+    let Some(from) = from else { return };
     let ended: BTreeMap<&str, &Entry> = entries
         .iter()
         .filter(|entry| entry.call_type == "daily")
@@ -289,9 +325,9 @@ fn judge_days(
             report.ended += u64::from(entry.ended_at.is_some());
         } else if !marked_without_a_call(person, &occasion, &called) {
             let last = at + frame.cx.rules.max_lateness.max(frame.cx.rules.grace);
-            if frame.last_scan.is_some_and(|scan| last + SLACK < scan) {
-                let at = instant_text(at);
-                let what = format!("it fell due at {at} and nothing became of it");
+            if let Some(why) = frame.untold(last) {
+                let what =
+                    format!("it fell due at {} and nothing became of it{why}", instant_text(at));
                 report.gaps.push(gap(person, "daily", &occasion, what));
             } else if frame.last_scan.is_none_or(|scan| scan < at) {
                 report.wait_for_scan += 1;
@@ -305,37 +341,5 @@ fn marked_without_a_call(person: &Person, occasion: &str, called: &BTreeSet<&str
     match person.last_call_date.as_deref() {
         Some(last) => occasion <= last && !called.contains(last),
         None => false,
-    }
-}
-
-/// The first instant of which the file can tell that a daily call fell due. `None`: not yet.
-fn judged_from(
-    frame: &Frame<'_>,
-    person: &Person,
-    entries: &[Entry],
-    calls: &[Dialing],
-) -> Option<Instant> {
-    let known = known_since(frame, person, entries)?;
-    let oldest = frame.now - Duration::days(JUDGED_DAYS);
-    let mut from = known.max(oldest).max(person.created_at);
-    from = from.max(person.eligible_from.unwrap_or(from));
-    if let Some((at, text)) = frame.edits.get(&person.id).and_then(|edits| edits.latest.as_ref()) {
-        // The edit names the next call where it moved it: nothing before that is due.
-        let next = text.split_once("next_call_scheduled_at ").map(|(_, rest)| rest);
-        let next = next.and_then(|rest| parse_instant(rest.split(',').next().unwrap_or_default()));
-        from = from.max(*at).max(next.unwrap_or(*at));
-    }
-    // The first daily call that a file named may lie days ahead.
-    let daily = entries.iter().filter(|entry| entry.call_type == "daily");
-    let first_daily = daily.map(|entry| entry.scheduled_for).min();
-    match (first_daily, person.next_call_at) {
-        (Some(first), _) => from = from.max(first),
-        (None, Some(next)) if calls.is_empty() => from = from.max(next),
-        _ => {}
-    }
-    let welcome = entries.iter().find(|entry| entry.call_type == "welcome");
-    match welcome {
-        Some(entry) => Some(from.max(entry.ended_at?)),
-        None => person.welcomed.then_some(from),
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::Duration;
+use serde::Serialize;
 
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
@@ -115,35 +116,69 @@ pub fn compare(
     let listed: BTreeSet<&str> = listing.calls.iter().map(|call| call.id.as_str()).collect();
     let (ours, missing) = cx.store.read(|conn| {
         let from = account::since(conn)?.map_or(since, |at| at.max(since)) + KEPT_AT_LEAST;
-        let made = data::dialings_between(conn, from, now - LISTED_BY_THEN, queue_import::WHO)?;
+        let made = data::dialings_between(conn, from, now, queue_import::WHO)?;
         let is_listed =
             |call: &Dialing| call.vapi_call_id.as_deref().is_some_and(|id| listed.contains(id));
         Ok(made.into_iter().partition::<Vec<_>, _>(is_listed))
     })?;
     // A list without any known call is another account's. Records may begin later than is configured.
-    if let Some(oldest) = ours.iter().map(|call| call.created_at).min() {
-        let kept: Vec<_> = missing.iter().filter(|call| oldest <= call.created_at).collect();
-        report.gaps.extend(unknown_there(provider, &kept));
+    let oldest = ours.iter().map(|call| call.created_at).min();
+    let accused = |call: &Dialing| {
+        oldest.is_some_and(|oldest| oldest <= call.created_at)
+            && call.created_at < now - LISTED_BY_THEN
+    };
+    let mut lacks = Lacks { calls: missing.len(), ..Lacks::default() };
+    for call in missing.iter().take(ASKED_AT_MOST) {
+        let Some(id) = &call.vapi_call_id else { continue };
+        match provider.get(id) {
+            Ok(_) => lacks.known_by_id += 1,
+            Err(ReadError::NotFound) if accused(call) => report.gaps.push(unknown_there(call, id)),
+            Err(ReadError::NotFound) => lacks.unknown += 1,
+            // An answer that says neither yes nor no proves nothing.
+            Err(_) => {}
+        }
     }
+    report.list_lacks = (0 < lacks.calls).then_some(lacks);
     Ok(Ok(()))
 }
 
-/// Calls of the ledger that the provider has no record of, asked for one by one: a list may have
-/// holes. An answer that says neither yes nor no proves nothing.
-fn unknown_there(provider: &dyn Provider, missing: &[&Dialing]) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for call in missing.iter().take(ASKED_AT_MOST) {
-        let Some(id) = &call.vapi_call_id else { continue };
-        if matches!(provider.get(id), Err(ReadError::NotFound)) {
-            let what = format!(
-                "attempt {} was placed as call {id}, and the provider has no record of it: it was \
-                 deleted there, or never made",
-                call.id
-            );
-            found.push(about(call, what));
+/// Calls of the ledger that the provider's list does not show. They are asked for one by one: a list
+/// may have holes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Lacks {
+    pub calls: usize,
+    /// The provider answers for them by their id.
+    pub known_by_id: usize,
+    /// Not known by their id either, but no gap: from before all that the list shows, or too young.
+    pub unknown: usize,
+}
+
+impl Lacks {
+    /// One line.
+    pub fn told(&self) -> String {
+        let mut told = format!("the list lacks {} calls of the ledger", self.calls);
+        if 0 < self.known_by_id {
+            let known = self.known_by_id;
+            told += &format!("; {known} of them are known by id, so the list is no evidence");
         }
+        if 0 < self.unknown {
+            let unknown = self.unknown;
+            told += &format!(
+                "; {unknown} are not known by id either, but are too young to be missed, or the key \
+                 is another account's, or its records begin later: look again in two hours"
+            );
+        }
+        told
     }
-    found
+}
+
+fn unknown_there(call: &Dialing, id: &str) -> Finding {
+    let what = format!(
+        "attempt {} was placed as call {id}, and the provider has no record of it: it was deleted \
+         there, or never made",
+        call.id
+    );
+    about(call, what)
 }
 
 fn compare_listing(

@@ -9,6 +9,7 @@ use crate::domain::Instant;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry, changes};
 use crate::domain::schedule::Rhythm;
+use crate::steps::due_since::{DUE_FROM_THEN_ON, is_due_from_then_on};
 use crate::steps::entry_text::Reader;
 use crate::steps::reschedule::{movable_item, reschedule, tell_passed_over};
 use crate::store::{Conn, Tx, customers, flags, journal};
@@ -49,20 +50,24 @@ pub fn plan_change(
     Ok(after)
 }
 
-/// Inserts a planned customer. `who` acts; `None` leaves the journal to the caller.
+/// Inserts a planned customer and journals it.
 pub fn create(
     tx: &Tx<'_>,
+    reader: &mut Reader<'_>,
     customer: &Customer,
-    who: Option<&str>,
+    who: &str,
     now: Instant,
 ) -> anyhow::Result<i64> {
     let id = customers::insert(tx, customer)?;
-    if let Some(who) = who {
-        let subject = format!("customer:{id}");
-        let entry =
-            journal::Entry { who, what: "customer", subject: &subject, ..Default::default() };
-        journal::add(tx, now, journal::Entry { new: Some("created"), ..entry })?;
-    }
+    let subject = format!("customer:{id}");
+    let new = match is_due_from_then_on(reader, customer, now) {
+        true => format!("created, {DUE_FROM_THEN_ON}"),
+        false => "created".to_string(),
+    };
+    let new = Some(new.as_str());
+    let entry =
+        journal::Entry { who, what: "customer", subject: &subject, new, ..Default::default() };
+    journal::add(tx, now, entry)?;
     Ok(id)
 }
 

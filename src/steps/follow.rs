@@ -213,7 +213,18 @@ pub fn note_second_call(
         Some(id) if *id != call.id => format!("attempt {} has the call {id} too", attempt.id),
         _ => format!("it is for the occasion of attempt {}, and not its call", attempt.id),
     };
-    if second::note(tx, &call.id, &attempt.id, &attempt.customer_key, &detail, now)? == Moved::Yes {
+    note_second_call_as(tx, attempt, call, &detail, now)
+}
+
+/// The same in other words.
+pub fn note_second_call_as(
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    detail: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    if second::note(tx, &call.id, &attempt.id, &attempt.customer_key, detail, now)? == Moved::Yes {
         log::error!("a second provider call {} was seen: {detail}", call.id);
         let pause = crate::store::meta::Pause {
             who: WHO.to_string(),

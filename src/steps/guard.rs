@@ -39,12 +39,16 @@ pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
 
 /// The same of a store alone, also of one that is only looked at.
 pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
-    let path = store.path();
+    store.read(|conn| not_armed_in(conn, store.path()))
+}
+
+/// The same inside a transaction: what another process committed before it counts.
+pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> {
     if path == Path::new(":memory:") {
         return Ok(None);
     }
     let here = Identity::of(path)?;
-    let armed = store.read(meta::armed_identity)?;
+    let armed = meta::armed_identity(conn)?;
     let is_snapshot = armed.is_none();
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
         if is_snapshot {

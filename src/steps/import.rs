@@ -15,10 +15,11 @@ use crate::domain::customer::{Customer, mask_phone};
 use crate::domain::entry::{Entry, changes};
 use crate::domain::fields::shown;
 use crate::phones;
-use crate::steps::customers::{change, create, plan_change, plan_new};
+use crate::steps::customers::{change, plan_change, plan_new};
+use crate::steps::due_since::{Ids, is_due_from_then_on};
 use crate::steps::import_file::{Pass, Unusable, file_name};
 use crate::steps::import_report::{Outcome, Problem, Report, Sample};
-use crate::store::customers::{Found, is_empty, matching, with_room};
+use crate::store::customers::{Found, insert, is_empty, matching, with_room};
 use crate::store::{Conn, Store, Tx, journal};
 use crate::zones::Zones;
 
@@ -99,8 +100,9 @@ impl<'a> Checked<'a> {
             if pass.digest() != digest {
                 bail!("{} changed while it was read; import it again", file_name(&path));
             }
-            (report.new, report.changed, report.unchanged) = count;
-            note(tx, &path, &report, now)
+            let ids;
+            (report.new, report.changed, report.unchanged, ids) = count;
+            note(tx, &path, &report, &ids, now)
         })?;
         report.outcome = Outcome::Applied;
         Ok(report)
@@ -231,16 +233,17 @@ fn count(report: &mut Report, line: u64, entry: &Entry, plan: &Plan) {
     }
 }
 
-/// Writes every row that is not bad; counts new, changed and unchanged ones.
+/// Writes every row that is not bad; counts new, changed and unchanged ones, and names the new
+/// ones whose calls fall due from now on.
 fn apply_rows(
     tx: &Tx<'_>,
     pass: &mut Pass<'_>,
     bad_lines: &HashSet<u64>,
     now: Instant,
     progress: &mut dyn FnMut(u64),
-) -> anyhow::Result<(u64, u64, u64)> {
+) -> anyhow::Result<(u64, u64, u64, Ids)> {
     let nobody_yet = is_empty(tx)?;
-    let (mut new, mut changed, mut unchanged) = (0, 0, 0);
+    let (mut new, mut changed, mut unchanged, mut ids) = (0, 0, 0, Ids::default());
     let mut told = 0;
     while let Some((line, entry)) = pass.next_line()? {
         if bad_lines.contains(&line) {
@@ -250,7 +253,10 @@ fn apply_rows(
         let entry = entry.map_err(|_| changed_meanwhile())?;
         match plan(tx, pass, &entry, now, nobody_yet)?.map_err(|_| changed_meanwhile())? {
             Plan::New(customer) => {
-                create(tx, &customer, None, now)?;
+                let id = insert(tx, &customer)?;
+                if is_due_from_then_on(&mut pass.reader, &customer, now) {
+                    ids.add(id);
+                }
                 new += 1;
             }
             Plan::Known(pair) => {
@@ -265,11 +271,11 @@ fn apply_rows(
             progress(told);
         }
     }
-    Ok((new, changed, unchanged))
+    Ok((new, changed, unchanged, ids))
 }
 
-fn note(tx: &Tx<'_>, path: &Path, report: &Report, now: Instant) -> anyhow::Result<()> {
-    let summary = report.summary();
+fn note(tx: &Tx<'_>, path: &Path, report: &Report, ids: &Ids, now: Instant) -> anyhow::Result<()> {
+    let summary = format!("{}{}", report.summary(), ids.told());
     let subject = format!("file:{}", file_name(path));
     let new = Some(summary.as_str());
     let entry = journal::Entry {

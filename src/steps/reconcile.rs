@@ -14,7 +14,7 @@ use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, behind, settle, unwritten};
+use crate::steps::{Context, absence, account, behind, settle, unread, unwritten};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
@@ -41,6 +41,8 @@ pub struct Reconciled {
     pub absent: usize,
     /// Attempts that a dead process left in `dialing`.
     pub left_dialing: usize,
+    /// Between these instants calls of ours may lie that nobody can look up any more.
+    pub unknowable: Option<(Instant, Instant)>,
     /// Another dialer uses a copy of this file: dialing holds.
     pub foreign: Option<String>,
 }
@@ -68,7 +70,7 @@ pub enum Closed {
     )]
     BeyondRetention { days: i64, last_good: String },
     #[error(
-        "dialing waits: calls up to number {given} were made from here, and this database knows \
+        "dialing waits: calls up to number {given} were made before, and this database knows \
          them up to {known}; the provider's list does not show the others yet; try again later, or \
          from {from} on accept that with `ringonce adopt --reason WHY`"
     )]
@@ -114,7 +116,11 @@ pub struct Answer {
     created: Instant,
     /// Our highest number before this listing is taken in.
     highest_seq: i64,
+    /// The listing shows a call of ours with a higher one.
+    shows_later: bool,
     left_dialing: usize,
+    /// Marks of the rows that cannot be read, and that no person has accepted.
+    pub unread: BTreeSet<String>,
     /// The account was seen to be the one of our calls, or there is no call to tell it by.
     pub account_shown: bool,
 }
@@ -123,7 +129,7 @@ impl Answer {
     /// Why a start waits though everything readable was taken in: a row without a readable id may be
     /// the one call that this file does not know. `None`: every row could be read.
     pub fn unread_rows(&self) -> Option<String> {
-        let rows = self.listing.unreadable;
+        let rows = self.unread.len();
         (0 < rows).then(|| {
             format!(
                 "dialing waits: {rows} of the provider's records cannot be read, and may be calls \
@@ -193,6 +199,8 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
+    let unread = cx.store.read(|conn| unread::of(conn, &listing))?;
+    let shows_later = listing.calls.iter().any(|call| is_beyond(cx, call, highest_seq));
     let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
         listing,
@@ -203,7 +211,9 @@ pub fn ask(
         reads_back,
         created,
         highest_seq,
+        shows_later,
         left_dialing,
+        unread,
         account_shown,
     })
 }
@@ -258,10 +268,15 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
 
 /// Takes one complete listing in: adopts, settles what was found, counts what was absent.
 pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Result<Reconciled> {
-    refuse_a_gap(cx, answer)?;
+    let unknowable = gap_beyond(answer);
+    if let (Some((last_good, _)), Asking::Start { accepted: false }) = (unknowable, answer.asking) {
+        let days = cx.config.reconcile.retention_days;
+        return Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into());
+    }
     let org_id = account::known(cx, answer, reading.now)?;
     behind::refuse_a_hole(cx, answer, reading.now)?;
-    let done = Reconciled { left_dialing: answer.left_dialing, ..Reconciled::default() };
+    let done =
+        Reconciled { left_dialing: answer.left_dialing, unknowable, ..Reconciled::default() };
     cx.store.write(|tx| {
         let mut done = done.clone();
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
@@ -299,26 +314,16 @@ fn count_absences(
     Ok(settled)
 }
 
-/// A gap that the records do not cover needs a person. A file that was never reconciled has one
-/// when calls of ours that it does not know show that it is an old copy.
-fn refuse_a_gap(cx: &Context, answer: &Answer) -> anyhow::Result<()> {
-    if answer.asking != (Asking::Start { accepted: false }) {
-        return Ok(());
-    }
-    let is_behind = || {
-        answer.listing.calls.iter().any(|call| is_beyond(cx, call, answer.highest_seq))
-            || 0 < answer.highest_seq
-    };
+/// A gap at a start that the records do not cover: it needs a person. A file that was never
+/// reconciled has one when calls of ours that it does not know show that it is an old copy.
+fn gap_beyond(answer: &Answer) -> Option<(Instant, Instant)> {
+    let Asking::Start { .. } = answer.asking else { return None };
     let last_good = match answer.last_good {
         Some(at) => at,
-        None if is_behind() => answer.created,
-        None => return Ok(()),
+        None if 0 < answer.highest_seq || answer.shows_later => answer.created,
+        None => return None,
     };
-    if answer.oldest <= last_good {
-        return Ok(());
-    }
-    let days = cx.config.reconcile.retention_days;
-    Err(Closed::BeyondRetention { days, last_good: instant_text(last_good) }.into())
+    (last_good < answer.oldest).then_some((last_good, answer.oldest))
 }
 
 /// Takes in each call in a part of its own, in the order of our numbers: one that cannot be
@@ -366,10 +371,10 @@ fn take_in_calls(
 }
 
 /// The records are known up to now, if the listing reached back to what was known before, every row
-/// of it could be read, and it showed the last call that was made from here. `false`: it is not
-/// complete.
+/// of it could be read or was accepted, and it showed the last call that was made from here. `false`:
+/// it is not complete.
 fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<bool> {
-    if 0 < answer.listing.unreadable {
+    if !answer.unread.is_empty() {
         return Ok(false);
     }
     let accepted = answer.asking == (Asking::Start { accepted: true });
@@ -382,7 +387,7 @@ fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyho
         meta::reset_mark(tx, Mark::LastReconciled, now)?;
         return Ok(true);
     }
-    // A file that never dialed has nothing to miss: see `refuse_a_gap`.
+    // A file that never dialed has nothing to miss: see `gap_beyond`.
     if answer.from <= known_until || answer.last_good.is_none() {
         meta::set_mark(tx, Mark::LastReconciled, now)?;
     }

@@ -253,7 +253,8 @@ pub fn dialing_of_call(
 /// values as written there; and when the customer was created by hand.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
-    pub created: Option<Instant>,
+    /// With what the journal says beside it.
+    pub created: Option<(Instant, String)>,
     /// The latest edit and its text.
     pub latest: Option<(Instant, String)>,
 }
@@ -273,8 +274,8 @@ pub fn edits(conn: &Connection) -> anyhow::Result<HashMap<i64, Edits>> {
     for line in found {
         let (id, at, new) = line?;
         let known = edits.entry(id).or_default();
-        if new == "created" {
-            known.created = Some(at);
+        if new.split(", ").next() == Some("created") {
+            known.created = Some((at, new));
         } else if moves.iter().any(|field| new.contains(field)) {
             known.latest = Some((at, new));
         }
@@ -293,17 +294,23 @@ pub fn retries_permitted(conn: &Connection) -> anyhow::Result<HashMap<i64, usize
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The newest import of a file, by anybody or by `who`; `None` = there was none.
-pub fn newest_import(conn: &Connection, who: Option<&str>) -> anyhow::Result<Option<Instant>> {
+/// An import of a file.
+#[derive(Clone, Debug)]
+pub struct Import {
+    pub at: Instant,
+    pub who: String,
+    pub told: String,
+}
+
+/// Every import, the newest first.
+pub fn imports(conn: &Connection) -> anyhow::Result<Vec<Import>> {
     let mut statement = conn.prepare_cached(
-        "SELECT at FROM journal WHERE what = 'import' AND coalesce(?1, who) = who
-         ORDER BY id DESC",
+        "SELECT at, who, coalesce(new, '') FROM journal WHERE what = 'import' ORDER BY id DESC",
     )?;
-    let mut found = statement.query([who])?;
-    Ok(match found.next()? {
-        Some(row) => Some(rows::instant(row, 0)?),
-        None => None,
-    })
+    let found = statement.query_map([], |row| {
+        Ok(Import { at: rows::instant(row, 0)?, who: row.get(1)?, told: row.get(2)? })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// The instant of the last complete scan; what fell due later waits for the next one.

@@ -12,7 +12,7 @@ use crate::store::queue::Moved;
 use crate::store::rows::{self, bad_text};
 
 /// Gives an attempt that was placed without an id the one that its tag was found under, also when
-/// its end was given up by then.
+/// its end was given up by then; and gives it to the customer whose last call it is.
 pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::Result<Moved> {
     let rows = tx
         .prepare_cached(
@@ -20,7 +20,19 @@ pub fn learn_call_id(tx: &Transaction<'_>, id: &str, call_id: &str) -> anyhow::R
              WHERE id = ?1 AND state IN ('placed', 'ended') AND vapi_call_id IS NULL",
         )?
         .execute([id, call_id])?;
-    Ok(Moved::from_rows(rows))
+    let moved = Moved::from_rows(rows);
+    if moved == Moved::Yes {
+        tx.prepare_cached(
+            "UPDATE customers SET last_call_id = ?2
+             FROM (SELECT customer_id, seq FROM call_attempts WHERE id = ?1) AS made
+             WHERE customers.id = made.customer_id AND NOT EXISTS (
+               SELECT 1 FROM call_attempts AS later
+               WHERE later.customer_id = made.customer_id AND made.seq < later.seq
+                 AND later.state IN ('placed', 'ended'))",
+        )?
+        .execute([id, call_id])?;
+    }
+    Ok(moved)
 }
 
 /// Notes one more complete listing without the attempt, or (with `None`) forgets them all.

@@ -348,6 +348,14 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// Whether another user may do what this one may not.
+pub fn is_denied(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+        || matches!(error.downcast_ref(), Some(StoreError::NotOpened(_)))
+        || files::io_kind(error) == Some(std::io::ErrorKind::PermissionDenied)
+}
+
 /// Turns what SQLite says into what a person can act on.
 fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
     let error = error.into();

@@ -270,6 +270,10 @@ fn plain_subject(subject: &str) -> String {
     }
 }
 
+/// Words of the journal that name nobody.
+const PLAIN_WORDS: [&str; 7] =
+    ["created", "due from then on", "added", "removed", "open", "closed", "erased"];
+
 /// States, reasons and plain fields of the closed lists; every other piece goes.
 fn plain_text(text: &str) -> String {
     let known = |piece: &str| {
@@ -278,7 +282,7 @@ fn plain_text(text: &str) -> String {
             || Reason::parse(piece).is_some()
             || Disposition::parse(piece).is_some()
             || CallStatus::parse(piece).is_some()
-            || ["created", "added", "removed", "open", "closed", "erased"].contains(&piece)
+            || PLAIN_WORDS.contains(&piece)
             || PLAIN_FIELDS.contains(&piece.split(' ').next().unwrap_or_default())
     };
     let pieces: Vec<&str> = text

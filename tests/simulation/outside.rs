@@ -55,7 +55,7 @@ impl Life {
         let id = self.store.write(|tx| {
             let mut reader = Reader::new(&zones, None);
             let customer = change::plan_new(&mut reader, &entry, now)?;
-            change::create(tx, &customer, None, now)
+            change::create(tx, &mut reader, &customer, WHO, now)
         })?;
         self.people.push(Person {
             id,

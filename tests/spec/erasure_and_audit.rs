@@ -184,8 +184,8 @@ fn days_of_downtime_pauses_and_edits_pass_the_audit() {
     let world = World::after_a_morning();
     world.ok(&["customers", "pause", "bob-8", "--reason", "holiday"]);
     world.at("2026-03-06T12:00:00Z");
-    let said = world.ok(&["audit", "--offline"]);
-    assert!(said.contains("7 wait for the next scan"), "{said}");
+    let said = world.refused(1, &["audit", "--offline"]);
+    assert!(said.contains("6 gaps"), "{said}");
     world.ok(&["tick"]);
     world.ok(&["customers", "resume", "bob-8", "--reason", "back"]);
     world.ok(&["customers", "update", "ada-7", "--call-time", "06:00"]);

@@ -212,6 +212,13 @@ fn every_fault_has_a_text_form_that_reads_back() {
         ("redirect=200", "from 300"),
         ("list-lag=soon", "wants a number"),
         ("twice:every=x", "wants a number"),
+        ("twice:share=2", "wants a share from 0 to 1, not `2`"),
+        ("twice:share=-0.1", "wants a share from 0 to 1"),
+        ("drops-rows=1.5", "wants a share from 0 to 1"),
+        ("twice:every=0", "wants a whole number from 1"),
+        ("twice:every=2.5", "wants a whole number from 1"),
+        ("twice:first=-1", "wants a whole number from 0"),
+        ("list-lag=-5", "is not below 0"),
         ("strips=number", "wants one of"),
         ("twice:never=1", "there is no fault"),
     ] {

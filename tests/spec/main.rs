@@ -43,10 +43,12 @@ mod schedule_rules;
 mod slow_replies;
 mod stopping;
 mod swapped_files;
+mod taken_rights;
 mod three_days;
 mod two_files;
 
 // Copies, snapshots, erasure and the audit.
+mod audit_of_gaps;
 mod backups;
 mod erasure_and_audit;
 mod files;

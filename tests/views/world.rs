@@ -68,7 +68,10 @@ impl World {
             set(&mut reader, &mut draft, word);
         }
         let customer = people::plan_new(&mut reader, &draft.finish(), self.now).unwrap();
-        self.cx.store.write(|tx| people::create(tx, &customer, Some("test"), self.now)).unwrap()
+        self.cx
+            .store
+            .write(|tx| people::create(tx, &mut reader, &customer, "test", self.now))
+            .unwrap()
     }
 
     pub fn edit(&self, id: i64, words: &str) {

@@ -196,7 +196,7 @@ fn write(
             }
             let customer = plan_new(reader, &entry, now)
                 .map_err(|error| Problem::new(422, error.to_string()))?;
-            let id = create(tx, &customer, Some(WHO), now)?;
+            let id = create(tx, reader, &customer, WHO, now)?;
             Ok(Upserted::Created(read_back(tx, id)?))
         }
         Found::One(known) => {

@@ -1,0 +1,247 @@
+//! What an audit finds when nothing runs any more, when an item says it is over and is not, and when
+//! a first occasion was hidden from the scan.
+
+use crate::files::{World, error_of};
+
+/// What an audit without the provider says, and whether it was clean.
+fn audit(world: &World) -> (bool, String) {
+    let output = world.run(&["audit", "--offline"]);
+    (
+        output.status.success(),
+        String::from_utf8(output.stdout.clone()).unwrap() + &error_of(&output),
+    )
+}
+
+fn configure(world: &World, more: &str) {
+    let config = std::fs::read_to_string(world.path("ringonce.toml")).unwrap();
+    std::fs::write(world.path("ringonce.toml"), config + more).unwrap();
+}
+
+fn assert_clean(world: &World) {
+    let (is_clean, said) = audit(world);
+    assert!(is_clean, "{said}");
+}
+
+#[test]
+fn a_scheduler_that_died_is_a_gap_until_it_runs_again() {
+    let world = World::after_a_morning();
+    // Cy's call of 09:00 may be made until 13:00; then two scans have to go by.
+    for (at, is_clean) in [("03T09:30", true), ("03T13:25", true), ("03T13:40", false)] {
+        world.at(&format!("2026-03-{at}:00Z"));
+        assert_eq!(audit(&world).0, is_clean, "{at}: {}", audit(&world).1);
+    }
+    world.at("2026-03-08T12:00:00Z");
+    let said = world.refused(1, &["audit", "--offline"]);
+    let gap = "gap customer 1, daily 2026-03-03: it fell due at 2026-03-03T12:00:00.000Z and nothing \
+               became of it: no scan has run since 2026-03-02T13:30:00.000Z; start `ringonce run`, \
+               or run `ringonce tick`";
+    assert!(said.contains(gap), "{said}");
+    assert!(said.contains("gap customer 2, daily 2026-03-07"), "{said}");
+    assert!(!said.contains("2026-03-08: it fell"), "today's may still be called: {said}");
+    world.ok(&["tick"]);
+    assert_clean(&world);
+}
+
+#[test]
+fn what_was_queued_and_then_left_is_a_gap_too() {
+    let world = World::new();
+    configure(&world, "[calling_window]\nstart = \"20:00\"\n");
+    world.at("2026-03-02T11:45:00Z");
+    world.ok(&["tick"]);
+    for (at, is_clean) in [("15:59", true), ("16:10", true), ("16:40", false)] {
+        world.at(&format!("2026-03-02T{at}:00Z"));
+        assert_eq!(audit(&world).0, is_clean, "{at}: {}", audit(&world).1);
+    }
+    let said = world.refused(1, &["audit", "--offline"]);
+    let gap = "is open though its time went at 2026-03-02T16:00:00.000Z: no scan has run since";
+    assert!(said.contains(gap), "{said}");
+    // Cy's welcome call waits for the window without a last instant; nobody has looked at it since.
+    assert!(said.contains("gap customer 3, welcome welcome: item 1 waits since"), "{said}");
+    world.ok(&["tick"]);
+    assert_clean(&world);
+}
+
+#[test]
+fn a_database_that_was_never_scanned_is_a_gap_when_its_calls_have_gone_by() {
+    let world = World::new();
+    for (at, is_clean) in [("11:40", true), ("12:30", true), ("15:50", true), ("16:40", false)] {
+        world.at(&format!("2026-03-02T{at}:00Z"));
+        assert_eq!(audit(&world).0, is_clean, "{at}: {}", audit(&world).1);
+    }
+    let said = world.refused(1, &["audit", "--offline"]);
+    assert!(said.contains("no scan has ever run; start `ringonce run`"), "{said}");
+    assert!(said.contains("gap customer 3, welcome welcome"), "{said}");
+}
+
+#[test]
+fn scans_that_rest_by_their_own_cron_are_not_dead() {
+    let world = World::new();
+    // On working days only; 7 March 2026 is a Saturday.
+    configure(&world, "[schedule]\nscan = \"*/15 8-18 * * 1-5\"\n");
+    world.sql("UPDATE customers SET payment_status = 'Pending' WHERE id <> 1");
+    world.at("2026-03-06T18:45:00Z");
+    world.ok(&["tick"]);
+    world.at("2026-03-08T23:00:00Z");
+    assert_clean(&world);
+    world.at("2026-03-09T08:30:00Z");
+    assert!(!audit(&world).0, "two scans should have run on Monday");
+}
+
+#[test]
+fn an_end_without_a_call_and_without_a_reason_is_none() {
+    const OF_ADA: &str = "WHERE customer_id = 1 AND occasion = '2026-03-04'";
+    let ends = [
+        ("status = 'completed', vapi_call_id = NULL", "is completed, but the ledger has no call"),
+        ("status = 'completed'", "is completed, but the ledger has no call"),
+        ("status = 'failed', reason = NULL", "is failed without a reason, and there was no call"),
+    ];
+    for (end, what) in ends {
+        let world = World::after_a_morning();
+        for day in ["04", "05"] {
+            world.at(&format!("2026-03-{day}T12:00:00Z"));
+            world.ok(&["tick"]);
+        }
+        world.sql(&format!(
+            "DROP TRIGGER call_attempts_refuse_delete; DELETE FROM call_attempts {OF_ADA}"
+        ));
+        world.sql(&format!("UPDATE call_queue SET {end} {OF_ADA}"));
+        // A later date is marked on Ada: that tells nothing of this one.
+        let said = world.refused(1, &["audit", "--offline"]);
+        assert!(said.contains("gap customer 1, daily 2026-03-04: item"), "{end}: {said}");
+        assert!(said.contains(what), "{end}: {said}");
+        world.sql(&format!("UPDATE call_queue SET reason = 'cancelled' {OF_ADA}"));
+        assert_clean(&world);
+    }
+}
+
+#[test]
+fn a_first_occasion_that_was_hidden_from_the_scan_is_a_gap() {
+    let hidden =
+        "UPDATE customers SET next_call_scheduled_at = '2026-03-03T12:00:00.000Z' WHERE id = ";
+    for by_hand in [false, true] {
+        let world = World::new();
+        let id = if by_hand { 4 } else { 1 };
+        if by_hand {
+            let add = "customers add --phone +12125550104 --timezone America/New_York --call-time \
+                       07:00 --payment-status Paid --welcome-call-completed true";
+            world.ok(&add.split_whitespace().collect::<Vec<_>>());
+        }
+        world.sql(&format!("{hidden}{id}"));
+        for time in ["02T11:45", "02T12:00", "02T16:15", "03T11:45", "03T12:00"] {
+            world.at(&format!("2026-03-{time}:00Z"));
+            world.ok(&["tick"]);
+        }
+        let said = world.refused(1, &["audit", "--offline"]);
+        let gap = format!("gap customer {id}, daily 2026-03-02: it fell due at");
+        assert!(said.contains(&gap), "{said}");
+        assert!(said.contains("1 gaps"), "of the others nothing was hidden: {said}");
+    }
+}
+
+#[test]
+fn a_first_call_that_the_file_of_customers_puts_off_is_no_gap() {
+    let world = World::new();
+    // Said to be called later; called today already; without daily calls until the web
+    // application says when; and edited before the first call.
+    let people = "external_id,phone,timezone,call_time,payment_status,welcome_call_completed,\
+        last_call_date,next_call_scheduled_at,created_at\n\
+        dee,+12125550104,America/New_York,07:00,Paid,1,,2026-03-04T12:00:00Z,2026-02-01T00:00:00Z\n\
+        eve,+12125550105,America/New_York,07:00,Paid,1,2026-03-02,,2026-02-01T00:00:00Z\n\
+        fay,+12125550106,America/New_York,,Paid,1,,,2026-02-01T00:00:00Z\n\
+        gus,+12125550107,America/New_York,07:00,Paid,1,,,2026-02-01T00:00:00Z\n";
+    std::fs::write(world.path("people.csv"), people).unwrap();
+    world.ok(&["customers", "import", "people.csv"]);
+    let add = "customers add --phone +12125550108 --timezone America/New_York --call-time 07:00 \
+               --payment-status Paid --welcome-call-completed true \
+               --next-call-scheduled-at 2026-03-04T12:00:00Z";
+    world.ok(&add.split_whitespace().collect::<Vec<_>>());
+    world.ok(&["customers", "update", "gus", "--next-call-scheduled-at", "2026-03-05T12:00:00Z"]);
+    for day in ["02", "03", "04", "05"] {
+        if day == "04" {
+            let told = "UPDATE customers SET call_time = '07:30' WHERE external_id = 'fay'";
+            world.sql(told);
+        }
+        for time in ["11:45", "12:00", "12:30", "16:45"] {
+            world.at(&format!("2026-03-{day}T{time}:00Z"));
+            world.ok(&["tick"]);
+            assert_clean(&world);
+        }
+    }
+    let called = "SELECT group_concat(occasion, ' ') FROM call_queue WHERE customer_id = ";
+    for (id, dates) in [
+        (4, "2026-03-04 2026-03-05"),
+        (5, "2026-03-03 2026-03-04 2026-03-05"),
+        (6, "2026-03-04 2026-03-05"),
+        (7, "2026-03-05"),
+        (8, "2026-03-04 2026-03-05"),
+    ] {
+        assert_eq!(world.one("ringonce.db", &format!("{called}{id}")), dates, "customer {id}");
+    }
+}
+
+#[test]
+fn what_an_old_queue_tells_without_an_id_or_a_reason_is_an_end() {
+    let world = World::new();
+    let queue = "customer_id,call_type,scheduled_for,status,processed_at\n\
+        ada-7,daily,2026-02-27T12:00:00Z,completed,2026-02-27T12:00:01Z\n\
+        ada-7,daily,2026-02-28T12:00:00Z,failed,2026-02-28T12:00:01Z\n";
+    std::fs::write(world.path("queue.csv"), queue).unwrap();
+    world.ok(&["queue", "import", "queue.csv"]);
+    assert_clean(&world);
+    // Of a call that was made here the flag alone tells nothing.
+    world.sql(
+        "INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, status, created_at)
+         VALUES (1, 'daily', '2026-02-26', '2026-02-26T12:00:00Z', 'completed',
+           '2026-03-02T11:30:01Z')",
+    );
+    assert!(!audit(&world).0);
+}
+
+#[test]
+fn calls_that_the_list_lacks_are_told_with_what_the_provider_says_of_them() {
+    let world = World::after_a_morning();
+    world.at("2026-03-02T23:00:00Z");
+    assert_eq!(world.json(&["audit", "--json"])["list_lacks"], serde_json::Value::Null);
+    // An empty list, and each call is there when it is asked for.
+    world.fake.set_faults("list-empty".parse().unwrap());
+    let said = world.ok(&["audit"]);
+    let holes = "the list lacks 3 calls of the ledger; 3 of them are known by id, so the list is no \
+                 evidence";
+    assert!(said.contains("compared with 0 calls") && said.contains(holes), "{said}");
+    assert_eq!(world.json(&["audit", "--json"])["list_lacks"]["known_by_id"], 3);
+    // None is there at all: another account, or all are gone.
+    world.fake.set_faults("drops-rows".parse().unwrap());
+    let said = world.ok(&["audit"]);
+    assert!(said.contains("lacks 3 calls of the ledger; 3 are not known by id either"), "{said}");
+    // One of them is too young to be missed.
+    world.at("2026-03-02T13:35:00Z");
+    let tag =
+        "SELECT substr(call_type, 1, 1) || '-' || id FROM call_attempts WHERE customer_id = 2";
+    let fault = format!("drops-rows:tag={}", world.one("ringonce.db", tag));
+    world.fake.set_faults(fault.parse().unwrap());
+    let said = world.ok(&["audit"]);
+    assert!(said.contains("lacks 1 calls of the ledger; 1 are not known by id either"), "{said}");
+}
+
+#[test]
+fn an_adoption_beyond_the_records_names_the_gap_and_the_audit_reads_no_further_back() {
+    let world = World::after_a_morning();
+    world.ok(&["backup", "backup.db"]);
+    for time in ["11:45", "12:00", "12:15", "12:30"] {
+        world.at(&format!("2026-03-03T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    for ending in ["", "-wal", "-shm", ".seq"] {
+        let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+    }
+    std::fs::rename(world.path("backup.db"), world.db()).unwrap();
+    // The records begin at 12:10, between the calls to Ada and to Bob.
+    world.at("2026-03-17T12:10:00Z");
+    let said = world.ok(&["adopt", "--reason", "the disk broke"]);
+    let gap = "calls between 2026-03-02T13:30:00.000Z and 2026-03-03T12:10:00.000Z cannot be known";
+    assert!(said.contains("adopted 1,") && said.contains(gap), "{said}");
+    world.ok(&["tick"]);
+    world.ok(&["audit"]);
+    let said = world.ok(&["adopt", "--reason", "again"]);
+    assert!(!said.contains("cannot be known"), "{said}");
+}
