@@ -1,5 +1,7 @@
 //! The one seam to the outside: who places calls, with errors sorted by what they prove.
 
+use std::collections::BTreeSet;
+
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -155,7 +157,7 @@ pub enum ReadError {
     #[error("the provider does not know this call")]
     NotFound,
     /// 401 or 403: the key is wrong.
-    #[error("the provider refuses the key: {0}")]
+    #[error("the provider refuses the key: {0}; set the right VAPI_API_KEY")]
     Unauthorized(String),
     #[error("the provider's records cannot be read: {0}")]
     Unavailable(String),
@@ -184,9 +186,9 @@ pub struct Fetched {
 pub struct Listing {
     /// Oldest first.
     pub calls: Vec<ProviderCall>,
-    /// Rows that carried no readable id, and instants that hold more calls than any page of theirs
-    /// brings: the listing is then no evidence of absence.
-    pub unreadable: usize,
+    /// A mark of each row that carried no readable id, and of each instant that holds more calls than
+    /// any page of theirs brings: the listing is then no evidence of absence.
+    pub unreadable: BTreeSet<String>,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,
 }

@@ -1,5 +1,5 @@
-//! What `check` says about an existing database: may it dial here, who dials, are its customers
-//! somewhere that is known. Only looks.
+//! What `check` says about an existing database: may it dial here, by this clock, does anything hold
+//! it, who dials, are its customers somewhere that is known. Only looks.
 
 use super::check::{Finding, State};
 use crate::config::Loaded;
@@ -7,7 +7,8 @@ use crate::domain::zone_country;
 use crate::phones;
 use crate::steps::guard;
 use crate::store::files::{self, Identity};
-use crate::store::{Store, meta, places};
+use crate::store::meta::{self, Hold};
+use crate::store::{Store, places};
 use crate::zones::Zones;
 
 /// So many ids are named; the rest is counted.
@@ -25,6 +26,8 @@ pub fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
 
 fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
     let mut found = vec![armed(loaded, store)?, dialer(loaded)];
+    found.extend(clock(loaded, store)?);
+    found.extend(store.read(meta::holds)?.iter().map(hold));
     found.extend(files::foreign_filesystem(&loaded.db).map(|kind| {
         let detail = format!(
             "the database lies on {kind}, whose locks and syncs are not to be relied on: put it on \
@@ -51,6 +54,26 @@ fn armed(loaded: &Loaded, store: &Store) -> anyhow::Result<Finding> {
             ),
         ),
     })
+}
+
+/// What speaks against the machine's clock: a start would dial nobody by it.
+fn clock(loaded: &Loaded, store: &Store) -> anyhow::Result<Option<Finding>> {
+    let reading = loaded.clock.read()?;
+    let wrong = store.read(|conn| {
+        let behind = guard::behind_mark(conn, reading.now)?;
+        Ok(behind.or(guard::wrong_clock(conn, &reading)?))
+    })?;
+    Ok(wrong.map(|why| Finding::new("clock", State::Problem, why)))
+}
+
+fn hold(hold: &Hold) -> Finding {
+    let lifts = match hold.kind.as_str() {
+        "clock" => "; it lifts by itself when the clocks agree again",
+        _ if hold.why.contains("--reason") => "",
+        _ => "; when the cause is gone, run `ringonce resume --reason WHY`",
+    };
+    let detail = format!("dialing is {}{lifts}", guard::held(hold));
+    Finding::new("hold", State::Problem, detail)
 }
 
 fn dialer(loaded: &Loaded) -> Finding {

@@ -36,8 +36,9 @@ pub struct ReconcileArgs {
 #[command(after_help = "\
 First stop every other copy that dials. Then the provider's calls are read back, and those that
 this file does not know are taken in; nobody is called for them again. The file that was armed
-before loses the right to dial where it lies on this machine. A gap that is older than
-the provider's records, and another account, are accepted by your reason.
+before loses the right to dial where it lies on this machine; where that cannot be taken from it,
+nothing is armed, and you are told what to do. A gap that is older than the provider's records, and
+another account, are accepted by your reason.
 
 Example:
   ringonce adopt --reason 'restored the backup of last night'")]
@@ -45,7 +46,8 @@ pub struct AdoptArgs {
     /// Why; goes into the journal
     #[arg(long)]
     reason: String,
-    /// Accept that records of the provider cannot be read: one may be a call that nobody knows
+    /// Accept for good that these records of the provider cannot be read: one may be a call that
+    /// nobody knows
     #[arg(long)]
     accept_unread: bool,
     /// Print what came of it as JSON
@@ -142,7 +144,7 @@ pub fn reconcile(global: &Global, args: &ReconcileArgs) -> anyhow::Result<Exit> 
         Ok(_lock) => adopting::reconcile_alone(&service),
         Err(_) => adopting::reconcile_beside(&service),
     };
-    report(&service, &done.map_err(refused)?, args.json)
+    report(&service, &done.map_err(refused)?, None, args.json)
 }
 
 pub fn adopt(global: &Global, args: &AdoptArgs) -> anyhow::Result<Exit> {
@@ -163,7 +165,7 @@ pub fn adopt(global: &Global, args: &AdoptArgs) -> anyhow::Result<Exit> {
     if !args.json {
         output::line(&format!("{} may dial here", path.display()))?;
     }
-    report(&service, &done, args.json)
+    report(&service, &done.reconciled, Some(done.other_account), args.json)
 }
 
 #[derive(Serialize)]
@@ -172,18 +174,34 @@ struct Report {
     found: usize,
     absent: usize,
     in_doubt: usize,
+    /// Of an adoption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_account: Option<bool>,
     /// Between these instants calls may lie that nobody can look up any more.
     unknowable: Option<[String; 2]>,
 }
 
-fn report(service: &Service, done: &Reconciled, json: bool) -> anyhow::Result<Exit> {
+fn report(
+    service: &Service,
+    done: &Reconciled,
+    other_account: Option<bool>,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let store = &service.cx.store;
     let left = store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
     let Reconciled { adopted, found, absent, .. } = *done;
     let unknowable = done.unknowable.map(|(from, until)| [from, until].map(instant_text));
     if json {
-        output::json(&Report { adopted, found, absent, in_doubt: left.len(), unknowable })?;
+        let in_doubt = left.len();
+        output::json(&Report { adopted, found, absent, in_doubt, unknowable, other_account })?;
     } else {
+        if other_account == Some(true) {
+            output::line(
+                "the key belongs to another account than this file's calls, or shows none of them: \
+                 what that account called cannot be seen any more, and whoever was called since the \
+                 backup may be called again",
+            )?;
+        }
         output::line(&format!(
             "adopted {adopted}, found {found}, proven absent {absent}; still in doubt {}",
             left.len()

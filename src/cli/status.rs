@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::output::{self, Tone, clean, toned};
 use super::{Global, settings};
 use crate::clock;
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, instant_words, parse_instant};
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::{self, Count};
@@ -87,6 +87,10 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
             Some(why) => toned(Tone::Bad, why),
         },
     );
+    if let (Some(why), Some(since)) = (&found.not_dialing_because, &found.not_dialing_since) {
+        let what = format!("since {}: {why}", instant_words(since));
+        add("not dialing", toned(Tone::Bad, &what));
+    }
     for hold in &found.holds {
         let what = format!("{} ({}): {}", hold.kind, ago(&hold.since, now), hold.why);
         add("held", toned(Tone::Bad, &what));

@@ -6,8 +6,8 @@ use crate::service::follower::{self, Which};
 use crate::service::run::Refused;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
-use crate::steps::operate;
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
+use crate::steps::{account, disarm, operate, unread};
 use crate::store::files::Identity;
 use crate::store::given::{self, Given};
 use crate::store::meta::{self, Mark};
@@ -52,12 +52,20 @@ pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
         })
 }
 
+/// What an adoption came to.
+#[derive(Debug)]
+pub struct Adopted {
+    pub reconciled: Reconciled,
+    /// The person accepted another account than the one whose calls the file knows.
+    pub other_account: bool,
+}
+
 /// Takes in the provider's records and arms this file, here. A person says that no other copy
 /// dials, and accepts a gap beyond the records, another account, and a mark that a wrong clock
 /// has left. Refuses a damaged file. The caller holds the dialer's lock.
 ///
 /// `unread`: the person also accepts records that cannot be read, which may be calls of this file.
-pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::Result<Reconciled> {
+pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::Result<Adopted> {
     let cx = &service.cx;
     cx.store.check()?;
     if cx.store.read(meta::armed_identity)?.is_none() {
@@ -72,14 +80,20 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
         cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
     }
     let opened = opening::open(service, &reading, true)?;
-    if let Some(why) = opened.shut.filter(|_| !(unread && opened.unread)) {
+    let shut = opened.shut.filter(|_| !unread || opened.unread.is_empty());
+    let here = Identity::of(cx.store.path())?;
+    // While calls of another file are awaited, that file must make no more.
+    if shut.is_none() || opened.behind {
+        disarm::others(cx, &here, who, why, reading.now)
+            .map_err(|error| Refused(format!("{error:#}")))?;
+    }
+    if let Some(why) = shut {
         return Err(Refused(why).into());
     }
-    let here = Identity::of(cx.store.path())?;
-    operate::disarm_others(cx, &here, who, why, reading.now)
-        .map_err(|error| Refused(format!("{error:#}")))?;
+    let other_account = cx.store.read(account::is_newer_than_the_arming)?;
     cx.store.write(|tx| {
-        if opened.unread {
+        if !opened.unread.is_empty() {
+            unread::accept(tx, &opened.unread)?;
             meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
         }
         operate::arm(tx, &here, who, why, &reading)
@@ -87,7 +101,7 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
     let given = Given { seq: cx.store.read(meta::highest_seq)?, at: reading.now };
     given::note(cx.store.path(), &cx.installation.id, given)?;
     // What another copy did is taken in, and the person says that it is over.
-    Ok(Reconciled { foreign: None, ..opened.reconciled })
+    Ok(Adopted { reconciled: Reconciled { foreign: None, ..opened.reconciled }, other_account })
 }
 
 /// A clock that is behind what the file has seen is accepted only when the provider's agrees.

@@ -11,7 +11,7 @@ use crate::service::pace::Pace;
 use crate::steps::follow::{self, Followed};
 use crate::steps::{events, settle};
 use crate::store::attempts::{self, Attempt};
-use crate::store::{doubts, meta};
+use crate::store::doubts;
 
 /// Which placed calls are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +70,10 @@ pub fn repair_unproven(service: &Service, now: Instant) -> anyhow::Result<usize>
     let mut left = 0;
     for attempt in unproven {
         let call_id = attempt.vapi_call_id.clone();
-        let written = cx.store.write(|tx| {
-            settle::complete_placed(cx, tx, &attempt, call_id.as_deref(), "repair", now)
-        });
-        if let Err(error) = written {
-            let why = format!("{error:#}");
-            log::error!("the flags of attempt {} cannot be proven: {why}", attempt.id);
-            cx.store.write(|tx| meta::hold(tx, "flag", &why, now))?;
-            left += 1;
-        }
+        let held = cx.store.write(|tx| {
+            settle::complete_or_hold(cx, tx, &attempt, call_id.as_deref(), "repair", now)
+        })?;
+        left += usize::from(held.is_some());
     }
     Ok(left)
 }

@@ -1,12 +1,14 @@
 //! Whether dialing is open at all, asked in one place: the armed file, the provider's records,
 //! the clocks, holds. A missing answer keeps it shut.
 
+use std::collections::BTreeSet;
+
 use crate::clock::{self, Reading};
 use crate::service::Service;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
 use crate::steps::{behind, erase};
-use crate::store::do_not_call;
+use crate::store::{do_not_call, meta};
 
 /// What came of trying to open.
 #[derive(Debug)]
@@ -14,8 +16,11 @@ pub struct Opening {
     pub reconciled: Reconciled,
     /// Why nothing may be dialed; `None` = open.
     pub shut: Option<String>,
-    /// All that stands in the way are records that cannot be read: a person may accept that.
-    pub unread: bool,
+    /// Marks of records that cannot be read. Where there are any, they are all that stands in the way,
+    /// and a person may accept that.
+    pub unread: BTreeSet<String>,
+    /// Calls were made that the list does not show yet.
+    pub behind: bool,
     /// The clock is not trusted: not even a scan may run, because it would end occasions.
     pub clock_shut: bool,
     /// Waiting does not open it.
@@ -27,7 +32,8 @@ impl Opening {
         Opening {
             reconciled: Reconciled::default(),
             shut: Some(why),
-            unread: false,
+            unread: BTreeSet::new(),
+            behind: false,
             clock_shut: false,
             needs_a_person: false,
         }
@@ -41,6 +47,18 @@ impl Opening {
 /// read for the wrong days. `accepted`: a person accepted a gap beyond the provider's retention,
 /// and the account of the key (`adopt`).
 pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Result<Opening> {
+    let opened = try_to_open(service, reading, accepted)?;
+    let cx = &service.cx;
+    // A hold of the clock tells by itself, in words that are new at each look.
+    let told =
+        opened.clock_shut && cx.store.read(meta::holds)?.iter().any(|hold| hold.kind == "clock");
+    if !told {
+        guard::note_opening(cx, opened.shut.as_deref(), reading.now)?;
+    }
+    Ok(opened)
+}
+
+fn try_to_open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Result<Opening> {
     let cx = &service.cx;
     let missing = cx.store.write(|tx| do_not_call::replay(tx, cx.store.path()))?;
     if 0 < missing {
@@ -78,15 +96,22 @@ pub fn open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::Res
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
             let behind = cx.store.read(|conn| behind::behind(cx, conn, accepted, reading.now))?;
-            let behind = behind.map(|missed| Closed::behind(&missed).to_string());
-            let unread = answer.unread_rows().is_some();
-            let shut = answer.unread_rows().or(behind);
-            Ok(Opening { reconciled, shut, unread, clock_shut: false, needs_a_person: false })
+            let unread_why = answer.unread_rows();
+            let behind_why = behind.map(|missed| Closed::behind(&missed).to_string());
+            Ok(Opening {
+                reconciled,
+                behind: behind_why.is_some(),
+                shut: unread_why.or(behind_why),
+                unread: answer.unread,
+                clock_shut: false,
+                needs_a_person: false,
+            })
         }
         Err(error) => {
             let closed = error.downcast::<Closed>()?;
             let needs_a_person = closed.needs_a_person();
-            Ok(Opening { needs_a_person, ..Opening::shut(closed.to_string()) })
+            let behind = matches!(closed, Closed::Behind { .. });
+            Ok(Opening { needs_a_person, behind, ..Opening::shut(closed.to_string()) })
         }
     }
 }

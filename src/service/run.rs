@@ -19,7 +19,7 @@ use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::scan;
+use crate::steps::{scan, unwritten};
 use crate::store::attempts;
 use crate::store::meta::{self, Mark};
 
@@ -178,7 +178,7 @@ impl<'s> Duties<'s> {
                 dialer.trust(reading.clone());
             }
         }
-        if clock_hold(service)? {
+        if is_held(service, "clock")? {
             return Ok(false);
         }
         if self.next_scan.is_some_and(|at| at <= reading.now) {
@@ -201,9 +201,9 @@ impl<'s> Duties<'s> {
     }
 }
 
-fn clock_hold(service: &Service) -> anyhow::Result<bool> {
+fn is_held(service: &Service, kind: &str) -> anyhow::Result<bool> {
     let holds = service.cx.store.read(meta::holds)?;
-    Ok(holds.iter().any(|hold| hold.kind == "clock"))
+    Ok(holds.iter().any(|hold| hold.kind == kind))
 }
 
 /// Compares the clocks and writes the marks; says whether they agree.
@@ -270,7 +270,9 @@ fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Dur
     })?;
     let any_young = doubts.iter().any(|attempt| now - attempt.created_at < young);
     let often = Duration::from_secs(u64::try_from(config.poll_seconds).unwrap_or(10));
-    Ok((any_young || nameless || clock_hold(service)?).then_some(often))
+    // Either lifts by itself when the list is taken in.
+    let held = is_held(service, "clock")? || is_held(service, unwritten::HOLD)?;
+    Ok((any_young || nameless || held).then_some(often))
 }
 
 fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::Result<()> {

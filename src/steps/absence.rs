@@ -141,7 +141,7 @@ pub fn controls(cx: &Context, attempt: &Attempt, answer: &Answer, seen: &Seen<'_
                 .is_none_or(|number| cx.installation.phone_key(number) == attempt.phone_key)
     };
     Controls {
-        complete: answer.listing.unreadable == 0,
+        complete: answer.listing.unreadable.is_empty(),
         covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
         same_org: seen.is_one_account
             && seen.account_since.is_none_or(|since| since < attempt.created_at),

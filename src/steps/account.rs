@@ -49,6 +49,13 @@ pub fn since(conn: &Conn) -> anyhow::Result<Option<Instant>> {
     Ok(meta::get(conn, ORG_SINCE)?.and_then(|at| parse_instant(&at)))
 }
 
+/// Whether a person accepted another account since the file was armed last: what the earlier one
+/// knows cannot be asked for any more.
+pub fn is_newer_than_the_arming(conn: &Conn) -> anyhow::Result<bool> {
+    let armed_at = meta::armed_at(conn)?;
+    Ok(since(conn)?.is_some_and(|since| armed_at < since))
+}
+
 /// The account whose records these are. Another one than ours answers nothing about our calls,
 /// and makes what was read before worthless.
 pub fn known(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Result<Option<String>> {

@@ -44,7 +44,7 @@ pub fn refuse_a_hole(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Res
     let named: BTreeSet<&str> =
         calls.filter_map(|call| adopt::attempts_named(call).next()).collect();
     let unknown = cx.store.read(|conn| {
-        let mut unknown = answer.listing.unreadable as i64;
+        let mut unknown = answer.unread.len() as i64;
         for id in named {
             unknown += i64::from(attempts::by_id(conn, id)?.is_none());
         }

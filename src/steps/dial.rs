@@ -13,7 +13,7 @@ use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
 use crate::provider::{PlaceOrder, Provider};
 use crate::steps::record::Reply;
-use crate::steps::{Context, gather, next, numbers, settle};
+use crate::steps::{Context, gather, guard, next, numbers, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta;
 use crate::store::moves::{self, Change, WAITING};
@@ -71,6 +71,8 @@ pub struct Claimed {
 
 /// Claims up to `lines` due items in the order of priority, asking the gate once more in the
 /// transaction that writes the intents (L3). `new_id` makes the ids: UUIDv7 of `now`.
+///
+/// Nothing is looked at in a file that lost the right to dial before the transaction began.
 pub fn claim(
     cx: &Context,
     pass: &mut Pass,
@@ -80,8 +82,12 @@ pub fn claim(
 ) -> anyhow::Result<Claimed> {
     let mut tried = pass.clone();
     let claimed = cx.store.write(|tx| {
-        let pauses = meta::pauses(tx)?;
         let mut claimed = Claimed::default();
+        // Asked before, but the database's lock may be waited for.
+        if guard::not_armed_in(tx, cx.store.path())?.is_some() {
+            return Ok(claimed);
+        }
+        let pauses = meta::pauses(tx)?;
         let mut looked_at = 0;
         for class in priority(cx) {
             let cursor = tried.cursors.entry(class).or_default();

@@ -10,7 +10,7 @@ use crate::clock::Reading;
 use crate::domain::{Instant, instant_text, instant_words, parse_instant};
 use crate::steps::Context;
 use crate::store::files::Identity;
-use crate::store::meta::{self, Mark};
+use crate::store::meta::{self, Hold, Mark};
 use crate::store::{Conn, Store, Tx};
 
 /// A clock may be set back so far by its daemon without being wrong.
@@ -23,6 +23,8 @@ const LAST_READING: &str = "last_reading";
 pub const NOBODY_VOUCHES: &str = "nothing vouches for the clock: it cannot be compared with what \
     this file has seen, and the provider's answer carries no date; look at the machine's clock, \
     then run `ringonce resume --reason WHY`";
+/// Where it is kept why no start opens.
+const NOT_DIALING: &str = "not_dialing";
 /// Set while the provider's date disagreed last: only its date, or a person, takes it back.
 const DATE_DISAGREED: &str = "date_disagreed";
 /// Set beside it where the provider's date was the later one: this clock is behind.
@@ -37,12 +39,16 @@ pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
 
 /// The same of a store alone, also of one that is only looked at.
 pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
-    let path = store.path();
+    store.read(|conn| not_armed_in(conn, store.path()))
+}
+
+/// The same inside a transaction: what another process committed before it counts.
+pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> {
     if path == Path::new(":memory:") {
         return Ok(None);
     }
     let here = Identity::of(path)?;
-    let armed = store.read(meta::armed_identity)?;
+    let armed = meta::armed_identity(conn)?;
     let is_snapshot = armed.is_none();
     Ok(mismatch(armed.as_ref(), &here).map(|what| {
         if is_snapshot {
@@ -318,13 +324,43 @@ pub fn accept_clock(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
     trust(tx, reading)
 }
 
+/// Why the last start did not open, kept for whoever asks later.
+#[derive(Serialize, Deserialize)]
+pub struct NotDialing {
+    pub why: String,
+    /// When a start did not open first, after the last one that did.
+    pub since: String,
+}
+
+/// Why no start has opened since; `None` where the last one did.
+pub fn not_dialing(conn: &Conn) -> anyhow::Result<Option<NotDialing>> {
+    Ok(meta::get(conn, NOT_DIALING)?.map(|text| serde_json::from_str(&text)).transpose()?)
+}
+
+/// Keeps why a start did not open; `None`: it did. Writes only what is new, and no reason into a
+/// file that may not dial.
+pub fn note_opening(cx: &Context, why: Option<&str>, now: Instant) -> anyhow::Result<()> {
+    let known = cx.store.read(not_dialing)?;
+    match (why, known) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => cx.store.write(|tx| meta::remove(tx, NOT_DIALING).map(drop)),
+        (Some(why), Some(known)) if known.why == why => Ok(()),
+        (Some(_), _) if not_armed(cx)?.is_some() => Ok(()),
+        (Some(why), known) => {
+            let since = known.map_or_else(|| instant_text(now), |known| known.since);
+            let text = serde_json::to_string(&NotDialing { why: why.to_string(), since })?;
+            cx.store.write(|tx| meta::set(tx, NOT_DIALING, &text))
+        }
+    }
+}
+
 /// Every hold in words; empty when nothing holds.
 pub fn holds(cx: &Context) -> anyhow::Result<Vec<String>> {
     let holds = cx.store.read(meta::holds)?;
-    Ok(holds
-        .into_iter()
-        .map(|hold| {
-            format!("held since {} ({}): {}", instant_words(&hold.since), hold.kind, hold.why)
-        })
-        .collect())
+    Ok(holds.into_iter().map(|hold| held(&hold)).collect())
+}
+
+/// One hold in words.
+pub fn held(hold: &Hold) -> String {
+    format!("held since {} ({}): {}", instant_words(&hold.since), hold.kind, hold.why)
 }

@@ -16,6 +16,7 @@ pub mod cancel;
 pub mod csv_rows;
 pub mod customers;
 pub mod dial;
+pub mod disarm;
 pub mod dnc;
 pub mod doors;
 pub mod due_since;
@@ -47,6 +48,8 @@ pub mod scan;
 pub mod settle;
 pub mod simulate;
 pub mod status;
+pub mod unread;
+pub mod unwritten;
 
 use std::sync::{Arc, OnceLock};
 

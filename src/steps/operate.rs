@@ -1,30 +1,22 @@
 //! operate: what only a person may do. Pauses and resumes, the word about a doubt, and the right
 //! to dial from this file. Each wants a reason, and each is journaled. Nothing here dials.
 
-use std::path::Path;
-
-use anyhow::{Context as _, bail};
-
 use crate::clock::Reading;
 use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::customer::Customer;
 use crate::domain::instant_text;
-use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::settle::Unplaced;
-use crate::steps::{Context, customers, guard, settle};
+use crate::steps::{Context, customers, guard, settle, unwritten};
 use crate::store::attempts::{self, Attempt};
 use crate::store::files::Identity;
 use crate::store::journal::{self, Entry};
 use crate::store::meta::{self, Pause};
 use crate::store::queue::Moved;
-use crate::store::{Conn, Store, Tx, doubts, moves};
+use crate::store::{Conn, Tx, doubts, moves};
 
-/// The kinds of holds that a person lifts; a clock hold also lifts by itself.
-const HOLDS: [&str; 5] = ["flag", "clock", "record", "foreign", "account"];
-
-/// More calls are not dialed in the time that the provider's list may lag.
-const LOOK_AT: usize = 5000;
+/// The kinds of holds that a person lifts; `clock` and `record` may also lift by themselves.
+const HOLDS: [&str; 5] = ["flag", "clock", unwritten::HOLD, "foreign", "account"];
 
 /// Why a person's word is not taken. Each is one line.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -153,6 +145,9 @@ fn lift_holds(
 ) -> anyhow::Result<Vec<String>> {
     let mut lifted = Vec::new();
     for kind in kinds {
+        if *kind == unwritten::HOLD {
+            unwritten::forget_untaken(tx)?;
+        }
         if meta::lift_hold(tx, kind)? {
             note(tx, who, "hold", &format!("dialing:{kind}"), (Some("held"), None), why, now)?;
             lifted.push(kind.to_string());
@@ -277,89 +272,6 @@ pub fn arm(
         guard::accept_clock(tx, reading)?;
     }
     lift_holds(tx, &["clock", "foreign", "account"], who, why, reading.now)
-}
-
-/// Takes the right to dial from the file that this one was copied from, and from whichever took it
-/// over since, where they lie on this machine. An error: one of them may still dial.
-pub fn disarm_others(
-    cx: &Context,
-    here: &Identity,
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<()> {
-    check_reason(why)?;
-    let mut seen = vec![here.device_inode.clone()];
-    let mut next = cx.store.read(meta::armed_identity)?;
-    while let Some(place) = next.take().filter(|place| place.machine_id == here.machine_id) {
-        let path = Path::new(&place.path);
-        // Nothing lies there any more, or this file by another name.
-        let Ok(there) = Identity::of(path) else { break };
-        if seen.contains(&there.device_inode) {
-            break;
-        }
-        seen.push(there.device_inode.clone());
-        let told = Store::look(path).and_then(|other| {
-            other.read(|conn| Ok((meta::installation(conn)?, meta::armed_identity(conn)?)))
-        });
-        let (installation, armed) = match told {
-            Ok(told) => told,
-            Err(error) => {
-                log::warn!("whether {} may still dial cannot be seen: {error:#}", place.path);
-                break;
-            }
-        };
-        if installation.id != cx.installation.id {
-            break;
-        }
-        if armed.as_ref() == Some(&there) {
-            disarm(&there, here, who, why, now).with_context(|| {
-                format!("{} may still dial, and that cannot be taken from it", there.path)
-            })?;
-        }
-        if dialed_just_now(cx, path, now)? {
-            bail!(
-                "a call that {} has just dialed is not in the provider's list yet; that file may not \
-                 dial any more: run `ringonce adopt` again in some minutes",
-                there.path
-            );
-        }
-        next = armed;
-    }
-    Ok(())
-}
-
-/// Whether another file of this installation knows a call that is too young for the provider's list,
-/// and that this file does not know.
-fn dialed_just_now(cx: &Context, path: &Path, now: Instant) -> anyhow::Result<bool> {
-    let newest = Store::look(path)?.read(|conn| doubts::newest(conn, None, LOOK_AT))?;
-    let since = now - VISIBLE_AFTER;
-    let may_have_rung =
-        |attempt: &Attempt| since < attempt.created_at && attempt.state != AttemptState::NotPlaced;
-    cx.store.read(|conn| {
-        for (attempt, _) in newest.iter().filter(|(attempt, _)| may_have_rung(attempt)) {
-            if attempts::by_id(conn, &attempt.id)?.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    })
-}
-
-/// Binds the right to dial of another file of this installation to the one here.
-fn disarm(
-    there: &Identity,
-    here: &Identity,
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<()> {
-    Store::open(Path::new(&there.path), now)?.write(|tx| {
-        meta::arm(tx, here)?;
-        note(tx, who, "disarm", "file", (Some(&there.path), Some(&here.path)), why, now)
-    })?;
-    log::warn!("{} was the file that dialed, and may not any more", there.path);
-    Ok(())
 }
 
 fn check_reason(why: &str) -> anyhow::Result<()> {

@@ -3,6 +3,8 @@
 //!
 //! Two steps, so that the clocks can be compared between them: [`ask`] reads, [`take_in`] writes.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 
 use crate::clock::Reading;
@@ -12,7 +14,7 @@ use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, behind, settle};
+use crate::steps::{Context, absence, account, behind, settle, unread, unwritten};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
@@ -48,7 +50,7 @@ pub struct Reconciled {
 /// Why the provider's records do not open the gate.
 #[derive(Debug, thiserror::Error)]
 pub enum Closed {
-    #[error("dialing waits: {0}")]
+    #[error("dialing waits: {0}; it is asked again by `run` itself, and at the next start")]
     Unreadable(#[from] ReadError),
     #[error(
         "the key belongs to another account than the calls of this file; set the right \
@@ -68,7 +70,7 @@ pub enum Closed {
     )]
     BeyondRetention { days: i64, last_good: String },
     #[error(
-        "dialing waits: calls up to number {given} were made from here, and this database knows \
+        "dialing waits: calls up to number {given} were made before, and this database knows \
          them up to {known}; the provider's list does not show the others yet; try again later, or \
          from {from} on accept that with `ringonce adopt --reason WHY`"
     )]
@@ -117,6 +119,8 @@ pub struct Answer {
     /// The listing shows a call of ours with a higher one.
     shows_later: bool,
     left_dialing: usize,
+    /// Marks of the rows that cannot be read, and that no person has accepted.
+    pub unread: BTreeSet<String>,
     /// The account was seen to be the one of our calls, or there is no call to tell it by.
     pub account_shown: bool,
 }
@@ -125,7 +129,7 @@ impl Answer {
     /// Why a start waits though everything readable was taken in: a row without a readable id may be
     /// the one call that this file does not know. `None`: every row could be read.
     pub fn unread_rows(&self) -> Option<String> {
-        let rows = self.listing.unreadable;
+        let rows = self.unread.len();
         (0 < rows).then(|| {
             format!(
                 "dialing waits: {rows} of the provider's records cannot be read, and may be calls \
@@ -195,6 +199,7 @@ pub fn ask(
         from = oldest;
         listing = provider.list(from).map_err(Closed::from)?;
     }
+    let unread = cx.store.read(|conn| unread::of(conn, &listing))?;
     let shows_later = listing.calls.iter().any(|call| is_beyond(cx, call, highest_seq));
     let account_shown = !is_start || account::is_shown(cx, provider, &listing, oldest, now)?;
     Ok(Answer {
@@ -208,6 +213,7 @@ pub fn ask(
         highest_seq,
         shows_later,
         left_dialing,
+        unread,
         account_shown,
     })
 }
@@ -281,8 +287,8 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
             let seen = absence::seen(tx, &known, &answer.listing, org_id.as_deref())?;
             done.absent = count_absences(cx, tx, answer, &seen, &in_doubt, reading)?;
         }
-        if all_taken {
-            note_reach(cx, tx, answer, reading.now)?;
+        if all_taken && note_reach(cx, tx, answer, reading.now)? {
+            unwritten::lift_if_known(tx, reading.now)?;
         }
         if answer.reads_back {
             meta::set(tx, READ_BACK_AT, &instant_text(reading.now))?;
@@ -321,7 +327,8 @@ fn gap_beyond(answer: &Answer) -> Option<(Instant, Instant)> {
 }
 
 /// Takes in each call in a part of its own, in the order of our numbers: one that cannot be
-/// written stops dialing, and no other call. Returns whether all were taken in.
+/// written stops dialing, and no other call. Returns whether all were taken in, and those that an
+/// earlier listing showed.
 fn take_in_calls(
     cx: &Context,
     tx: &Tx<'_>,
@@ -336,7 +343,8 @@ fn take_in_calls(
     };
     let mut calls: Vec<&ProviderCall> = answer.listing.calls.iter().collect();
     calls.sort_by_key(|call| (adopt::number_of(call).unwrap_or(i64::MAX), call.created_at));
-    let mut all_taken = true;
+    let listed = calls.iter().map(|call| call.id.as_str()).collect();
+    let mut failed = BTreeSet::new();
     for call in calls {
         if adopt::is_old_news(cx, tx, known, call)? {
             continue;
@@ -347,34 +355,41 @@ fn take_in_calls(
             Ok(Taken::Foreign(what)) => done.foreign = Some(what),
             Ok(Taken::Nothing) => {}
             Err(error) => {
-                let why = format!("the call {} cannot be taken in: {error:#}", call.id);
+                let why = format!(
+                    "the call {} cannot be taken in: {error:#}; mend the database; it lifts by \
+                     itself when the call is taken in, or go on without it with `ringonce resume \
+                     --reason WHY`",
+                    call.id
+                );
                 log::error!("dialing holds: {why}");
-                meta::hold(tx, "record", &why, now)?;
-                all_taken = false;
+                meta::hold(tx, unwritten::HOLD, &why, now)?;
+                failed.insert(call.id.as_str());
             }
         }
     }
-    Ok(all_taken)
+    unwritten::note_untaken(tx, &listed, &failed)
 }
 
 /// The records are known up to now, if the listing reached back to what was known before, every row
-/// of it could be read, and it showed the last call that was made from here.
-fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<()> {
-    if 0 < answer.listing.unreadable {
-        return Ok(());
+/// of it could be read or was accepted, and it showed the last call that was made from here. `false`:
+/// it is not complete.
+fn note_reach(cx: &Context, tx: &Tx<'_>, answer: &Answer, now: Instant) -> anyhow::Result<bool> {
+    if !answer.unread.is_empty() {
+        return Ok(false);
     }
     let accepted = answer.asking == (Asking::Start { accepted: true });
     // What a list does not show yet must be inside the next one, too.
     if behind::behind(cx, tx, accepted, now)?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     let known_until = answer.last_good.unwrap_or(answer.created);
     if now < known_until || accepted {
-        return meta::reset_mark(tx, Mark::LastReconciled, now);
+        meta::reset_mark(tx, Mark::LastReconciled, now)?;
+        return Ok(true);
     }
     // A file that never dialed has nothing to miss: see `gap_beyond`.
     if answer.from <= known_until || answer.last_good.is_none() {
         meta::set_mark(tx, Mark::LastReconciled, now)?;
     }
-    Ok(())
+    Ok(true)
 }

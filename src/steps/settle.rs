@@ -83,7 +83,13 @@ pub fn complete_or_hold(
     match store::part(tx, |tx| complete_placed(cx, tx, attempt, call_id, who, now)) {
         Ok(()) => Ok(None),
         Err(error) => {
-            let why = format!("{error:#}");
+            let customer =
+                attempt.customer_id.map_or("nobody".to_string(), |id| format!("customer {id}"));
+            let why = format!(
+                "that {customer} was called ({} {}) cannot be written or proven: {error:#}; look at \
+                 the customer and mend the database, then run `ringonce resume --reason WHY`",
+                attempt.call_type, attempt.occasion
+            );
             log::error!("dialing holds: {why}");
             meta::hold(tx, "flag", &why, now)?;
             Ok(Some(why))

@@ -23,6 +23,9 @@ pub struct Status {
     pub armed: bool,
     /// Why nothing is dialed from this file here; `None` = armed.
     pub not_armed_because: Option<String>,
+    /// Why the last start did not open; `None` = it did, or this file is not armed.
+    pub not_dialing_because: Option<String>,
+    pub not_dialing_since: Option<String>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Paused>,
     /// `None`: closed.
@@ -118,10 +121,15 @@ pub fn status(
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
         let due = views::due(conn, now)?;
         let next = queue::next_due(conn, now)?;
+        let not_dialing = guard::not_dialing(conn)?.filter(|_| not_armed_because.is_none());
+        let (not_dialing_because, not_dialing_since) =
+            not_dialing.map(|told| (told.why, told.since)).unzip();
         Ok(Status {
             at: instant_text(now),
             armed: not_armed_because.is_none(),
             not_armed_because,
+            not_dialing_because,
+            not_dialing_since,
             holds: meta::holds(conn)?,
             pauses: meta::pauses(conn)?
                 .into_iter()

@@ -70,6 +70,10 @@ fn reserve(target: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             bail!("{} is there already and was left alone; name a new file", target.display())
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = files::folder_of(target).display();
+            bail!("{} cannot be created: make the folder {folder} first", target.display())
+        }
         Err(error) => Err(error).with_context(|| format!("create {}", target.display())),
     }
 }

@@ -35,7 +35,11 @@ pub fn readers(path: &Path, opened: &OpenFiles) -> r2d2::Pool<SqliteConnectionMa
         // SQLite deletes the log that lies beside an empty file.
         let is_empty = || std::fs::metadata(&at).is_ok_and(|about| about.len() == 0);
         let overwritten = || is_empty().then(|| StoreError::Overwritten(at.clone()));
-        if let Some(why) = opened.changed(&at).map(StoreError::Swapped).or_else(overwritten) {
+        let swapped = || {
+            let what = opened.changed(&at)?;
+            Some(StoreError::Swapped { what, path: at.to_path_buf() })
+        };
+        if let Some(why) = swapped().or_else(overwritten) {
             let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
             return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why.to_string())));
         }

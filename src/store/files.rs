@@ -1,7 +1,7 @@
 //! The file as a thing on a disk: its mode, its identity, and the lock beside it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,24 @@ impl Identity {
             device_inode: format!("{}:{}", stat.dev(), stat.ino()),
         })
     }
+}
+
+/// Whether a file could not be looked at because it is surely not there.
+pub fn is_gone(error: &anyhow::Error) -> bool {
+    io_kind(error)
+        .is_some_and(|kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+/// What the system said, wherever it stands in the chain.
+pub fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind())
+}
+
+/// Whether nobody on this machine may write the file, whoever he is. Never asked of a database that
+/// this process has open: closing it here would drop SQLite's own locks.
+pub fn is_on_a_read_only_disk(path: &Path) -> bool {
+    let opened = OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
 }
 
 /// The database and the two files that SQLite keeps beside it, as they were when it was opened.
@@ -66,7 +84,7 @@ impl OpenFiles {
 }
 
 /// The machine's own id; the same text for every machine that has none.
-fn machine_id() -> String {
+pub(super) fn machine_id() -> String {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"]
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok())
@@ -79,7 +97,7 @@ fn machine_id() -> String {
 pub fn create_private(path: &Path) -> anyhow::Result<Option<File>> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
         Err(error) => Err(error).with_context(|| format!("create {}", path.display())),
     }
 }
@@ -102,7 +120,7 @@ pub fn give_to_owner_of(place: &Path, made: &File) -> anyhow::Result<()> {
         }
         match fchown(made, Some(theirs.uid()), Some(theirs.gid())) {
             // A root that may not give files away works for nobody else either.
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
             given => given,
         }
     };

@@ -47,7 +47,9 @@ pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>
     let side = files::beside(path, SIDE_FILE);
     let text = match std::fs::read_to_string(&side) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error).with_context(|| format!("read {}", side.display())),
     };
     if text.is_empty() {
@@ -59,9 +61,30 @@ pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>
     let at = cells.next().and_then(parse_instant);
     let given = seq.zip(at).map(|(seq, at)| Given { seq, at });
     let given = given.with_context(|| {
-        format!("{} is damaged: remove it when no older database was put here", side.display())
+        format!(
+            "{} is damaged: remove it when no older database was put here; else wait until 15 \
+             minutes after the last call, remove it, then run `ringonce adopt --reason WHY`",
+            side.display()
+        )
     })?;
     Ok((whose == installation_id).then_some(given))
+}
+
+/// What was noted beside the database, or where it was armed on this machine: a copy at another place
+/// has no note of its own yet.
+fn last(conn: &Connection, path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>> {
+    if path == Path::new(":memory:") {
+        return Ok(None);
+    }
+    let here = noted(path, installation_id)?;
+    let armed = meta::armed_identity(conn)?.filter(|at| at.machine_id == files::machine_id());
+    let there = match armed.map(|at| noted(Path::new(&at.path), installation_id)) {
+        None => None,
+        // Nor can the right to dial be taken from the file there, and that is said.
+        Some(Err(error)) if files::io_kind(&error) == Some(ErrorKind::PermissionDenied) => None,
+        Some(noted) => noted?,
+    };
+    Ok(here.into_iter().chain(there).max_by_key(|given| given.seq))
 }
 
 /// A database that is older than the one that gave numbers here.
@@ -78,7 +101,7 @@ pub fn beyond(
     path: &Path,
     installation_id: &str,
 ) -> anyhow::Result<Option<Missed>> {
-    let Some(given) = noted(path, installation_id)? else { return Ok(None) };
+    let Some(given) = last(conn, path, installation_id)? else { return Ok(None) };
     let known = meta::highest_seq(conn)?;
     Ok((known < given.seq).then_some(Missed { given, known }))
 }
@@ -113,6 +136,9 @@ mod tests {
         assert_eq!(noted(&path, "ours").unwrap(), None);
         std::fs::write(folder.path().join("a.db.seq"), "ours\tmany\tsoon\n").unwrap();
         let error = noted(&path, "ours").unwrap_err().to_string();
-        assert!(error.contains("a.db.seq is damaged"), "{error}");
+        assert!(
+            error.contains("a.db.seq is damaged") && error.contains("ringonce adopt"),
+            "{error}"
+        );
     }
 }

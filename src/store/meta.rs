@@ -164,17 +164,17 @@ pub fn mark_as_copy(conn: &Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The identity that may dial; `None` in a snapshot.
+/// The identity that may dial; `None` in a snapshot. One read: each claim asks.
 pub fn armed_identity(conn: &Connection) -> anyhow::Result<Option<Identity>> {
-    let machine_id = get(conn, "armed_machine_id")?;
-    let path = get(conn, "armed_path")?;
-    let device_inode = get(conn, "armed_device_inode")?;
-    Ok(match (machine_id, path, device_inode) {
-        (Some(machine_id), Some(path), Some(device_inode)) => {
-            Some(Identity { machine_id, path, device_inode })
-        }
-        _ => None,
-    })
+    let mut statement = conn.prepare_cached(
+        "SELECT machine.value, path.value, file.value FROM meta AS machine, meta AS path, meta AS file
+         WHERE machine.key = 'armed_machine_id' AND path.key = 'armed_path'
+           AND file.key = 'armed_device_inode'",
+    )?;
+    let identity = statement.query_one([], |row| {
+        Ok(Identity { machine_id: row.get(0)?, path: row.get(1)?, device_inode: row.get(2)? })
+    });
+    Ok(identity.optional()?)
 }
 
 /// The next number of the ledger, taken in the transaction that writes the attempt.

@@ -79,10 +79,10 @@ pub enum StoreError {
     #[error("{0} is locked by another process; it was left unchanged; try again")]
     Busy(PathBuf),
     #[error(
-        "{0} was removed or replaced while it was open: see which file lies there now, then start \
-         ringonce again"
+        "{what} was removed or replaced while it was open: see which file lies at {path} now, then \
+         start ringonce again"
     )]
-    Swapped(&'static str),
+    Swapped { what: &'static str, path: PathBuf },
     #[error(
         "{0} was overwritten while it was open: its -wal and -shm belong to what was there before; \
          take both away, put the database there that you want, then run \
@@ -192,7 +192,7 @@ impl Store {
     pub fn swapped(&self) -> Option<StoreError> {
         let (files, content) = self.opened.as_ref()?;
         if let Some(what) = files.changed(&self.path) {
-            return Some(StoreError::Swapped(what));
+            return Some(StoreError::Swapped { what, path: self.path.clone() });
         }
         let conn = self.lock_writer();
         if content.is_overwritten(&conn, &self.path) {
@@ -346,6 +346,14 @@ fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Transaction<'c
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whether another user may do what this one may not.
+pub fn is_denied(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+        || matches!(error.downcast_ref(), Some(StoreError::NotOpened(_)))
+        || files::io_kind(error) == Some(std::io::ErrorKind::PermissionDenied)
 }
 
 /// Turns what SQLite says into what a person can act on.

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::Duration;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::wire;
 use crate::domain::{Instant, instant_text};
@@ -178,8 +179,8 @@ pub(super) fn every_call(
 struct Seen {
     since: Instant,
     calls: HashMap<String, ProviderCall>,
-    /// Rows without a readable id, whole, so that overlapping pages count each once.
-    unreadable: HashSet<String>,
+    /// Marks of rows without a readable id, so that overlapping pages count each once.
+    unreadable: BTreeSet<String>,
     /// Instants that hold more calls than a question brings.
     too_many: HashSet<Instant>,
     longest_page: usize,
@@ -242,7 +243,7 @@ impl Seen {
     /// Whether this row is new. A row from before the window is not ours to report.
     fn add(&mut self, row: &Value) -> bool {
         let Some(call) = wire::read_call(row) else {
-            return self.unreadable.insert(row.to_string());
+            return self.unreadable.insert(mark_of(row));
         };
         if call.created_at.is_some_and(|at| at < self.since) {
             return false;
@@ -251,11 +252,18 @@ impl Seen {
     }
 
     fn listing(self) -> Listing {
-        let unreadable = self.unreadable.len() + self.too_many.len();
+        let too_many = self.too_many.iter().map(|at| format!("calls at {}", instant_text(*at)));
+        let unreadable = self.unreadable.into_iter().chain(too_many).collect();
         let mut calls: Vec<ProviderCall> = self.calls.into_values().collect();
         calls.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Listing { calls, unreadable, date: self.date }
     }
+}
+
+/// Equal for equal rows; tells nothing of what the row holds.
+fn mark_of(row: &Value) -> String {
+    let hash = Sha256::digest(row.to_string().as_bytes());
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// When a row was created, rounded up to the milliseconds of our question: rounded down, the next

@@ -1,3 +1,5 @@
+//! Lists of every order, length and limit, and what is made of them.
+
 use std::cell::Cell;
 
 use chrono::{TimeZone, Utc};
@@ -60,7 +62,7 @@ fn one_instant_that_fills_a_page_loses_nothing() {
 /// How many calls were found, and how many instants or rows stayed unread.
 fn found(rows: &[Value], cap: usize) -> (usize, usize) {
     let listing = listing(rows, cap).0.unwrap();
-    (listing.calls.len(), listing.unreadable)
+    (listing.calls.len(), listing.unreadable.len())
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn one_instant_that_fills_a_page_whose_limit_is_ignored_is_unread() {
         Ok(Page { rows: rows.to_vec(), date: None })
     };
     let listing = every_call(at(0), &mut read).unwrap();
-    assert_eq!((listing.calls.len(), listing.unreadable), (USUAL_LIMIT, 1));
+    assert_eq!((listing.calls.len(), listing.unreadable.len()), (USUAL_LIMIT, 1));
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn a_bad_row_is_counted_once_and_loses_no_other() {
     rows.insert(75, json!({"id": null, "createdAt": instant_text(at(75))}));
     rows.insert(20, json!("rubbish"));
     let listing = listing(&rows, 100).0.unwrap();
-    assert_eq!((listing.calls.len(), listing.unreadable), (150, 2));
+    assert_eq!((listing.calls.len(), listing.unreadable.len()), (150, 2));
 }
 
 #[test]

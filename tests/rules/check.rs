@@ -2,6 +2,7 @@
 
 use ringonce::demo::journal::Event;
 use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::meta;
 use serde_json::{Value, json};
 
 use crate::world::{Run, World};
@@ -170,4 +171,52 @@ fn an_assistant_that_does_not_say_that_it_is_a_machine_is_warned_about() {
         assert_eq!(check(&world, &["--online"]).code, Some(0), "{assistant}");
     }
     assert!(told(&check(&world, &[]), "AI voice").is_empty(), "nobody is asked unless told to");
+}
+
+#[test]
+fn a_clock_that_is_behind_what_the_file_has_seen_is_a_problem() {
+    let world = World::new();
+    world.tick();
+    let clock = told(&check(&world, &[]), "clock").concat();
+    assert!(clock.starts_with("warning the test clock"), "{clock}");
+    let before = std::fs::read(world.db()).expect("the file");
+    world.set_clock("2026-02-01T11:30:00Z");
+    let run = check(&world, &[]);
+    let clock = told(&run, "clock");
+    assert_eq!((clock.len(), run.code), (1, Some(2)), "{run:?}");
+    assert!(clock[0].starts_with("problem the clock says 2026-02-01"), "{clock:?}");
+    assert!(clock[0].contains("set the machine's clock right"), "{clock:?}");
+    assert_eq!(std::fs::read(world.db()).expect("the file"), before, "it only looks");
+}
+
+#[test]
+fn a_clock_that_jumped_ahead_is_a_problem() {
+    let world = World::new();
+    world.tick();
+    world.sql("UPDATE meta SET value = 'the clock is ahead' WHERE key = 'date_disagreed'");
+    world.sql("INSERT OR IGNORE INTO meta VALUES ('date_disagreed', 'the clock is ahead')");
+    let run = check(&world, &[]);
+    assert_eq!(told(&run, "clock"), ["problem the clock is ahead"]);
+    assert_eq!(run.code, Some(2));
+}
+
+#[test]
+fn each_hold_is_a_problem_with_what_lifts_it() {
+    let world = World::new();
+    assert!(told(&check(&world, &[]), "hold").is_empty());
+    for kind in ["clock", "flag"] {
+        let held = world.store().write(|tx| meta::hold(tx, kind, "a cause", world.now()));
+        held.expect("written");
+    }
+    let run = check(&world, &[]);
+    assert_eq!(
+        told(&run, "hold"),
+        [
+            "problem dialing is held since Mon 2026-02-02 11:30 UTC (clock): a cause; it lifts by \
+             itself when the clocks agree again",
+            "problem dialing is held since Mon 2026-02-02 11:30 UTC (flag): a cause; when the cause is \
+             gone, run `ringonce resume --reason WHY`",
+        ]
+    );
+    assert_eq!(run.code, Some(2));
 }

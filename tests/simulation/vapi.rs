@@ -1,7 +1,7 @@
 //! The provider in the process: accepts, rings, forgets, lies and lags as the seed says, and keeps
 //! the truth about what rang. What it tells and what is true are kept apart.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::Duration;
@@ -291,7 +291,11 @@ impl World {
         // Somebody else's calls, and none of ours.
         let share = self.faults.other_org_share;
         let of_others = !self.right_key && self.strikes(share);
-        let mut unreadable = usize::from(self.strikes(self.faults.unreadable_share));
+        let is_one_unreadable = self.strikes(self.faults.unreadable_share);
+        let mut unreadable = BTreeSet::new();
+        if is_one_unreadable {
+            unreadable.insert(format!("a row of list {}", self.lists));
+        }
         let faults = &self.faults;
         let is_garbled = faults.garbled || faults.long_garbled;
         let may_miss = Duration::zero() < faults.hole;
@@ -305,7 +309,8 @@ impl World {
             .filter(|call| !(is_bad && self.now < call.rare_until))
             .collect();
         let readable = |call: &&Call| !(is_garbled && self.now < call.garbled_until);
-        unreadable += listed.iter().filter(|call| !readable(call)).count();
+        let garbled = listed.iter().filter(|call| !readable(call));
+        unreadable.extend(garbled.map(|call| call.id.clone()));
         listed.retain(readable);
         listed.sort_by_key(|call| (call.created_at, &call.id));
         let mut calls: Vec<ProviderCall> =

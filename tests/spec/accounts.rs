@@ -92,6 +92,10 @@ fn a_person_may_accept_an_account_whose_list_is_empty() {
     assert!(world.tick().shut);
     let run = world.command(&["adopt", "--reason", "the company moved"]);
     assert_eq!(run.code, Some(0), "{run:?}");
+    let warning = "whoever was called since the backup may be called again";
+    assert!(run.stdout.contains("another account") && run.stdout.contains(warning), "{run:?}");
+    let again = world.command(&["adopt", "--reason", "to be sure"]);
+    assert!(again.code == Some(0) && !again.stdout.contains("account"), "{again:?}");
     assert!(!world.tick().shut);
     assert_eq!(elsewhere.fake.rings().len(), 1);
     let org = world.store().read(meta::org_id).unwrap();

@@ -169,3 +169,13 @@ fn the_service_makes_them_by_itself_while_it_dials() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_backup_into_a_folder_that_is_not_there_says_to_make_it() {
+    let world = World::new();
+    for command in ["backup", "snapshot"] {
+        let run = world.command(&[command, "copies/x.db"]);
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stderr.contains("make the folder copies first"), "{run:?}");
+    }
+}

@@ -18,12 +18,18 @@ use crate::world::{World, at, quick};
 
 const START: Asking = Asking::Start { accepted: false };
 
+fn with_unreadable(rows: &[&str], mut listing: Listing) -> Listing {
+    listing.unreadable.extend(rows.iter().map(|row| row.to_string()));
+    listing
+}
+
 fn with_one_unreadable_row(listing: Listing) -> Listing {
-    Listing { unreadable: listing.unreadable + 1, ..listing }
+    with_unreadable(&["a row"], listing)
 }
 
 fn without_a_readable_row(listing: Listing) -> Listing {
-    Listing { unreadable: listing.calls.len(), calls: Vec::new(), ..listing }
+    let unreadable = listing.calls.iter().map(|call| call.id.clone()).collect();
+    Listing { unreadable, calls: Vec::new(), ..listing }
 }
 
 fn read_at(cx: &Context, provider: &dyn Provider, reading: &Reading) {
@@ -75,6 +81,35 @@ fn a_restored_file_waits_while_a_record_cannot_be_read_and_only_a_person_may_acc
     drop(service);
     assert!(!world.tick().shut, "it is armed");
     assert_eq!(world.posts().len(), 1, "the row can be read by now");
+}
+
+#[test]
+fn a_row_that_a_person_has_accepted_keeps_no_later_start_waiting_and_another_one_does() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let listed = |rows: &'static [&str]| {
+        let through = Box::new(move |listing| with_unreadable(rows, listing));
+        Service { provider: Box::new(Listed(world.vapi(), through)), ..world.start() }
+    };
+    let is_shut = |rows| {
+        let ticked = tick::tick(&listed(rows)).unwrap();
+        ticked.refused.is_some_and(|why| why.contains("1 of the provider's records"))
+    };
+    world.set_clock("2026-02-02T12:30:00Z");
+    assert!(is_shut(&["first"]));
+    adopting::adopt(&listed(&["first"]), true, "spec", "it was looked up").unwrap();
+    // Something older is looked for, so the row lies in each list.
+    world.set_clock("2026-02-03T12:00:00Z");
+    assert!(!is_shut(&["first"]));
+    assert_eq!(world.posts().len(), 2, "Ada is called on the next day");
+    assert_eq!(last_reconciled(&world), "2026-02-03T12:00:00.000Z");
+    // Whether a list shows it again, or not for a while, one that nobody looked at counts.
+    for (rows, shut) in [(&["second"] as &[&str], true), (&[], false), (&["first"], false)] {
+        assert_eq!(is_shut(rows), shut, "{rows:?}");
+    }
+    adopting::adopt(&listed(&["second"]), true, "spec", "this one too").unwrap();
+    assert!(!is_shut(&["first", "second"]));
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod accounts;
 mod arming;
 mod clocks;
 mod halting;
+mod shut_starts;
+mod unwritten_outcomes;
 mod wrong_clock;
 
 // What went wrong once, and what may go wrong around it.
@@ -41,6 +43,7 @@ mod schedule_rules;
 mod slow_replies;
 mod stopping;
 mod swapped_files;
+mod taken_rights;
 mod three_days;
 mod two_files;
 

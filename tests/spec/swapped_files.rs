@@ -36,6 +36,7 @@ fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next
             let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
             let why = passed.shut.unwrap_or_default();
             assert!(why.contains(name) && why.contains("removed or replaced"), "{ending}: {why}");
+            assert!(why.contains(&world.db().display().to_string()), "names the path: {why}");
             assert!(world.posts().is_empty(), "{ending} replaced {replaced}");
         }
     }

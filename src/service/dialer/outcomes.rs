@@ -9,6 +9,7 @@ use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::steps::breaker::Became;
 use crate::steps::record::{self, Recorded};
+use crate::steps::unwritten;
 
 impl Dialer<'_> {
     /// Takes the replies that are there, waiting for one with `wait`, and records them.
@@ -61,14 +62,21 @@ impl Dialer<'_> {
         }
         let started = clock::elapsed();
         let mut unwritten = replies;
+        // The words of the hold that is written below.
+        let mut held = None;
         loop {
             let Some(error) = self.record_each(&mut unwritten, now, done)? else {
-                self.service.halt(None);
+                self.go_on(held.as_deref(), now);
                 return Ok(());
             };
             let why = format!("{} outcomes cannot be written: {error:#}", unwritten.len());
             log::error!("dialing halts: {why}");
             self.service.halt(Some(why));
+            // For the next start, as far as anything can be written.
+            match unwritten::hold(&self.service.cx, &unwritten, &error, now) {
+                Ok(written) => held = written.or(held),
+                Err(error) => log::error!("that dialing halts cannot be written either: {error:#}"),
+            }
             (self.alive)();
             let waited = clock::elapsed().saturating_sub(started);
             if self.patience.record < waited || self.service.stopping() {
@@ -77,6 +85,15 @@ impl Dialer<'_> {
                 return Err(error.context("write the outcome of a call"));
             }
             clock::pause(Duration::from_millis(500));
+        }
+    }
+
+    /// Everything is written: the halt is over, and the hold that it left in the file.
+    fn go_on(&self, held: Option<&str>, now: Instant) {
+        self.service.halt(None);
+        let lifted = held.map(|words| unwritten::lift_own(&self.service.cx, words, now));
+        if let Some(Err(error)) = lifted {
+            log::error!("the outcomes are written, and the hold cannot be lifted yet: {error:#}");
         }
     }
 
