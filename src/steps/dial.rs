@@ -87,6 +87,7 @@ pub fn claim(
         if guard::not_armed_in(tx, cx.store.path())?.is_some() {
             return Ok(claimed);
         }
+        cx.store.check_not_set_back(tx)?;
         let pauses = meta::pauses(tx)?;
         let mut looked_at = 0;
         for class in priority(cx) {
@@ -115,6 +116,7 @@ pub fn claim(
         claimed.exhausted = true;
         Ok(claimed)
     })?;
+    claimed.intents.iter().for_each(|intent| cx.store.has_given(intent.attempt.seq));
     *pass = tried;
     Ok(claimed)
 }

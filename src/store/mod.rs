@@ -207,8 +207,19 @@ impl Store {
         if numbers.are_lost() {
             return Some(StoreError::Overwritten(self.path.clone()));
         }
-        self.highest_seq.fetch_max(numbers.given, Ordering::AcqRel);
+        self.has_given(numbers.given);
         (numbers.given < seen).then(|| StoreError::SetBack(self.path.clone()))
+    }
+
+    /// As `swapped`, inside a transaction: an error where it would give a number once more.
+    pub fn check_not_set_back(&self, tx: &Transaction<'_>) -> anyhow::Result<()> {
+        let is_older = meta::highest_seq(tx)? < self.highest_seq.load(Ordering::Acquire);
+        if is_older { Err(StoreError::SetBack(self.path.clone()).into()) } else { Ok(()) }
+    }
+
+    /// Notes a number that was given and committed.
+    pub fn has_given(&self, seq: i64) {
+        self.highest_seq.fetch_max(seq, Ordering::AcqRel);
     }
 
     /// Looks at the file's content before and after a commit, so that no checkpoint of ours covers

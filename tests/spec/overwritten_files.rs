@@ -2,10 +2,13 @@
 //! log that lies beside it belongs to what was there before.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::process::Child;
 
 use chrono::Duration;
 use ringonce::steps::behind;
+use ringonce::steps::dial::{self, Pass};
+use ringonce::store::StoreError;
 use ringonce::store::given::{self, Given};
 
 use crate::arming::copy_to;
@@ -106,6 +109,35 @@ fn a_file_that_is_overwritten_under_the_service_ends_it_before_the_next_intent()
     });
 }
 
+/// As `.restore` of the sqlite3 shell does it: through the log, under SQLite's own locks.
+fn restore_into(world: &World, old: &Path) {
+    let from = rusqlite::Connection::open(old).unwrap();
+    let mut into = world.connection();
+    let restore = rusqlite::backup::Backup::new(&from, &mut into).unwrap();
+    restore.run_to_completion(1000, std::time::Duration::ZERO, None).unwrap();
+}
+
+#[test]
+fn an_older_database_that_is_restored_around_a_claim_is_noticed_before_the_request() {
+    let world = World::new();
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    let old = copy_to(&world, "old.db");
+    world.set_clock(NOON);
+    let cx = world.start().cx;
+    let claim = || {
+        let now = world.now();
+        dial::claim(&cx, &mut Pass::default(), 1, now, &mut || uuid::Uuid::new_v4().to_string())
+    };
+    assert_eq!(claim().unwrap().intents.len(), 1);
+    // After its commit, and before the look that precedes the request.
+    restore_into(&world, &old);
+    assert!(matches!(cx.store.swapped(), Some(StoreError::SetBack(_))));
+    // After the look that precedes the claim.
+    let claimed = claim().expect_err("its number was given before").to_string();
+    assert!(claimed.contains("an older database was restored into"), "{claimed}");
+}
+
 #[test]
 fn an_older_database_that_is_restored_into_the_open_file_ends_the_service_and_rings_nobody_again() {
     let world = World::new();
@@ -113,13 +145,7 @@ fn an_older_database_that_is_restored_into_the_open_file_ends_the_service_and_ri
     let old = copy_to(&world, "old.db");
     world.set_clock(NOON);
     until("Ada is called", || world.attempts() == ["Ada daily 2026-02-02 #1 placed"]);
-    // As `.restore` of the sqlite3 shell does it: through the log, under SQLite's own locks.
-    let from = rusqlite::Connection::open(old).unwrap();
-    let mut into = world.connection();
-    let restore = rusqlite::backup::Backup::new(&from, &mut into).unwrap();
-    restore.run_to_completion(1000, std::time::Duration::ZERO, None).unwrap();
-    drop(restore);
-    drop(into);
+    restore_into(&world, &old);
     let ended = || !matches!(child.borrow_mut().try_wait(), Ok(None));
     until("it ends, or rings again", || ended() || 1 < world.rings().len());
     assert_eq!(world.rings().len(), 1, "{}", said(&world));
