@@ -91,7 +91,8 @@ struct ListArgs {
 #[command(group(ArgGroup::new("word").required(true).args(["placed", "not_placed"])))]
 #[command(after_help = "\
 Look into the provider's dashboard, or ask the person, before you answer.
-With --not-placed the call is tried again while its time lasts.
+With --not-placed the call is tried again while its time lasts. Run `ringonce reconcile` first: it
+reads the provider's list once more, and `run` reads it for an old doubt each quarter of an hour only.
 
 Examples:
   ringonce attempts resolve 019ab3c4 --placed --reason 'it is in the dashboard'

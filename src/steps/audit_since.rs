@@ -78,8 +78,9 @@ pub fn judged_from(
     (entries, calls): (&[Entry], &[Dialing]),
     now: Instant,
 ) -> Option<Instant> {
-    // Who comes at the instant of their call is due on the next date.
-    let begins = known.since + Duration::milliseconds(1);
+    // What comes, or ends its wait, at the instant of a daily call is due on the next date.
+    let moment = Duration::milliseconds(1);
+    let begins = known.since + moment;
     let mut from = begins.max(now - Duration::days(JUDGED_DAYS)).max(person.created_at);
     from = from.max(person.eligible_from.unwrap_or(from));
     if let Some((at, text)) = edits.and_then(|edits| edits.latest.as_ref()) {
@@ -100,7 +101,7 @@ pub fn judged_from(
     }
     let welcome = entries.iter().find(|entry| entry.call_type == "welcome");
     match welcome {
-        Some(entry) => Some(from.max(entry.ended_at?)),
+        Some(entry) => Some(from.max(entry.ended_at? + moment)),
         None => person.welcomed.then_some(from),
     }
 }

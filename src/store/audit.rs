@@ -171,10 +171,11 @@ pub fn dialings_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Di
     dialings(conn, "WHERE customer_id = ?1 ORDER BY seq", params![customer_id])
 }
 
-/// Attempts of customers that the file does not know any more, in the order of the ledger.
+/// Attempts of customers that the file does not know any more, in the order of the ledger. What an
+/// erasure left of a flag has a number below zero, and was no call.
 pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
-    let gone = "WHERE customer_id IS NULL
-        OR customer_id NOT IN (SELECT id FROM customers) ORDER BY seq";
+    let gone = "WHERE 0 < seq AND (customer_id IS NULL
+        OR customer_id NOT IN (SELECT id FROM customers)) ORDER BY seq";
     dialings(conn, gone, params![])
 }
 

@@ -71,7 +71,7 @@ impl Life {
         }
         let taken = closed(reconcile::take_in(cx, &answer, &reading))?;
         if taken.is_some() {
-            self.vapi.world().taken_in();
+            self.vapi.world().taken_in(answer.from);
         }
         if taken.is_none() || answer.unread_rows().is_some() {
             if self.plan.faults.long_garbled {
@@ -337,7 +337,7 @@ impl Life {
                 process.next_claim = process.next_claim.min(self.now);
                 let done = closed(reconcile::take_in(cx, &answer, &reading))?;
                 if done.is_some() {
-                    self.vapi.world().taken_in();
+                    self.vapi.world().taken_in(answer.from);
                 }
                 if let Some(why) = done.and_then(|done| done.foreign) {
                     bail!("a foreign dialer was seen where there is none: {why}");

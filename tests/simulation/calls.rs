@@ -28,6 +28,8 @@ pub struct Call {
     pub missing_until: Instant,
     pub rare_until: Instant,
     pub garbled_until: Instant,
+    /// How many lists were taken in, since it was made, that reach back to it.
+    pub lists: u64,
 }
 
 impl Call {

@@ -160,19 +160,27 @@ impl Life {
         Ok(())
     }
 
-    /// For a person who replays a seed: the calls at the number of a customer.
+    /// For a person who replays a seed: the calls at the number of a customer, their items, and what
+    /// the journal tells of them.
     fn tell_the_ledger(&self, customer: Option<i64>) {
-        let sql = "SELECT concat_ws(' ', id, seq, customer_id, customer_key, call_type, occasion,
+        for sql in [
+            "SELECT concat_ws(' ', id, seq, customer_id, customer_key, call_type, occasion,
                attempt_no, state, disposition, vapi_call_id, created_at, error_message)
              FROM call_attempts WHERE phone_key IN
-               (SELECT phone_key FROM call_attempts WHERE customer_id IS ?1) ORDER BY seq";
-        let rows = self.store.read(|conn| {
-            let mut statement = conn.prepare(sql)?;
-            let rows = statement.query_map([customer], |row| row.get::<_, String>(0))?;
-            Ok(rows.collect::<Result<Vec<_>, _>>()?)
-        });
-        for row in rows.unwrap_or_default() {
-            self.tell(|| row.clone());
+               (SELECT phone_key FROM call_attempts WHERE customer_id IS ?1) ORDER BY seq",
+            "SELECT concat_ws(' ', 'item', id, call_type, occasion, status, reason, scheduled_for)
+             FROM call_queue WHERE customer_id = ?1 ORDER BY id",
+            "SELECT concat_ws(' ', 'journal', at, who, what, old, new, why)
+             FROM journal WHERE subject = 'customer:' || ?1 ORDER BY id",
+        ] {
+            let rows = self.store.read(|conn| {
+                let mut statement = conn.prepare(sql)?;
+                let rows = statement.query_map([customer], |row| row.get::<_, String>(0))?;
+                Ok(rows.collect::<Result<Vec<_>, _>>()?)
+            });
+            for row in rows.unwrap_or_default() {
+                self.tell(|| row.clone());
+            }
         }
     }
 

@@ -165,7 +165,7 @@ impl Life {
         let heard = Heard::of(answer.date());
         if guard::watch_clock(&cx, reading, heard, reading.now)? == Clocks::Agree {
             reconcile::take_in(&cx, &answer, reading)?;
-            self.vapi.world().taken_in();
+            self.vapi.world().taken_in(answer.from);
         }
         Ok(())
     }

@@ -98,9 +98,13 @@ impl World {
         all.max(rare.unwrap_or(all)) + Duration::seconds(1)
     }
 
-    /// A list was taken in: the next one may come from another replica.
-    pub fn taken_in(&mut self) {
+    /// A list from then on was taken in: the next one may come from another replica.
+    pub fn taken_in(&mut self, from: Instant) {
         self.lists += 1;
+        if self.faults.bad_replica {
+            let covered = self.calls.iter_mut().filter(|call| from <= call.created_at);
+            covered.for_each(|call| call.lists += 1);
+        }
     }
 
     fn strikes(&mut self, share: usize) -> bool {
@@ -198,6 +202,7 @@ impl World {
             stripped,
             missing_until: created_at,
             rare_until: created_at,
+            lists: self.lists,
             garbled_until: created_at,
         };
         let call = self.hide(call);
@@ -299,14 +304,15 @@ impl World {
         let faults = &self.faults;
         let is_garbled = faults.garbled || faults.long_garbled;
         let may_miss = Duration::zero() < faults.hole;
-        let is_bad = faults.bad_replica && !self.lists.is_multiple_of(3);
+        // Of three that reach back to it, one shows each call.
+        let is_bad = |call: &Call| faults.bad_replica && !call.lists.is_multiple_of(3);
         let oldest_post = since - self.faults.delay - Duration::seconds(1);
         let recent = self.calls.iter().rev().take_while(|call| oldest_post <= call.posted_at);
         let listed = recent.filter(|call| since <= call.created_at && call.created_at <= as_of);
         let mut listed: Vec<&Call> = listed
             .filter(|call| call.account == self.account)
             .filter(|call| !(may_miss && self.now < call.missing_until))
-            .filter(|call| !(is_bad && self.now < call.rare_until))
+            .filter(|call| !(self.now < call.rare_until && is_bad(call)))
             .collect();
         let readable = |call: &&Call| !(is_garbled && self.now < call.garbled_until);
         let garbled = listed.iter().filter(|call| !readable(call));

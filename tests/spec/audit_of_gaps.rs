@@ -245,3 +245,20 @@ fn an_adoption_beyond_the_records_names_the_gap_and_the_audit_reads_no_further_b
     let said = world.ok(&["adopt", "--reason", "again"]);
     assert!(!said.contains("cannot be known"), "{said}");
 }
+
+#[test]
+fn the_date_of_a_daily_call_at_the_instant_at_which_the_welcome_call_ended_its_wait_is_no_gap() {
+    let world = World::new();
+    // Six in the morning: the welcome call waits for the window, which begins at the daily time.
+    let who = ["customers", "add", "--name", "Dee", "--phone", "+12125550104"];
+    let when =
+        ["--timezone", "America/New_York", "--call-time", "08:00", "--payment-status", "Paid"];
+    world.ok(&[&who[..], &when[..]].concat());
+    for time in ["11:45", "12:00", "13:00", "13:15", "18:00"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    let ended = "SELECT processed_at FROM call_queue WHERE customer_id = 4";
+    assert_eq!(world.one("ringonce.db", ended), "2026-03-02T13:00:00.000Z");
+    assert_clean(&world);
+}

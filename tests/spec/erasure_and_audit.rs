@@ -293,6 +293,15 @@ fn what_an_erasure_leaves_of_a_flag_is_no_call_to_the_audit() {
          FROM call_attempts WHERE call_type = 'welcome'",
     );
     world.ok(&["audit", "--offline"]);
+    // Nor is it a call where the records of the erased one are found after it.
+    world.sql(
+        "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no,
+           phone_key, state, disposition, created_at, updated_at)
+         SELECT 'found', 99, customer_key, call_type, occasion, 1, 'another', state, 'answered',
+           created_at, updated_at
+         FROM call_attempts WHERE id = 'left'",
+    );
+    world.ok(&["audit", "--offline"]);
 }
 
 #[test]
