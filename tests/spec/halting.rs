@@ -22,7 +22,7 @@ const REFUSES_PLACED: &str = "CREATE TRIGGER broken BEFORE UPDATE ON call_attemp
 const IGNORES_PLACED: &str = "CREATE TRIGGER broken BEFORE UPDATE ON call_attempts
     WHEN NEW.state = 'placed' BEGIN SELECT RAISE(IGNORE); END";
 
-fn due_at_noon(names: &[&str]) -> World {
+pub fn due_at_noon(names: &[&str]) -> World {
     let world = World::new();
     for name in names {
         world.daily(name);

@@ -8,22 +8,12 @@ use ringonce::service::dialer::{Dialer, Passed, Patience};
 use ringonce::service::{Service, new_id};
 use ringonce::steps::dial::{self, Pass};
 
+use crate::halting::due_at_noon;
 use crate::processes::until;
 use crate::world::World;
 
-const NOON: &str = "2026-02-02T12:00:00Z";
 const REFUSES_PLACED: &str = "CREATE TRIGGER broken BEFORE UPDATE ON call_attempts
     WHEN NEW.state = 'placed' BEGIN SELECT RAISE(ABORT, 'planted'); END";
-
-fn due_at_noon(names: &[&str]) -> World {
-    let world = World::new();
-    for name in names {
-        world.daily(name);
-    }
-    world.tick_at("2026-02-02T11:45:00Z");
-    world.set_clock(NOON);
-    world
-}
 
 fn pass(service: &Service, world: &World, record: Duration) -> anyhow::Result<Passed> {
     let patience = Patience { pace: false, record };
