@@ -2,8 +2,7 @@
 //! whatever lies in the way is named, with what to do about it.
 
 use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,10 +12,11 @@ use ringonce::steps::dial::{self, Pass};
 use ringonce::store::Store;
 
 use crate::arming::{adopt, copy_to, tick};
+use crate::left_out::{NOBODY, Need, machine_has};
+use crate::other_user::{as_nobody, world_for_others};
 use crate::world::{Run, World, run_of};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
-const NOBODY: u32 = 65534;
 
 /// Ends each refusal that a person must clear away.
 const MOVE_IT_AWAY: &str = "stop what dials from it, move that file away, then run \
@@ -68,19 +68,6 @@ fn damage(db: &Path) {
     std::fs::write(db, bytes).unwrap();
 }
 
-fn as_nobody(mut command: Command) -> Run {
-    run_of(command.uid(NOBODY).gid(NOBODY).output().expect("the program starts"))
-}
-
-/// Whether this process may become another user and mount; says so where it may not.
-fn is_root() -> bool {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0);
-    if !is_root {
-        eprintln!("skipped: only root can become another user");
-    }
-    is_root
-}
-
 #[test]
 fn a_damaged_original_is_named_with_what_to_do_and_moving_it_away_is_enough() {
     let world = World::new();
@@ -102,6 +89,9 @@ fn a_damaged_original_is_named_with_what_to_do_and_moving_it_away_is_enough() {
 
 #[test]
 fn an_original_whose_disk_is_mounted_read_only_cannot_dial_and_keeps_nobody_from_it() {
+    if !machine_has(&[Need::MountNamespaces]) {
+        return;
+    }
     let world = World::new();
     world.daily("Ada");
     let original = original_in(&world, "old");
@@ -116,11 +106,6 @@ fn an_original_whose_disk_is_mounted_read_only_cannot_dial_and_keeps_nobody_from
     command.args(["-m", "sh", "-c", &mounted]).arg(program.get_program()).args(program.get_args());
     command.current_dir(world.path("")).env_clear();
     command.envs(program.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    let mounts = Command::new("unshare").args(["-m", "true"]).output();
-    if !is_root() || !mounts.is_ok_and(|made| made.status.success()) {
-        eprintln!("skipped: nothing may be mounted here");
-        return;
-    }
     let adopted = run_of(command.output().unwrap());
     assert_eq!(adopted.code, Some(0), "{adopted:?}");
     world.set_clock(NOON);
@@ -129,12 +114,8 @@ fn an_original_whose_disk_is_mounted_read_only_cannot_dial_and_keeps_nobody_from
 
 #[test]
 fn an_original_that_another_user_keeps_to_himself_is_not_taken_for_one_that_is_gone() {
-    if !is_root() {
-        return;
-    }
-    let world = World::new();
+    let Some(world) = world_for_others() else { return };
     world.daily("Ada");
-    std::fs::set_permissions(world.path(""), Permissions::from_mode(0o755)).unwrap();
     let original = original_in(&world, "private");
     let private = original.parent().unwrap();
     let open = folder(&world, "open");
@@ -145,14 +126,14 @@ fn an_original_that_another_user_keeps_to_himself_is_not_taken_for_one_that_is_g
     }
     let db = copy.display().to_string();
     let adopt_it =
-        || as_nobody(world.program(&["adopt", "--db", &db, "--reason", "the old machine is gone"]));
+        || as_nobody(&world, &["adopt", "--db", &db, "--reason", "the old machine is gone"]);
     let named = original.canonicalize().unwrap().display().to_string();
     // The folder is closed; the file is; the file can be read and not be written.
     for (folder, file) in [(0o700, 0o600), (0o755, 0o600), (0o755, 0o644)] {
         std::fs::set_permissions(&original, Permissions::from_mode(file)).unwrap();
         std::fs::set_permissions(private, Permissions::from_mode(folder)).unwrap();
         says(&adopt_it(), &[&named, "as a user who may read and write it"]);
-        let ticked = as_nobody(world.program(&["tick", "--db", &db]));
+        let ticked = as_nobody(&world, &["tick", "--db", &db]);
         assert_eq!(ticked.code, Some(3), "{folder:o} {file:o}: {ticked:?}");
     }
     // It is gone, and so is what stood in the way.

@@ -93,7 +93,11 @@ impl World {
     }
 
     pub fn with(setup: Setup, config: &str) -> World {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        World::inside(tempfile::tempdir().expect("a temporary folder"), setup, config)
+    }
+
+    /// In a folder that the test made.
+    pub fn inside(folder: tempfile::TempDir, setup: Setup, config: &str) -> World {
         let now = Arc::new(Mutex::new(at(START)));
         let clock = {
             let now = Arc::clone(&now);

@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# What a machine lacks, and what was left out for it. Sourced by scripts/check.
+#
+# CHECK_LEFT_OUT names the file that collects it, one line each: what is lacking, a tab, what was
+# left out. Tests write it too (tests/spec/left_out.rs). The name of a test holds a colon, the name of
+# a step does not.
+
+# left_out LACKING WHAT: records one step, or a part of one, that this machine cannot run.
+left_out() {
+    echo "left out: $2: $1" >&2
+    printf '%s\t%s\n' "$1" "$2" >>"${CHECK_LEFT_OUT:-/dev/null}"
+}
+
+# last_line FILE: the gate's last line.
+last_line() {
+    awk -F '\t' '
+        # Some tests run in several steps of the gate.
+        seen[$0]++ { next }
+        {
+            if (!($1 in kinds)) order[++kinds_seen] = $1
+            kinds[$1]
+            total++
+            if ($2 ~ /:/) tests[$1]++
+            else steps[$1] = steps[$1] (steps[$1] == "" ? "" : ", ") $2
+        }
+        END {
+            if (total == 0) { print "check: everything passed, nothing left out"; exit }
+            printf "check: everything passed, %d left out: ", total
+            for (n = 1; n <= kinds_seen; n++) {
+                lacking = order[n]
+                said = steps[lacking]
+                if (lacking in tests) {
+                    count = tests[lacking] (tests[lacking] == 1 ? " test" : " tests")
+                    said = said (said == "" ? "" : ", ") count
+                }
+                printf "%s%s (%s)", (n == 1 ? "" : ", "), lacking, said
+            }
+            print ""
+        }' "$1"
+}
