@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::customers::{one, usage};
+use super::customers::{one_for_good, usage};
 use super::dialing::{lock, service};
 use super::exit::{CliError, Exit};
 use super::queue::call_type;
@@ -50,7 +50,7 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     }
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
-    let customer = Store::look(&path)?.read(|conn| one(conn, &args.customer))?;
+    let customer = Store::look(&path)?.read(|conn| one_for_good(conn, &args.customer))?;
     let (service, days) = service(settings)?;
     let lock = lock(&service, &path, &days)?;
     let shut = match lock.is_ok() {

@@ -19,7 +19,8 @@ use crate::domain::fields::shown;
 use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
 use crate::steps::entry_text::Reader;
 use crate::steps::guard;
-use crate::store::customers::{Found, find, matching, payment_statuses};
+use crate::steps::whom::{self, Unclear};
+use crate::store::customers::{Found, by_external_id, matching, payment_statuses};
 use crate::store::{Conn, Store, StoreError};
 use crate::zones::Zones;
 
@@ -152,7 +153,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
                  --external-id",
                 known.id
             ))),
-            Found::Several(known) => Err(several("this customer", &known)),
+            Found::Several(known) => Err(usage(whom::several(tx, "this customer", &known)?)),
         }
     })?;
     let trouble = match &customer.phone_validation_error {
@@ -181,7 +182,7 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
             entry.phone = Some(reader.phone(&known.phone).map_err(usage)?);
         }
         if let Some(external_id) = &entry.external_id
-            && let Found::One(other) = find(tx, &format!("external:{external_id}"))?
+            && let Some(other) = by_external_id(tx, external_id)?
             && other.id != known.id
         {
             return Err(usage(format!("customer {} has this external id already", other.id)));
@@ -246,27 +247,21 @@ fn warn_of_statuses(cx: &Cx<'_>, eligible: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The one customer that a word names.
-pub fn one(conn: &Conn, who: &str) -> anyhow::Result<Customer> {
-    match find(conn, who)? {
-        Found::One(customer) => Ok(*customer),
-        Found::Nobody => Err(usage(format!(
-            "there is no customer \"{}\": give an id, external id, e-mail or phone with +",
-            shown(who)
-        ))),
-        Found::Several(candidates) => Err(several(&format!("\"{}\"", shown(who)), &candidates)),
-    }
+/// The one customer that a text names.
+pub fn one(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
+    whom::one(conn, text).map_err(unclear)
 }
 
-fn several(who: &str, candidates: &[Customer]) -> anyhow::Error {
-    let names: Vec<String> = candidates
-        .iter()
-        .map(|customer| match customer.name.is_empty() {
-            true => format!("id:{}", customer.id),
-            false => format!("id:{} ({})", customer.id, shown(&customer.name)),
-        })
-        .collect();
-    usage(format!("{who} may be several customers: {}; name one by its id", names.join(", ")))
+/// The same for what cannot be taken back.
+pub fn one_for_good(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
+    whom::one_for_good(conn, text).map_err(unclear)
+}
+
+fn unclear(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Unclear>() {
+        Ok(why) => usage(why),
+        Err(error) => error,
+    }
 }
 
 /// An error of exit code 2.

@@ -98,7 +98,7 @@ Examples:
   ringonce attempts resolve 019ab3c4 --placed --reason 'it is in the dashboard'
   ringonce attempts resolve 019ab3c4 --not-placed --reason 'Ada says that nobody called'")]
 struct ResolveArgs {
-    /// The attempt's id, or the beginning of it
+    /// The attempt's id, or at least its first 8 characters
     id: String,
     /// The phone rang
     #[arg(long)]
@@ -266,7 +266,7 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
 }
 
 fn table(rows: &[(Attempt, Option<String>)], reveal: bool, now: Instant) -> Table {
-    let header = ["ID", "DIALED", "CUSTOMER", "PHONE", "CALL", "NO", "STATE", "DETAIL"];
+    let header = ["ATTEMPT", "DIALED", "CUSTOMER", "PHONE", "CALL", "NO", "STATE", "DETAIL"];
     let mut table = Table::new(&header).align_right(5);
     for (attempt, name) in rows {
         let detail = match attempt.disposition {

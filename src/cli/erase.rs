@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::customers::{Cx, one, usage};
+use super::customers::{Cx, one_for_good, usage};
 use super::exit::Exit;
 use super::output;
 use crate::steps::erase::{self, erase};
@@ -33,7 +33,7 @@ pub fn run(cx: &Cx<'_>, args: &EraseArgs) -> anyhow::Result<Exit> {
     }
     let store = cx.edit()?;
     let report = store.write(|tx| {
-        let customer = one(tx, &args.customer)?;
+        let customer = one_for_good(tx, &args.customer)?;
         if erase::names_them(&customer, &args.reason) {
             return Err(usage(
                 "--reason names the person, and the journal keeps it for good: leave out name, \

@@ -12,7 +12,7 @@ use crate::domain::fields::shown;
 use crate::domain::gate::{Answer, Verdict};
 use crate::domain::zone::Zone;
 use crate::domain::{Instant, parse_instant};
-use crate::steps::explain::{Explained, Explanation, Outcome, explain};
+use crate::steps::explain::{Explained, Explanation, InQueue, Outcome, explain};
 use crate::steps::{Context, explain_json, holidays};
 use crate::store::Store;
 use crate::store::attempts::Attempt;
@@ -131,9 +131,9 @@ fn headline(explanation: &Explanation, explained: &Explained) -> (String, String
         "daily" => format!("daily call of {}", explanation.occasion),
         other => format!("{other} call"),
     };
-    let queued = match explanation.item_id {
-        Some(id) => format!("item {id}"),
-        None => "not queued yet".to_string(),
+    let queued = match explanation.in_queue {
+        InQueue::Item(id) => format!("item {id}"),
+        InQueue::ByThisTick | InQueue::No => "not queued yet".to_string(),
     };
     let due = output::local_or_utc(explanation.scheduled_for, zone);
     let until = |until: Option<Instant>| match until {

@@ -12,6 +12,7 @@ use super::output::{self, Table, Tone, clean, toned};
 use super::queue_import::{ImportArgs, import};
 use super::{Global, Settings, settings};
 use crate::domain::call::{CallType, ItemStatus};
+use crate::domain::customer_name;
 use crate::domain::fields::{nearest, shown};
 use crate::domain::{Instant, instant_text};
 use crate::steps::Context;
@@ -70,11 +71,18 @@ struct DedupeArgs {
 
 #[derive(Args)]
 struct CancelArgs {
-    /// The item's id, as `queue list` shows it
+    /// The item's id, as `queue list` shows it under ITEM
+    #[arg(value_name = "ITEM", value_parser = item_id)]
     id: i64,
     /// Why; goes into the journal
     #[arg(long)]
     reason: String,
+}
+
+/// `4`, or `item:4` as the journal writes it. A customer's id is of another kind.
+fn item_id(text: &str) -> Result<i64, String> {
+    customer_name::id(text.strip_prefix("item:").unwrap_or(text))
+        .ok_or_else(|| "is not the id of a queue item: see ITEM in `ringonce queue list`".into())
 }
 
 pub fn run(global: &Global, args: &QueueArgs) -> anyhow::Result<Exit> {
@@ -102,9 +110,10 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
         output::line(if filter.open { "no call waits" } else { "no such items" })?;
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(&["ID", "CUSTOMER", "TYPE", "DUE, LOCAL", "WHEN", "STATUS", "TRY"])
-        .align_right(0)
-        .align_right(6);
+    let mut table =
+        Table::new(&["ITEM", "CUSTOMER", "TYPE", "DUE, LOCAL", "WHEN", "STATUS", "TRY"])
+            .align_right(0)
+            .align_right(6);
     for listed in &found {
         table.row(cells(listed, &settings.zones, now));
     }

@@ -4,6 +4,7 @@ pub mod call;
 pub mod cron;
 mod cron_words;
 pub mod customer;
+pub mod customer_name;
 pub mod disclosure;
 pub mod disposition;
 pub mod entry;

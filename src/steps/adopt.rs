@@ -7,10 +7,9 @@ use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
 use crate::steps::{Context, follow, foreign, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
-use crate::store::customers::Found;
 use crate::store::doubts::KnownCalls;
 use crate::store::queue::Moved;
-use crate::store::{Tx, customers, doubts, facts, meta, second};
+use crate::store::{Tx, customer_search, customers, doubts, facts, meta, second};
 
 const WHO: &str = "reconcile";
 /// A number that is told without its prefix has at least so many digits.
@@ -84,11 +83,7 @@ fn customer_of_number(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<Option
     else {
         return Ok(None);
     };
-    Ok(match customers::find(tx, number)? {
-        Found::Nobody => None,
-        Found::One(customer) => Some(customer.id),
-        Found::Several(customers) => customers.first().map(|customer| customer.id),
-    })
+    Ok(customer_search::by_number(tx, number)?.first().map(|customer| customer.id))
 }
 
 /// The reply of a POST whose attempt somebody else has moved meanwhile.

@@ -6,7 +6,7 @@ use crate::domain::customer::Customer;
 use crate::domain::gate::{self, Verdict};
 use crate::domain::zone::Zone;
 use crate::domain::{Instant, instant_text, instant_words};
-use crate::steps::explain::{Explained, Explanation, Outcome};
+use crate::steps::explain::{Explained, Explanation, InQueue, Outcome};
 use crate::steps::{Context, gather, scan};
 use crate::store::queue::{self, Item, NewItem};
 use crate::store::{Tx, journal, meta};
@@ -37,7 +37,8 @@ pub fn due_item(
     let found = explained.occasions.iter().filter(|e| wanted(e.call_type));
     let Some(due) = found.clone().find(|e| rings(&e.outcome)) else {
         // What is not queued is a later occasion; then the word about today's comes first.
-        let mut queued = found.filter(|e| e.item_id.is_some() || !called_today(explained, now));
+        let mut queued =
+            found.filter(|e| e.in_queue != InQueue::No || !called_today(explained, now));
         let zone = explained.zone.as_deref();
         let why = queued.next().map(|e| why_not(e, zone, now));
         return Err(refused(why.unwrap_or_else(|| not_due(explained, call_type, now))));

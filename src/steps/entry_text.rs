@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::domain::cron::Cron;
 use crate::domain::customer::CallStatus;
+use crate::domain::customer_name::check_external_id;
 use crate::domain::entry::{Entry, EntryPhone};
 use crate::domain::fields::{Column, parse_bool, parse_date, parse_email, shown, zone_of_label};
 use crate::domain::schedule::{call_time_text, parse_call_time};
@@ -80,8 +81,10 @@ impl<'a> Reader<'a> {
                 Cron::parse(&schedule).map_err(|error| error.to_string())?;
                 entry.call_schedule = Some(Some(schedule));
             }
-            Column::ExternalId => entry.external_id = Some(short(text)?),
-            Column::Id if entry.external_id.is_none() => entry.external_id = Some(short(text)?),
+            Column::ExternalId => entry.external_id = Some(external_id(text)?),
+            Column::Id if entry.external_id.is_none() => {
+                entry.external_id = Some(external_id(text)?);
+            }
             Column::Id => {}
             Column::PaymentStatus => entry.payment_status = Some(short(text)?),
             Column::CallStatus => entry.call_status = Some(call_status(text)?),
@@ -158,6 +161,11 @@ impl Draft {
 
 fn short(text: &str) -> Result<String, String> {
     limited(text, TEXT_CHARACTERS_MAX)
+}
+
+fn external_id(text: &str) -> Result<String, String> {
+    check_external_id(text)?;
+    short(text)
 }
 
 fn long(text: &str) -> Result<String, String> {

@@ -52,8 +52,7 @@ pub struct Explained {
 /// One occasion and what becomes of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// `None`: not queued, neither before nor by this tick.
-    pub item_id: Option<i64>,
+    pub in_queue: InQueue,
     pub call_type: CallType,
     pub occasion: String,
     pub scheduled_for: Instant,
@@ -63,6 +62,17 @@ pub struct Explanation {
     pub outcome: Outcome,
     /// Every rule's answer, in the order in which they count.
     pub answers: Vec<Answer>,
+}
+
+/// Whether the occasion has a queue item. An item that only the copy has is not told by its id:
+/// in the file that id is or becomes the id of another customer's item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InQueue {
+    /// The item's id in the file.
+    Item(i64),
+    /// This tick queues it.
+    ByThisTick,
+    No,
 }
 
 /// The attempts that an occasion has had.
@@ -191,7 +201,8 @@ impl Trial {
             let was_open = before.iter().any(|b| b.id == item.id && b.status.is_active());
             let is_new = !before.iter().any(|b| b.id == item.id);
             if was_open || is_new {
-                explained.push(self.explanation(item, answers)?);
+                let in_queue = if is_new { InQueue::ByThisTick } else { InQueue::Item(item.id) };
+                explained.push(self.explanation(item, in_queue, answers)?);
             }
         }
         if explained.is_empty() {
@@ -237,7 +248,12 @@ impl Trial {
         })
     }
 
-    fn explanation(&self, item: Item, asked: Decision) -> anyhow::Result<Explanation> {
+    fn explanation(
+        &self,
+        item: Item,
+        in_queue: InQueue,
+        asked: Decision,
+    ) -> anyhow::Result<Explanation> {
         let made = self.cx.store.read(|conn| {
             attempts::of_occasion(conn, item.customer_id, item.call_type, &item.occasion)
         })?;
@@ -249,7 +265,7 @@ impl Trial {
         let mut answers = if is_late { self.ask(&item)?.answers } else { asked.answers };
         answers.extend(self.doors.iter().cloned());
         Ok(Explanation {
-            item_id: Some(item.id),
+            in_queue,
             call_type: item.call_type,
             occasion: item.occasion,
             scheduled_for: item.scheduled_for,
@@ -310,7 +326,7 @@ impl Trial {
         let mut answers = decision.answers;
         answers.extend(self.doors.iter().cloned());
         Ok(Some(Explanation {
-            item_id: None,
+            in_queue: InQueue::No,
             call_type: item.call_type,
             occasion: item.occasion,
             scheduled_for: item.scheduled_for,

@@ -6,7 +6,7 @@ use crate::domain::customer::mask_phone;
 use crate::domain::gate::{Answer, Verdict};
 use crate::domain::zone::Zone;
 use crate::domain::{Instant, instant_text};
-use crate::steps::explain::{Explained, Explanation, Outcome};
+use crate::steps::explain::{Explained, Explanation, InQueue, Outcome};
 use crate::store::attempts::Attempt;
 
 /// The whole explanation.
@@ -68,7 +68,10 @@ fn waits_until(outcome: &Outcome) -> Option<Instant> {
 fn occasion(explanation: &Explanation, zone: Option<&Zone>) -> Value {
     let (verdict, reason, until) = told(&explanation.outcome);
     json!({
-        "queue_id": explanation.item_id,
+        "queue_id": match explanation.in_queue {
+            InQueue::Item(id) => Some(id),
+            InQueue::ByThisTick | InQueue::No => None,
+        },
         "call_type": explanation.call_type.as_str(),
         "occasion": explanation.occasion,
         "scheduled_for": instant_text(explanation.scheduled_for),

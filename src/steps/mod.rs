@@ -50,6 +50,7 @@ pub mod simulate;
 pub mod status;
 pub mod unread;
 pub mod unwritten;
+pub mod whom;
 
 use std::sync::{Arc, OnceLock};
 

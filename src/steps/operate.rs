@@ -27,6 +27,11 @@ pub enum Refused {
     Unknown(String),
     #[error("several attempts begin with {0}; give more of the id")]
     Several(String),
+    #[error(
+        "{0} is too short for an attempt's id: give at least 8 characters of it, as `ringonce \
+         attempts list` shows them"
+    )]
+    Short(String),
     #[error("attempt {id} is {state}, and only an attempt in doubt can be resolved")]
     NotInDoubt { id: String, state: AttemptState },
     #[error(
@@ -175,11 +180,18 @@ pub enum Resolved {
     Closed,
 }
 
+/// Characters of an attempt's id that name it. With fewer, an id of a customer or an item would
+/// name an attempt too.
+const ID_BEGINNING_MIN: usize = 8;
+
 /// The one attempt that an id, the beginning of one, or a tag names.
 pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
     let text = text.trim().to_ascii_lowercase();
     let id = text.split_once('-').filter(|(letter, _)| letter.len() == 1).map_or(&*text, |t| t.1);
-    let mut found = if id.is_empty() { Vec::new() } else { doubts::beginning_with(conn, id)? };
+    if id.len() < ID_BEGINNING_MIN {
+        return Err(Refused::Short(text).into());
+    }
+    let mut found = doubts::beginning_with(conn, id)?;
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(Refused::Unknown(text).into()),
         (Some(attempt), true) => Ok(attempt),

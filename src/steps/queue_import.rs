@@ -20,7 +20,7 @@ use crate::steps::import_report::{Outcome, Problem};
 use crate::steps::queue_rows::{OldRow, OldStatus, read};
 use crate::steps::{Context, dial};
 use crate::store::attempts::{self, Attempt};
-use crate::store::customers::{Found, find};
+use crate::store::customers::by_external_id;
 use crate::store::queue;
 use crate::store::queue_import::{self as rows, Incoming};
 use crate::store::{Conn, Tx, facts, journal, meta};
@@ -86,10 +86,7 @@ fn place(
         let customer = match known.get(&row.customer) {
             Some(customer) => customer.clone(),
             None => {
-                let customer = match find(conn, &format!("external:{}", row.customer))? {
-                    Found::One(customer) => Some(*customer),
-                    _ => None,
-                };
+                let customer = by_external_id(conn, &row.customer)?;
                 known.insert(row.customer.clone(), customer.clone());
                 customer
             }

@@ -7,12 +7,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::call::daily_occasion;
 use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::customer_name::number_part;
 use crate::domain::{Instant, instant_text};
 use crate::phones;
 use crate::store::customer_rows::{COLUMNS, from_row, variables_text};
 
 /// How many candidates a search returns when it cannot decide.
-const CANDIDATES_MAX: usize = 10;
+pub const CANDIDATES_MAX: usize = 10;
 
 /// Every payment status, and how many customers have it.
 pub fn payment_statuses(conn: &Connection) -> anyhow::Result<Vec<(String, i64)>> {
@@ -32,7 +33,7 @@ pub enum Found {
 }
 
 impl Found {
-    fn of(mut customers: Vec<Customer>) -> Found {
+    pub(super) fn of(mut customers: Vec<Customer>) -> Found {
         customers.sort_by_key(|customer| customer.id);
         customers.dedup_by_key(|customer| customer.id);
         match customers.len() {
@@ -48,7 +49,7 @@ impl Found {
 pub struct Filter {
     pub call_status: Option<CallStatus>,
     pub payment_status: Option<String>,
-    /// Part of the name, e-mail or external id, in any case.
+    /// Part of the name, e-mail or external id, in any case, or the end of the number.
     pub text: Option<String>,
 }
 
@@ -166,7 +167,6 @@ pub fn move_call_status(
     Ok(rows == 1)
 }
 
-/// The customer with this id.
 /// By the key that travels to the provider.
 pub fn by_key(conn: &Connection, key: &str) -> anyhow::Result<Option<Customer>> {
     let sql = "SELECT id FROM customers WHERE key = ?1";
@@ -177,6 +177,10 @@ pub fn by_key(conn: &Connection, key: &str) -> anyhow::Result<Option<Customer>> 
 
 pub fn by_id(conn: &Connection, id: i64) -> anyhow::Result<Option<Customer>> {
     Ok(select(conn, "id = ?1", params![id], 1)?.pop())
+}
+
+pub fn by_external_id(conn: &Connection, id: &str) -> anyhow::Result<Option<Customer>> {
+    Ok(select(conn, "external_id = ?1", params![id], 1)?.pop())
 }
 
 /// The id behind a stable key.
@@ -192,42 +196,27 @@ pub fn list(
     limit: usize,
     after: i64,
 ) -> anyhow::Result<Vec<Customer>> {
-    let part = filter.text.as_deref().map(str::to_lowercase);
+    let text = filter.text.as_deref().map(str::trim);
+    let part = text.map(str::to_lowercase);
+    let number = text.and_then(|text| number_part(&phones::with_plain_digits(text)));
+    let (head, tail) = number.map(|number| (number.head, number.tail)).unzip();
     select(
         conn,
         "id > ?1 AND (?2 IS NULL OR call_status = ?2) AND (?3 IS NULL OR payment_status = ?3)
          AND (?4 IS NULL OR instr(lower(name), ?4) OR instr(lower(coalesce(email, '')), ?4)
-              OR instr(lower(coalesce(external_id, '')), ?4))",
-        params![after, filter.call_status.map(CallStatus::as_str), filter.payment_status, part],
+              OR instr(lower(coalesce(external_id, '')), ?4) OR instr(name, ?5)
+              OR (substr(phone, -length(?7)) = ?7 AND substr(phone, 1, length(?6)) = ?6))",
+        params![
+            after,
+            filter.call_status.map(CallStatus::as_str),
+            filter.payment_status,
+            part,
+            text,
+            head,
+            tail
+        ],
         limit,
     )
-}
-
-/// Whom a person means by an id, external id, e-mail or phone.
-///
-/// A word may name two people, such as one's id that is another's external id: then `Several`.
-/// `id:7` and `external:7` name exactly one.
-pub fn find(conn: &Connection, who: &str) -> anyhow::Result<Found> {
-    let who = who.trim();
-    if let Some(id) = who.strip_prefix("id:") {
-        let customer = id.parse().ok().map(|id| by_id(conn, id)).transpose()?.flatten();
-        return Ok(Found::of(customer.into_iter().collect()));
-    }
-    if let Some(id) = who.strip_prefix("external:") {
-        return Ok(Found::of(select(conn, "external_id = ?1", params![id], 1)?));
-    }
-    let mut found = select(conn, "external_id = ?1", params![who], 1)?;
-    if let Ok(id) = who.parse() {
-        found.extend(by_id(conn, id)?);
-    }
-    if who.contains('@') {
-        let email = who.to_lowercase();
-        let same = "email IS NOT NULL AND lower(email) = ?1";
-        found.extend(select(conn, same, params![email], CANDIDATES_MAX)?);
-    } else if let Some(phone) = phones::e164(who) {
-        found.extend(select(conn, "phone = ?1", params![phone], CANDIDATES_MAX)?);
-    }
-    Ok(Found::of(found))
 }
 
 /// The known customer that a row of a file speaks of: by external id, else by e-mail, else by
@@ -290,8 +279,8 @@ pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     Ok(conn.query_one(sql, [], |row| row.get(0))?)
 }
 
-/// `condition` is one of the texts above, never a person's.
-fn select(
+/// `condition` is a text of this folder, never a person's.
+pub(super) fn select(
     conn: &Connection,
     condition: &str,
     values: &[&dyn rusqlite::ToSql],

@@ -11,6 +11,7 @@ mod connect;
 mod content;
 pub mod copy;
 pub mod customer_rows;
+pub mod customer_search;
 pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;

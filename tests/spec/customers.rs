@@ -11,6 +11,7 @@ use ringonce::steps::import::{Options, check};
 use ringonce::steps::import_file::Unusable;
 use ringonce::steps::import_report::{Outcome, Report};
 use ringonce::store::Store;
+use ringonce::store::customer_search::find;
 use ringonce::store::customers::{self, Filter, Found};
 use ringonce::store::journal;
 use ringonce::zones::Zones;
@@ -55,7 +56,7 @@ impl World {
     }
 
     fn customer(&self, who: &str) -> Customer {
-        match self.store.read(|conn| customers::find(conn, who)).unwrap() {
+        match self.store.read(|conn| find(conn, who)).unwrap() {
             Found::One(customer) => *customer,
             found => panic!("{who}: {found:?}"),
         }
@@ -316,7 +317,7 @@ fn a_customer_is_known_by_external_id_else_email_else_phone() {
     let report = world.import("phone,timezone\n+12125550103,Asia/Tokyo\n");
     assert_eq!((report.bad, report.problems[0].column.as_deref()), (1, Some("phone")));
     assert!(matches!(
-        world.store.read(|conn| customers::find(conn, "+12125550103")).unwrap(),
+        world.store.read(|conn| find(conn, "+12125550103")).unwrap(),
         Found::Several(found) if found.len() == 2
     ));
 }
@@ -327,11 +328,11 @@ fn an_id_that_is_another_customers_external_id_is_ambiguous_until_said() {
     world.import(
         "phone,timezone,external_id\n+12125550101,Asia/Tokyo,2\n+12125550102,Asia/Tokyo,9\n",
     );
-    let find = |who: &str| world.store.read(|conn| customers::find(conn, who)).unwrap();
-    assert!(matches!(find("2"), Found::Several(_)));
-    assert!(matches!(find("id:2"), Found::One(c) if c.external_id.as_deref() == Some("9")));
-    assert!(matches!(find("external:2"), Found::One(c) if c.id == 1));
-    assert_eq!(find("nobody"), Found::Nobody);
+    let found = |who: &str| world.store.read(|conn| find(conn, who)).unwrap();
+    assert!(matches!(found("2"), Found::Several(_)));
+    assert!(matches!(found("id:2"), Found::One(c) if c.external_id.as_deref() == Some("9")));
+    assert!(matches!(found("external:2"), Found::One(c) if c.id == 1));
+    assert_eq!(found("nobody"), Found::Nobody);
 }
 
 #[test]

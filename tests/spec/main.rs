@@ -39,6 +39,7 @@ mod defects;
 mod failures;
 mod golden;
 mod interplays;
+mod who_is_who;
 
 // When a call is due, and the whole of it over days.
 mod edits;

@@ -7,7 +7,7 @@ use chrono::Duration;
 use ringonce::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use ringonce::domain::instant_text;
 use ringonce::provider::ProviderCall;
-use ringonce::steps::explain::{Explained, Outcome, explain};
+use ringonce::steps::explain::{Explained, InQueue, Outcome, explain};
 use ringonce::steps::{Context, follow};
 use ringonce::store::attempts;
 use ringonce::store::meta::{self, Pause};
@@ -102,7 +102,7 @@ fn happened(item: &Item, rang: bool, before: Option<&Item>) -> Option<String> {
 /// whatever is foreseen for its instant.
 fn said(explained: &Explained, before: &[Item], items: &[Item]) -> Vec<String> {
     let mut said = Vec::new();
-    for explanation in explained.occasions.iter().filter(|e| e.item_id.is_some()) {
+    for explanation in explained.occasions.iter().filter(|e| e.in_queue != InQueue::No) {
         let item = items
             .iter()
             .find(|item| {

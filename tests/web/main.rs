@@ -7,3 +7,4 @@ mod health;
 mod house;
 mod pages;
 mod pushed;
+mod who_is_who;

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::house::{Answer, House, Plan, TOKEN, customer};
 
-struct Visitor<'a> {
+pub struct Visitor<'a> {
     house: &'a House,
-    cookie: String,
+    pub cookie: String,
 }
 
 impl<'a> Visitor<'a> {
-    fn signed_in(house: &'a House) -> Visitor<'a> {
+    pub fn signed_in(house: &'a House) -> Visitor<'a> {
         let answer = post(house, "/login", &format!("token={TOKEN}&next=%2Fqueue"), "");
         assert_eq!((answer.status, answer.header("location")), (303, Some("/queue")));
         let cookie = answer.header("set-cookie").expect("a cookie");
@@ -22,7 +22,7 @@ impl<'a> Visitor<'a> {
         Visitor { house, cookie }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         let answer = self.house.ask("GET", path, &[("Cookie", &self.cookie)], "");
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body

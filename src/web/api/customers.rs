@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::cli::customers_show::as_json;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry};
-use crate::domain::fields::{Column, shown};
+use crate::domain::fields::Column;
 use crate::domain::parse_instant;
 use crate::steps::customers::{change, create, plan_change, plan_new};
 use crate::steps::entry_text::{Draft, Reader};
+use crate::steps::whom::{self, Unclear};
 use crate::steps::{explain, explain_json, guard};
 use crate::store::customers::{self, Filter, Found, matching};
 use crate::store::{Conn, Tx, journal};
@@ -80,23 +81,13 @@ pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
 }
 
-/// The one customer that a word names: an id, external id, e-mail or phone.
-pub fn one(conn: &Conn, who: &str) -> anyhow::Result<Customer> {
-    match customers::find(conn, who)? {
-        Found::One(customer) => Ok(*customer),
-        Found::Nobody => {
-            Err(Problem::not_found(format!("there is no customer \"{}\"", shown(who))).into())
-        }
-        Found::Several(candidates) => {
-            Err(several(&format!("\"{}\"", shown(who)), &candidates).into())
-        }
-    }
-}
-
-fn several(who: &str, candidates: &[Customer]) -> Problem {
-    let ids: Vec<String> = candidates.iter().map(|known| format!("id:{}", known.id)).collect();
-    let detail = format!("{who} may be several customers: {}; name one", ids.join(", "));
-    Problem::new(409, detail)
+/// The one customer that a text names: an id, external id, e-mail or phone.
+pub fn one(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
+    whom::one(conn, text).map_err(|error| match error.downcast::<Unclear>() {
+        Ok(why @ Unclear::Nobody(_)) => Problem::not_found(why.to_string()).into(),
+        Ok(why @ Unclear::Several(_)) => Problem::new(409, why.to_string()).into(),
+        Err(error) => error,
+    })
 }
 
 fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
@@ -183,7 +174,10 @@ fn write(
     let phone = entry.phone.as_ref().map_or("", |phone| phone.e164.as_str());
     let email = entry.email.as_ref().and_then(|email| email.as_deref());
     match matching(tx, entry.external_id.as_deref(), email, phone)? {
-        Found::Several(candidates) => Err(several("this customer", &candidates).into()),
+        Found::Several(candidates) => {
+            let why = whom::several(tx, "this customer", &candidates)?;
+            Err(Problem::new(409, why.to_string()).into())
+        }
         Found::Nobody => {
             for (field, is_missing) in
                 [("phone", entry.phone.is_none()), ("timezone", entry.timezone.is_none())]

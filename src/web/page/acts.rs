@@ -4,10 +4,9 @@
 use crate::domain::call::CallType;
 use crate::steps::operate::Scope;
 use crate::web::acts::{self, Reason};
-use crate::web::api::customers::one;
 use crate::web::api::{numbers, one_line};
 use crate::web::delivery::Response;
-use crate::web::page::go_to;
+use crate::web::page::{go_to, linked};
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
 
@@ -28,7 +27,7 @@ pub fn never_call_number(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /customers/{id}/do-not-call`
 pub fn never_call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
-    let customer = store.read(|conn| one(conn, asked.named()))?;
+    let customer = store.read(|conn| linked(conn, asked.named()))?;
     numbers::never_call(asked, &customer.phone, &why(asked)?, WHO)?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }
@@ -57,7 +56,7 @@ pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// The customer of the path, and the page to go back to.
 fn customer(asked: &Asked<'_>) -> anyhow::Result<(Scope, String)> {
-    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
+    let customer = asked.front.cx().store.read(|conn| linked(conn, asked.named()))?;
     let back = format!("/customers/id:{}", customer.id);
     Ok((Scope::Customer(Box::new(customer)), back))
 }
@@ -86,7 +85,7 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `POST /customers/{id}/call`: an extra call, by the gate and the running dialer.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
+    let customer = asked.front.cx().store.read(|conn| linked(conn, asked.named()))?;
     acts::call(asked, &customer, &why(asked)?)?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }

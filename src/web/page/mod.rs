@@ -11,7 +11,11 @@ pub mod today;
 pub mod words;
 pub mod work;
 
+use crate::domain::customer::Customer;
+use crate::domain::customer_name::{Kind, id, with_kind};
+use crate::store::{Conn, customers};
 use crate::web::access::no_cookie;
+use crate::web::api::customers::one;
 use crate::web::delivery::Response;
 use crate::web::front::Front;
 use crate::web::http::Request;
@@ -37,6 +41,16 @@ pub fn style(_: &Asked<'_>) -> anyhow::Result<Response> {
         .with_header("Content-Type", "text/css; charset=utf-8")
         .with_header("Cache-Control", "public, max-age=86400")
         .with_body(STYLE.as_bytes().to_vec()))
+}
+
+/// The customer of a page's address. The pages' own links say `id:7` and mean that id, also when
+/// another customer's external id reads so.
+pub fn linked(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
+    let id = with_kind(text).filter(|(kind, _)| *kind == Kind::Id).and_then(|(_, name)| id(name));
+    match id.map_or(Ok(None), |id| customers::by_id(conn, id))? {
+        Some(customer) => Ok(customer),
+        None => one(conn, text),
+    }
 }
 
 /// A whole page with the navigation around its `body`, which is ready HTML.

@@ -5,38 +5,50 @@ use std::sync::Arc;
 
 use crate::domain::customer::{CallStatus, Customer, mask_phone};
 use crate::domain::zone::Zone;
-use crate::steps::next;
+use crate::steps::{next, whom};
 use crate::store::attempts::Attempt;
+use crate::store::customer_search::find;
 use crate::store::customers::{self, Filter, Found};
 use crate::store::queue::Item;
 use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
 use crate::store::{do_not_call, journal, meta};
-use crate::web::api::customers::one as find_one;
 use crate::web::api::number;
 use crate::web::delivery::Response;
 use crate::web::page::html::{
     away, badge, esc, form, in_url, length, reason_and_button, table, time,
 };
 use crate::web::page::words::Tone;
-use crate::web::page::{go_to, mark, page, work};
+use crate::web::page::{go_to, linked, mark, page, work};
 use crate::web::router::Asked;
 
 const ROWS: usize = 50;
 
-/// `GET /customers`
+/// `GET /customers`: everybody, or whom the search fits. A text that names exactly one customer
+/// leads to their page.
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let text = asked.query("q");
     let after = number(asked, "after")?.unwrap_or(0);
     let store = &asked.front.cx().store;
-    if let Some(text) = text
-        && let Found::One(customer) = store.read(|conn| customers::find(conn, text))?
-    {
-        return Ok(go_to(&format!("/customers/id:{}", customer.id)));
+    let mut named = Vec::new();
+    if let Some(text) = text.filter(|_| after == 0) {
+        named = match store.read(|conn| find(conn, text))? {
+            Found::Nobody => Vec::new(),
+            Found::Several(customers) => customers,
+            Found::One(customer) => {
+                if store.read(|conn| whom::also_meant(conn, &customer, text))?.is_empty() {
+                    return Ok(go_to(&format!("/customers/id:{}", customer.id)));
+                }
+                vec![*customer]
+            }
+        };
     }
     let filter = Filter { text: text.map(str::to_string), ..Filter::default() };
-    let found = store.read(|conn| customers::list(conn, &filter, ROWS, after))?;
-    let rows: Vec<Vec<String>> = found.iter().map(|known| row(asked, known)).collect();
-    let next = match found.last().filter(|_| found.len() == ROWS) {
+    let fitting = store.read(|conn| customers::list(conn, &filter, ROWS, after))?;
+    let is_named = |fits: &&Customer| named.iter().any(|named| named.id == fits.id);
+    let others = fitting.iter().filter(|fits| !is_named(fits));
+    let rows: Vec<Vec<String>> =
+        named.iter().chain(others).map(|known| row(asked, known)).collect();
+    let next = match fitting.last().filter(|_| fitting.len() == ROWS) {
         Some(last) => format!(
             "<p><a href=\"/customers?q={}&amp;after={}\">More</a></p>",
             in_url(text.unwrap_or_default()),
@@ -101,7 +113,7 @@ pub fn one(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /customers/{id}/reveal`: the same page with the whole number, noted in the journal.
 pub fn reveal(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
-    let customer = store.read(|conn| find_one(conn, asked.named()))?;
+    let customer = store.read(|conn| linked(conn, asked.named()))?;
     let subject = format!("customer:{}", customer.id);
     let entry = journal::Entry {
         who: crate::web::page::acts::WHO,
@@ -116,7 +128,7 @@ pub fn reveal(asked: &Asked<'_>) -> anyhow::Result<Response> {
 fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     let known = cx.store.read(|conn| {
-        let customer = find_one(conn, asked.named())?;
+        let customer = linked(conn, asked.named())?;
         let id = Some(customer.id);
         let items = ItemFilter { customer_id: id, ..ItemFilter::default() };
         let calls = AttemptFilter { customer_id: id, ..AttemptFilter::default() };
