@@ -789,4 +789,33 @@ GUARDS = [
     ("an answered call whose item failed is told", "src/steps/audit.rs",
      "\"failed\" | \"skipped\" if answered => {", "\"failed\" | \"skipped\" if false && answered => {",
      "the_audit"),
+    # Who is who.
+    ("an id has one spelling", "src/domain/customer_name.rs",
+     "is_plain.then(", "(is_plain || true).then(", "who_is_who"),
+    ("an external id that reads like a kind is asked too", "src/store/customer_search.rs",
+     "=> found.extend(of_kind(conn, kind, name)?),", "=> found = of_kind(conn, kind, name)?,",
+     "who_is_who"),
+    ("a text is asked as every kind", "src/store/customer_search.rs",
+     "        None => {\n            for kind", "        None if !found.is_empty() => {}\n"
+     "        None => {\n            for kind", "who_is_who"),
+    ("the end of a number is nobody's name", "src/steps/whom.rs",
+     "            if candidates.is_empty() {\n",
+     "            if let [only] = candidates.as_slice() {\n"
+     "                return Ok(only.clone());\n            }\n"
+     "            if candidates.is_empty() {\n", "who_is_who"),
+    ("digits that end another number are asked about", "src/steps/whom.rs",
+     "    if candidates.is_empty() {\n        return Ok(customer);",
+     "    if true {\n        return Ok(customer);", "who_is_who"),
+    ("a candidate is named without doubt", "src/steps/whom.rs",
+     "        Found::One(_) => Ok(by_id),", "        _ if true => Ok(by_id),", "who_is_who"),
+    ("an external id does not read like another name", "src/steps/entry_text.rs",
+     "    check_external_id(text)?;\n", "", "who_is_who"),
+    ("explain shows no id of its copy", "src/steps/explain.rs",
+     "let in_queue = if is_new {", "let in_queue = if false {", "who_is_who"),
+    ("a short text begins no attempt's id", "src/steps/operate.rs",
+     "if id.len() < ID_BEGINNING_MIN {", "if id.is_empty() {", "who_is_who"),
+    ("a search leads nowhere by a guess", "src/web/page/people.rs",
+     "text))?.is_empty() {", "text))?.len() < 100 {", "web:who_is_who"),
+    ("a link means its own id", "src/web/page/mod.rs",
+     "*kind == Kind::Id)", "*kind == Kind::Email)", "web:who_is_who"),
 ]

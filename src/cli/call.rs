@@ -26,7 +26,7 @@ Examples:
   ringonce call ada@example.com
   ringonce call ada@example.com --extra --reason 'asked to be called back'")]
 pub struct CallArgs {
-    /// Id, external id, e-mail or phone
+    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
     customer: String,
     /// welcome or daily, where both are due
     #[arg(long, value_name = "TYPE", conflicts_with = "extra")]

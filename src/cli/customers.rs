@@ -72,7 +72,7 @@ An empty value takes away: --call-time '' ends the daily calls.
 Example:
   ringonce customers update ada@example.com --timezone Europe/London --call-time 08:00")]
 pub struct UpdateArgs {
-    /// Id, external id, e-mail or phone
+    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
     customer: String,
     #[command(flatten)]
     fields: FieldArgs,
@@ -80,7 +80,7 @@ pub struct UpdateArgs {
 
 #[derive(Args)]
 pub struct ReasonArgs {
-    /// Id, external id, e-mail or phone
+    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
     customer: String,
     /// Why; goes into the journal
     #[arg(long)]

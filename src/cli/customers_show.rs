@@ -21,7 +21,7 @@ pub struct ListArgs {
     /// Only with this payment status
     #[arg(long, value_name = "STATUS")]
     payment_status: Option<String>,
-    /// Only whose name, e-mail or external id holds this text
+    /// Only whose name, e-mail or external id holds this text, or whose number ends so
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// At most so many
@@ -41,7 +41,7 @@ pub struct ListArgs {
 
 #[derive(Args)]
 pub struct ShowArgs {
-    /// Id, external id, e-mail or phone
+    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
     customer: String,
     /// Show the whole phone number; goes into the journal
     #[arg(long)]

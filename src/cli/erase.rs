@@ -17,7 +17,7 @@ restored, the next start erases again who is named in the database's .erased fil
 Example:
   ringonce customers erase ada@example.com --reason 'asked by letter of 2 March'")]
 pub struct EraseArgs {
-    /// Id, external id, e-mail or phone
+    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
     customer: String,
     /// Why; goes into the journal for good, so it must not name the person
     #[arg(long)]

@@ -25,7 +25,7 @@ The answer is what a tick at that time would do, if nothing else happened before
 Example:
   ringonce explain ada@example.com --at 2026-11-22T07:00:00-05:00")]
 pub struct ExplainArgs {
-    /// Id, external id, e-mail or phone
+    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
     customer: String,
     /// Another time than now, RFC 3339
     #[arg(long, value_name = "TIME")]

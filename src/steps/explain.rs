@@ -141,7 +141,7 @@ fn place(cx: &Context, customer: &Customer) -> Option<String> {
         let hint = near.map_or(String::new(), |near| format!(", such as {near}"));
         return Some(format!(
             "the time zone {:?} is not known, so nobody is called until `ringonce customers update \
-             {} --timezone ZONE` names one{hint}",
+             id:{} --timezone ZONE` names one{hint}",
             shown(&customer.timezone),
             customer.id
         ));

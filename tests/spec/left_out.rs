@@ -2,8 +2,7 @@
 //!
 //! A test names what it needs and returns when the machine lacks it:
 //!
-//! ```
-//! #[test]
+//! ```text
 //! fn a_mounted_file_is_refused() {
 //!     if !left_out::machine_has(&[Need::MountNamespaces]) {
 //!         return;

@@ -5,13 +5,20 @@ use serde_json::{Value, json};
 use crate::house::{House, Plan, customer};
 use crate::pages::Visitor;
 
-/// The ids 1, 2 and 192; Person 2's external id is `id:1`, and `…0192` is Person 1's number.
+/// The ids 1, 2, 192 and 4. Person 2's external id is `id:1`. `…0192` is the number of customer 1,
+/// and `…0103`, the number of customer 192, is the external id of customer 4.
 fn house() -> House {
-    let rows = vec![customer(92, "07:00"), customer(2, "08:00"), customer(3, "09:00")];
+    let rows = vec![
+        customer(92, "07:00"),
+        customer(2, "08:00"),
+        customer(3, "09:00"),
+        customer(4, "10:00"),
+    ];
     let house = House::build(&Plan { customers: rows, ..Plan::default() });
     let changes = "UPDATE customers SET phone = '+12125550192', name = 'Élodie' WHERE id = 1;
         UPDATE customers SET external_id = 'id:1' WHERE id = 2;
-        UPDATE customers SET id = 192 WHERE id = 3;";
+        UPDATE customers SET id = 192 WHERE id = 3;
+        UPDATE customers SET external_id = '0103' WHERE id = 4;";
     house.database().execute_batch(changes).expect("the changes");
     house
 }
@@ -41,6 +48,8 @@ fn the_search_finds_a_customer_by_everything_that_the_page_shows() {
         let to = format!("/customers/id:{id}");
         assert_eq!(answer.header("location"), Some(to.as_str()), "{text}: {}", answer.body);
     }
+    let both = visitor.get("/customers?q=0103");
+    assert!(both.contains("/customers/id:4\"") && both.contains("/customers/id:192\""), "{both}");
     // Both are listed, and a link means its own id.
     let both = visitor.get("/customers?q=id:1");
     assert!(both.contains("/customers/id:1\"") && both.contains("/customers/id:2\""), "{both}");

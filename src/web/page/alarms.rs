@@ -124,8 +124,8 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         found.push(Alarm::new(Tone::Bad, what, "<p>Look at the log of ringonce.</p>"));
     }
     if let Some(zoneless) = zoneless {
-        let help = "<p>Name a zone of the form Area/City: <code>ringonce customers update ID \
-                    --timezone ZONE</code>.</p>";
+        let help = "<p>Name a zone of the form Area/City: <code>ringonce customers update \
+                    CUSTOMER --timezone ZONE</code>.</p>";
         found.push(Alarm::new(Tone::Warn, zoneless.to_string(), help));
     }
     let (_, wal_bytes) = views::sizes(&cx.store);
