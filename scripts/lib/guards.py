@@ -5,6 +5,7 @@ stands for one defence that is written in more than one place."""
 
 QUEUE, ATTEMPTS, MOVES = "src/store/enqueue.rs", "src/store/attempts.rs", "src/store/moves.rs"
 STORE, CONNECT = "src/store/mod.rs", "src/store/connect.rs"
+TRANSACTION = "src/store/transaction.rs"
 SCHEMA, GATE = "schema.sql", "src/domain/gate.rs"
 VAPI, DIAL, RECONCILE = "src/vapi/mod.rs", "src/steps/dial.rs", "src/steps/reconcile.rs"
 GUARD, RECOVERY, DOUBTS = "src/steps/guard.rs", "src/domain/recovery.rs", "src/store/doubts.rs"
@@ -87,7 +88,7 @@ GUARDS = [
     ("a lock on a deleted file", "src/store/files.rs",
      "Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {",
      "Ok(there) if there.dev() == ours.dev() => {", "lib:files d2_"),
-    ("every write is BEGIN IMMEDIATE", STORE,
+    ("every write is BEGIN IMMEDIATE", TRANSACTION,
      "Transaction::new_unchecked(conn, TransactionBehavior::Immediate)",
      "Transaction::new_unchecked(conn, TransactionBehavior::Deferred)", "d2_"),
     ("synchronous=FULL", CONNECT,
@@ -528,7 +529,7 @@ GUARDS = [
      "VALUES (?1, ?2) ON CONFLICT DO NOTHING\")?",
      "VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value\")?",
      "guards halting"),
-    ("a part that failed is rolled back", STORE,
+    ("a part that failed is rolled back", TRANSACTION,
      "tx.execute_batch(\"ROLLBACK TO part; RELEASE part\")?;",
      "tx.execute_batch(\"RELEASE part\")?;", "halting d1_ guards"),
     ("a commit that failed is an error", STORE,
@@ -630,9 +631,22 @@ GUARDS = [
      "let equal = last.len() == EQUAL_REFUSALS", "let equal = false && last.len() == EQUAL_REFUSALS", "failures d4_"),
     ("a redirect stops dialing", "src/steps/record.rs",
      "if *stop_dialing {", "if false {", "failures d4_ halting"),
-    ("408 is no refusal", "src/vapi/reply.rs",
+    ("only documented refusals prove that nothing was placed", "src/vapi/reply.rs",
+     "400..=404 | 422 | 429 => self.sort_refusal(key),",
      "400..500 if self.status != 408 => self.sort_refusal(key),",
-     "400..500 => self.sort_refusal(key),", "vapi_client d4_"),
+     "lib:only_documented vapi_client d4_"),
+    # The number knows what any row knew of it.
+    ("a flag of another row blocks the number", FACTS,
+     "AND ((?2 = 'welcome' AND other.welcome_call_completed)", "AND ((0",
+     "a_welcome_call_that_only_another_row"),
+    ("a date of another row blocks the number", FACTS,
+     "OR (?2 = 'daily' AND ?3 <= other.last_call_date))", "OR 0)",
+     "a_daily_call_that_only_another_row d6_"),
+    ("a number that was left keeps what its row knew", "src/steps/customers.rs",
+     "    keep_for_the_number(tx, known, after)?;\n", "", "a_number_remembers"),
+    ("the gate asks what a number keeps", FACTS,
+     "Ok(told || left_numbers::is_called(conn, phone_key, shared, call_type, occasion)?)",
+     "Ok(told)", "a_number_remembers d6_"),
     ("a refusal is in the provider's own words", "src/vapi/reply.rs",
      "if value[\"statusCode\"].as_u64()? != u64::from(status) {", "if false {",
      "vapi_client lib:reply"),

@@ -16,10 +16,12 @@ use crate::domain::Instant;
 use crate::domain::customer::Customer;
 use crate::domain::entry::Entry;
 use crate::domain::fields::shown;
-use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
+use crate::steps::customers::{
+    change, create, pause, plan_change, plan_new, resume, same_phone_words,
+};
 use crate::steps::entry_text::Reader;
 use crate::steps::guard;
-use crate::store::customers::{Found, find, matching, payment_statuses};
+use crate::store::customers::{self, Found, find, matching, payment_statuses};
 use crate::store::{Conn, Store, StoreError};
 use crate::zones::Zones;
 
@@ -159,7 +161,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
         Some(reason) => format!(", whose phone cannot be dialed: {reason}"),
         None => String::new(),
     };
-    output::line(&format!("added customer {id}{trouble}"))?;
+    output::line(&format!("added customer {id}{}{trouble}", same_phone(&store, id)?))?;
     Ok(Exit::Done)
 }
 
@@ -190,11 +192,21 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
         Ok((known.id, change(tx, &mut reader, &known, &after, WHO, cx.now)?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
+    let same_phone = same_phone(&store, id)?;
     output::line(&match fields.is_empty() {
-        true => format!("customer {id} is unchanged"),
-        false => format!("customer {id}: changed {}", fields.join(", ")),
+        true => format!("customer {id} is unchanged{same_phone}"),
+        false => format!("customer {id}: changed {}{same_phone}", fields.join(", ")),
     })?;
     Ok(Exit::Done)
+}
+
+/// `, same phone as customer 1`; empty where nobody else has the number.
+fn same_phone(store: &Store, id: i64) -> anyhow::Result<String> {
+    let others = store.read(|conn| match customers::by_id(conn, id)? {
+        Some(customer) => customers::with_same_phone(conn, &customer),
+        None => Ok(Vec::new()),
+    })?;
+    Ok(same_phone_words(&others).map_or(String::new(), |words| format!(", {words}")))
 }
 
 fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {

@@ -14,7 +14,8 @@ use crate::domain::fields::shown;
 use crate::steps::import::{Options, check};
 use crate::steps::import_file::{Unusable, file_name};
 use crate::steps::import_header::meant_by;
-use crate::steps::import_report::{Outcome, Problem, Report, Sample};
+use crate::steps::customers::same_phone_words;
+use crate::steps::import_report::{Outcome, Problem, Report, SamePhone, Sample};
 use crate::store::Store;
 
 #[derive(Args)]
@@ -114,6 +115,7 @@ fn print(file: &str, report: &Report) -> anyhow::Result<()> {
         let more = report.undialable - listed;
         output::line(&format!("… and {more} more that cannot be dialed"))?;
     }
+    print_same_phone(report)?;
     print_samples("new", report.new, &report.new_samples)?;
     print_samples("changed", report.changed, &report.changed_samples)?;
     if !report.variables.is_empty() {
@@ -130,6 +132,31 @@ fn print(file: &str, report: &Report) -> anyhow::Result<()> {
         Outcome::Refused => " (refused, nothing was written)",
     };
     output::line(&format!("{}{outcome}", report.summary()))
+}
+
+fn print_same_phone(report: &Report) -> anyhow::Result<()> {
+    for sample in &report.same_phone_samples {
+        let who = shown(&sample.who);
+        output::line(&format!("line {}, {who}: {}", sample.line, same_phone(sample)))?;
+    }
+    let more = report.same_phone.saturating_sub(report.same_phone_samples.len() as u64);
+    if 0 < more {
+        output::line(&format!("… and {more} more rows whose phone somebody else has"))?;
+    }
+    if report.same_phone == 0 {
+        return Ok(());
+    }
+    output::line(
+        "Rows with the same phone get one welcome call, and one daily call a date, together. Where \
+         several people answer the phone, set shared_phone to yes in each row.",
+    )
+}
+
+/// `same phone as customer 1; same phone as line 2`
+fn same_phone(sample: &SamePhone) -> String {
+    let line = sample.first_line.map(|line| format!("same phone as line {line}"));
+    let words: Vec<String> = same_phone_words(&sample.customers).into_iter().chain(line).collect();
+    words.join("; ")
 }
 
 fn print_samples(kind: &str, count: u64, samples: &[Sample]) -> anyhow::Result<()> {

@@ -25,11 +25,17 @@ fn what_changes_after_queueing_is_seen_before_dialing() {
           attempt_no, phone_key, state, disposition, ended_at, created_at, updated_at)
         SELECT 'b', 900, 2, 'bob', 'daily', '2026-02-02', 1, 'KEY', 'ended', 'answered',
           '2026-02-02T09:00:00.000Z', '2026-02-02T09:00:00.000Z', '2026-02-02T09:00:00.000Z'";
+    let other_row = "INSERT INTO customers (name, phone, timezone, last_call_date, created_at)
+        SELECT 'Bob', phone, timezone, '2026-02-02', created_at FROM customers";
+    let left_by_a_row = "INSERT INTO meta VALUES
+        ('called:own:KEY', '{\"welcome\":false,\"last_date\":\"2026-02-02\"}')";
     let cases: Vec<(String, &str, &str)> = vec![
         (set("last_call_date = '2026-02-02'"), "completed already_called", ""),
         (set("last_call_date = '2026-02-05'"), "completed already_called", ""),
         (dnc.to_string(), "skipped do_not_call", ""),
         (same.to_string(), "skipped same_phone", ""),
+        (other_row.to_string(), "skipped same_phone", ""),
+        (left_by_a_row.to_string(), "skipped same_phone", ""),
         (set("call_status = 'paused'"), "pending paused", "skipped paused"),
         (set("call_status = 'disabled'"), "pending not_eligible", "skipped not_eligible"),
         (set("payment_status = 'Refunded'"), "pending not_eligible", "skipped not_eligible"),

@@ -35,6 +35,7 @@ mod defects;
 mod failures;
 mod golden;
 mod interplays;
+mod same_number;
 
 // When a call is due, and the whole of it over days.
 mod edits;
