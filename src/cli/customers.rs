@@ -22,11 +22,11 @@ use crate::steps::customers::{
 use crate::steps::entry_text::Reader;
 use crate::steps::guard;
 use crate::store::customers::{self, Found, find, matching, payment_statuses};
-use crate::store::{Conn, Store, StoreError};
+use crate::store::{Conn, Store, StoreError, traces};
 use crate::zones::Zones;
 
 /// Who acts, in the journal.
-const WHO: &str = "cli";
+pub const WHO: &str = "cli";
 
 /// Customers: import, add, list, show, update, pause, resume.
 #[derive(Args)]
@@ -134,6 +134,7 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
         CustomersCommand::Erase(args) => return erase::run(cx, args),
     };
     if changes.is_ok() && cx.db.exists() {
+        warn_if_new_beside(&cx.look()?)?;
         warn_of_statuses(cx, &settings.loaded.config.customers.eligible_payment_status)?;
     }
     changes
@@ -240,6 +241,14 @@ pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
         ))
         .into()),
     }
+}
+
+/// What is written into a new database beside the traces of another one is dialed by nobody.
+pub fn warn_if_new_beside(store: &Store) -> anyhow::Result<()> {
+    if let Some(new) = store.read(traces::not_accepted)? {
+        log::warn!("nobody is dialed: {new}");
+    }
+    Ok(())
 }
 
 /// A status that is eligible but for its capitals looks like a paying customer, and nobody calls.

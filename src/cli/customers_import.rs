@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::customers::{Cx, check_clock, usage};
+use super::customers::{Cx, WHO, check_clock, usage};
 use super::exit::Exit;
 use super::output;
 use crate::domain::fields::shown;
+use crate::steps::customers::same_phone_words;
 use crate::steps::import::{Options, check};
 use crate::steps::import_file::{Unusable, file_name};
 use crate::steps::import_header::meant_by;
-use crate::steps::customers::same_phone_words;
 use crate::steps::import_report::{Outcome, Problem, Report, SamePhone, Sample};
-use crate::store::Store;
+use crate::steps::operate;
+use crate::store::{Store, given, meta};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -36,6 +37,13 @@ pub struct ImportArgs {
     /// Leave bad rows out instead of refusing the file
     #[arg(long)]
     skip_bad: bool,
+    /// Accept this database as a new one although an earlier one was here: everybody may be called
+    /// anew
+    #[arg(long, requires = "reason", conflicts_with = "dry_run")]
+    new: bool,
+    /// Why; goes into the journal
+    #[arg(long, requires = "new")]
+    reason: Option<String>,
     /// Country of phones that are written without one: US, GB, …
     #[arg(long, value_name = "CC")]
     default_country: Option<String>,
@@ -50,6 +58,9 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
         skip_bad: args.skip_bad,
         default_country: args.default_country.as_deref(),
     };
+    if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
+        return Err(usage("--reason is empty: say why"));
+    }
     let bar = progress_bar(args);
     let imported = checked_or_applied(cx, args, options, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
@@ -85,7 +96,32 @@ fn checked_or_applied(
     }
     let store = cx.create()?;
     check_clock(&store, &cx.reading)?;
-    checked.apply(&store, cx.zones, cx.now, progress)
+    let report = checked.apply(&store, cx.zones, cx.now, progress)?;
+    if let Some(why) = args.reason.as_deref().filter(|_| args.new) {
+        accept_new(cx, args, &store, why)?;
+    }
+    Ok(report)
+}
+
+/// After the rows are in: a person says that an earlier database's calls do not count.
+fn accept_new(cx: &Cx<'_>, args: &ImportArgs, store: &Store, why: &str) -> anyhow::Result<()> {
+    if !store.write(|tx| operate::accept_new(tx, WHO, why, cx.now))? {
+        log::warn!("--new changed nothing: this database was accepted as new before");
+        return Ok(());
+    }
+    let installation = store.read(meta::installation)?;
+    let kept = given::set_aside(store.path(), &installation.id)?;
+    if args.json {
+        return Ok(());
+    }
+    output::line("accepted as a new database; a do-not-call list beside it still counts")?;
+    match kept {
+        Some(kept) => output::line(&format!(
+            "the earlier database's last number is kept in {}",
+            kept.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Nothing is drawn where stderr is no terminal.

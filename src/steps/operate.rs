@@ -13,7 +13,7 @@ use crate::store::files::Identity;
 use crate::store::journal::{self, Entry};
 use crate::store::meta::{self, Pause};
 use crate::store::queue::Moved;
-use crate::store::{Conn, Tx, doubts, moves};
+use crate::store::{Conn, Tx, doubts, moves, traces};
 
 /// The kinds of holds that a person lifts; `clock` and `record` may also lift by themselves.
 const HOLDS: [&str; 5] = ["flag", "clock", unwritten::HOLD, "foreign", "account"];
@@ -272,6 +272,18 @@ pub fn arm(
         guard::accept_clock(tx, reading)?;
     }
     lift_holds(tx, &["clock", "foreign", "account"], who, why, reading.now)
+}
+
+/// A person accepts this database as a new one: everybody may be called that an earlier database
+/// called. `false`: it was accepted before, and that stays as it is.
+pub fn accept_new(tx: &Tx<'_>, who: &str, why: &str, now: Instant) -> anyhow::Result<bool> {
+    check_reason(why)?;
+    if traces::accepted_at(tx)?.is_some() && traces::not_accepted(tx)?.is_none() {
+        return Ok(false);
+    }
+    let beside = traces::accept(tx, now)?.map(|new| new.files.join(", "));
+    note(tx, who, "new database", "file", (beside.as_deref(), Some("accepted")), why, now)?;
+    Ok(true)
 }
 
 fn check_reason(why: &str) -> anyhow::Result<()> {

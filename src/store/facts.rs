@@ -85,10 +85,11 @@ pub fn same_phone(
            AND NOT (?5 AND other.shared_phone))"
     );
     let (id, shared, phone) = (customer.id, customer.shared_phone, &customer.phone);
-    let told = conn.prepare_cached(&sql)?.query_one(
-        params![phone_key, call_type.as_str(), occasion, id, shared, phone],
-        |row| row.get(0),
-    )?;
+    let told = conn
+        .prepare_cached(&sql)?
+        .query_one(params![phone_key, call_type.as_str(), occasion, id, shared, phone], |row| {
+            row.get(0)
+        })?;
     Ok(told || left_numbers::is_called(conn, phone_key, shared, call_type, occasion)?)
 }
 

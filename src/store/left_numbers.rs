@@ -61,7 +61,9 @@ pub fn is_called(
         let called = match call_type {
             CallType::Welcome => known.welcome,
             // An occasion that names no date is blocked by any date.
-            CallType::Daily => known.last_date.is_some() && occasion.parse().ok() <= known.last_date,
+            CallType::Daily => {
+                known.last_date.is_some() && occasion.parse().ok() <= known.last_date
+            }
             CallType::Extra => false,
         };
         if called {

@@ -38,6 +38,7 @@ pub mod second;
 pub mod snapshot;
 pub mod stale;
 pub mod tally;
+pub mod traces;
 mod transaction;
 pub mod verify;
 pub mod views;
@@ -64,6 +65,12 @@ use crate::store::transaction::{UncertainCommit, begin};
 pub enum StoreError {
     #[error("there is no database at {0}; `ringonce customers import FILE` creates one")]
     Missing(PathBuf),
+    #[error(
+        "{0} is missing or empty, but its write-ahead log {0}-wal lies there and may hold calls. Put \
+         the database back beside it, or move {0}-wal and {0}-shm to another folder, then run the \
+         command again"
+    )]
+    StrayLog(PathBuf),
     #[error("{0} is no ringonce database; name another file with --db")]
     NotOurs(PathBuf),
     #[error(
@@ -129,6 +136,7 @@ impl Store {
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         check_no_folder(path)?;
+        traces::refuse_a_stray_log(path)?;
         if let Some(made) = files::create_private(path)? {
             files::give_to_owner_of(files::folder_of(path), &made)?;
         }
@@ -148,6 +156,7 @@ impl Store {
     /// Works on a copy, on a read-only file and in a read-only folder.
     pub fn look(path: &Path) -> anyhow::Result<Store> {
         check_sqlite_version()?;
+        traces::refuse_a_stray_log(path)?;
         if !path.exists() {
             return Err(StoreError::Missing(path.to_path_buf()).into());
         }

@@ -182,8 +182,7 @@ fn redact_phones(tx: &Transaction<'_>) -> anyhow::Result<()> {
         update.execute(params![phone, masks.of_phone(&phone)])?;
     }
     let mut update = tx.prepare("UPDATE meta SET key = ?2 WHERE key = ?1")?;
-    let numbers =
-        "SELECT key, '' FROM meta WHERE key LIKE 'pause:number:%' OR key LIKE 'called:%'";
+    let numbers = "SELECT key, '' FROM meta WHERE key LIKE 'pause:number:%' OR key LIKE 'called:%'";
     for (key, _) in pairs::<String>(tx, numbers)? {
         let Some((kind, phone_key)) = key.rsplit_once(':') else { continue };
         let mask = masks.of_key(phone_key);

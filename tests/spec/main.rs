@@ -35,6 +35,8 @@ mod defects;
 mod failures;
 mod golden;
 mod interplays;
+mod new_beside;
+mod only_numbers;
 mod same_number;
 
 // When a call is due, and the whole of it over days.

@@ -48,7 +48,9 @@ fn a_welcome_call_that_only_another_row_knows_of_is_not_made_again() {
             import(world, "one.csv", KNOWN);
             import(world, "two.csv", AGAIN);
         }),
-        ("one file, the flag last", &|world| drop(import(world, "one.csv", &format!("{AGAIN}{KNOWN}")))),
+        ("one file, the flag last", &|world| {
+            drop(import(world, "one.csv", &format!("{AGAIN}{KNOWN}")))
+        }),
         ("a key of another kind", &|world| drop(import(world, "one.csv", by_email))),
         ("a key in other letters", &|world| drop(import(world, "one.csv", by_case))),
         ("customers add", &|world| {
