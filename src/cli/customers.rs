@@ -243,7 +243,7 @@ pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
     }
 }
 
-/// What is written into a new database beside the traces of another one is dialed by nobody.
+/// Says that nobody is dialed from a new database beside the traces of another one.
 pub fn warn_if_new_beside(store: &Store) -> anyhow::Result<()> {
     if let Some(new) = store.read(traces::not_accepted)? {
         log::warn!("nobody is dialed: {new}");

@@ -24,9 +24,11 @@ use crate::store::{Store, given, meta};
 The header names columns in any order; only phone and timezone are required:
   external_id, name, email, phone, timezone, call_time, call_schedule, payment_status,
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
-  created_at. Every other column goes into the assistant's variables.
+  created_at, shared_phone. Every other column goes into the assistant's variables.
 A customer is known by external_id, else email, else phone. Nothing that happened is taken back: a
 made call stays made, and a pause is lifted by `customers resume` only.
+Rows with the same phone get one welcome call, and one daily call a date, together, unless all of
+them say shared_phone.
 Exits 2 when a row is bad and --skip-bad is not given; then nothing is written.")]
 pub struct ImportArgs {
     /// A CSV file, UTF-8, with commas, semicolons or tabs

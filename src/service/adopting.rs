@@ -96,8 +96,7 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
             unread::accept(tx, &opened.unread)?;
             meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
         }
-        operate::arm(tx, &here, who, why, &reading)?;
-        operate::accept_new(tx, who, why, reading.now)
+        operate::arm(tx, &here, who, why, &reading)
     })?;
     let given = Given { seq: cx.store.read(meta::highest_seq)?, at: reading.now };
     given::note(cx.store.path(), &cx.installation.id, given)?;

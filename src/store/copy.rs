@@ -34,7 +34,7 @@ pub fn of_customer(
     let copy = Store::in_memory(now)?;
     copy.write(|tx| {
         tx.execute("DELETE FROM meta", [])?;
-        // What other numbers had would be copied in vain.
+        // Facts about other numbers decide nothing here.
         let known = "SELECT * FROM meta WHERE key NOT LIKE 'called:%' OR key LIKE '%:' || ?1";
         rows(conn, tx, known, "meta", [phone_key])?;
         rows(conn, tx, "SELECT * FROM holidays", "holidays", [])?;

@@ -104,7 +104,7 @@ pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>
     Ok(last.into_iter().chain(earlier).max_by_key(|given| given.seq))
 }
 
-/// What a file holds of this installation.
+/// The note of this installation in a file.
 fn read(side: &Path, installation_id: &str) -> anyhow::Result<Option<Given>> {
     let text = match std::fs::read_to_string(side) {
         Ok(text) => text,

@@ -1,5 +1,6 @@
-//! What rows knew about numbers that they have left: flags and dates of calls that no attempt in the
-//! ledger explains. The number keeps them, under its key, so that no other row with it is called.
+//! Calls to a number that only a row knew of which has left the number: its flag and its date, where
+//! no attempt in the ledger explains them. They are kept by the key of the number, so that no other
+//! row with it is called.
 
 use chrono::NaiveDate;
 use rusqlite::{Connection, Transaction};

@@ -1,5 +1,5 @@
-//! What an earlier database left at the path where a new one is created. The new one knows nobody
-//! that was called, so nothing is dialed from it until a person accepts it.
+//! Side files that an earlier database left where a new one is created. The new one does not know who
+//! was called, so nothing is dialed from it until a person accepts it.
 
 use std::fmt;
 use std::path::Path;

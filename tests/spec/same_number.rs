@@ -1,5 +1,5 @@
-//! What any row knows about a number protects the number: flags and dates that only an import knows
-//! block the calls of every other row with it, also after the row has left the number.
+//! A number is protected by the flags and dates of every row with it. Those that came with an import
+//! count too, also after their row has left the number.
 
 use crate::world::{Run, World};
 
@@ -155,7 +155,7 @@ fn an_erased_row_protects_its_number_still() {
     assert_eq!(world.rings().len(), 0, "{:?}", world.items());
 }
 
-/// A call that the ledger knows is no fact of an import: its own retry is still made.
+/// The ledger knows the call, so the number that the row leaves keeps nothing against its own retry.
 #[test]
 fn a_retry_is_made_at_the_number_that_was_left_and_taken_back() {
     let world = World::with(crate::world::nobody_home(), "");
@@ -214,9 +214,25 @@ fn import_add_and_update_name_the_customers_with_the_same_phone() {
     assert!(added.stdout.contains("same phone as customer 1, 2"), "{added:?}");
     let alone = add(&world, &["--external-id", "y", "--phone", "+442079460177"]);
     assert!(!alone.stdout.contains("same phone"), "{alone:?}");
-    // Whoever says that a number is shared knows it.
+    // A pair that says that the number is shared is not reported.
     let pair = "p,P,,+442079460161,Europe/London,,Paid,no,,yes\n\
                 q,Q,,+442079460161,Europe/London,,Paid,no,,yes\n";
     let shared = import(&world, "four.csv", pair);
     assert!(!shared.stdout.contains("same phone"), "{shared:?}");
+}
+
+#[test]
+fn a_call_that_an_old_queue_completed_protects_the_other_row() {
+    let world = World::new();
+    import(&world, "one.csv", &KNOWN.replace("yes", "no"));
+    import(&world, "two.csv", AGAIN);
+    let queue = "id,customer_id,call_type,scheduled_for,status,attempts,max_attempts,\
+        error_message,vapi_call_id,created_at,processed_at\n\
+        1,00417,welcome,2026-01-05 12:00:00+00,completed,1,3,,,2026-01-05 11:00:00+00,\n\
+        2,417,welcome,2026-02-02 11:50:00+00,pending,0,3,,,2026-02-02 11:00:00+00,\n";
+    std::fs::write(world.path("queue.csv"), queue).expect("a file");
+    let run = world.command(&["queue", "import", "queue.csv"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    live_through_the_day(&world);
+    assert_eq!(welcomes(&world), 0, "{:?}", world.items());
 }
