@@ -4,6 +4,7 @@ mod address;
 mod backup;
 mod file;
 mod load;
+mod only_numbers;
 mod secret;
 mod validate;
 
@@ -128,6 +129,8 @@ pub struct Dialing {
     pub priority: Vec<String>,
     /// Minutes over which the pace grows back to full after an outage.
     pub ramp_minutes: i64,
+    /// In E.164; nobody else is dialed. `None`: everybody is.
+    pub only_numbers: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -307,6 +310,7 @@ impl Default for Dialing {
             backoff_minutes: vec![15, 30, 45],
             priority: vec!["welcome".to_string(), "extra".to_string(), "daily".to_string()],
             ramp_minutes: 5,
+            only_numbers: None,
         }
     }
 }

@@ -133,7 +133,7 @@ pub enum Refusal {
     OurNumber,
     /// Too many requests; the occasion is not consumed.
     RateLimited { retry_after_secs: Option<u64> },
-    /// Any other 4xx in the provider's own JSON shape.
+    /// A 400 or 422 in the provider's own JSON shape that names nothing else.
     Request,
 }
 

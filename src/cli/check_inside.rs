@@ -6,7 +6,7 @@ use crate::config::Loaded;
 use crate::domain::zone_country;
 use crate::phones;
 use crate::steps::guard;
-use crate::store::files::{self, Identity};
+use crate::store::files;
 use crate::store::meta::{self, Hold};
 use crate::store::{Store, places};
 use crate::zones::Zones;
@@ -25,7 +25,7 @@ pub fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
 }
 
 fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
-    let mut found = vec![armed(loaded, store)?, dialer(loaded)];
+    let mut found = vec![armed(store)?, dialer(loaded)];
     found.extend(clock(loaded, store)?);
     found.extend(store.read(meta::holds)?.iter().map(hold));
     found.extend(files::foreign_filesystem(&loaded.db).map(|kind| {
@@ -35,24 +35,15 @@ fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Fin
         );
         Finding::new("file system", State::Warning, detail)
     }));
-    found.extend(customers(zones, store)?);
+    found.extend(customers(loaded, zones, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)
 }
 
-fn armed(loaded: &Loaded, store: &Store) -> anyhow::Result<Finding> {
-    let armed = store.read(meta::armed_identity)?;
-    let here = Identity::of(&loaded.db)?;
-    Ok(match guard::mismatch(armed.as_ref(), &here) {
+fn armed(store: &Store) -> anyhow::Result<Finding> {
+    Ok(match guard::not_armed_at(store)? {
         None => Finding::new("file identity", State::Ok, "armed here"),
-        Some(what) => Finding::new(
-            "file identity",
-            State::Problem,
-            format!(
-                "not armed here: {what}. If no other copy of it dials, run \
-                 `ringonce adopt --reason WHY`"
-            ),
-        ),
+        Some(why) => Finding::new("file identity", State::Problem, why),
     })
 }
 
@@ -111,11 +102,15 @@ impl Troubled {
     }
 }
 
-fn customers(zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
+fn customers(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
     let (mut all, mut unknown, mut elsewhere) = (0_usize, Troubled::default(), Troubled::default());
+    let only_numbers = loaded.config.dialing.only_numbers.as_ref();
+    let mut excluded = 0_usize;
     store.read(|conn| {
         places::each(conn, |id, zone, phone| {
             all += 1;
+            let is_named = |only: &Vec<String>| only.iter().any(|number| number == phone);
+            excluded += usize::from(only_numbers.is_some_and(|only| !is_named(only)));
             if zones.get(zone).is_none() {
                 return unknown.add(id);
             }
@@ -128,6 +123,13 @@ fn customers(zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
         })
     })?;
     let mut found = vec![Finding::new("customers", State::Ok, format!("{all} known"))];
+    found.extend(only_numbers.map(|only| {
+        let named = if only.len() == 1 { "1 number" } else { &format!("{} numbers", only.len()) };
+        let detail = format!(
+            "dialing.only_numbers names {named}: {excluded} of {all} customers are never dialed"
+        );
+        Finding::new("customers", State::Warning, detail)
+    }));
     found.extend(unknown.tell("in no known time zone (never called)"));
     found.extend(elsewhere.tell("with a phone of another country than their time zone's"));
     Ok(found)

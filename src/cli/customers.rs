@@ -16,16 +16,18 @@ use crate::domain::Instant;
 use crate::domain::customer::Customer;
 use crate::domain::entry::Entry;
 use crate::domain::fields::shown;
-use crate::steps::customers::{change, create, pause, plan_change, plan_new, resume};
+use crate::steps::customers::{
+    change, create, pause, plan_change, plan_new, resume, same_phone_words,
+};
 use crate::steps::entry_text::Reader;
 use crate::steps::guard;
 use crate::steps::whom::{self, Unclear};
-use crate::store::customers::{Found, by_external_id, matching, payment_statuses};
-use crate::store::{Conn, Store, StoreError};
+use crate::store::customers::{self, Found, by_external_id, matching, payment_statuses};
+use crate::store::{Conn, Store, StoreError, traces};
 use crate::zones::Zones;
 
 /// Who acts, in the journal.
-const WHO: &str = "cli";
+pub const WHO: &str = "cli";
 
 /// Customers: import, add, list, show, update, pause, resume.
 #[derive(Args)]
@@ -133,6 +135,7 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
         CustomersCommand::Erase(args) => return erase::run(cx, args),
     };
     if changes.is_ok() && cx.db.exists() {
+        warn_if_new_beside(&cx.look()?)?;
         warn_of_statuses(cx, &settings.loaded.config.customers.eligible_payment_status)?;
     }
     changes
@@ -160,7 +163,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
         Some(reason) => format!(", whose phone cannot be dialed: {reason}"),
         None => String::new(),
     };
-    output::line(&format!("added customer {id}{trouble}"))?;
+    output::line(&format!("added customer {id}{}{trouble}", same_phone(&store, id)?))?;
     Ok(Exit::Done)
 }
 
@@ -191,11 +194,21 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
         Ok((known.id, change(tx, &mut reader, &known, &after, WHO, cx.now)?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
+    let same_phone = same_phone(&store, id)?;
     output::line(&match fields.is_empty() {
-        true => format!("customer {id} is unchanged"),
-        false => format!("customer {id}: changed {}", fields.join(", ")),
+        true => format!("customer {id} is unchanged{same_phone}"),
+        false => format!("customer {id}: changed {}{same_phone}", fields.join(", ")),
     })?;
     Ok(Exit::Done)
+}
+
+/// `, same phone as customer 1`; empty where nobody else has the number.
+fn same_phone(store: &Store, id: i64) -> anyhow::Result<String> {
+    let others = store.read(|conn| match customers::by_id(conn, id)? {
+        Some(customer) => customers::with_same_phone(conn, &customer),
+        None => Ok(Vec::new()),
+    })?;
+    Ok(same_phone_words(&others).map_or(String::new(), |words| format!(", {words}")))
 }
 
 fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {
@@ -229,6 +242,14 @@ pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
         ))
         .into()),
     }
+}
+
+/// Says that nobody is dialed from a new database beside the traces of another one.
+pub fn warn_if_new_beside(store: &Store) -> anyhow::Result<()> {
+    if let Some(new) = store.read(traces::not_accepted)? {
+        log::warn!("nobody is dialed: {new}");
+    }
+    Ok(())
 }
 
 /// A status that is eligible but for its capitals looks like a paying customer, and nobody calls.

@@ -7,24 +7,28 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::customers::{Cx, check_clock, usage};
+use super::customers::{Cx, WHO, check_clock, usage};
 use super::exit::Exit;
 use super::output;
 use crate::domain::fields::shown;
+use crate::steps::customers::same_phone_words;
 use crate::steps::import::{Options, check};
 use crate::steps::import_file::{Unusable, file_name};
 use crate::steps::import_header::meant_by;
-use crate::steps::import_report::{Outcome, Problem, Report, Sample};
-use crate::store::Store;
+use crate::steps::import_report::{Outcome, Problem, Report, SamePhone, Sample};
+use crate::steps::operate;
+use crate::store::{Store, given, meta};
 
 #[derive(Args)]
 #[command(after_help = "\
 The header names columns in any order; only phone and timezone are required:
   external_id, name, email, phone, timezone, call_time, call_schedule, payment_status,
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
-  created_at. Every other column goes into the assistant's variables.
+  created_at, shared_phone. Every other column goes into the assistant's variables.
 A customer is known by external_id, else email, else phone. Nothing that happened is taken back: a
 made call stays made, and a pause is lifted by `customers resume` only.
+Rows with the same phone get one welcome call, and one daily call a date, together, unless all of
+them say shared_phone.
 Exits 2 when a row is bad and --skip-bad is not given; then nothing is written.")]
 pub struct ImportArgs {
     /// A CSV file, UTF-8, with commas, semicolons or tabs
@@ -35,6 +39,13 @@ pub struct ImportArgs {
     /// Leave bad rows out instead of refusing the file
     #[arg(long)]
     skip_bad: bool,
+    /// Accept this database as a new one although an earlier one was here: everybody may be called
+    /// anew
+    #[arg(long, requires = "reason", conflicts_with = "dry_run")]
+    new: bool,
+    /// Why; goes into the journal
+    #[arg(long, requires = "new")]
+    reason: Option<String>,
     /// Country of phones that are written without one: US, GB, …
     #[arg(long, value_name = "CC")]
     default_country: Option<String>,
@@ -49,6 +60,9 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
         skip_bad: args.skip_bad,
         default_country: args.default_country.as_deref(),
     };
+    if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
+        return Err(usage("--reason is empty: say why"));
+    }
     let bar = progress_bar(args);
     let imported = checked_or_applied(cx, args, options, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
@@ -84,7 +98,32 @@ fn checked_or_applied(
     }
     let store = cx.create()?;
     check_clock(&store, &cx.reading)?;
-    checked.apply(&store, cx.zones, cx.now, progress)
+    let report = checked.apply(&store, cx.zones, cx.now, progress)?;
+    if let Some(why) = args.reason.as_deref().filter(|_| args.new) {
+        accept_new(cx, args, &store, why)?;
+    }
+    Ok(report)
+}
+
+/// After the rows are in: a person says that an earlier database's calls do not count.
+fn accept_new(cx: &Cx<'_>, args: &ImportArgs, store: &Store, why: &str) -> anyhow::Result<()> {
+    if !store.write(|tx| operate::accept_new(tx, WHO, why, cx.now))? {
+        log::warn!("--new changed nothing: this database was accepted as new before");
+        return Ok(());
+    }
+    let installation = store.read(meta::installation)?;
+    let kept = given::set_aside(store.path(), &installation.id)?;
+    if args.json {
+        return Ok(());
+    }
+    output::line("accepted as a new database; a do-not-call list beside it still counts")?;
+    match kept {
+        Some(kept) => output::line(&format!(
+            "the earlier database's last number is kept in {}",
+            kept.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Nothing is drawn where stderr is no terminal.
@@ -114,6 +153,7 @@ fn print(file: &str, report: &Report) -> anyhow::Result<()> {
         let more = report.undialable - listed;
         output::line(&format!("… and {more} more that cannot be dialed"))?;
     }
+    print_same_phone(report)?;
     print_samples("new", report.new, &report.new_samples)?;
     print_samples("changed", report.changed, &report.changed_samples)?;
     if !report.variables.is_empty() {
@@ -130,6 +170,31 @@ fn print(file: &str, report: &Report) -> anyhow::Result<()> {
         Outcome::Refused => " (refused, nothing was written)",
     };
     output::line(&format!("{}{outcome}", report.summary()))
+}
+
+fn print_same_phone(report: &Report) -> anyhow::Result<()> {
+    for sample in &report.same_phone_samples {
+        let who = shown(&sample.who);
+        output::line(&format!("line {}, {who}: {}", sample.line, same_phone(sample)))?;
+    }
+    let more = report.same_phone.saturating_sub(report.same_phone_samples.len() as u64);
+    if 0 < more {
+        output::line(&format!("… and {more} more rows whose phone somebody else has"))?;
+    }
+    if report.same_phone == 0 {
+        return Ok(());
+    }
+    output::line(
+        "Rows with the same phone get one welcome call, and one daily call a date, together. Where \
+         several people answer the phone, set shared_phone to yes in each row.",
+    )
+}
+
+/// `same phone as customer 1; same phone as line 2`
+fn same_phone(sample: &SamePhone) -> String {
+    let line = sample.first_line.map(|line| format!("same phone as line {line}"));
+    let words: Vec<String> = same_phone_words(&sample.customers).into_iter().chain(line).collect();
+    words.join("; ")
 }
 
 fn print_samples(kind: &str, count: u64, samples: &[Sample]) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::customers::usage;
+use super::customers::{usage, warn_if_new_beside};
 use super::exit::Exit;
 use super::output::{self, Table, clean};
 use super::{Global, Settings, settings};
@@ -101,6 +101,7 @@ fn add(settings: &Settings, args: &NumberArgs, now: Instant) -> anyhow::Result<E
     let listed = Listed { phone, reason: args.reason.clone() };
     let shown = output::phone(&listed.phone, false);
     let new = dnc::add(&store, &installation, &[listed], WHO, now)?;
+    warn_if_new_beside(&store)?;
     output::line(&match new {
         0 => format!("{shown} was on the list already"),
         _ => format!("{shown} is never called again"),
@@ -125,6 +126,7 @@ fn import(settings: &Settings, args: &FileArgs, now: Instant) -> anyhow::Result<
     let store = Store::open(&settings.loaded.db, now)?;
     let installation = store.read(meta::installation)?;
     let new = dnc::add(&store, &installation, &numbers, WHO, now)?;
+    warn_if_new_beside(&store)?;
     output::line(&format!("{new} added, {} were on the list already", numbers.len() - new))?;
     Ok(Exit::Done)
 }

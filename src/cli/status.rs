@@ -113,6 +113,11 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     }
     let lines_used = format!("{} of {} in use", found.lines_in_use, found.max_active_calls);
     add("lines", lines_used);
+    if let Some(numbers) = found.only_numbers {
+        let noun = if numbers == 1 { "number" } else { "numbers" };
+        let what = format!("nobody but {numbers} {noun} (dialing.only_numbers)");
+        add("dials", toned(Tone::Warn, &what));
+    }
     if let Some(overdue) = &found.overdue_call {
         let what = format!("a call has run for {} min; it holds its line", overdue.minutes);
         add("alarm", toned(Tone::Bad, &what));

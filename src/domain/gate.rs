@@ -9,6 +9,7 @@ use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition, Reason};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::limits::{self, Made};
+use crate::domain::only_numbers::OnlyNumbers;
 use crate::domain::retry::{Earlier, RetryRule};
 use crate::domain::schedule::Rhythm;
 use crate::domain::window::CallingWindow;
@@ -18,6 +19,8 @@ use crate::domain::zone::Zone;
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub eligible_payment_status: Vec<String>,
+    /// `None`: everybody may be dialed.
+    pub only_numbers: Option<OnlyNumbers>,
     pub welcome_delay: Duration,
     pub look_ahead: Duration,
     pub max_lateness: Duration,
@@ -282,6 +285,10 @@ fn in_time(facts: &Facts<'_>, zone: &Zone) -> Answer {
 
 fn eligible(customer: &Customer, rules: &Rules) -> Answer {
     let rule = "eligible";
+    if rules.only_numbers.as_ref().is_some_and(|only| !only.allow(&customer.phone)) {
+        let detail = "dialing.only_numbers does not name this number".to_string();
+        return wait(rule, Reason::NotEligible, None, detail);
+    }
     if !rules.eligible_payment_status.contains(&customer.payment_status) {
         let detail = format!("the payment status is {}", customer.payment_status);
         return wait(rule, Reason::NotEligible, None, detail);

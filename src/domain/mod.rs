@@ -11,6 +11,7 @@ pub mod entry;
 pub mod fields;
 pub mod gate;
 pub mod limits;
+pub mod only_numbers;
 pub mod recovery;
 pub mod retry;
 pub mod schedule;

@@ -6,13 +6,15 @@
 use anyhow::{anyhow, bail};
 
 use crate::domain::Instant;
+use crate::domain::call::{CallType, WELCOME_OCCASION, daily_occasion};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::entry::{Change, Entry, changes};
 use crate::domain::schedule::Rhythm;
 use crate::steps::due_since::{DUE_FROM_THEN_ON, is_due_from_then_on};
 use crate::steps::entry_text::Reader;
 use crate::steps::reschedule::{movable_item, reschedule, tell_passed_over};
-use crate::store::{Conn, Tx, customers, flags, journal};
+use crate::store::left_numbers::{self, Known};
+use crate::store::{Conn, Tx, customers, erase, flags, journal, meta};
 
 /// The new customer that an entry makes, with the first occasion after now unless one was said.
 pub fn plan_new(reader: &mut Reader<'_>, entry: &Entry, now: Instant) -> anyhow::Result<Customer> {
@@ -48,6 +50,12 @@ pub fn plan_change(
         after.next_call_scheduled_at = next_call(Some(conn), reader, &after, now)?;
     }
     Ok(after)
+}
+
+/// `same phone as customer 1, 7`; `None`: nobody else has the number, or all say that it is shared.
+pub fn same_phone_words(others: &[i64]) -> Option<String> {
+    let ids: Vec<String> = others.iter().map(i64::to_string).collect();
+    (!ids.is_empty()).then(|| format!("same phone as customer {}", ids.join(", ")))
 }
 
 /// Inserts a planned customer and journals it.
@@ -91,6 +99,7 @@ pub fn change(
         let next_date = next.zip(reader.zone(&after.timezone)).map(|(at, zone)| zone.date(at));
         tell_passed_over(tx, known, &zone, (after.last_call_date, next_date), now)?;
     }
+    keep_for_the_number(tx, known, after)?;
     customers::update_fields(tx, after, now)?;
     if has_other_rhythm(reader, known, after)
         || (has_moved && known.last_call_date == after.last_call_date)
@@ -106,6 +115,30 @@ pub fn change(
     let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
     journal::add(tx, now, entry)?;
     Ok(changes)
+}
+
+/// A customer leaves a number: it keeps the calls that their row alone knows of. A call in the ledger
+/// stays known by its own number, and permits the retries of its own customer.
+fn keep_for_the_number(tx: &Tx<'_>, known: &Customer, after: &Customer) -> anyhow::Result<()> {
+    if known.phone == after.phone {
+        return Ok(());
+    }
+    let phone_key = meta::installation(tx)?.phone_key(&known.phone);
+    let only_the_row_knows = |call_type: CallType, occasion: &str| {
+        let call_type = call_type.as_str();
+        let in_ledger = erase::is_in_ledger(tx, known.id, &phone_key, call_type, occasion);
+        in_ledger.map(|(is_in_ledger, _)| !is_in_ledger)
+    };
+    let mut left = Known::default();
+    if known.welcome_call_completed {
+        left.welcome = only_the_row_knows(CallType::Welcome, WELCOME_OCCASION)?;
+    }
+    if let Some(date) = known.last_call_date
+        && only_the_row_knows(CallType::Daily, &daily_occasion(date))?
+    {
+        left.last_date = Some(date);
+    }
+    left_numbers::keep(tx, &phone_key, known.shared_phone, left)
 }
 
 /// Stops all calls of a customer until `resume`. `false` when they were paused already.

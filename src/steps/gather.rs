@@ -54,14 +54,8 @@ pub fn facts<'a>(
     known.earlier = retry::judge(&history, |ended| rules.retry_rule(ended, item.call_type));
     known.do_not_call = facts::do_not_call(conn, &customer.phone)?;
     known.pause = pause(pauses, item, customer, &phone_key);
-    known.same_phone = facts::same_phone(
-        conn,
-        customer.id,
-        customer.shared_phone,
-        &phone_key,
-        item.call_type,
-        &item.occasion,
-    )?;
+    known.same_phone =
+        facts::same_phone(conn, customer, &phone_key, item.call_type, &item.occasion)?;
     known.to_number = made(rules, conn, &Whose::Number(&phone_key), now)?;
     known.to_customer = made(rules, conn, &Whose::Customer(customer.id), now)?;
     if let (CallType::Daily, Some(date)) = (item.call_type, item.date()) {

@@ -11,7 +11,7 @@ use crate::domain::{Instant, instant_text, instant_words, parse_instant};
 use crate::steps::Context;
 use crate::store::files::Identity;
 use crate::store::meta::{self, Hold, Mark};
-use crate::store::{Conn, Store, Tx};
+use crate::store::{Conn, Store, Tx, traces};
 
 /// A clock may be set back so far by its daemon without being wrong.
 const BEHIND_MARK: Duration = Duration::seconds(2);
@@ -50,7 +50,8 @@ pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> 
     let here = Identity::of(path)?;
     let armed = meta::armed_identity(conn)?;
     let is_snapshot = armed.is_none();
-    Ok(mismatch(armed.as_ref(), &here).map(|what| {
+    let new_beside = traces::not_accepted(conn)?.map(|new| format!("not armed here: {new}"));
+    let mismatch = mismatch(armed.as_ref(), &here).map(|what| {
         if is_snapshot {
             return format!("not armed here: {what}, and nobody is ever called from it");
         }
@@ -58,7 +59,8 @@ pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> 
             "not armed here: {what}. If no other copy of it dials, run \
              `ringonce adopt --reason WHY`"
         )
-    }))
+    });
+    Ok(mismatch.or(new_beside))
 }
 
 /// What differs between the armed identity and the file as it is here.

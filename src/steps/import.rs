@@ -18,8 +18,8 @@ use crate::phones;
 use crate::steps::customers::{change, plan_change, plan_new};
 use crate::steps::due_since::{Ids, is_due_from_then_on};
 use crate::steps::import_file::{Pass, Unusable, file_name};
-use crate::steps::import_report::{Outcome, Problem, Report, Sample};
-use crate::store::customers::{Found, insert, is_empty, matching, with_room};
+use crate::steps::import_report::{Outcome, Problem, Report, SamePhone, Sample};
+use crate::store::customers::{Found, insert, is_empty, matching, with_room, with_same_phone};
 use crate::store::{Conn, Store, Tx, journal};
 use crate::zones::Zones;
 
@@ -138,7 +138,11 @@ fn check_rows(
                 bad_lines.insert(line);
                 report.add_bad(problems);
             }
-            Ok((entry, plan)) => count(&mut report, line, &entry, &plan),
+            Ok((entry, plan)) => {
+                count(&mut report, line, &entry, &plan);
+                let known = if nobody_yet { None } else { Some(conn) };
+                count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+            }
         }
         if told + PROGRESS_BYTES < pass.bytes_read() {
             told = pass.bytes_read();
@@ -153,6 +157,15 @@ enum Plan {
     New(Box<Customer>),
     /// The known customer and the same customer after the row.
     Known(Box<(Customer, Customer)>),
+}
+
+impl Plan {
+    fn after(&self) -> &Customer {
+        match self {
+            Plan::New(customer) => customer,
+            Plan::Known(pair) => &pair.1,
+        }
+    }
 }
 
 fn judge(
@@ -211,10 +224,10 @@ fn plan(
 }
 
 fn count(report: &mut Report, line: u64, entry: &Entry, plan: &Plan) {
-    let after = match plan {
+    let after = plan.after();
+    match plan {
         Plan::New(customer) => {
             report.add_new(|| Sample { line, who: who(customer), fields: Vec::new() });
-            customer
         }
         Plan::Known(pair) => {
             let (known, after) = &**pair;
@@ -224,13 +237,33 @@ fn count(report: &mut Report, line: u64, entry: &Entry, plan: &Plan) {
             } else {
                 report.add_changed(|| Sample { line, who: who(after), fields });
             }
-            after
         }
-    };
+    }
     let reason = entry.phone.as_ref().and_then(|phone| phone.error.as_deref());
     if let (Some(reason), false) = (reason, after.phone_validated) {
         report.add_undialable(line, reason);
     }
+}
+
+/// Counts a row whose number a known customer, or an earlier row, has too. `conn`: `None` while
+/// nobody is known.
+fn count_same_phone(
+    report: &mut Report,
+    conn: Option<&Conn>,
+    seen: &mut Seen,
+    line: u64,
+    after: &Customer,
+) -> anyhow::Result<()> {
+    let first_line = seen.same_phone(after, line);
+    let customers = match conn {
+        Some(conn) => with_same_phone(conn, after)?,
+        None => Vec::new(),
+    };
+    if first_line.is_some() || !customers.is_empty() {
+        let who = || who(after);
+        report.add_same_phone(|| SamePhone { line, who: who(), customers, first_line });
+    }
+    Ok(())
 }
 
 /// Writes every row that is not bad; counts new, changed and unchanged ones, and names the new
@@ -292,13 +325,30 @@ fn note(tx: &Tx<'_>, path: &Path, report: &Report, ids: &Ids, now: Instant) -> a
 #[derive(Default)]
 struct Seen {
     hasher: RandomState,
-    /// Whether the row was known by this key, not only carried it.
-    keys: HashMap<u64, (u64, bool)>,
+    keys: HashMap<u64, SeenKey>,
     /// Known customers that a row spoke of.
     customers: HashMap<i64, u64>,
 }
 
+/// Where a key stood first.
+struct SeenKey {
+    line: u64,
+    /// Whether a row was known by this key, not only carried it.
+    is_own: bool,
+    /// Whether every row with this number says that it is shared.
+    is_shared: bool,
+}
+
 impl Seen {
+    /// The first line with the same number, unless that one and all with it say that it is shared.
+    fn same_phone(&mut self, after: &Customer, line: u64) -> Option<u64> {
+        let hash = self.hasher.hash_one(("phone", after.phone.as_str()));
+        let new = SeenKey { line, is_own: false, is_shared: true };
+        let seen = self.keys.entry(hash).or_insert(new);
+        seen.is_shared &= after.shared_phone;
+        (seen.line != line && !seen.is_shared).then_some(seen.line)
+    }
+
     /// The line of an earlier row that speaks of the same customer, and the key that says so.
     ///
     /// Two rows may share an e-mail or a phone while another key tells them apart.
@@ -312,13 +362,12 @@ impl Seen {
         for (column, key) in keys {
             let Some(key) = key else { continue };
             let is_own = column == own;
-            let seen =
-                self.keys.entry(self.hasher.hash_one((column, key))).or_insert((line, is_own));
-            let (first, was_own) = *seen;
-            if first != line && (is_own || was_own) && repeated.is_none() {
-                repeated = Some((column, first));
+            let new = SeenKey { line, is_own, is_shared: true };
+            let seen = self.keys.entry(self.hasher.hash_one((column, key))).or_insert(new);
+            if seen.line != line && (is_own || seen.is_own) && repeated.is_none() {
+                repeated = Some((column, seen.line));
             }
-            seen.1 |= is_own;
+            seen.is_own |= is_own;
         }
         repeated
     }

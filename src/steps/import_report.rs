@@ -26,6 +26,18 @@ pub struct Sample {
     pub fields: Vec<&'static str>,
 }
 
+/// A row whose number another customer has too, without both saying that it is shared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SamePhone {
+    pub line: u64,
+    /// Name, external id or e-mail, whichever there is.
+    pub who: String,
+    /// Known customers with the number.
+    pub customers: Vec<i64>,
+    /// The first line of the file with the number.
+    pub first_line: Option<u64>,
+}
+
 /// What became of the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +64,9 @@ pub struct Report {
     pub undialable: u64,
     /// Of those; the first thousand.
     pub warnings: Vec<Problem>,
+    /// Rows whose number another customer, or an earlier row, has too.
+    pub same_phone: u64,
+    pub same_phone_samples: Vec<SamePhone>,
     pub new_samples: Vec<Sample>,
     pub changed_samples: Vec<Sample>,
     /// Columns that go into `variables`.
@@ -74,6 +89,14 @@ impl Report {
         if self.warnings.len() < PROBLEMS_MAX {
             let column = Some("phone".to_string());
             self.warnings.push(Problem { line, column, reason: reason.to_string() });
+        }
+    }
+
+    /// Counts one row whose number somebody else has too.
+    pub fn add_same_phone(&mut self, sample: impl FnOnce() -> SamePhone) {
+        self.same_phone += 1;
+        if self.same_phone_samples.len() < SAMPLES_MAX {
+            self.same_phone_samples.push(sample());
         }
     }
 

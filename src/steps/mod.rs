@@ -60,6 +60,7 @@ use crate::config::{Config, RetryRule as RetryConfig};
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::domain::gate::Rules;
+use crate::domain::only_numbers::OnlyNumbers;
 use crate::domain::retry::RetryRule;
 use crate::domain::window::CallingWindow;
 use crate::store::Store;
@@ -107,6 +108,7 @@ pub fn rules(config: &Config) -> anyhow::Result<Rules> {
     let customers = &config.customers;
     Ok(Rules {
         eligible_payment_status: customers.eligible_payment_status.clone(),
+        only_numbers: config.dialing.only_numbers.clone().map(OnlyNumbers::new),
         welcome_delay: Duration::minutes(schedule.welcome_delay_minutes),
         look_ahead: Duration::minutes(schedule.look_ahead_minutes),
         max_lateness: Duration::minutes(schedule.max_lateness_minutes),

@@ -13,6 +13,7 @@ use crate::store::files::Identity;
 use crate::store::journal::{self, Entry};
 use crate::store::meta::{self, Pause};
 use crate::store::queue::Moved;
+use crate::store::traces::{self, NewBeside};
 use crate::store::{Conn, Tx, doubts, moves};
 
 /// The kinds of holds that a person lifts; `clock` and `record` may also lift by themselves.
@@ -283,7 +284,33 @@ pub fn arm(
     if guard::behind_mark(tx, reading.now)?.is_some() {
         guard::accept_clock(tx, reading)?;
     }
+    if let Some(new) = traces::accept(tx, reading.now)? {
+        note_accepted(tx, who, Some(&new), why, reading.now)?;
+    }
     lift_holds(tx, &["clock", "foreign", "account"], who, why, reading.now)
+}
+
+/// A person accepts this database as a new one: everybody may be called that an earlier database
+/// called. `false`: it was accepted before, and that stays as it is.
+pub fn accept_new(tx: &Tx<'_>, who: &str, why: &str, now: Instant) -> anyhow::Result<bool> {
+    check_reason(why)?;
+    if traces::accepted_at(tx)?.is_some() && traces::not_accepted(tx)?.is_none() {
+        return Ok(false);
+    }
+    let beside = traces::accept(tx, now)?;
+    note_accepted(tx, who, beside.as_ref(), why, now)?;
+    Ok(true)
+}
+
+fn note_accepted(
+    tx: &Tx<'_>,
+    who: &str,
+    beside: Option<&NewBeside>,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let files = beside.map(|new| new.files.join(", "));
+    note(tx, who, "new database", "file", (files.as_deref(), Some("accepted")), why, now)
 }
 
 fn check_reason(why: &str) -> anyhow::Result<()> {

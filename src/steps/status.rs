@@ -36,6 +36,8 @@ pub struct Status {
     pub in_doubt: Vec<Doubt>,
     pub lines_in_use: usize,
     pub max_active_calls: usize,
+    /// How many numbers may be dialed; `None`: all.
+    pub only_numbers: Option<usize>,
     /// A placed call that runs longer than the alarm age; `None` = none does.
     pub overdue_call: Option<Overdue>,
     pub last_tick_at: Option<String>,
@@ -142,6 +144,7 @@ pub fn status(
             in_doubt: doubts.into_iter().map(doubt).collect(),
             lines_in_use: attempts::lines_in_use(conn)?,
             max_active_calls: config.dialing.max_active_calls,
+            only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
             overdue_call,
             last_tick_at: last_tick.map(instant_text),
             tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),

@@ -258,6 +258,21 @@ pub fn matching(
     )?))
 }
 
+/// The other customers with this number, by id, unless they and `customer` all say that it is
+/// shared. At most ten.
+pub fn with_same_phone(conn: &Connection, customer: &Customer) -> anyhow::Result<Vec<i64>> {
+    let sql = format!(
+        "SELECT id FROM customers
+         WHERE phone = ?1 AND id <> ?2 AND NOT (?3 AND shared_phone) ORDER BY id
+         LIMIT {CANDIDATES_MAX}"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let shared = customer.shared_phone;
+    let found =
+        statement.query_map(params![customer.phone, customer.id, shared], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Gives the connection room for a large import, and takes it back: without it the indexes are
 /// written out and read back all the time.
 pub fn with_room<T>(

@@ -5,7 +5,9 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
+use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::left_numbers;
 use crate::store::queue::Item;
 
 /// An attempt in one of these states, or ended other than `never_dialed`, may have rung.
@@ -57,12 +59,12 @@ pub fn next_attempt_no(
         .query_one(params![customer_id, call_type.as_str(), occasion], |row| row.get(0))?)
 }
 
-/// Whether another row with this number had the same kind of call: a welcome call ever, a daily
-/// call on this date. Rows that all say that the number is shared do not count.
+/// Whether this number had the same kind of call by another row: a welcome call ever, a daily call
+/// on this date. The ledger tells, and the flags and dates of the other rows, which may know a call
+/// from an import alone. Rows that all say that the number is shared do not count.
 pub fn same_phone(
     conn: &Connection,
-    customer_id: i64,
-    shared_phone: bool,
+    customer: &Customer,
     phone_key: &str,
     call_type: CallType,
     occasion: &str,
@@ -75,12 +77,20 @@ pub fn same_phone(
            LEFT JOIN customers AS other ON other.id = made.customer_id
          WHERE made.phone_key = ?1 AND made.call_type = ?2 AND made.occasion = ?3
            AND made.customer_id IS NOT ?4 AND ({MAY_HAVE_RUNG})
-           AND NOT (?5 AND coalesce(other.shared_phone, 0)))"
+           AND NOT (?5 AND coalesce(other.shared_phone, 0)))
+         OR EXISTS (SELECT 1 FROM customers AS other
+         WHERE other.phone = ?6 AND other.id <> ?4
+           AND ((?2 = 'welcome' AND other.welcome_call_completed)
+             OR (?2 = 'daily' AND ?3 <= other.last_call_date))
+           AND NOT (?5 AND other.shared_phone))"
     );
-    Ok(conn.prepare_cached(&sql)?.query_one(
-        params![phone_key, call_type.as_str(), occasion, customer_id, shared_phone],
-        |row| row.get(0),
-    )?)
+    let (id, shared, phone) = (customer.id, customer.shared_phone, &customer.phone);
+    let told = conn
+        .prepare_cached(&sql)?
+        .query_one(params![phone_key, call_type.as_str(), occasion, id, shared, phone], |row| {
+            row.get(0)
+        })?;
+    Ok(told || left_numbers::is_called(conn, phone_key, shared, call_type, occasion)?)
 }
 
 /// Whose calls are counted.

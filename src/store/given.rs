@@ -5,7 +5,7 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rusqlite::Connection;
@@ -14,6 +14,8 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::{files, meta};
 
 const SIDE_FILE: &str = ".seq";
+/// How long the id of an installation is at the beginning of the note.
+const ID_BYTES: usize = 36;
 
 /// The last number that a database here gave, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,11 +34,64 @@ pub fn note(path: &Path, installation_id: &str, given: Given) -> anyhow::Result<
     let side = files::beside(path, SIDE_FILE);
     // One length always, so that a line is written over the one before.
     let line = format!("{installation_id:<36}\t{:>19}\t{}\n", given.seq, instant_text(given.at));
+    set_aside(path, installation_id)?;
     let noted = || -> anyhow::Result<()> {
         let file = files::open_beside(path, SIDE_FILE, OpenOptions::new().write(true))?;
-        Ok(file.write_all_at(line.as_bytes(), 0)?)
+        file.write_all_at(line.as_bytes(), 0)?;
+        // Ours from an earlier time here: the new note takes its place.
+        match std::fs::remove_file(files::beside(path, &aside(installation_id))) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     };
     noted().with_context(|| format!("write {}", side.display()))
+}
+
+/// Keeps the note of another installation under its id, so that ours never replaces it: its database
+/// may be put back here. Returns the file that holds it now.
+pub fn set_aside(path: &Path, installation_id: &str) -> anyhow::Result<Option<PathBuf>> {
+    let side = files::beside(path, SIDE_FILE);
+    let Some(other) = whose(&side)?.filter(|other| other != installation_id) else {
+        return Ok(None);
+    };
+    let kept = files::beside(path, &aside(&other));
+    let moved = || -> anyhow::Result<()> {
+        let known = read(&kept, &other)?.map_or(0, |given| given.seq);
+        match read(&side, &other)?.is_some_and(|given| known < given.seq) {
+            true => Ok(std::fs::rename(&side, &kept)?),
+            false => Ok(std::fs::remove_file(&side)?),
+        }
+    };
+    moved().with_context(|| format!("move {} to {}", side.display(), kept.display()))?;
+    Ok(Some(kept))
+}
+
+/// `.seq.<installation>`: where the note of an installation lies that another one has followed.
+fn aside(installation_id: &str) -> String {
+    format!("{SIDE_FILE}.{installation_id}")
+}
+
+/// Whose note a file holds; `None`: it is not there, or empty. Reads no more than the id, because
+/// every call asks.
+fn whose(side: &Path) -> anyhow::Result<Option<String>> {
+    let mut id = [0; ID_BYTES];
+    let read = std::fs::File::open(side).and_then(|file| file.read_at(&mut id, 0));
+    match read {
+        Ok(0) => Ok(None),
+        Ok(length) => match std::str::from_utf8(&id[..length]) {
+            Ok(id) if is_plain(id.trim_end()) => Ok(Some(id.trim_end().to_string())),
+            _ => Err(damaged(side)),
+        },
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("read {}", side.display())),
+    }
+}
+
+/// The id becomes part of the name of a file.
+fn is_plain(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// What was noted for this installation; `None`: nothing, or by another database that lay here.
@@ -44,8 +99,14 @@ pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>
     if path == Path::new(":memory:") {
         return Ok(None);
     }
-    let side = files::beside(path, SIDE_FILE);
-    let text = match std::fs::read_to_string(&side) {
+    let last = read(&files::beside(path, SIDE_FILE), installation_id)?;
+    let earlier = read(&files::beside(path, &aside(installation_id)), installation_id)?;
+    Ok(last.into_iter().chain(earlier).max_by_key(|given| given.seq))
+}
+
+/// The note of this installation in a file.
+fn read(side: &Path, installation_id: &str) -> anyhow::Result<Option<Given>> {
+    let text = match std::fs::read_to_string(side) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
@@ -60,14 +121,16 @@ pub fn noted(path: &Path, installation_id: &str) -> anyhow::Result<Option<Given>
     let seq = cells.next().and_then(|seq| seq.trim_start().parse().ok());
     let at = cells.next().and_then(parse_instant);
     let given = seq.zip(at).map(|(seq, at)| Given { seq, at });
-    let given = given.with_context(|| {
-        format!(
-            "{} is damaged: remove it when no older database was put here; else wait until 15 \
-             minutes after the last call, remove it, then run `ringonce adopt --reason WHY`",
-            side.display()
-        )
-    })?;
+    let given = given.ok_or_else(|| damaged(side))?;
     Ok((whose == installation_id).then_some(given))
+}
+
+fn damaged(side: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{} is damaged: remove it when no older database was put here; else wait until 15 minutes \
+         after the last call, remove it, then run `ringonce adopt --reason WHY`",
+        side.display()
+    )
 }
 
 /// What was noted beside the database, or where it was armed on this machine: a copy at another place
@@ -126,6 +189,26 @@ mod tests {
             assert_eq!(noted(&path, &ours).unwrap(), Some(given(seq)));
         }
         assert_eq!(noted(&path, &uuid::Uuid::new_v4().to_string()).unwrap(), None);
+    }
+
+    #[test]
+    fn the_number_of_another_installation_is_kept_under_its_id_until_that_one_notes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, "").unwrap();
+        let [first, second] = [(); 2].map(|()| uuid::Uuid::new_v4().to_string());
+        note(&path, &first, given(40)).unwrap();
+        note(&path, &second, given(1)).unwrap();
+        assert_eq!(noted(&path, &second).unwrap(), Some(given(1)));
+        assert_eq!(noted(&path, &first).unwrap(), Some(given(40)), "its database may come back");
+        // An older note of the same installation does not replace the higher number.
+        let line = format!("{first:<36}\t{:>19}\t2026-02-02T12:00:00.000Z\n", 7);
+        std::fs::write(folder.path().join("a.db.seq"), line).unwrap();
+        set_aside(&path, &second).unwrap();
+        assert_eq!(noted(&path, &first).unwrap(), Some(given(40)));
+        // It is back, and a person accepted the lower number.
+        note(&path, &first, given(30)).unwrap();
+        assert_eq!(noted(&path, &first).unwrap(), Some(given(30)));
     }
 
     #[test]

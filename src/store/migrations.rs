@@ -6,7 +6,7 @@ use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::domain::Instant;
-use crate::store::{StoreError, dedupe, meta};
+use crate::store::{StoreError, dedupe, meta, traces};
 
 /// "RING" in the header of the file, shown by `file`.
 const APPLICATION_ID: i64 = 0x5249_4E47;
@@ -31,6 +31,7 @@ pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Resu
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         meta::create_installation(&tx, path, now)?;
+        traces::note(&tx, path)?;
     } else {
         check_header(application_id, version, path)?;
         restore_guards(&tx, now)?;

@@ -25,6 +25,7 @@ pub mod flags;
 pub mod given;
 pub mod holidays;
 pub mod journal;
+pub mod left_numbers;
 pub mod meta;
 pub mod migrations;
 pub mod moves;
@@ -38,6 +39,8 @@ pub mod second;
 pub mod snapshot;
 pub mod stale;
 pub mod tally;
+pub mod traces;
+mod transaction;
 pub mod verify;
 pub mod views;
 pub mod web_views;
@@ -45,26 +48,30 @@ pub mod web_views;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction};
 
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
+pub use transaction::{is_uncertain_commit, part};
 
 use crate::domain::Instant;
 use crate::store::content::Content;
 use crate::store::files::OpenFiles;
-
-/// How long a write waits in all: SQLite's own back-off is unfair under many processes.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+use crate::store::transaction::{UncertainCommit, begin};
 
 /// Why a database cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("there is no database at {0}; `ringonce customers import FILE` creates one")]
     Missing(PathBuf),
+    #[error(
+        "{0} is missing or empty, but its write-ahead log {0}-wal lies there and may hold calls. Put \
+         the database back beside it, or move {0}-wal and {0}-shm to another folder, then run the \
+         command again"
+    )]
+    StrayLog(PathBuf),
     #[error("{0} is no ringonce database; name another file with --db")]
     NotOurs(PathBuf),
     #[error(
@@ -130,6 +137,7 @@ impl Store {
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         check_no_folder(path)?;
+        traces::refuse_a_stray_log(path)?;
         if let Some(made) = files::create_private(path)? {
             files::give_to_owner_of(files::folder_of(path), &made)?;
         }
@@ -149,6 +157,7 @@ impl Store {
     /// Works on a copy, on a read-only file and in a read-only folder.
     pub fn look(path: &Path) -> anyhow::Result<Store> {
         check_sqlite_version()?;
+        traces::refuse_a_stray_log(path)?;
         if !path.exists() {
             return Err(StoreError::Missing(path.to_path_buf()).into());
         }
@@ -309,55 +318,6 @@ impl Drop for Store {
             }
         }
     }
-}
-
-/// Runs a part of a transaction that can be undone alone: on `Err` the part leaves no trace and
-/// the rest of the transaction goes on.
-pub fn part<T>(
-    tx: &Transaction<'_>,
-    f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    tx.prepare_cached("SAVEPOINT part")?.execute([])?;
-    match f(tx) {
-        Ok(value) => {
-            tx.prepare_cached("RELEASE part")?.execute([])?;
-            Ok(value)
-        }
-        Err(error) => {
-            tx.execute_batch("ROLLBACK TO part; RELEASE part")?;
-            Err(error)
-        }
-    }
-}
-
-/// A commit that returned an error. The rows may exist: nothing may be done as if they did not.
-#[derive(Debug, thiserror::Error)]
-#[error("the commit failed, so the change may or may not be on disk: {0}")]
-pub struct UncertainCommit(rusqlite::Error);
-
-/// Whether an error of `write` came from the commit itself.
-pub fn is_uncertain_commit(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<UncertainCommit>().is_some()
-}
-
-fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Transaction<'c>> {
-    let started = crate::clock::elapsed();
-    loop {
-        match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
-            Ok(tx) => return Ok(tx),
-            Err(error) if is_busy(&error) => {
-                if WRITE_PATIENCE < crate::clock::elapsed().saturating_sub(started) {
-                    return Err(StoreError::Busy(path.to_path_buf()).into());
-                }
-                crate::clock::pause(Duration::from_millis(20));
-            }
-            Err(error) => return Err(error).context("begin a write"),
-        }
-    }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Whether another user may do what this one may not.

@@ -15,6 +15,7 @@ use crate::domain::customer::CallStatus;
 use crate::store::Store;
 use crate::store::backup::{copy, create_whole};
 use crate::store::connect::configure_common;
+use crate::store::left_numbers;
 use crate::store::meta::{self, Installation};
 use crate::store::verify::Verified;
 
@@ -181,10 +182,11 @@ fn redact_phones(tx: &Transaction<'_>) -> anyhow::Result<()> {
         update.execute(params![phone, masks.of_phone(&phone)])?;
     }
     let mut update = tx.prepare("UPDATE meta SET key = ?2 WHERE key = ?1")?;
-    for (key, _) in pairs::<String>(tx, "SELECT key, '' FROM meta WHERE key LIKE 'pause:number:%'")?
-    {
-        let mask = masks.of_key(key.trim_start_matches("pause:number:"));
-        update.execute([&key, &format!("pause:number:{}", masks.new.phone_key(&mask))])?;
+    let numbers = "SELECT key, '' FROM meta WHERE key LIKE 'pause:number:%' OR key LIKE 'called:%'";
+    for (key, _) in pairs::<String>(tx, numbers)? {
+        let Some((kind, phone_key)) = key.rsplit_once(':') else { continue };
+        let mask = masks.of_key(phone_key);
+        update.execute([&key, &format!("{kind}:{}", masks.new.phone_key(&mask))])?;
     }
     Ok(())
 }
@@ -204,7 +206,10 @@ fn redact_meta(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let mut update = tx.prepare("UPDATE meta SET value = ?2 WHERE key = ?1")?;
     let mut delete = tx.prepare("DELETE FROM meta WHERE key = ?1")?;
     for (key, value) in pairs::<String>(tx, "SELECT key, value FROM meta")? {
-        if META_KEPT.contains(&key.as_str()) || meta::IDENTITY.contains(&key.as_str()) {
+        let tells_nothing = META_KEPT.contains(&key.as_str())
+            || meta::IDENTITY.contains(&key.as_str())
+            || key.starts_with(left_numbers::PREFIX);
+        if tells_nothing {
             continue;
         }
         let states = key.starts_with("pause:") || key.starts_with("hold:") || key == "breaker";

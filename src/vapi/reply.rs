@@ -1,7 +1,7 @@
 //! Sorts the replies to a POST by what they prove. Values in, values out.
 //!
-//! One rule: a call is called not placed only on proof. Proof is our own count of zero bytes, or a
-//! 4xx in the provider's own words. Everything else is accepted or in doubt.
+//! One rule: a call is called not placed only on proof. Proof is our own count of zero bytes, or one
+//! of the provider's documented refusals in its own words. Everything else is accepted or in doubt.
 
 use serde_json::Value;
 
@@ -35,7 +35,8 @@ impl Reply {
                 let detail = format!("the provider redirects ({status}); check vapi.base_url");
                 Err(PlaceError::InDoubt { detail, stop_dialing: true })
             }
-            400..500 if self.status != 408 => self.sort_refusal(key),
+            400..=404 | 422 | 429 => self.sort_refusal(key),
+            // Also other 4xx: a 409 or 425 may answer a call that exists, a 499 comes from a proxy.
             status => Err(in_doubt(&format!("the provider answered {status}"), key)),
         }
     }
@@ -183,8 +184,20 @@ mod tests {
     }
 
     #[test]
-    fn a_408_is_in_doubt_even_in_the_providers_own_form() {
-        assert_eq!(refusal(408, r#""Request Timeout""#), None);
+    fn only_documented_refusals_in_the_providers_own_form_prove_that_no_call_was_placed() {
+        let proves = [400, 401, 402, 403, 404, 422, 429];
+        for status in 100..=599_u16 {
+            let body = format!(r#"{{"statusCode":{status},"message":"no"}}"#).into_bytes();
+            let reply = Reply { status, date: None, retry_after_secs: None, body: Some(body) };
+            let sorted = reply.sort("d-1", "sk-secret");
+            match status {
+                200..300 => assert!(sorted.is_ok(), "{status}: {sorted:?}"),
+                _ if proves.contains(&status) => {
+                    assert!(matches!(sorted, Err(PlaceError::NotPlaced { .. })), "{status}");
+                }
+                _ => assert!(matches!(sorted, Err(PlaceError::InDoubt { .. })), "{status}"),
+            }
+        }
     }
 
     #[test]

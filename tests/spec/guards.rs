@@ -3,6 +3,8 @@
 
 use ringonce::domain::Instant;
 use ringonce::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
+use ringonce::domain::customer::Customer;
+use ringonce::domain::entry::{Entry, EntryPhone};
 use ringonce::domain::parse_instant;
 use ringonce::provider::ProviderCall;
 use ringonce::store::attempts::{self, Attempt};
@@ -203,10 +205,16 @@ fn what_may_have_rung_keeps_its_number_from_the_same_call_and_from_any_call_too_
         let rang = *state != AttemptState::NotPlaced;
         let attempt = in_state(*state, CallType::Daily, "2026-03-02");
         store.write(|tx| attempts::insert(tx, &attempt, "spec")).unwrap();
+        let entry = Entry {
+            phone: Some(EntryPhone { e164: "+12125550101".into(), valid: true, error: None }),
+            timezone: Some("America/New_York".to_string()),
+            ..Entry::default()
+        };
+        let other = Customer { id: 2, ..entry.new_customer(now()).unwrap() };
         let (same, last) = store
             .read(|conn| {
                 let daily = CallType::Daily;
-                let same = facts::same_phone(conn, 2, false, "h", daily, "2026-03-02")?;
+                let same = facts::same_phone(conn, &other, "h", daily, "2026-03-02")?;
                 Ok((same, facts::last_call(conn, &Whose::Number("h"))?))
             })
             .unwrap();

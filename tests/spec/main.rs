@@ -40,6 +40,9 @@ mod failures;
 mod golden;
 mod interplays;
 mod who_is_who;
+mod new_beside;
+mod only_numbers;
+mod same_number;
 
 // When a call is due, and the whole of it over days.
 mod edits;

@@ -56,6 +56,29 @@ fn a_payment_is_one_request_and_repeating_it_changes_nothing() {
 }
 
 #[test]
+fn the_answer_names_other_customers_with_the_same_phone() {
+    let house = House::build(&Plan::default());
+    let upsert = |body: &Value| house.api("POST", "/api/customers", body).json();
+    let ada = json!({
+        "external_id": "0042", "phone": "+442079460171", "timezone": "Europe/London",
+    });
+    let alone = upsert(&ada);
+    assert_eq!(alone["same_phone_as"], json!([]), "{alone}");
+    let id = &alone["customer"]["id"];
+    let again = json!({
+        "external_id": "42", "phone": "+44 (0)20 7946 0171", "timezone": "Europe/London",
+    });
+    let second = upsert(&again);
+    assert_eq!(second["same_phone_as"], json!([id]), "{second}");
+    // A change that does not name the phone says it too, and a pair that shares the phone does not.
+    let named = upsert(&json!({"external_id": "42", "name": "Ada"}));
+    assert_eq!(named["same_phone_as"], json!([id]), "{named}");
+    upsert(&json!({"external_id": "0042", "shared_phone": true}));
+    let shared = upsert(&json!({"external_id": "42", "shared_phone": true}));
+    assert_eq!(shared["same_phone_as"], json!([]), "{shared}");
+}
+
+#[test]
 fn an_error_names_the_field_that_is_wrong() {
     let house = House::build(&Plan::default());
     let cases = [

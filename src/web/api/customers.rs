@@ -101,6 +101,14 @@ enum Upserted {
     Known(Customer, Vec<Change>),
 }
 
+impl Upserted {
+    fn customer(&self) -> &Customer {
+        match self {
+            Upserted::Created(customer) | Upserted::Known(customer, _) => customer,
+        }
+    }
+}
+
 /// `POST` or `PUT /api/customers`: creates a customer or changes the one with this `external_id`,
 /// else with this `email`. The same request again changes nothing.
 pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
@@ -119,7 +127,11 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
         return Err(Problem::field(field, format!("{field}: {reason}")).into());
     }
     let store = &asked.front.cx().store;
-    let done = store.write(|tx| write(asked, tx, &mut reader, entry))?;
+    let (done, same_phone_as) = store.write(|tx| {
+        let done = write(asked, tx, &mut reader, entry)?;
+        let others = customers::with_same_phone(tx, done.customer())?;
+        Ok((done, others))
+    })?;
     let (status, customer, changes) = match &done {
         Upserted::Created(customer) => (201, customer, Vec::new()),
         Upserted::Known(customer, changes) => {
@@ -129,6 +141,7 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let answer = json!({
         "created": status == 201,
         "changed": changes,
+        "same_phone_as": same_phone_as,
         "customer": as_json(customer, false),
     });
     Ok(Response::json(status, &answer))

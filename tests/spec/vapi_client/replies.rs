@@ -134,11 +134,7 @@ fn a_refusal_in_the_providers_own_form_is_sorted_by_whom_it_concerns() {
         (403, Refusal::Everybody),
         (404, Refusal::Everybody),
         (400, Refusal::Request),
-        (405, Refusal::Request),
-        (409, Refusal::Request),
-        (413, Refusal::Request),
         (422, Refusal::Request),
-        (425, Refusal::Request),
         (429, Refusal::RateLimited { retry_after_secs: None }),
     ];
     for (status, expected) in cases {
@@ -163,14 +159,16 @@ fn a_429_says_how_long_to_wait() {
 }
 
 #[test]
-fn a_4xx_in_another_form_is_in_doubt() {
+fn a_4xx_in_another_form_or_of_another_kind_is_in_doubt() {
     let html = "<html><title>Forbidden</title></html>";
     for status in [400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 499] {
         assert!(!doubt(answer(status, "Content-Type: text/html\r\n", html)), "{status}");
         assert!(!doubt(answer(status, "", "")), "{status}");
         assert!(!doubt(own_form(status, "no").into_iter().rev().skip(9).rev().collect()));
     }
-    assert!(!doubt(own_form(408, "Request Timeout")));
+    for status in [405, 406, 408, 409, 410, 413, 418, 421, 423, 425, 431, 451, 499] {
+        assert!(!doubt(own_form(status, "no")), "{status}");
+    }
     assert!(!doubt(answer(403, "", r#"{"message":"no","statusCode":401}"#)));
 }
 

@@ -1,0 +1,62 @@
+//! One write: how it waits for its turn, how a part of it is undone, and what its commit proves.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use crate::store::StoreError;
+
+/// How long a write waits in all: SQLite's own back-off is unfair under many processes.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a part of a transaction that can be undone alone: on `Err` the part leaves no trace and
+/// the rest of the transaction goes on.
+pub fn part<T>(
+    tx: &Transaction<'_>,
+    f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    tx.prepare_cached("SAVEPOINT part")?.execute([])?;
+    match f(tx) {
+        Ok(value) => {
+            tx.prepare_cached("RELEASE part")?.execute([])?;
+            Ok(value)
+        }
+        Err(error) => {
+            tx.execute_batch("ROLLBACK TO part; RELEASE part")?;
+            Err(error)
+        }
+    }
+}
+
+/// A commit that returned an error. The rows may exist: nothing may be done as if they did not.
+#[derive(Debug, thiserror::Error)]
+#[error("the commit failed, so the change may or may not be on disk: {0}")]
+pub struct UncertainCommit(pub(super) rusqlite::Error);
+
+/// Whether an error of `write` came from the commit itself.
+pub fn is_uncertain_commit(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<UncertainCommit>().is_some()
+}
+
+/// Begins to write, and asks again while another process writes.
+pub(super) fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Transaction<'c>> {
+    let started = crate::clock::elapsed();
+    loop {
+        match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
+            Ok(tx) => return Ok(tx),
+            Err(error) if is_busy(&error) => {
+                if WRITE_PATIENCE < crate::clock::elapsed().saturating_sub(started) {
+                    return Err(StoreError::Busy(path.to_path_buf()).into());
+                }
+                crate::clock::pause(Duration::from_millis(20));
+            }
+            Err(error) => return Err(error).context("begin a write"),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
