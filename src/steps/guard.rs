@@ -22,7 +22,7 @@ const LAST_READING: &str = "last_reading";
 /// The clock of another boot, or of another machine, and an answer without a date.
 pub const NOBODY_VOUCHES: &str = "nothing vouches for the clock: it cannot be compared with what \
     this file has seen, and the provider's answer carries no date; look at the machine's clock, \
-    then run `ringonce resume --reason WHY`";
+    then run `ringonce resume --hold clock --reason WHY`";
 /// Where it is kept why no start opens.
 const NOT_DIALING: &str = "not_dialing";
 /// Set while the provider's date disagreed last: only its date, or a person, takes it back.
@@ -251,7 +251,7 @@ pub fn behind_mark(conn: &Conn, now: Instant) -> anyhow::Result<Option<String>> 
     Ok(mark.filter(|mark| now < *mark - BEHIND_MARK).map(|mark| {
         format!(
             "the clock says {}, but this file has already seen {}; set the machine's clock \
-             right, or, if that was wrong, run `ringonce resume --reason WHY`",
+             right, or, if that was wrong, run `ringonce resume --hold clock --reason WHY`",
             instant_text(now),
             instant_text(mark)
         )
@@ -358,6 +358,11 @@ pub fn note_opening(cx: &Context, why: Option<&str>, now: Instant) -> anyhow::Re
 pub fn holds(cx: &Context) -> anyhow::Result<Vec<String>> {
     let holds = cx.store.read(meta::holds)?;
     Ok(holds.into_iter().map(|hold| held(&hold)).collect())
+}
+
+/// The command that lifts a hold of this kind.
+pub fn lifted_by(kind: &str) -> String {
+    format!("ringonce resume --hold {kind} --reason WHY")
 }
 
 /// One hold in words.

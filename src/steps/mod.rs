@@ -44,6 +44,7 @@ pub mod queue_rows;
 pub mod reconcile;
 pub mod record;
 pub mod reschedule;
+pub mod resume;
 pub mod scan;
 pub mod settle;
 pub mod simulate;

@@ -358,7 +358,7 @@ fn take_in_calls(
                 let why = format!(
                     "the call {} cannot be taken in: {error:#}; mend the database; it lifts by \
                      itself when the call is taken in, or go on without it with `ringonce resume \
-                     --reason WHY`",
+                     --hold record --reason WHY`",
                     call.id
                 );
                 log::error!("dialing holds: {why}");

@@ -27,6 +27,8 @@ mod arming;
 mod clocks;
 mod halting;
 mod shut_starts;
+mod resuming;
+mod unclean_starts;
 mod unwritten_outcomes;
 mod wrong_clock;
 
