@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Reading;
 use crate::domain::{Instant, instant_text, instant_words, parse_instant};
 use crate::steps::Context;
+use crate::steps::instance::InstanceIds;
 use crate::store::files::Identity;
 use crate::store::meta::{self, Hold, Mark};
 use crate::store::{Conn, Store, Tx};
@@ -34,23 +35,31 @@ const DATE_IS_LATER: &str = "date_is_later";
 ///
 /// Looks at the path only: opening the file a second time would drop SQLite's own locks.
 pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
-    not_armed_at(&cx.store)
+    cx.store.read(|conn| not_armed_in(conn, cx.store.path(), &cx.machine))
 }
 
 /// The same of a store alone, also of one that is only looked at.
 pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
-    store.read(|conn| not_armed_in(conn, store.path()))
+    store.read(|conn| not_armed_in(conn, store.path(), &InstanceIds::here()))
 }
 
 /// The same inside a transaction: what another process committed before it counts.
-pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> {
+pub fn not_armed_in(
+    conn: &Conn,
+    path: &Path,
+    machine: &InstanceIds,
+) -> anyhow::Result<Option<String>> {
     if path == Path::new(":memory:") {
         return Ok(None);
     }
     let here = Identity::of(path)?;
     let armed = meta::armed_identity(conn)?;
     let is_snapshot = armed.is_none();
-    Ok(mismatch(armed.as_ref(), &here).map(|what| {
+    let mismatch = match mismatch(armed.as_ref(), &here) {
+        Some(what) => Some(what),
+        None => machine.mismatch(conn)?,
+    };
+    Ok(mismatch.map(|what| {
         if is_snapshot {
             return format!("not armed here: {what}, and nobody is ever called from it");
         }
@@ -298,6 +307,12 @@ fn compare_with_last(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Re
         )));
     }
     Ok(Clocks::Agree)
+}
+
+/// The boot in which both clocks were trusted last; `None`: this file was never opened for dialing.
+pub fn trusted_boot(conn: &Conn) -> anyhow::Result<Option<String>> {
+    let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(None) };
+    Ok(Some(serde_json::from_str::<Trusted>(&text)?.boot_id))
 }
 
 fn trust(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {

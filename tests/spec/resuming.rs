@@ -71,7 +71,8 @@ fn a_plain_resume_lifts_the_only_hold_names_it_and_journals_its_words() {
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(run.stdout.contains("the hold \"foreign\""), "{run:?}");
     assert!(world.holds().is_empty());
-    let noted = "SELECT concat_ws('|', who, what, subject, old, why) FROM journal WHERE what = 'hold'";
+    let noted =
+        "SELECT concat_ws('|', who, what, subject, old, why) FROM journal WHERE what = 'hold'";
     assert_eq!(
         world.one(noted),
         "cli|hold|dialing:foreign|the cause of foreign|the deploy is over"

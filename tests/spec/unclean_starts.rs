@@ -137,7 +137,8 @@ fn a_file_that_never_dialed_or_whose_calls_are_older_than_the_records_does_not_w
     assert_eq!(tick_at(&world, "2026-02-02T12:05:00Z").code, Some(0));
     assert_eq!(world.rings().len(), 1);
     world.set_now(at("2026-02-16T12:04:00Z"));
-    world.sql("UPDATE meta SET value = '2026-02-16T11:00:00.000Z' WHERE key = 'last_reconciled_at'");
+    world
+        .sql("UPDATE meta SET value = '2026-02-16T11:00:00.000Z' WHERE key = 'last_reconciled_at'");
     killed_now(&world);
     assert_eq!(tick_at(&world, "2026-02-16T12:05:30Z").code, Some(0));
     assert_eq!(world.rings().len(), 2);
@@ -179,7 +180,9 @@ fn a_service_that_waits_dials_by_itself_when_the_list_shows_the_last_call() {
     let errors = std::fs::File::create(&log).expect("a log");
     let child = world.program(&["run"]).stderr(errors).spawn().expect("the service");
     let said = || std::fs::read_to_string(&log).expect("the log");
-    until("the service waits", || said().contains("did not end in order") || 1 < world.rings().len());
+    until("the service waits", || {
+        said().contains("did not end in order") || 1 < world.rings().len()
+    });
     assert_eq!(world.rings().len(), 1, "{}", said());
     world.set_clock("2026-02-02T12:10:30Z");
     until("the call of Bob", || world.rings().len() == 2);

@@ -82,11 +82,11 @@ fn scope(asked: &Asked<'_>, named: Option<(&str, &str)>) -> anyhow::Result<Scope
             let store = &asked.front.cx().store;
             Scope::Customer(Box::new(store.read(|conn| one(conn, who))?))
         }
-        Some(("type", word)) => Scope::Type(
-            CallType::parse(word).ok_or_else(|| {
+        Some(("type", word)) => {
+            Scope::Type(CallType::parse(word).ok_or_else(|| {
                 Problem::field("type", "type must be one of welcome, daily, extra")
-            })?,
-        ),
+            })?)
+        }
         Some(("number", phone)) => Scope::Number(phones::e164(phone).ok_or_else(|| {
             Problem::field("number", "write the number with its country: +12125550101")
         })?),
