@@ -9,6 +9,7 @@ SCHEMA, GATE = "schema.sql", "src/domain/gate.rs"
 VAPI, DIAL, RECONCILE = "src/vapi/mod.rs", "src/steps/dial.rs", "src/steps/reconcile.rs"
 GUARD, RECOVERY, DOUBTS = "src/steps/guard.rs", "src/domain/recovery.rs", "src/store/doubts.rs"
 FLAGS, FACTS, SETTLE = "src/store/flags.rs", "src/store/facts.rs", "src/steps/settle.rs"
+RESTART, RESUME = "src/steps/restart.rs", "src/steps/resume.rs"
 
 # name, file, the guard, what stands there instead, tests asked first
 GUARDS = [
@@ -751,6 +752,50 @@ GUARDS = [
      "!accepted || is_recent(missed, now)", "!accepted", "overwritten"),
     ("a number is noted before its POST", "src/service/dialer.rs",
      "note_numbers(service, &claimed.intents)", "note_numbers(service, &[])", "overwritten"),
+    # A start after an end out of order, and clones of the whole disk.
+    ("an end out of order is waited for", RESTART, "        None if in_order => None,\n",
+     "        None => None,\n", "unclean_starts"),
+    ("the last known call must be in the list", RESTART,
+     "    Ok(last.is_none_or(", "    Ok(true || last.is_none_or(", "unclean_starts"),
+    ("a wait is kept from start to start", RESTART,
+     "        Some(wait) if !rebooted => Some(wait),\n", "        Some(_) if !rebooted => None,\n",
+     "unclean_starts"),
+    ("after a reboot the last known call is not enough", RESTART,
+     "Ok(!wait.rebooted && is_last_shown(", "Ok(is_last_shown(", "cloned_machines"),
+    ("the 15 minutes are those of the boot that dials", RESTART,
+     "        Some(wait) if !rebooted => Some(wait),\n", "        Some(wait) => Some(wait),\n",
+     "cloned_machines"),
+    ("an end in order long before a boot is not the last", RESTART,
+     "(Duration::zero()..=REBOOT_AT_MOST).contains(&(until - ended))", "ended <= until",
+     "cloned_machines"),
+    ("a machine that was up before an end in order is another one", RESTART,
+     "if ended < booted { booted } else { reading.now };", "booted.max(ended);", "cloned_machines"),
+    ("a call under way is no end in order", RESTART,
+     "Some(start) if under_way.is_empty() =>", "Some(start) if true || under_way.is_empty() =>",
+     "unclean_starts"),
+    ("a service that starts notes it", "src/service/run.rs",
+     "    restart::begin(&service.cx, &service.clock.read()?)?;\n", "", "unclean_starts"),
+    ("a pass that starts notes it", "src/service/tick.rs",
+     "            restart::begin(&service.cx, &service.clock.read()?)?;\n", "", "unclean_starts"),
+    ("a call by hand notes its start", "src/service/call.rs",
+     "    restart::begin(&service.cx, &reading)?;\n", "", "unclean_starts"),
+    ("a start that waits stays shut", "src/service/opening.rs",
+     "unread_why.or(behind_why).or(restart_why)", "unread_why.or(behind_why)", "unclean_starts"),
+    ("a clone with other instance ids is not armed", GUARD,
+     "None => machine.mismatch(conn)?,", "None => None,", "cloned_machines"),
+    ("instance ids are learned at a start", RESTART, "        cx.machine.learn(tx)?;\n", "",
+     "cloned_machines"),
+    ("adopting arms the instance ids of this machine", "src/service/adopting.rs",
+     "        cx.machine.arm(tx)?;\n", "", "cloned_machines"),
+    # A pause and a hold are ended apart.
+    ("the end of a pause lifts no hold", RESUME,
+     "if ended.pause || !matches!(scope, Scope::Everything) {",
+     "if !matches!(scope, Scope::Everything) {", "resuming"),
+    ("of several holds one is named", RESUME, "        [only] => lift(",
+     "        [only, ..] => lift(", "resuming"),
+    ("a pause button lifts no hold", "src/web/page/acts.rs",
+     "(\"\", _) => Lift::Pause(scope(asked)?),", "(\"\", _) => Lift::Plain(scope(asked)?),",
+     "web:each_button"),
     # The audit.
     ("two people at one number are told", "src/steps/audit.rs",
      "            report.duplicates.extend(audit_calls::at_one_number(tx)?);\n", "", "the_audit"),

@@ -25,6 +25,7 @@ mod guards_of_records;
 mod accounts;
 mod arming;
 mod clocks;
+mod cloned_machines;
 mod halting;
 mod resuming;
 mod shut_starts;

@@ -10,7 +10,7 @@ use crate::world::{Run, World, at, quick};
 const NOON: &str = "2026-02-02T12:00:00Z";
 
 /// Ada is due at noon and Bob five minutes later. The service calls Ada and is killed.
-fn killed_after_a_call() -> World {
+pub fn killed_after_a_call() -> World {
     killed_in(World::new())
 }
 
@@ -90,7 +90,7 @@ fn a_last_call_of_hours_ago_is_looked_for_in_the_list_where_it_was_made() {
 }
 
 /// A service is started and killed when it is at work; it has nobody to call.
-fn killed_now(world: &World) {
+pub fn killed_now(world: &World) {
     let scanned = "SELECT value FROM meta WHERE key = 'last_scan_at'";
     world.sql("UPDATE meta SET value = '2026-01-01T00:00:00.000Z' WHERE key = 'last_scan_at'");
     let mut service = world.program(&["run"]).spawn().expect("the service");
@@ -187,6 +187,28 @@ fn a_service_that_waits_dials_by_itself_when_the_list_shows_the_last_call() {
     world.set_clock("2026-02-02T12:10:30Z");
     until("the call of Bob", || world.rings().len() == 2);
     stop(child);
+}
+
+#[test]
+fn an_end_with_a_call_under_way_is_not_in_order() {
+    let world = World::new();
+    world.daily("Ada");
+    for (name, time) in [("Bob", "07:01"), ("Cyd", "07:05")] {
+        world.customer(name).in_zone("America/New_York").at(time).paid().welcomed().add();
+    }
+    world.tick_at(NOON);
+    world.set_clock("2026-02-02T12:01:00Z");
+    world.sql(
+        "CREATE TRIGGER broken BEFORE UPDATE OF state ON call_attempts WHEN NEW.state = 'placed'
+         BEGIN SELECT RAISE(ABORT, 'no space'); END",
+    );
+    let call = world.command(&["call", "2"]);
+    assert_eq!((call.code, world.rings().len()), (Some(1), 2), "{call:?}");
+    world.sql("DROP TRIGGER broken; DELETE FROM meta WHERE key LIKE 'hold:%'");
+    world.faults("list-lag=600");
+    let run = tick_at(&world, "2026-02-02T12:05:00Z");
+    assert!(refusal(&run).contains("did not end in order"), "{run:?}");
+    assert_eq!(world.rings().len(), 2);
 }
 
 #[test]
