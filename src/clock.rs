@@ -22,6 +22,9 @@ pub enum Clock {
 /// The boot that a test clock counts from.
 pub const TEST_BOOT_ID: &str = "test-clock";
 
+/// How the id of a boot begins that the system does not tell: such ids differ by process.
+pub const UNKNOWN_BOOT: &str = "process-";
+
 /// One look at both clocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
@@ -101,7 +104,7 @@ fn system_now() -> Instant {
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|id| id.trim().to_string())
-        .unwrap_or_else(|_| format!("process-{}", std::process::id()))
+        .unwrap_or_else(|_| format!("{UNKNOWN_BOOT}{}", std::process::id()))
 }
 
 #[cfg(target_os = "linux")]

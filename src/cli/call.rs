@@ -53,10 +53,32 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     let customer = Store::look(&path)?.read(|conn| one_for_good(conn, &args.customer))?;
     let (service, days) = service(settings)?;
     let lock = lock(&service, &path, &days)?;
-    let shut = match lock.is_ok() {
-        true => service::call::open(&service)?,
+    let wish = Wish { customer: &customer, wanted, extra: args.extra.then_some(reason) };
+    let called = queue_and_dial(&service, &wish, lock.as_ref().err());
+    if lock.is_ok() {
+        service::call::close(&service)?;
+    }
+    called
+}
+
+/// Who is to be called, and for what.
+struct Wish<'a> {
+    customer: &'a Customer,
+    wanted: Option<CallType>,
+    /// Why an extra call; `None`: the one that is due.
+    extra: Option<&'a str>,
+}
+
+/// `holder`: who holds the dialer's lock, where this process does not.
+fn queue_and_dial(
+    service: &Service,
+    wish: &Wish<'_>,
+    holder: Option<&String>,
+) -> anyhow::Result<Exit> {
+    let shut = match holder {
+        None => service::call::open(service)?,
         // The dialer beside has asked the provider; what is queued here is written by our clock.
-        false => {
+        Some(_) => {
             let reading = service.clock.read()?;
             service.cx.store.read(|conn| guard::unproven_clock(conn, &reading))?
         }
@@ -64,17 +86,18 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     if let Some(why) = shut {
         return Err(CliError::refused(format!("nothing is dialed: {why}")).into());
     }
-    let item = match args.extra {
-        true => extra(&service, &customer, reason)?,
-        false => due(&service, &customer, wanted)?,
+    let customer = wish.customer;
+    let item = match wish.extra {
+        Some(reason) => extra(service, customer, reason)?,
+        None => due(service, customer, wish.wanted)?,
     };
     let name = format!("item {}, the {} call of customer {}", item.id, item.call_type, customer.id);
-    match lock {
-        Err(holder) => {
+    match holder {
+        Some(holder) => {
             output::line(&format!("queued {name}; the running dialer takes it up ({holder})"))?;
             Ok(Exit::Done)
         }
-        Ok(_lock) => dial(&service, &item, &name),
+        None => dial(service, &item, &name),
     }
 }
 

@@ -59,9 +59,9 @@ fn clock(loaded: &Loaded, store: &Store) -> anyhow::Result<Option<Finding>> {
 
 fn hold(hold: &Hold) -> Finding {
     let lifts = match hold.kind.as_str() {
-        "clock" => "; it lifts by itself when the clocks agree again",
-        _ if hold.why.contains("--reason") => "",
-        _ => "; when the cause is gone, run `ringonce resume --reason WHY`",
+        "clock" => "; it lifts by itself when the clocks agree again".to_string(),
+        _ if hold.why.contains("--hold") => String::new(),
+        kind => format!("; when the cause is gone, run `{}`", guard::lifted_by(kind)),
     };
     let detail = format!("dialing is {}{lifts}", guard::held(hold));
     Finding::new("hold", State::Problem, detail)

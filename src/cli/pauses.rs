@@ -8,7 +8,9 @@ use super::exit::{CliError, Exit};
 use super::{Global, output, settings};
 use crate::domain::call::CallType;
 use crate::phones;
-use crate::steps::operate::{self, Resumed, Scope};
+use crate::steps::guard;
+use crate::steps::operate::{self, Scope};
+use crate::steps::resume::{self, Resumed, Standing};
 use crate::store::Conn;
 use crate::store::queue::Moved;
 
@@ -26,17 +28,22 @@ pub struct PauseArgs {
     what: What,
 }
 
-/// Let calls go on; without a choice also lift what holds dialing and close the breaker
+/// End a pause; or, where all calls are not paused, lift the only hold and close the breaker
 #[derive(Args)]
 #[command(after_help = "\
-A hold whose cause is still there comes back before the next call.
+The end of a pause leaves every hold and the breaker. Of several holds, name the one to lift; `ringonce
+status` shows them. A hold whose cause is still there comes back before the next call.
 
 Examples:
-  ringonce resume --reason 'the flag was checked by hand'
+  ringonce resume --reason 'the deploy is over'
+  ringonce resume --hold flag --reason 'the flag was checked by hand'
   ringonce resume --customer ada@example.com --reason 'the second call was looked into'")]
 pub struct ResumeArgs {
     #[command(flatten)]
     what: What,
+    /// Lift only this hold: flag, clock, record, foreign, account
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["customer", "type", "number"])]
+    hold: Option<String>,
 }
 
 #[derive(Args)]
@@ -108,15 +115,27 @@ pub fn resume(global: &Global, args: &ResumeArgs) -> anyhow::Result<Exit> {
     let reading = settings.loaded.clock.read()?;
     let cx = context(settings, reading.now)?;
     let what = &args.what;
-    let resumed = cx.store.write(|tx| {
-        let scope = what.scope(tx)?;
-        operate::resume(&cx, tx, &scope, WHO, &what.reason, &reading)
-    });
-    output::line(&told(&resumed.map_err(refused)?, &what.words()))?;
+    let (resumed, standing) = cx
+        .store
+        .write(|tx| {
+            let resumed = match &args.hold {
+                Some(kind) => resume::lift(tx, kind, WHO, &what.reason, &reading)?,
+                None => {
+                    let scope = what.scope(tx)?;
+                    resume::resume(&cx, tx, &scope, WHO, &what.reason, &reading)?
+                }
+            };
+            Ok((resumed, resume::standing(tx, reading.now)?))
+        })
+        .map_err(refused)?;
+    for line in told(&resumed, &standing, args) {
+        output::line(&line)?;
+    }
     Ok(Exit::Done)
 }
 
-fn told(resumed: &Resumed, what: &str) -> String {
+/// What was lifted, and what still keeps all calls back, with the command that lifts it.
+fn told(resumed: &Resumed, standing: &Standing, args: &ResumeArgs) -> Vec<String> {
     let mut lifted = Vec::new();
     if resumed.pause {
         lifted.push("the pause".to_string());
@@ -128,8 +147,22 @@ fn told(resumed: &Resumed, what: &str) -> String {
     if resumed.breaker {
         lifted.push("the breaker".to_string());
     }
-    match lifted.is_empty() {
-        true => format!("{what} were neither paused nor held"),
-        false => format!("{what} may go on; lifted: {}", lifted.join(", ")),
+    let (what, lifted) = (args.what.words(), lifted.join(", "));
+    let is_stopped = standing.paused || standing.breaker || !standing.holds.is_empty();
+    let mut lines = vec![match (&args.hold, resumed.is_nothing(), is_stopped) {
+        (Some(kind), true, _) => format!("the hold \"{}\" did not stand", output::clean(kind)),
+        (None, true, _) => format!("{what} were neither paused nor held"),
+        (_, false, false) => format!("{what} may go on; lifted: {lifted}"),
+        (_, false, true) => format!("lifted: {lifted}"),
+    }];
+    lines.extend(standing.holds.iter().map(|hold| {
+        let (held, command) = (output::clean(&guard::held(hold)), guard::lifted_by(&hold.kind));
+        format!("dialing is still {held}; `{command}` lifts it")
+    }));
+    if standing.paused {
+        lines.push("all calls are still paused; `ringonce resume --reason WHY` ends it".into());
+    } else if standing.breaker {
+        lines.push("the breaker is still open; `ringonce resume --reason WHY` closes it".into());
     }
+    lines
 }

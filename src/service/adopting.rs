@@ -7,7 +7,7 @@ use crate::service::run::Refused;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{account, disarm, operate, unread};
+use crate::steps::{account, disarm, operate, restart, unread};
 use crate::store::files::Identity;
 use crate::store::given::{self, Given};
 use crate::store::meta::{self, Mark};
@@ -20,7 +20,7 @@ pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
     reconcile::read_back(&service.cx)?;
     let reading = service.clock.read()?;
     let opened = opening::open(service, &reading, false)?;
-    if let Some(why) = opened.shut {
+    if let Some(why) = opened.shut.filter(|_| !opened.waits) {
         return Err(Refused(why).into());
     }
     let mut asking = follower::pace_of_asking(service);
@@ -64,7 +64,8 @@ pub struct Adopted {
 /// dials, and accepts a gap beyond the records, another account, and a mark that a wrong clock
 /// has left. Refuses a damaged file. The caller holds the dialer's lock.
 ///
-/// `unread`: the person also accepts records that cannot be read, which may be calls of this file.
+/// `unread`: the person also accepts records that cannot be read, which may be calls of this file. What a
+/// start waits for after an end out of order is waited for all the same: no person can see a lagging list.
 pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::Result<Adopted> {
     let cx = &service.cx;
     cx.store.check()?;
@@ -73,6 +74,19 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
                     backup instead";
         return Err(Refused(what.to_string()).into());
     }
+    restart::begin(cx, &service.clock.read()?)?;
+    let adopted = take_in_and_arm(service, unread, who, why);
+    restart::end(cx, &service.clock.read()?);
+    adopted
+}
+
+fn take_in_and_arm(
+    service: &Service,
+    unread: bool,
+    who: &str,
+    why: &str,
+) -> anyhow::Result<Adopted> {
+    let cx = &service.cx;
     let reading = service.clock.read()?;
     let was_behind = cx.store.read(|conn| guard::behind_mark(conn, reading.now))?.is_some();
     if was_behind {
@@ -80,7 +94,7 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
         cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
     }
     let opened = opening::open(service, &reading, true)?;
-    let shut = opened.shut.filter(|_| !unread || opened.unread.is_empty());
+    let shut = opened.shut.filter(|_| !opened.waits && (!unread || opened.unread.is_empty()));
     let here = Identity::of(cx.store.path())?;
     // While calls of another file are awaited, that file must make no more.
     if shut.is_none() || opened.behind {
@@ -96,6 +110,7 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
             unread::accept(tx, &opened.unread)?;
             meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
         }
+        cx.machine.arm(tx)?;
         operate::arm(tx, &here, who, why, &reading)
     })?;
     let given = Given { seq: cx.store.read(meta::highest_seq)?, at: reading.now };

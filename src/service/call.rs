@@ -3,7 +3,7 @@
 use crate::service::dialer::{Dialer, Passed, Patience};
 use crate::service::follower;
 use crate::service::{Service, opening};
-use crate::steps::guard;
+use crate::steps::{guard, restart};
 
 /// Whether anything may be dialed now, after everything that stands before the first dial of a
 /// start. The caller holds the dialer's lock. `Some`: why not.
@@ -12,6 +12,7 @@ pub fn open(service: &Service) -> anyhow::Result<Option<String>> {
         return Ok(Some(why));
     }
     let reading = service.clock.read()?;
+    restart::begin(&service.cx, &reading)?;
     let opened = opening::open(service, &reading, false)?;
     if opened.shut.is_none() {
         follower::repair_unproven(service, reading.now)?;
@@ -20,6 +21,12 @@ pub fn open(service: &Service) -> anyhow::Result<Option<String>> {
         Some(why) => Ok(Some(why)),
         None => opening::shut(service),
     }
+}
+
+/// The last write, whatever came of the call. The caller still holds the lock.
+pub fn close(service: &Service) -> anyhow::Result<()> {
+    restart::end(&service.cx, &service.clock.read()?);
+    Ok(())
 }
 
 /// Dials one item, if the gate lets it through. The caller holds the lock and opened.

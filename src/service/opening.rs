@@ -7,7 +7,7 @@ use crate::clock::{self, Reading};
 use crate::service::Service;
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{behind, erase};
+use crate::steps::{behind, erase, restart};
 use crate::store::{do_not_call, meta};
 
 /// What came of trying to open.
@@ -21,6 +21,8 @@ pub struct Opening {
     pub unread: BTreeSet<String>,
     /// Calls were made that the list does not show yet.
     pub behind: bool,
+    /// Only dialing waits, and for nothing but the list: the rest of the work goes on.
+    pub waits: bool,
     /// The clock is not trusted: not even a scan may run, because it would end occasions.
     pub clock_shut: bool,
     /// Waiting does not open it.
@@ -34,6 +36,7 @@ impl Opening {
             shut: Some(why),
             unread: BTreeSet::new(),
             behind: false,
+            waits: false,
             clock_shut: false,
             needs_a_person: false,
         }
@@ -96,12 +99,14 @@ fn try_to_open(service: &Service, reading: &Reading, accepted: bool) -> anyhow::
                 log::warn!("{erased} erased customers were back in the database: erased again");
             }
             let behind = cx.store.read(|conn| behind::behind(cx, conn, accepted, reading.now))?;
+            let restart_why = restart::waits(cx, &answer, reading)?.map(|why| why.to_string());
             let unread_why = answer.unread_rows();
             let behind_why = behind.map(|missed| Closed::behind(&missed).to_string());
             Ok(Opening {
                 reconciled,
                 behind: behind_why.is_some(),
-                shut: unread_why.or(behind_why),
+                waits: unread_why.is_none() && behind_why.is_none() && restart_why.is_some(),
+                shut: unread_why.or(behind_why).or(restart_why),
                 unread: answer.unread,
                 clock_shut: false,
                 needs_a_person: false,

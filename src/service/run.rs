@@ -19,7 +19,7 @@ use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::guard::{self, Clocks, Heard};
 use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{scan, unwritten};
+use crate::steps::{restart, scan, unwritten};
 use crate::store::attempts;
 use crate::store::meta::{self, Mark};
 
@@ -36,6 +36,17 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     if let Some(why) = guard::not_armed(&service.cx)? {
         return Err(Refused(why).into());
     }
+    restart::begin(&service.cx, &service.clock.read()?)?;
+    let served = serve(service, alive);
+    let in_order = served.as_ref().map_or_else(|error| error.is::<Refused>(), |()| true);
+    if in_order {
+        restart::end(&service.cx, &service.clock.read()?);
+    }
+    served
+}
+
+/// Everything between the first write and the last.
+fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     let Some(opened_at) = wait_until_open(service, alive)? else { return Ok(()) };
     let dialing_since = *service.cx.dialing_since.get_or_init(|| opened_at);
     std::thread::scope(|scope| {
@@ -77,9 +88,12 @@ impl Drop for EndsTheService<'_> {
 pub struct Refused(pub String);
 
 /// Opens before the first dial, asking again until the provider's records can be read and the
-/// clocks agree. `None`: stopped before. Scans and due calls wait meanwhile.
+/// clocks agree. `None`: stopped before. Due calls wait meanwhile, and so do scans and following, unless
+/// everything but a late list is known.
 fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
     let mut told = None;
+    let mut asking = follower::pace_of_asking(service);
+    let mut scans = Scans::new(service)?;
     while !service.stopping() {
         alive();
         end_if_swapped(service)?;
@@ -93,6 +107,11 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
             service.halt(None);
             return Ok(Some(reading.now));
         };
+        if opened.waits {
+            follower::follow(service, &mut asking, Which::Due, reading.now)?;
+            scans.scan_if_due(service, reading.now)?;
+            service.cx.store.write(|tx| meta::set_mark(tx, Mark::LastTick, reading.now))?;
+        }
         service.halt(Some(why.clone()));
         if told.as_ref() != Some(&why) {
             log::warn!("{why}");
@@ -141,19 +160,15 @@ fn tell_shut(told: &mut Option<String>, shut: Option<String>) {
     *told = shut;
 }
 
-/// What the service does beside dialing, also while replies are awaited.
-struct Duties<'s> {
-    service: &'s Service,
-    alive: &'s dyn Fn(),
+/// The scans by their cron; the first is due at once.
+struct Scans {
     cron: Cron,
     zone: Arc<Zone>,
-    next_scan: Option<Instant>,
-    /// Process time at which the clocks are compared next.
-    next_watch: Duration,
+    next: Option<Instant>,
 }
 
-impl<'s> Duties<'s> {
-    fn new(service: &'s Service, alive: &'s dyn Fn()) -> anyhow::Result<Duties<'s>> {
+impl Scans {
+    fn new(service: &Service) -> anyhow::Result<Scans> {
         let schedule = &service.cx.config.schedule;
         let cron = Cron::parse(&schedule.scan)
             .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
@@ -162,8 +177,31 @@ impl<'s> Duties<'s> {
             .zones
             .get_schedule_zone(&schedule.timezone)
             .context("schedule.timezone is not known")?;
-        let next_scan = Some(service.clock.now()?);
-        Ok(Duties { service, alive, cron, zone, next_scan, next_watch: clock::elapsed() })
+        Ok(Scans { cron, zone, next: Some(service.clock.now()?) })
+    }
+
+    fn scan_if_due(&mut self, service: &Service, now: Instant) -> anyhow::Result<()> {
+        if self.next.is_some_and(|at| at <= now) {
+            scan::scan(&service.cx, now)?;
+            self.next = self.cron.next_after(&self.zone, now);
+        }
+        Ok(())
+    }
+}
+
+/// What the service does beside dialing, also while replies are awaited.
+struct Duties<'s> {
+    service: &'s Service,
+    alive: &'s dyn Fn(),
+    scans: Scans,
+    /// Process time at which the clocks are compared next.
+    next_watch: Duration,
+}
+
+impl<'s> Duties<'s> {
+    fn new(service: &'s Service, alive: &'s dyn Fn()) -> anyhow::Result<Duties<'s>> {
+        let scans = Scans::new(service)?;
+        Ok(Duties { service, alive, scans, next_watch: clock::elapsed() })
     }
 
     /// Compares the clocks and scans when it is time. Says whether the clock may be dialed by.
@@ -181,10 +219,7 @@ impl<'s> Duties<'s> {
         if is_held(service, "clock")? {
             return Ok(false);
         }
-        if self.next_scan.is_some_and(|at| at <= reading.now) {
-            scan::scan(&service.cx, reading.now)?;
-            self.next_scan = self.cron.next_after(&self.zone, reading.now);
-        }
+        self.scans.scan_if_due(service, reading.now)?;
         Ok(true)
     }
 
@@ -194,7 +229,7 @@ impl<'s> Duties<'s> {
         let service = self.service;
         let now = service.clock.now()?;
         let next_due = service.cx.store.read(|conn| crate::store::queue::next_due(conn, now))?;
-        let next = next_due.into_iter().chain(self.next_scan).min();
+        let next = next_due.into_iter().chain(self.scans.next).min();
         let wait = next.map_or(LOOK_AGAIN, |at| (at - now).to_std().unwrap_or(Duration::ZERO));
         // A millisecond more, so that the instant has come when the wait is over.
         Ok((wait + Duration::from_millis(1)).min(LOOK_AGAIN))

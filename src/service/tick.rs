@@ -8,7 +8,7 @@ use crate::service::dialer::{BREAKER, Dialer, PASS_AT_MOST, Passed, Patience};
 use crate::service::follower::{self, Which};
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
-use crate::steps::{guard, scan};
+use crate::steps::{guard, restart, scan};
 use crate::store::meta::{self, Mark};
 use crate::store::moves;
 
@@ -37,7 +37,14 @@ pub struct Ticked {
 pub fn tick(service: &Service) -> anyhow::Result<Ticked> {
     let started = clock::elapsed();
     let mut done = Ticked::default();
-    run_pass(service, &mut done)?;
+    match guard::not_armed(&service.cx)? {
+        Some(why) => refuse(&mut done, why),
+        None => {
+            restart::begin(&service.cx, &service.clock.read()?)?;
+            run_pass(service, &mut done)?;
+            restart::end(&service.cx, &service.clock.read()?);
+        }
+    }
     done.execution_time_ms =
         u64::try_from(clock::elapsed().saturating_sub(started).as_millis()).unwrap_or(u64::MAX);
     Ok(done)
@@ -45,10 +52,6 @@ pub fn tick(service: &Service) -> anyhow::Result<Ticked> {
 
 fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
     let cx = &service.cx;
-    if let Some(why) = guard::not_armed(cx)? {
-        refuse(done, why);
-        return Ok(());
-    }
     let reading = service.clock.read()?;
     let opened = opening::open(service, &reading, false)?;
     done.in_doubt += opened.reconciled.left_dialing;
@@ -59,7 +62,7 @@ fn run_pass(service: &Service, done: &mut Ticked) -> anyhow::Result<()> {
     let now = reading.now;
     follower::repair_unproven(service, now)?;
     let mut asking = follower::pace_of_asking(service);
-    if opened.shut.is_none() {
+    if opened.shut.is_none() || opened.waits {
         follower::follow(service, &mut asking, Which::All, now)?;
     }
     let scanned = scan::scan(cx, now)?;

@@ -84,7 +84,7 @@ pub fn claim(
     let claimed = cx.store.write(|tx| {
         let mut claimed = Claimed::default();
         // Asked before, but the database's lock may be waited for.
-        if guard::not_armed_in(tx, cx.store.path())?.is_some() {
+        if guard::not_armed_in(tx, cx.store.path(), &cx.machine)?.is_some() {
             return Ok(claimed);
         }
         cx.store.check_not_set_back(tx)?;

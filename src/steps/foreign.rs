@@ -31,7 +31,7 @@ pub fn why(
     Ok(is_foreign.then(|| {
         format!(
             "the call {} was placed by another dialer with a copy of this database; stop one of \
-             them, then run `ringonce resume --reason WHY` where dialing shall go on",
+             them, then run `ringonce resume --hold foreign --reason WHY` where dialing shall go on",
             call.id
         )
     }))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Reading;
 use crate::domain::{Instant, instant_text, instant_words, parse_instant};
 use crate::steps::Context;
+use crate::steps::instance::InstanceIds;
 use crate::store::files::Identity;
 use crate::store::meta::{self, Hold, Mark};
 use crate::store::{Conn, Store, Tx, traces};
@@ -22,7 +23,7 @@ const LAST_READING: &str = "last_reading";
 /// The clock of another boot, or of another machine, and an answer without a date.
 pub const NOBODY_VOUCHES: &str = "nothing vouches for the clock: it cannot be compared with what \
     this file has seen, and the provider's answer carries no date; look at the machine's clock, \
-    then run `ringonce resume --reason WHY`";
+    then run `ringonce resume --hold clock --reason WHY`";
 /// Where it is kept why no start opens.
 const NOT_DIALING: &str = "not_dialing";
 /// Set while the provider's date disagreed last: only its date, or a person, takes it back.
@@ -34,16 +35,20 @@ const DATE_IS_LATER: &str = "date_is_later";
 ///
 /// Looks at the path only: opening the file a second time would drop SQLite's own locks.
 pub fn not_armed(cx: &Context) -> anyhow::Result<Option<String>> {
-    not_armed_at(&cx.store)
+    cx.store.read(|conn| not_armed_in(conn, cx.store.path(), &cx.machine))
 }
 
 /// The same of a store alone, also of one that is only looked at.
 pub fn not_armed_at(store: &Store) -> anyhow::Result<Option<String>> {
-    store.read(|conn| not_armed_in(conn, store.path()))
+    store.read(|conn| not_armed_in(conn, store.path(), &InstanceIds::here()))
 }
 
 /// The same inside a transaction: what another process committed before it counts.
-pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> {
+pub fn not_armed_in(
+    conn: &Conn,
+    path: &Path,
+    machine: &InstanceIds,
+) -> anyhow::Result<Option<String>> {
     if path == Path::new(":memory:") {
         return Ok(None);
     }
@@ -51,7 +56,11 @@ pub fn not_armed_in(conn: &Conn, path: &Path) -> anyhow::Result<Option<String>> 
     let armed = meta::armed_identity(conn)?;
     let is_snapshot = armed.is_none();
     let new_beside = traces::not_accepted(conn)?.map(|new| format!("not armed here: {new}"));
-    let mismatch = mismatch(armed.as_ref(), &here).map(|what| {
+    let differs = match mismatch(armed.as_ref(), &here) {
+        Some(what) => Some(what),
+        None => machine.mismatch(conn)?,
+    };
+    let mismatch = differs.map(|what| {
         if is_snapshot {
             return format!("not armed here: {what}, and nobody is ever called from it");
         }
@@ -253,7 +262,7 @@ pub fn behind_mark(conn: &Conn, now: Instant) -> anyhow::Result<Option<String>> 
     Ok(mark.filter(|mark| now < *mark - BEHIND_MARK).map(|mark| {
         format!(
             "the clock says {}, but this file has already seen {}; set the machine's clock \
-             right, or, if that was wrong, run `ringonce resume --reason WHY`",
+             right, or, if that was wrong, run `ringonce resume --hold clock --reason WHY`",
             instant_text(now),
             instant_text(mark)
         )
@@ -300,6 +309,12 @@ fn compare_with_last(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Re
         )));
     }
     Ok(Clocks::Agree)
+}
+
+/// The boot in which both clocks were trusted last; `None`: this file was never opened for dialing.
+pub fn trusted_boot(conn: &Conn) -> anyhow::Result<Option<String>> {
+    let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(None) };
+    Ok(Some(serde_json::from_str::<Trusted>(&text)?.boot_id))
 }
 
 fn trust(tx: &Tx<'_>, reading: &Reading) -> anyhow::Result<()> {
@@ -360,6 +375,11 @@ pub fn note_opening(cx: &Context, why: Option<&str>, now: Instant) -> anyhow::Re
 pub fn holds(cx: &Context) -> anyhow::Result<Vec<String>> {
     let holds = cx.store.read(meta::holds)?;
     Ok(holds.into_iter().map(|hold| held(&hold)).collect())
+}
+
+/// The command that lifts a hold of this kind.
+pub fn lifted_by(kind: &str) -> String {
+    format!("ringonce resume --hold {kind} --reason WHY")
 }
 
 /// One hold in words.

@@ -34,6 +34,7 @@ pub mod import;
 pub mod import_file;
 pub mod import_header;
 pub mod import_report;
+pub mod instance;
 pub mod next;
 pub mod numbers;
 pub mod operate;
@@ -44,6 +45,8 @@ pub mod queue_rows;
 pub mod reconcile;
 pub mod record;
 pub mod reschedule;
+pub mod restart;
+pub mod resume;
 pub mod scan;
 pub mod settle;
 pub mod simulate;
@@ -63,6 +66,7 @@ use crate::domain::gate::Rules;
 use crate::domain::only_numbers::OnlyNumbers;
 use crate::domain::retry::RetryRule;
 use crate::domain::window::CallingWindow;
+use crate::steps::instance::InstanceIds;
 use crate::store::Store;
 use crate::store::meta::{self, Installation};
 use crate::zones::Zones;
@@ -81,6 +85,8 @@ pub struct Context {
     /// Since when this process dials and knows all calls of its own: an unknown one from later is
     /// another dialer's. Set once, by the service; empty where nothing dials all the time.
     pub dialing_since: OnceLock<Instant>,
+    /// The ids that tell this machine from a clone of it.
+    pub machine: InstanceIds,
 }
 
 impl Context {
@@ -89,7 +95,17 @@ impl Context {
         let installation = store.read(meta::installation)?;
         let recheck_after = Duration::zero();
         let dialing_since = OnceLock::new();
-        Ok(Context { store, config, rules, zones, installation, recheck_after, dialing_since })
+        let machine = InstanceIds::here();
+        Ok(Context {
+            store,
+            config,
+            rules,
+            zones,
+            installation,
+            recheck_after,
+            dialing_since,
+            machine,
+        })
     }
 }
 

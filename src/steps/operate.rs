@@ -1,5 +1,5 @@
-//! operate: what only a person may do. Pauses and resumes, the word about a doubt, and the right
-//! to dial from this file. Each wants a reason, and each is journaled. Nothing here dials.
+//! operate: what only a person may do. Pauses, the word about a doubt, and the right to dial from this
+//! file. Each wants a reason, and each is journaled. Nothing here dials.
 
 use crate::clock::Reading;
 use crate::domain::Instant;
@@ -7,17 +7,14 @@ use crate::domain::call::{AttemptState, CallType};
 use crate::domain::customer::Customer;
 use crate::domain::instant_text;
 use crate::steps::settle::Unplaced;
-use crate::steps::{Context, customers, guard, settle, unwritten};
+use crate::steps::{Context, guard, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::files::Identity;
 use crate::store::journal::{self, Entry};
-use crate::store::meta::{self, Pause};
+use crate::store::meta::{self, Hold, Pause};
 use crate::store::queue::Moved;
 use crate::store::traces::{self, NewBeside};
-use crate::store::{Conn, Tx, doubts, moves};
-
-/// The kinds of holds that a person lifts; `clock` and `record` may also lift by themselves.
-const HOLDS: [&str; 5] = ["flag", "clock", unwritten::HOLD, "foreign", "account"];
+use crate::store::{Conn, Tx, doubts};
 
 /// Why a person's word is not taken. Each is one line.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -41,6 +38,20 @@ pub enum Refused {
     WrongClock(String),
     #[error("the call {call_id} belongs to attempt {attempt_id} already")]
     CallTaken { call_id: String, attempt_id: String },
+    #[error(
+        "nothing was lifted, because several holds stand ({}); name one, each with a reason: `{}`",
+        .0.join(", "), commands(.0)
+    )]
+    SeveralHolds(Vec<String>),
+    #[error(
+        "there is no hold \"{kind}\"{}; `ringonce status` shows them",
+        if stands.is_empty() { String::new() } else { format!(", only {}", stands.join(", ")) }
+    )]
+    NoSuchHold { kind: String, stands: Vec<String> },
+}
+
+fn commands(kinds: &[String]) -> String {
+    kinds.iter().map(|kind| guard::lifted_by(kind)).collect::<Vec<_>>().join("`, `")
 }
 
 /// What a pause or a resume concerns.
@@ -55,7 +66,7 @@ pub enum Scope {
 
 impl Scope {
     /// The key under which the gate looks for the pause.
-    fn key(&self, cx: &Context) -> String {
+    pub(super) fn key(&self, cx: &Context) -> String {
         match self {
             Scope::Everything => "all".to_string(),
             Scope::Type(call_type) => format!("type:{call_type}"),
@@ -85,81 +96,6 @@ pub fn pause(
     meta::set_pause(tx, &key, &pause)?;
     note(tx, who, "pause", &key, (None, Some("paused")), why, now)?;
     Ok(Moved::Yes)
-}
-
-/// What a resume lifted.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Resumed {
-    pub pause: bool,
-    /// The customer was paused or disabled, and is not any more.
-    pub customer: bool,
-    /// The kinds of holds.
-    pub holds: Vec<String>,
-    pub breaker: bool,
-}
-
-impl Resumed {
-    pub fn is_nothing(&self) -> bool {
-        *self == Resumed::default()
-    }
-}
-
-/// Lifts a pause. Of everything, it also lifts every hold, vouches for the clock and closes the
-/// breaker; a hold whose cause is still there comes back before the next POST.
-pub fn resume(
-    cx: &Context,
-    tx: &Tx<'_>,
-    scope: &Scope,
-    who: &str,
-    why: &str,
-    reading: &Reading,
-) -> anyhow::Result<Resumed> {
-    check_reason(why)?;
-    let now = reading.now;
-    let key = scope.key(cx);
-    let mut resumed = Resumed { pause: meta::lift_pause(tx, &key)?, ..Resumed::default() };
-    if resumed.pause {
-        note(tx, who, "pause", &key, (Some("paused"), None), why, now)?;
-    }
-    match scope {
-        Scope::Customer(customer) => {
-            resumed.customer = customers::resume(tx, customer, who, why, now)?;
-        }
-        Scope::Everything => {
-            let clock_is_held = meta::holds(tx)?.iter().any(|hold| hold.kind == "clock");
-            resumed.holds = lift_holds(tx, &HOLDS, who, why, now)?;
-            if clock_is_held || guard::behind_mark(tx, now)?.is_some() {
-                guard::accept_clock(tx, reading)?;
-            }
-            resumed.breaker = meta::close_breaker(tx, now)?;
-            if resumed.breaker {
-                note(tx, who, "breaker", "dialing", (Some("open"), None), why, now)?;
-            }
-        }
-        Scope::Type(_) | Scope::Number(_) => {}
-    }
-    moves::wake_paused(tx, now)?;
-    Ok(resumed)
-}
-
-fn lift_holds(
-    tx: &Tx<'_>,
-    kinds: &[&str],
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<Vec<String>> {
-    let mut lifted = Vec::new();
-    for kind in kinds {
-        if *kind == unwritten::HOLD {
-            unwritten::forget_untaken(tx)?;
-        }
-        if meta::lift_hold(tx, kind)? {
-            note(tx, who, "hold", &format!("dialing:{kind}"), (Some("held"), None), why, now)?;
-            lifted.push(kind.to_string());
-        }
-    }
-    Ok(lifted)
 }
 
 /// A person's word about an attempt in doubt.
@@ -287,8 +223,16 @@ pub fn arm(
     if let Some(new) = traces::accept(tx, reading.now)? {
         note_accepted(tx, who, Some(&new), why, reading.now)?;
     }
-    lift_holds(tx, &["clock", "foreign", "account"], who, why, reading.now)
+    let mut lifted = Vec::new();
+    for hold in meta::holds(tx)? {
+        if ["clock", "foreign", "account"].contains(&hold.kind.as_str()) {
+            lift(tx, &hold, who, why, reading.now)?;
+            lifted.push(hold.kind);
+        }
+    }
+    Ok(lifted)
 }
+
 
 /// A person accepts this database as a new one: everybody may be called that an earlier database
 /// called. `false`: it was accepted before, and that stays as it is.
@@ -313,11 +257,24 @@ fn note_accepted(
     note(tx, who, "new database", "file", (files.as_deref(), Some("accepted")), why, now)
 }
 
-fn check_reason(why: &str) -> anyhow::Result<()> {
+/// Lifts a hold, and keeps its words in the journal.
+pub(super) fn lift(
+    tx: &Tx<'_>,
+    hold: &Hold,
+    who: &str,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    meta::lift_hold(tx, &hold.kind)?;
+    let subject = format!("dialing:{}", hold.kind);
+    note(tx, who, "hold", &subject, (Some(&hold.why), None), why, now)
+}
+
+pub(super) fn check_reason(why: &str) -> anyhow::Result<()> {
     if why.trim().is_empty() { Err(Refused::NoReason.into()) } else { Ok(()) }
 }
 
-fn note(
+pub(super) fn note(
     tx: &Tx<'_>,
     who: &str,
     what: &str,

@@ -14,7 +14,7 @@ use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, behind, settle, unread, unwritten};
+use crate::steps::{Context, absence, account, behind, restart, settle, unread, unwritten};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
@@ -157,7 +157,7 @@ pub fn ask(
     let is_start = matches!(asking, Asking::Start { .. });
     let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
     let oldest = now - Duration::days(cx.config.reconcile.retention_days);
-    let (last_good, created, (first_open, mut reads_back), highest_seq) =
+    let (last_good, created, (first_open, mut reads_back), highest_seq, last_call) =
         cx.store.read(|conn| {
             let last_good = meta::mark(conn, Mark::LastReconciled)?;
             let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
@@ -166,6 +166,7 @@ pub fn ask(
                 created,
                 first_unexplained(conn, oldest, now)?,
                 meta::highest_seq(conn)?,
+                restart::asks_since(conn, oldest, now)?.filter(|_| is_start),
             ))
         })?;
     let known_until = match last_good {
@@ -177,7 +178,7 @@ pub fn ask(
     let back_to = |first: Option<Instant>| {
         (first.map_or(known_until, |first| first.min(known_until)) - MARGIN).max(oldest)
     };
-    let mut from = back_to(first_open);
+    let mut from = back_to(first_open.into_iter().chain(last_call).min());
     let mut listed = provider.list(from);
     if let Err(ReadError::Unavailable(why)) = &listed {
         // A doubt of days makes a long list. What is in doubt is not dialed, so what may be dialed
@@ -358,7 +359,7 @@ fn take_in_calls(
                 let why = format!(
                     "the call {} cannot be taken in: {error:#}; mend the database; it lifts by \
                      itself when the call is taken in, or go on without it with `ringonce resume \
-                     --reason WHY`",
+                     --hold record --reason WHY`",
                     call.id
                 );
                 log::error!("dialing holds: {why}");

@@ -87,7 +87,7 @@ pub fn complete_or_hold(
                 attempt.customer_id.map_or("nobody".to_string(), |id| format!("customer {id}"));
             let why = format!(
                 "that {customer} was called ({} {}) cannot be written or proven: {error:#}; look at \
-                 the customer and mend the database, then run `ringonce resume --reason WHY`",
+                 the customer and mend the database, then run `ringonce resume --hold flag --reason WHY`",
                 attempt.call_type, attempt.occasion
             );
             log::error!("dialing holds: {why}");

@@ -53,7 +53,7 @@ fn words(unwritten: &[(Intent, Reply)], error: &anyhow::Error) -> String {
     format!(
         "what became of attempt {} cannot be written: {error:#}; make room, or mend the database; \
          it lifts by itself when the provider's list has told of it and no call is in doubt, else \
-         settle it with `ringonce attempts resolve`, or go on with `ringonce resume --reason WHY`",
+         settle it with `ringonce attempts resolve`, or go on with `ringonce resume --hold record --reason WHY`",
         named.join(", ")
     )
 }

@@ -4,7 +4,8 @@
 use crate::domain::customer::Customer;
 use crate::steps::call;
 use crate::steps::guard;
-use crate::steps::operate::{self, Refused, Resolved, Resumed, Scope, Word};
+use crate::steps::operate::{self, Refused, Resolved, Scope, Word};
+use crate::steps::resume::{self, Resumed, Standing};
 use crate::store::queue::{Item, Moved};
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -25,13 +26,37 @@ pub fn pause(asked: &Asked<'_>, scope: &Scope, reason: &Reason<'_>) -> anyhow::R
     Ok(moved == Moved::Yes)
 }
 
-/// Lifts a pause; of everything also holds and the breaker.
-pub fn resume(asked: &Asked<'_>, scope: &Scope, reason: &Reason<'_>) -> anyhow::Result<Resumed> {
+/// What a person lets go on.
+pub enum Lift {
+    /// As `ringonce resume` takes it: of everything, also the only hold and the breaker where no pause
+    /// stands.
+    Plain(Scope),
+    /// A pause and nothing else: its button may stay on a page that is open longer than the pause.
+    Pause(Scope),
+    /// One hold, by its name.
+    Hold(String),
+    Breaker,
+}
+
+/// Lifts it. Returns what was lifted, and what still keeps all calls back.
+pub fn resume(
+    asked: &Asked<'_>,
+    lift: &Lift,
+    reason: &Reason<'_>,
+) -> anyhow::Result<(Resumed, Standing)> {
     let cx = asked.front.cx();
     let reading = asked.front.service.clock.read()?;
-    cx.store
-        .write(|tx| operate::resume(cx, tx, scope, reason.who, reason.why, &reading))
-        .map_err(as_problem)
+    let (who, why, now) = (reason.who, reason.why, reading.now);
+    let lifted = cx.store.write(|tx| {
+        let resumed = match lift {
+            Lift::Plain(scope) => resume::resume(cx, tx, scope, who, why, &reading)?,
+            Lift::Pause(scope) => resume::end_pause(cx, tx, scope, who, why, now)?,
+            Lift::Hold(kind) => resume::lift(tx, kind, who, why, &reading)?,
+            Lift::Breaker => resume::close_breaker(tx, who, why, now)?,
+        };
+        Ok((resumed, resume::standing(tx, now)?))
+    });
+    lifted.map_err(as_problem)
 }
 
 /// Queues an extra call, which the running dialer takes up at once where the gate lets it.
@@ -88,6 +113,10 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
                 Refused::Several(_) | Refused::NotInDoubt { .. } | Refused::WrongClock(_) => {
                     Problem::new(409, detail)
                 }
+                Refused::SeveralHolds(_) => {
+                    Problem { status: 409, detail, field: Some("hold".to_string()) }
+                }
+                Refused::NoSuchHold { .. } => Problem::field("hold", detail),
                 Refused::CallTaken { .. } => {
                     Problem { status: 409, detail, field: Some("call_id".to_string()) }
                 }

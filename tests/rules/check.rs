@@ -215,7 +215,7 @@ fn each_hold_is_a_problem_with_what_lifts_it() {
             "problem dialing is held since Mon 2026-02-02 11:30 UTC (clock): a cause; it lifts by \
              itself when the clocks agree again",
             "problem dialing is held since Mon 2026-02-02 11:30 UTC (flag): a cause; when the cause is \
-             gone, run `ringonce resume --reason WHY`",
+             gone, run `ringonce resume --hold flag --reason WHY`",
         ]
     );
     assert_eq!(run.code, Some(2));

@@ -11,7 +11,7 @@ use ringonce::steps::follow::Followed;
 use ringonce::steps::guard::{Clocks, Heard};
 use ringonce::steps::reconcile::{Asking, Closed};
 use ringonce::steps::record::Recorded;
-use ringonce::steps::{dial, follow, guard, reconcile, record, scan};
+use ringonce::steps::{dial, follow, guard, reconcile, record, restart, scan};
 use ringonce::store::{attempts, meta, queue};
 
 use crate::life::Life;
@@ -81,6 +81,14 @@ impl Life {
         }
         if self.adopting {
             self.adopt(&reading)?;
+        }
+        let waits = restart::waits(&process.cx, &answer, &reading)?;
+        process.adopting = false;
+        if let Some(why) = waits {
+            self.tell(|| why.to_string());
+            process.try_open = self.now + Duration::minutes(3);
+            // Everything but dialing goes on.
+            return scan::scan(&process.cx, reading.now).map(drop);
         }
         process.watched = Some(reading.clone());
         process.opened = Some(reading.now);

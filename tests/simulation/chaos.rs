@@ -39,7 +39,7 @@ impl Life {
             return Ok(());
         }
         if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.lost_at <= self.now) {
-            return self.restore();
+            return if self.plan.set_back { self.set_back() } else { self.restore() };
         }
         if self.paused_all {
             return self.pause_all();

@@ -10,7 +10,7 @@ use ringonce::clock::Reading;
 use ringonce::config::Config;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
-use ringonce::steps::{Context, audit, audit_calls, guard};
+use ringonce::steps::{Context, audit, audit_calls, guard, restart};
 use ringonce::store::{Store, attempts, meta};
 use ringonce::zones::Zones;
 
@@ -252,7 +252,8 @@ impl Life {
     fn idle(&mut self) -> anyhow::Result<()> {
         let process = self.process.as_ref().expect("asked before");
         if self.plan.ticks && process.scanned {
-            // The single pass is over; the system's cron starts the next one.
+            // The single pass is over, in order; the system's cron starts the next one.
+            restart::end(&process.cx, &self.reading());
             self.process = None;
             let quarter = self.now.duration_trunc(Duration::minutes(15))?;
             self.next_start = quarter + Duration::minutes(15);
@@ -271,6 +272,7 @@ impl Life {
         if !self.plan.ticks {
             cx.recheck_after = self.plan.recheck;
         }
+        restart::begin(&cx, &self.reading())?;
         self.process = Some(Process::new(cx, self.adopting, self.now));
         Ok(())
     }

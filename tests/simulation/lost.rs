@@ -27,6 +27,7 @@ const WHO: &str = "operator";
 pub struct Snapshot {
     conn: Conn,
     people: Vec<Person>,
+    taken_at: Instant,
     /// When the file itself will be lost.
     pub lost_at: Instant,
 }
@@ -43,14 +44,16 @@ impl Life {
             Ok(())
         })?;
         let lost_at = self.now + Duration::days(400);
-        self.snapshot = Some(Snapshot { conn, people: self.people.clone(), lost_at });
+        self.snapshot =
+            Some(Snapshot { conn, people: self.people.clone(), taken_at: self.now, lost_at });
         Ok(())
     }
 
     /// A backup, and soon after it the file is lost: what was done in between is news to it.
     pub fn lose_soon(&mut self) -> anyhow::Result<()> {
         self.take_snapshot()?;
-        let lost_at = self.now + self.dice.seconds(60, 4 * 3600);
+        let soonest = if self.plan.set_back { 1500 } else { 60 };
+        let lost_at = self.now + self.dice.seconds(soonest, 4 * 3600);
         if let Some(snapshot) = &mut self.snapshot {
             snapshot.lost_at = lost_at;
             self.next_chaos = lost_at;
@@ -63,26 +66,9 @@ impl Life {
     /// armed, and nobody has to adopt it.
     pub fn restore(&mut self) -> anyhow::Result<()> {
         let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
-        self.process = None;
-        self.counts.restores += 1;
-        // Who was erased since then is a customer again, with the flags of then.
-        self.book.welcomed.clear();
-        self.book.told.clear();
-        oracle::watch(&snapshot.conn)?;
-        self.store = Arc::new(Store::over(snapshot.conn));
-        let lost = std::mem::replace(&mut self.people, snapshot.people);
         let hours = if self.plan.often_lost && self.dice.one_in(2) { 1 } else { 20 };
-        let (now, wait) = (self.now, self.dice.seconds(60, hours * 3600));
-        for person in &mut self.people {
-            let same = lost.iter().any(|p| p.id == person.id && p.wish() == person.wish());
-            if !same {
-                person.loose_until = now + wait + Duration::hours(50);
-            }
-        }
-        for phone in self.do_not_call.clone() {
-            self.list_number(&phone)?;
-        }
-        self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
+        let wait = self.dice.seconds(60, hours * 3600);
+        self.put_back(snapshot, wait)?;
         let looks_armed = self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at));
         self.begin_elsewhere(wait);
         if looks_armed && self.plan.often_lost && self.dice.one_in(3) {
@@ -95,6 +81,50 @@ impl Life {
                 self.vapi.world().account = 1;
             }
         }
+        Ok(())
+    }
+
+    /// The whole disk is set back, as the snapshot of a virtual machine does it: the file and all beside
+    /// it are of then, it lies where it was armed, and the machine is started at once, while the provider's
+    /// lists lag. An end in order that was the last one of then must be as old as the program asks for.
+    pub fn set_back(&mut self) -> anyhow::Result<()> {
+        let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
+        let is_young = self.now < snapshot.taken_at + Duration::minutes(25);
+        let is_of_here = meta::armed_identity(&snapshot.conn)?.as_ref() == Some(&place(self.at));
+        if self.adopting || is_young || !is_of_here {
+            return Ok(());
+        }
+        let boots_in = self.dice.seconds(10, 600);
+        self.put_back(snapshot, boots_in)?;
+        self.counts.set_back += 1;
+        self.wall_offset = Duration::zero();
+        self.boot += 1;
+        self.booted_at = self.now;
+        self.next_start = self.now + boots_in;
+        Ok(())
+    }
+
+    /// The file and its people become those of then. Who asked not to be called says so again.
+    fn put_back(&mut self, snapshot: Snapshot, wait: Duration) -> anyhow::Result<()> {
+        self.process = None;
+        self.counts.restores += 1;
+        // Who was erased since then is a customer again, with the flags of then.
+        self.book.welcomed.clear();
+        self.book.told.clear();
+        oracle::watch(&snapshot.conn)?;
+        self.store = Arc::new(Store::over(snapshot.conn));
+        let lost = std::mem::replace(&mut self.people, snapshot.people);
+        let now = self.now;
+        for person in &mut self.people {
+            let same = lost.iter().any(|p| p.id == person.id && p.wish() == person.wish());
+            if !same {
+                person.loose_until = now + wait + Duration::hours(50);
+            }
+        }
+        for phone in self.do_not_call.clone() {
+            self.list_number(&phone)?;
+        }
+        self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
         Ok(())
     }
 

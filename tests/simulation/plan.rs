@@ -9,6 +9,8 @@ use crate::faults::{Faults, ON_POST};
 
 /// Kept such that the seeds in `seeds.rs` live as they did when they were found.
 const MORE: u64 = 0x6d22;
+/// The dice of lives whose disk is set back.
+const SET_BACK: u64 = 0x5e7b;
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,6 +43,8 @@ pub struct Plan {
     pub returns: bool,
     /// The file is lost again and again, soon after it was saved.
     pub often_lost: bool,
+    /// The whole disk is set back with the file, and nothing on it tells.
+    pub set_back: bool,
     /// Doubts are asked about at any distance, and by a person too.
     pub any_pace: bool,
     /// From then on somebody dials with the key of another account; set by the first doubts.
@@ -86,6 +90,14 @@ impl Plan {
         let restores = restores || often_lost;
         let often_lost = often_lost || (knows_more && restores);
         // With the delay of an acceptance, still shorter than the time to settle.
+        let set_back = restores && Dice::new(seed ^ SET_BACK).one_in(2);
+        let often_lost = often_lost || set_back;
+        // What was done before must be in the lists after the time that the program gives them.
+        let (delay, lag) = match set_back {
+            true => (delay.min(Duration::seconds(60)), lag.min(Duration::seconds(400))),
+            false => (delay, lag),
+        };
+        let bad_replica = bad_replica && !set_back;
         let hole = if delay < Duration::seconds(100) { 800 } else { 480 };
         let faults = Faults {
             hole: Duration::seconds(if hides { hole } else { 0 }),
@@ -130,6 +142,7 @@ impl Plan {
             no_operator,
             returns,
             often_lost,
+            set_back,
             any_pace,
             // A file from before the new key would not know that its account is another one.
             new_key_at: (new_key && !restores).then_some(begins + Duration::days(400)),
@@ -164,6 +177,8 @@ pub struct Counts {
     pub rings: u64,
     pub crashes: u64,
     pub restores: u64,
+    /// Those of a whole disk.
+    pub set_back: u64,
     pub jumps: u64,
     pub stops: u64,
     pub edits: u64,
@@ -188,6 +203,7 @@ impl Counts {
         self.rings += other.rings;
         self.crashes += other.crashes;
         self.restores += other.restores;
+        self.set_back += other.set_back;
         self.jumps += other.jumps;
         self.stops += other.stops;
         self.edits += other.edits;
@@ -205,7 +221,8 @@ impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "customer-days {}, POSTs {}, faulted POSTs {}, rings {}, crashes {}, restores {}, \
+            "customer-days {}, POSTs {}, faulted POSTs {}, rings {}, crashes {}, restores {} ({} \
+             of a whole disk), \
              copies started {}, clock jumps {}, stopped processes {}, edits {}, erased {}, extra \
              calls {}, people who returned {}, calls missing from lists {}, doubts settled by hand {}, provider's own doubles {}, steps {}, duplicates 0, unexplained 0",
             self.customer_days,
@@ -214,6 +231,7 @@ impl std::fmt::Display for Counts {
             self.rings,
             self.crashes,
             self.restores,
+            self.set_back,
             self.copies,
             self.jumps,
             self.stops,

@@ -29,8 +29,11 @@ mod guards_of_records;
 mod accounts;
 mod arming;
 mod clocks;
+mod cloned_machines;
 mod halting;
+mod resuming;
 mod shut_starts;
+mod unclean_starts;
 mod unwritten_outcomes;
 mod wrong_clock;
 

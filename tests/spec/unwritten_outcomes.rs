@@ -37,7 +37,7 @@ fn an_outcome_that_cannot_be_written_holds_the_next_starts_until_it_is_known() {
     let why = status["holds"][0]["why"].as_str().expect("a reason").to_string();
     let attempt = world.one("SELECT id FROM call_attempts");
     let call = world.rings()[0].call_id.clone();
-    for part in [&attempt, &call, "planted", "resume --reason"] {
+    for part in [&attempt, &call, "planted", "resume --hold record --reason"] {
         assert!(why.contains(part), "{part}: {why}");
     }
     // The list lags: the call is not in it yet.
@@ -189,7 +189,7 @@ fn a_flag_whose_write_fails_names_the_customer_and_the_next_step() {
         ));
         assert!(world.tick().shut);
         let why = world.one("SELECT value ->> 'why' FROM meta WHERE key = 'hold:flag'");
-        for part in ["customer 1 was called", "daily 2026-02-02", "resume --reason"] {
+        for part in ["customer 1 was called", "daily 2026-02-02", "resume --hold flag --reason"] {
             assert!(why.contains(part), "{part}: {why}");
         }
         world.sql("DROP TRIGGER broken");

@@ -99,6 +99,16 @@ fn an_error_names_the_field_that_is_wrong() {
         ("POST", "/api/pause", json!({"type": "weekly", "reason": "y"}), 422, "type"),
         ("POST", "/api/resume", json!({"number": null, "reason": "y"}), 422, "number"),
         ("POST", "/api/resume", json!({"customer": " ", "reason": "y"}), 422, "customer"),
+        ("POST", "/api/resume", json!({"hold": "flags", "reason": "y"}), 422, "hold"),
+        ("POST", "/api/resume", json!({"hold": " ", "reason": "y"}), 422, "hold"),
+        (
+            "POST",
+            "/api/resume",
+            json!({"hold": "flag", "type": "daily", "reason": "y"}),
+            422,
+            "hold",
+        ),
+        ("POST", "/api/pause", json!({"hold": "flag", "reason": "y"}), 422, "hold"),
         ("POST", "/api/pause", json!({"type": "", "reason": "y"}), 422, "type"),
         ("GET", "/api/queue?status=lost", Value::Null, 422, "status"),
         ("GET", "/api/queue?stauts=failed", Value::Null, 422, "stauts"),
@@ -173,6 +183,38 @@ fn a_pause_holds_calls_back_and_a_resume_lets_them_go() {
     assert_eq!(resumed.json()["lifted"]["pause"], json!(true));
     house.set_clock("2026-11-23T12:01:00Z");
     house.wait_for("the call", || house.fake.rings().len() == 1);
+}
+
+#[test]
+fn a_resume_ends_a_pause_alone_and_a_hold_is_lifted_by_its_name() {
+    let house = House::build(&Plan::default());
+    for kind in ["flag", "foreign"] {
+        house.hold(kind);
+    }
+    let why = json!({"reason": "a deploy"});
+    assert_eq!(house.api("POST", "/api/pause", &why).status, 200);
+    let kinds = |answer: &Value| -> Vec<String> {
+        let holds = answer["standing"]["holds"].as_array().expect("a list");
+        holds.iter().map(|hold| hold["kind"].as_str().expect("a kind").to_string()).collect()
+    };
+    let ended = house.api("POST", "/api/resume", &why).json();
+    assert_eq!((&ended["changed"], &ended["lifted"]["pause"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&ended["lifted"]["holds"], kinds(&ended)),
+        (&json!([]), vec!["flag".into(), "foreign".into()])
+    );
+    let unnamed = house.api("POST", "/api/resume", &why);
+    assert_eq!((unnamed.status, &unnamed.json()["field"]), (409, &json!("hold")));
+    let named = json!({"hold": "flag", "reason": "looked at"});
+    let lifted = house.api("POST", "/api/resume", &named).json();
+    assert_eq!(
+        (&lifted["lifted"]["holds"], kinds(&lifted)),
+        (&json!(["flag"]), vec!["foreign".into()])
+    );
+    assert_eq!(house.api("POST", "/api/resume", &named).json()["changed"], json!(false));
+    let noted = "SELECT count(*) FROM journal WHERE what = 'hold' AND subject = 'dialing:flag'
+         AND old = 'the cause of flag' AND who = 'api'";
+    assert_eq!(house.count(noted), 1);
 }
 
 #[test]

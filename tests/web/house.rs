@@ -134,6 +134,16 @@ impl House {
     }
 
     /// A count out of the database.
+    /// Holds dialing, as the program does when it finds a cause.
+    pub fn hold(&self, kind: &str) {
+        let hold = format!(
+            "{{\"kind\":\"{kind}\",\"why\":\"the cause of {kind}\",\"since\":\"{}\"}}",
+            "2026-11-23T11:00:00.000Z"
+        );
+        let written = "INSERT INTO meta VALUES (?1, ?2)";
+        self.database().execute(written, [format!("hold:{kind}"), hold]).expect("a hold");
+    }
+
     pub fn count(&self, sql: &str) -> i64 {
         self.database().query_one(sql, [], |row| row.get(0)).expect("a count")
     }

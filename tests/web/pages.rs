@@ -175,6 +175,30 @@ fn only_a_form_of_ones_own_session_acts() {
 }
 
 #[test]
+fn each_button_lifts_the_one_thing_that_it_stands_beside() {
+    let house = House::build(&Plan::default());
+    let visitor = Visitor::signed_in(&house);
+    house.hold("flag");
+    let page = visitor.get("/");
+    assert!(page.contains("name=\"hold\" value=\"flag\""), "{page}");
+    let act = |path: &str, what: &str| {
+        let form = format!("{what}&reason=looked+at&mark={}", visitor.mark());
+        visitor.post(path, &form).status
+    };
+    let holds = "SELECT count(*) FROM meta WHERE key LIKE 'hold:%'";
+    assert_eq!(act("/pause", "scope=all"), 303);
+    // Pressed twice, or on a page that was opened before somebody else ended the pause.
+    for _ in 0..2 {
+        assert_eq!(act("/resume", "scope=all"), 303);
+        assert_eq!((house.count(PAUSES), house.count(holds)), (0, 1));
+    }
+    assert_eq!(act("/resume", "scope=breaker"), 303);
+    assert_eq!(house.count(holds), 1);
+    assert_eq!(act("/resume", "hold=flag"), 303);
+    assert_eq!(house.count(holds), 0);
+}
+
+#[test]
 fn a_customer_is_paused_listed_and_revealed_from_their_page() {
     let house = House::build(&Plan::default());
     let visitor = Visitor::signed_in(&house);

@@ -1,12 +1,12 @@
 //! The service over HTTP: its state, pause and resume, and the description of this API.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::domain::call::CallType;
 use crate::phones;
 use crate::steps::operate::Scope;
 use crate::steps::status;
-use crate::web::acts::{self, Reason};
+use crate::web::acts::{self, Lift, Reason};
 use crate::web::api::customers::one;
 use crate::web::api::{WHO, body, reason, text};
 use crate::web::delivery::Response;
@@ -37,46 +37,59 @@ pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// `POST /api/pause` with `reason`, and `customer`, `type` or `number`; of everything without.
 pub fn pause(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let (scope, why) = scope(asked)?;
+    let fields = body(asked, &["customer", "type", "number", "reason"])?;
+    let why = reason(&fields)?;
+    let scope = scope(asked, named(&fields, &["customer", "type", "number"])?)?;
     let paused = acts::pause(asked, &scope, &Reason { who: WHO, why: &why })?;
     Ok(Response::json(200, &json!({ "paused": true, "changed": paused })))
 }
 
-/// `POST /api/resume`, with the same fields.
+/// `POST /api/resume`, with the same fields, or with `hold`: the name of the one hold to lift.
 pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let (scope, why) = scope(asked)?;
-    let resumed = acts::resume(asked, &scope, &Reason { who: WHO, why: &why })?;
-    Ok(Response::json(200, &json!({ "changed": !resumed.is_nothing(), "lifted": resumed })))
+    let fields = body(asked, &["customer", "type", "number", "hold", "reason"])?;
+    let why = reason(&fields)?;
+    let lift = match named(&fields, &["customer", "type", "number", "hold"])? {
+        Some(("hold", kind)) => Lift::Hold(kind.to_string()),
+        named => Lift::Plain(scope(asked, named)?),
+    };
+    let (lifted, standing) = acts::resume(asked, &lift, &Reason { who: WHO, why: &why })?;
+    let changed = !lifted.is_nothing();
+    let told = json!({ "changed": changed, "lifted": lifted, "standing": standing });
+    Ok(Response::json(200, &told))
 }
 
-fn scope(asked: &Asked<'_>) -> anyhow::Result<(Scope, String)> {
-    let fields = body(asked, &["customer", "type", "number", "reason"])?;
-    let why = reason(&fields)?;
-    // A field that is there and says nothing is no "everything": the caller meant one of them.
-    let mut named: Vec<(&str, &str)> = Vec::new();
-    for name in ["customer", "type", "number"] {
-        if fields.contains_key(name) {
-            named.push((name, text(&fields, name)?));
-        }
+/// The one of these fields that is there. A field that is there and says nothing is no "everything": the
+/// caller meant one of them.
+fn named<'a>(
+    fields: &'a Map<String, Value>,
+    names: &[&'static str],
+) -> anyhow::Result<Option<(&'static str, &'a str)>> {
+    let mut named = Vec::new();
+    for name in names.iter().filter(|name| fields.contains_key(**name)) {
+        named.push((*name, text(fields, name)?));
     }
-    let scope =
-        match named.as_slice() {
-            [] => Scope::Everything,
-            [("customer", who)] => {
-                let store = &asked.front.cx().store;
-                Scope::Customer(Box::new(store.read(|conn| one(conn, who))?))
-            }
-            [("type", word)] => Scope::Type(CallType::parse(word).ok_or_else(|| {
+    if let [_, (second, _), ..] = named.as_slice() {
+        let detail = format!("name at most one of {}", names.join(", "));
+        return Err(Problem::field(second, detail).into());
+    }
+    Ok(named.pop())
+}
+
+fn scope(asked: &Asked<'_>, named: Option<(&str, &str)>) -> anyhow::Result<Scope> {
+    Ok(match named {
+        None => Scope::Everything,
+        Some(("customer", who)) => {
+            let store = &asked.front.cx().store;
+            Scope::Customer(Box::new(store.read(|conn| one(conn, who))?))
+        }
+        Some(("type", word)) => {
+            Scope::Type(CallType::parse(word).ok_or_else(|| {
                 Problem::field("type", "type must be one of welcome, daily, extra")
-            })?),
-            [("number", phone)] => Scope::Number(phones::e164(phone).ok_or_else(|| {
-                Problem::field("number", "write the number with its country: +12125550101")
-            })?),
-            [_, (second, _), ..] => {
-                let detail = "name at most one of customer, type and number";
-                return Err(Problem::field(second, detail).into());
-            }
-            [_] => return Err(Problem::new(400, "this cannot be paused").into()),
-        };
-    Ok((scope, why))
+            })?)
+        }
+        Some(("number", phone)) => Scope::Number(phones::e164(phone).ok_or_else(|| {
+            Problem::field("number", "write the number with its country: +12125550101")
+        })?),
+        Some(_) => return Err(Problem::new(400, "this cannot be paused").into()),
+    })
 }

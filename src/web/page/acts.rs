@@ -3,7 +3,7 @@
 
 use crate::domain::call::CallType;
 use crate::steps::operate::Scope;
-use crate::web::acts::{self, Reason};
+use crate::web::acts::{self, Lift, Reason};
 use crate::web::api::{numbers, one_line};
 use crate::web::delivery::Response;
 use crate::web::page::{go_to, linked};
@@ -48,9 +48,14 @@ pub fn pause(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(go_to("/"))
 }
 
-/// `POST /resume`
+/// `POST /resume`: each button lifts the one thing that it stands beside.
 pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    acts::resume(asked, &scope(asked)?, &Reason { who: WHO, why: &why(asked)? })?;
+    let lift = match (asked.form("hold"), asked.form("scope")) {
+        ("", "breaker") => Lift::Breaker,
+        ("", _) => Lift::Pause(scope(asked)?),
+        (hold, _) => Lift::Hold(hold.to_string()),
+    };
+    acts::resume(asked, &lift, &Reason { who: WHO, why: &why(asked)? })?;
     Ok(go_to("/"))
 }
 
@@ -71,7 +76,7 @@ pub fn pause_customer(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /customers/{id}/resume`
 pub fn resume_customer(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (scope, back) = customer(asked)?;
-    acts::resume(asked, &scope, &Reason { who: WHO, why: &why(asked)? })?;
+    acts::resume(asked, &Lift::Pause(scope), &Reason { who: WHO, why: &why(asked)? })?;
     Ok(go_to(&back))
 }
 

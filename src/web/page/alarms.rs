@@ -48,7 +48,7 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
             "clock" => "<p>It goes on by itself when the clocks agree again: set this machine's \
                         clock.</p>"
                 .to_string(),
-            _ => resume_form(asked, "all", &format!("resume-{}", hold.kind)),
+            kind => resume_form(asked, ("hold", kind), &format!("resume-{kind}")),
         };
         found.push(Alarm::new(Tone::Bad, what, help));
     }
@@ -67,7 +67,7 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         };
         let what = format!("{of} since {} by {}: {}", shown(&pause.since), pause.who, pause.why);
         let id = format!("resume-{}", scope.replace(':', "-"));
-        Some(Alarm::new(Tone::Warn, what, resume_form(asked, scope, &id)))
+        Some(Alarm::new(Tone::Warn, what, resume_form(asked, ("scope", scope), &id)))
     }));
     Ok(found)
 }
@@ -90,7 +90,7 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
             ),
         ),
     };
-    let form = resume_form(asked, "all", "resume-breaker");
+    let form = resume_form(asked, ("scope", "breaker"), "resume-breaker");
     Alarm::new(tone, what, format!("<p>{next} Or, when the cause is gone:</p>{form}"))
 }
 
@@ -146,10 +146,12 @@ fn shown(text: &str) -> String {
     at.map_or_else(|| text.to_string(), |at| at.format("%a %e %b %H:%M UTC").to_string())
 }
 
-fn resume_form(asked: &Asked<'_>, scope: &str, id: &str) -> String {
+/// `what`: the field that names what is lifted, and its value.
+fn resume_form(asked: &Asked<'_>, what: (&str, &str), id: &str) -> String {
     let fields = format!(
-        "<input type=\"hidden\" name=\"scope\" value=\"{}\">{}",
-        esc(scope),
+        "<input type=\"hidden\" name=\"{}\" value=\"{}\">{}",
+        what.0,
+        esc(what.1),
         reason_and_button(&esc(id), "Resume", "main")
     );
     form("/resume", &mark(asked), &fields)
