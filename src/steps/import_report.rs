@@ -52,6 +52,8 @@ pub struct Report {
     pub undialable: u64,
     /// Of those; the first thousand.
     pub warnings: Vec<Problem>,
+    /// Numbers that were written as before a renumbering and are stored in today's form.
+    pub renumbered: u64,
     pub new_samples: Vec<Sample>,
     pub changed_samples: Vec<Sample>,
     /// Columns that go into `variables`.
