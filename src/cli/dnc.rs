@@ -125,7 +125,9 @@ fn add(settings: &Settings, args: &NumberArgs, now: Instant) -> anyhow::Result<E
         _ => format!("{number} is never called again"),
     })?;
     if told.is_old_form {
-        output::line("it was given as before a renumbering: today's form is listed for both")?;
+        output::line(
+            "given as before a renumbering: today's form is listed, both are never called",
+        )?;
     }
     Ok(Exit::Done)
 }
@@ -156,7 +158,7 @@ fn import(settings: &Settings, args: &FileArgs, now: Instant) -> anyhow::Result<
     let new = dnc::add(&store, &installation, &read.numbers, WHO, now)?;
     if 0 < read.old_forms {
         output::line(&format!(
-            "{} were given as before a renumbering: today's form is listed for both",
+            "{} in a form of before a renumbering: today's is listed, both are never called",
             read.old_forms
         ))?;
     }

@@ -331,7 +331,7 @@ fn old_and_new_forms_of_a_renumbered_number_know_each_other() {
     }
 }
 
-/// A mobile number of Brazil whose second digit is low never had eight digits: they are a fixed line.
+/// Otherwise an entry would take a stranger's calls away.
 #[test]
 fn an_old_form_is_nobody_elses_number_today() {
     // Both forms circulate there, or the library knows the old one still.
