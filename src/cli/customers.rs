@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::customers_fields::FieldArgs;
-use super::customers_import::{ImportArgs, import};
+use super::customers_import::{ImportArgs, RENUMBERED, import};
 use super::customers_show::{ListArgs, ShowArgs, list, show};
 use super::erase;
 use super::exit::{CliError, Exit};
@@ -161,6 +161,7 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     })?;
     let trouble = match &customer.phone_validation_error {
         Some(reason) => format!(", whose phone cannot be dialed: {reason}"),
+        None if 0 < reader.renumbered => format!(", whose phone was {RENUMBERED}"),
         None => String::new(),
     };
     output::line(&format!("added customer {id}{}{trouble}", same_phone(&store, id)?))?;
@@ -199,6 +200,9 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
         true => format!("customer {id} is unchanged{same_phone}"),
         false => format!("customer {id}: changed {}{same_phone}", fields.join(", ")),
     })?;
+    if 0 < reader.renumbered {
+        output::line(&format!("the phone was {RENUMBERED}"))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -19,12 +19,16 @@ use crate::steps::import_report::{Outcome, Problem, Report, SamePhone, Sample};
 use crate::steps::operate;
 use crate::store::{Store, given, meta};
 
+/// What became of a phone in an old form.
+pub const RENUMBERED: &str = "given as before a renumbering: today's form is stored";
+
 #[derive(Args)]
 #[command(after_help = "\
 The header names columns in any order; only phone and timezone are required:
   external_id, name, email, phone, timezone, call_time, call_schedule, payment_status,
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
   created_at, shared_phone. Every other column goes into the assistant's variables.
+A phone with two readings (491713920012 in Germany) and two phones in one cell are bad rows.
 A customer is known by external_id, else email, else phone. Nothing that happened is taken back: a
 made call stays made, and a pause is lifted by `customers resume` only.
 Rows with the same phone get one welcome call, and one daily call a date, together, unless all of
@@ -46,7 +50,7 @@ pub struct ImportArgs {
     /// Why; goes into the journal
     #[arg(long, requires = "new")]
     reason: Option<String>,
-    /// Country of phones that are written without one: US, GB, …
+    /// Country of phones that are written without a +: US, GB, …
     #[arg(long, value_name = "CC")]
     default_country: Option<String>,
     /// Print JSON
@@ -154,6 +158,10 @@ fn print(file: &str, report: &Report) -> anyhow::Result<()> {
         output::line(&format!("… and {more} more that cannot be dialed"))?;
     }
     print_same_phone(report)?;
+    if 0 < report.renumbered {
+        let count = report.renumbered;
+        output::line(&format!("{count} {RENUMBERED}"))?;
+    }
     print_samples("new", report.new, &report.new_samples)?;
     print_samples("changed", report.changed, &report.changed_samples)?;
     if !report.variables.is_empty() {

@@ -6,18 +6,22 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::customers::{usage, warn_if_new_beside};
+use super::customers_import::describe;
 use super::exit::Exit;
 use super::output::{self, Table, clean};
 use super::{Global, Settings, settings};
+use crate::domain::fields::shown;
 use crate::domain::{Instant, instant_text};
 use crate::phones;
 use crate::steps::dnc::{self, Listed};
+use crate::steps::dnc_file::read_file;
+use crate::steps::import_file::file_name;
 use crate::store::{Store, do_not_call, journal, meta};
 
 /// Who acts, in the journal.
 const WHO: &str = "cli";
 /// Bad lines of a file that are printed; all are counted.
-const PROBLEMS_SHOWN: usize = 20;
+const PROBLEMS_SHOWN: usize = 1_000;
 
 /// Do not call: numbers that nobody calls, whoever carries them
 #[derive(Args)]
@@ -30,7 +34,7 @@ pub struct DncArgs {
 enum DncCommand {
     /// Never call a number again; effective before the next call, also for what is queued
     Add(NumberArgs),
-    /// Take a file over: one number a line, or a CSV with a column phone and perhaps reason
+    /// Add the numbers of a file
     Import(FileArgs),
     /// Let a number be called again
     Remove(NumberArgs),
@@ -51,8 +55,21 @@ struct NumberArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+The file holds one of these:
+  one number a line
+  a CSV whose header names a column phone, and perhaps reason and area_code
+  area code and number in two columns without a header, such as 212,5550101
+A line that is not a number of its country's plan is a bad row: a date, an area code alone.
+A number in a form of before a renumbering (Mexico, Brazil, Ivory Coast and others) is listed in
+today's form, and either form is never called.
+Exits 2 when a row is bad and --skip-bad is not given; then nothing is written.")]
 struct FileArgs {
+    /// A text or CSV file, UTF-8
     file: PathBuf,
+    /// Leave bad rows out instead of refusing the file
+    #[arg(long)]
+    skip_bad: bool,
     /// Why, for lines that do not say
     #[arg(long)]
     reason: Option<String>,
@@ -82,12 +99,12 @@ pub fn run(global: &Global, args: &DncArgs) -> anyhow::Result<Exit> {
     }
 }
 
-fn number(args: &NumberArgs) -> anyhow::Result<String> {
+/// The words of the command that every number needs.
+fn check_words(args: &NumberArgs) -> anyhow::Result<()> {
     if args.reason.trim().is_empty() {
         return Err(usage("--reason is empty: say why"));
     }
-    country(args.default_country.as_deref())?;
-    dnc::phone(&args.phone, args.default_country.as_deref()).map_err(usage)
+    country(args.default_country.as_deref())
 }
 
 fn country(code: Option<&str>) -> anyhow::Result<()> {
@@ -95,52 +112,76 @@ fn country(code: Option<&str>) -> anyhow::Result<()> {
 }
 
 fn add(settings: &Settings, args: &NumberArgs, now: Instant) -> anyhow::Result<Exit> {
-    let phone = number(args)?;
+    check_words(args)?;
+    let read = dnc::number(&args.phone, args.default_country.as_deref());
+    let told = read.map_err(|why| usage(format!("\"{}\" {why}", shown(&args.phone))))?;
     let store = Store::open(&settings.loaded.db, now)?;
     let installation = store.read(meta::installation)?;
-    let listed = Listed { phone, reason: args.reason.clone() };
-    let shown = output::phone(&listed.phone, false);
+    let listed = Listed { phone: told.phone, reason: args.reason.clone() };
+    let number = output::phone(&listed.phone, false);
     let new = dnc::add(&store, &installation, &[listed], WHO, now)?;
     warn_if_new_beside(&store)?;
     output::line(&match new {
-        0 => format!("{shown} was on the list already"),
-        _ => format!("{shown} is never called again"),
+        0 => format!("{number} was on the list already"),
+        _ => format!("{number} is never called again"),
     })?;
+    if told.is_old_form {
+        output::line(
+            "given as before a renumbering: today's form is listed, both are never called",
+        )?;
+    }
     Ok(Exit::Done)
 }
 
 fn import(settings: &Settings, args: &FileArgs, now: Instant) -> anyhow::Result<Exit> {
     country(args.default_country.as_deref())?;
     let reason = args.reason.as_deref().filter(|reason| !reason.trim().is_empty());
-    let read = dnc::read_file(&args.file, args.default_country.as_deref(), reason);
-    let numbers = read.map_err(|problems| {
-        if let [only] = problems.as_slice() {
-            return usage(format!("{only}; nothing was written"));
-        }
-        for problem in problems.iter().take(PROBLEMS_SHOWN) {
-            // The exit code says it, too; a reader that has gone needs no lines.
-            let _ = output::line(&clean(problem));
-        }
-        usage(format!("{} bad lines, nothing was written: mend the file", problems.len()))
-    })?;
+    let read = read_file(&args.file, args.default_country.as_deref(), reason)
+        .map_err(|error| usage(error.to_string()))?;
+    let (bad, file) = (read.problems.len(), file_name(&args.file));
+    if let Some(line) = read.heading {
+        output::line(&format!("{file} line {line} is read as the header"))?;
+    }
+    for problem in read.problems.iter().take(PROBLEMS_SHOWN) {
+        output::line(&clean(&describe(&file, problem)))?;
+    }
+    if PROBLEMS_SHOWN < bad {
+        output::line(&format!("… and {} more bad rows", bad - PROBLEMS_SHOWN))?;
+    }
+    if 0 < bad && !args.skip_bad {
+        let rows = if bad == 1 { "1 bad row" } else { &format!("{bad} bad rows") };
+        return Err(usage(format!(
+            "{rows}, nothing was written: fix the file, or leave bad rows out with --skip-bad"
+        )));
+    }
     let store = Store::open(&settings.loaded.db, now)?;
     let installation = store.read(meta::installation)?;
-    let new = dnc::add(&store, &installation, &numbers, WHO, now)?;
+    let new = dnc::add(&store, &installation, &read.numbers, WHO, now)?;
     warn_if_new_beside(&store)?;
-    output::line(&format!("{new} added, {} were on the list already", numbers.len() - new))?;
+    if 0 < read.old_forms {
+        output::line(&format!(
+            "{} in a form of before a renumbering: today's is listed, both are never called",
+            read.old_forms
+        ))?;
+    }
+    let known = read.numbers.len() - new;
+    output::line(&format!("{new} added, {known} were on the list already, {bad} bad"))?;
     Ok(Exit::Done)
 }
 
 fn remove(settings: &Settings, args: &NumberArgs, now: Instant) -> anyhow::Result<Exit> {
-    let phone = number(args)?;
+    check_words(args)?;
+    // Also a number that no longer exists: an older version may have listed it.
+    let parsed = phones::parse(&args.phone, args.default_country.as_deref());
+    let phone = parsed.map_err(|why| usage(format!("\"{}\" {why}", shown(&args.phone))))?.e164;
     Store::look(&settings.loaded.db)?;
     let store = Store::open(&settings.loaded.db, now)?;
     let installation = store.read(meta::installation)?;
-    let shown = output::phone(&phone, false);
+    let number = output::phone(&phone, false);
     if !dnc::remove(&store, &installation, &phone, &args.reason, WHO, now)? {
-        return Err(usage(format!("{shown} is not on the list; `ringonce dnc list` shows it")));
+        return Err(usage(format!("{number} is not on the list; `ringonce dnc list` shows it")));
     }
-    output::line(&format!("{shown} may be called again"))?;
+    output::line(&format!("{number} may be called again"))?;
     Ok(Exit::Done)
 }
 

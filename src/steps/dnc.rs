@@ -1,15 +1,10 @@
 //! dnc: numbers that nobody calls, by a person or from a file. Effective before the next POST,
 //! also for what is queued: the gate asks the list in the transaction that writes the intent.
 //!
-//! Refuses a file with a line that is no number: a number that was not understood would ring.
-
-use std::path::Path;
+//! A listed number protects its subscriber in the forms of before and after a renumbering.
 
 use crate::domain::Instant;
-use crate::domain::fields::{plain_header, shown};
 use crate::phones;
-use crate::steps::csv_rows::{CsvRows, Next};
-use crate::steps::import_file::file_name;
 use crate::store::do_not_call::{self, Entry};
 use crate::store::meta::Installation;
 use crate::store::queue::Moved;
@@ -45,7 +40,7 @@ pub fn add(
     })
 }
 
-/// Takes a number off the list; `false` when it was not on it.
+/// Takes a number off the list, with the other forms of it that are there; `false` when none was.
 pub fn remove(
     store: &Store,
     installation: &Installation,
@@ -91,56 +86,21 @@ fn note(
     )
 }
 
-/// A number that a person gave. Also one that is not valid: nobody is called there either way.
-pub fn phone(text: &str, default_country: Option<&str>) -> Result<String, String> {
-    match phones::parse(text, default_country) {
-        Ok(phone) => Ok(phone.e164),
-        Err(why) => Err(format!("\"{}\" {why}", shown(text))),
-    }
+/// A number that a person gave, in the form in which it is listed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// E.164: today's form of a number that was told as before a renumbering.
+    pub phone: String,
+    pub is_old_form: bool,
 }
 
-/// Reads a file: one number a line, or a CSV with a column `phone` and perhaps `reason`. The
-/// errors are all lines that are no number; then nothing is taken.
-pub fn read_file(
-    path: &Path,
-    default_country: Option<&str>,
-    reason: Option<&str>,
-) -> Result<Vec<Listed>, Vec<String>> {
-    let name = file_name(path);
-    let whole = |why: String| vec![format!("{name}: {why}")];
-    let file = std::fs::File::open(path).map_err(|error| whole(error.to_string()))?;
-    let mut rows = CsvRows::new(file).map_err(|error| whole(error.to_string()))?;
-    let (mut numbers, mut problems) = (Vec::new(), Vec::new());
-    let (mut phone_at, mut reason_at, mut first) = (0, None, true);
-    loop {
-        let row = match rows.next_row().map_err(|error| whole(error.to_string()))? {
-            Next::End => break,
-            Next::Bad { line, reason } => {
-                problems.push(format!("{name} line {line}: {reason}"));
-                continue;
-            }
-            Next::Row(row) if row.is_blank() => continue,
-            Next::Row(row) => row,
-        };
-        let cells: Vec<&str> = (0..row.fields()).map(|i| row.text(i).unwrap_or("")).collect();
-        if std::mem::take(&mut first) {
-            let named = |wanted: &str| cells.iter().position(|cell| plain_header(cell) == wanted);
-            if let Some(at) = named("phone") {
-                (phone_at, reason_at) = (at, named("reason"));
-                continue;
-            }
-        }
-        let cell = cells.get(phone_at).copied().unwrap_or_default();
-        let own = reason_at.and_then(|at| cells.get(at)).filter(|text| !text.is_empty());
-        let why = own.copied().or(reason).map(str::to_string);
-        match (phone(cell, default_country), why) {
-            (Ok(phone), Some(reason)) => numbers.push(Listed { phone, reason }),
-            (Err(why), _) => problems.push(format!("{name} line {}: {why}", row.line)),
-            (Ok(_), None) => problems.push(format!(
-                "{name} line {}: has no reason: give one for all with --reason",
-                row.line
-            )),
-        }
+/// Reads a number to list. Refuses one that its country does not have: it would protect nobody.
+pub fn number(text: &str, default_country: Option<&str>) -> Result<Told, String> {
+    let phone = phones::parse(text, default_country)?;
+    if !phone.exists {
+        let why = phone.error.unwrap_or_default();
+        return Err(format!("is no number that could ring: {why}"));
     }
-    if problems.is_empty() { Ok(numbers) } else { Err(problems) }
+    let is_old_form = phone.today.is_some();
+    Ok(Told { phone: phone.today.unwrap_or(phone.e164), is_old_form })
 }

@@ -34,6 +34,8 @@ pub struct Reader<'a> {
     met: HashMap<String, Arc<Zone>>,
     /// The next phone was judged before: it is E.164 as it is written, and valid.
     pub next_phone_is_plain: bool,
+    /// Phones that were written as before a renumbering and became today's.
+    pub renumbered: u64,
 }
 
 /// An entry in the making: the old export tells a time in two columns.
@@ -47,7 +49,13 @@ pub struct Draft {
 impl<'a> Reader<'a> {
     /// `default_country` is the country of phones that have none.
     pub fn new(zones: &'a Zones, default_country: Option<&'a str>) -> Reader<'a> {
-        Reader { zones, default_country, met: HashMap::new(), next_phone_is_plain: false }
+        Reader {
+            zones,
+            default_country,
+            met: HashMap::new(),
+            next_phone_is_plain: false,
+            renumbered: 0,
+        }
     }
 
     /// The rules of a zone; `None` for a name that is no IANA Area/City.
@@ -122,11 +130,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Looks at a number again; the error says why it is no phone.
-    pub fn phone(&self, text: &str) -> Result<EntryPhone, String> {
+    pub fn phone(&mut self, text: &str) -> Result<EntryPhone, String> {
         if self.next_phone_is_plain {
             return Ok(EntryPhone { e164: text.to_string(), valid: true, error: None });
         }
         let phone = phones::parse(text, self.default_country)?;
+        self.renumbered += u64::from(phone.today.as_ref() == Some(&phone.e164));
         Ok(EntryPhone { e164: phone.e164, valid: phone.valid, error: phone.error })
     }
 

@@ -149,6 +149,7 @@ fn check_rows(
             progress(told);
         }
     }
+    report.renumbered = pass.reader.renumbered;
     Ok(report)
 }
 

@@ -67,6 +67,8 @@ pub struct Report {
     /// Rows whose number another customer, or an earlier row, has too.
     pub same_phone: u64,
     pub same_phone_samples: Vec<SamePhone>,
+    /// Numbers that were written as before a renumbering and are stored in today's form.
+    pub renumbered: u64,
     pub new_samples: Vec<Sample>,
     pub changed_samples: Vec<Sample>,
     /// Columns that go into `variables`.

@@ -18,6 +18,7 @@ pub mod customers;
 pub mod dial;
 pub mod disarm;
 pub mod dnc;
+pub mod dnc_file;
 pub mod doors;
 pub mod due_since;
 pub mod entry_text;

@@ -143,7 +143,8 @@ impl Asker<'_> {
         let zone = zone.as_deref();
         let mut facts =
             gather::facts(cx, self.conn, item, Some(customer), zone, &self.pauses, due)?;
-        facts.do_not_call = self.listed.contains(&customer.phone);
+        facts.do_not_call =
+            do_not_call::forms(&customer.phone).iter().any(|form| self.listed.contains(form));
         facts.holiday = zone.and_then(|zone| {
             let (country, date) = (zone_country::country_of(&zone.name), zone.date(due));
             let here = |day: &&Holiday| {

@@ -8,6 +8,7 @@ use crate::domain::Instant;
 use crate::domain::customer::Customer;
 use crate::store::Store;
 use crate::store::connect::configure_common;
+use crate::store::do_not_call::forms;
 
 /// Pages copied between two looks at the source's lock.
 const PAGES_A_STEP: i32 = 4096;
@@ -39,7 +40,9 @@ pub fn of_customer(
         rows(conn, tx, known, "meta", [phone_key])?;
         rows(conn, tx, "SELECT * FROM holidays", "holidays", [])?;
         let listed = "SELECT * FROM do_not_call WHERE phone = ?1";
-        rows(conn, tx, listed, "do_not_call", [&customer.phone])?;
+        for phone in forms(&customer.phone) {
+            rows(conn, tx, listed, "do_not_call", [&phone])?;
+        }
         let people = "SELECT * FROM customers WHERE id = ?1 OR phone = ?2 OR id IN (
             SELECT customer_id FROM call_attempts WHERE phone_key = ?3)";
         rows(conn, tx, people, "customers", params![customer.id, customer.phone, phone_key])?;

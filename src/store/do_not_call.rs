@@ -1,5 +1,8 @@
 //! The do-not-call list: a table, and an append-only file beside the database that outlives a
 //! restored backup. The file is written first, so that a crash between the two keeps the number.
+//!
+//! A number is stored once, as it was told. Who asks whether a number is listed asks for all forms
+//! that its subscriber had: the list holds entries of before a renumbering, and so do customers.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -10,6 +13,7 @@ use anyhow::Context;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::phones;
 use crate::store::files;
 use crate::store::queue::Moved;
 
@@ -33,14 +37,15 @@ pub fn add(tx: &Transaction<'_>, path: &Path, entry: &Entry) -> anyhow::Result<M
     insert(tx, entry)
 }
 
-/// Takes a number off the list; `No` when it was not on it.
+/// Takes a number off the list, in every form that protects it; `No` when it was not on it.
 pub fn remove(tx: &Transaction<'_>, path: &Path, entry: &Entry) -> anyhow::Result<Moved> {
-    if !is_listed(tx, path, &entry.phone)? {
-        return Ok(Moved::No);
+    let mut moved = Moved::No;
+    for phone in listed_forms(tx, path, &entry.phone)? {
+        append(path, "remove", &Entry { phone: phone.clone(), ..entry.clone() })?;
+        tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1")?.execute([&phone])?;
+        moved = Moved::Yes;
     }
-    append(path, "remove", entry)?;
-    tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1")?.execute([&entry.phone])?;
-    Ok(Moved::Yes)
+    Ok(moved)
 }
 
 /// Brings the table up to the side file, at every start. Returns how many numbers were missing.
@@ -48,9 +53,16 @@ pub fn replay(tx: &Transaction<'_>, path: &Path) -> anyhow::Result<usize> {
     replay_lines(tx, side_lines(path)?)
 }
 
-/// The same for one number.
+/// The same for one number, in all its forms.
 pub fn replay_one(tx: &Transaction<'_>, path: &Path, phone: &str) -> anyhow::Result<usize> {
-    replay_lines(tx, lines_of(path, phone)?)
+    replay_lines(tx, lines_of(path, &forms(phone))?)
+}
+
+/// A number and its forms of before and after a renumbering: one of them on the list protects all.
+pub fn forms(phone: &str) -> Vec<String> {
+    let mut forms = vec![phone.to_string()];
+    forms.extend(phones::other_forms(phone));
+    forms
 }
 
 fn replay_lines(tx: &Transaction<'_>, lines: Vec<Line>) -> anyhow::Result<usize> {
@@ -73,9 +85,19 @@ pub fn all(conn: &Connection, path: &Path) -> anyhow::Result<Vec<Entry>> {
     Ok(listed)
 }
 
-/// Whether a number is on that list.
+/// Whether a number is on that list, in any of its forms.
 pub fn is_listed(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<bool> {
-    Ok(!brought_up(in_table(conn, Some(phone))?, lines_of(path, phone)?).is_empty())
+    Ok(!listed_forms(conn, path, phone)?.is_empty())
+}
+
+/// Its forms that are on that list.
+fn listed_forms(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<Vec<String>> {
+    let forms = forms(phone);
+    let mut rows = Vec::new();
+    for form in &forms {
+        rows.extend(in_table(conn, Some(form))?);
+    }
+    Ok(brought_up(rows, lines_of(path, &forms)?).into_keys().collect())
 }
 
 /// By number, what `replay` would leave in the table: an entry, and the text of its time.
@@ -138,10 +160,10 @@ fn cut_off(text: &[u8]) -> usize {
     if is_readable { 0 } else { text.len() - whole }
 }
 
-/// Its lines about one number.
-fn lines_of(path: &Path, phone: &str) -> anyhow::Result<Vec<Line>> {
+/// Its lines about some numbers.
+fn lines_of(path: &Path, phones: &[String]) -> anyhow::Result<Vec<Line>> {
     let mut lines = side_lines(path)?;
-    lines.retain(|line| line.entry.phone == phone);
+    lines.retain(|line| phones.contains(&line.entry.phone));
     Ok(lines)
 }
 

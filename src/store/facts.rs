@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::phones;
 use crate::store::left_numbers;
 use crate::store::queue::Item;
 
@@ -184,11 +185,20 @@ pub fn extra_calls_since(
         .query_one(params![customer_id, instant_text(since)], |row| row.get(0))?)
 }
 
-/// Whether a number is on the do-not-call list.
+/// Whether a number is on the do-not-call list, in any form that its subscriber had.
 pub fn do_not_call(conn: &Connection, phone: &str) -> anyhow::Result<bool> {
-    Ok(conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM do_not_call WHERE phone = ?1)")?
-        .query_one([phone], |row| row.get(0))?)
+    let mut listed =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM do_not_call WHERE phone = ?1)")?;
+    let mut is_listed = |phone: &str| listed.query_one([phone], |row| row.get::<_, bool>(0));
+    if is_listed(phone)? {
+        return Ok(true);
+    }
+    for form in phones::other_forms(phone) {
+        if is_listed(&form)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The name of a holiday on a date: the country's, or everybody's.

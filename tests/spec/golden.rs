@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::world::{Run, World};
 
 /// The commands in the order of a morning, each with the name of its file.
-const MORNING: [(&str, &[&str]); 36] = [
+const MORNING: [(&str, &[&str]); 39] = [
     ("customers_import_preview", &["customers", "import", "customers.csv", "--dry-run"]),
     ("customers_import", &["customers", "import", "customers.csv"]),
     ("customers_import_again", &["customers", "import", "customers.csv"]),
@@ -17,6 +17,9 @@ const MORNING: [(&str, &[&str]); 36] = [
     ("customers_update_bad_zone", &["customers", "update", "bob", "--timezone", "EST"]),
     ("customers_pause", &["customers", "pause", "cy", "--reason", "on holiday"]),
     ("dnc_add", &["dnc", "add", "+12125550104", "--reason", "asked for it"]),
+    ("dnc_import", &["dnc", "import", "never.csv", "--reason", "national list"]),
+    ("dnc_import_bad", &["dnc", "import", "never_bad.csv", "--reason", "national list"]),
+    ("dnc_import_help", &["dnc", "import", "--help"]),
     ("dnc_list", &["dnc", "list"]),
     ("plan", &["plan", "--days", "2"]),
     ("explain_before", &["explain", "ada"]),
@@ -61,11 +64,26 @@ gus,+12125550107,Eastern Time,07:00
 hal,+12125550108,America/New_York,25:00
 ";
 
+/// Numbers of nobody here; the second is in a form of before a renumbering.
+const NEVER: &str = "\
+phone,reason
++12125550198,
++225 07 12 34 56,moved
+";
+
+const NEVER_BAD: &str = "\
+212,5550198
+2026-01-01,+12125550199
+212
+";
+
 #[test]
 fn every_command_says_what_it_said_before() {
     let world = World::new();
     std::fs::write(world.path("customers.csv"), CUSTOMERS).expect("written");
     std::fs::write(world.path("bad.csv"), BAD).expect("written");
+    std::fs::write(world.path("never.csv"), NEVER).expect("written");
+    std::fs::write(world.path("never_bad.csv"), NEVER_BAD).expect("written");
     let mut wrong = Vec::new();
     for (name, arguments) in MORNING {
         if name == "tick" {

@@ -77,6 +77,7 @@ mod fake_world;
 mod cli_config;
 mod cron;
 mod customers;
+mod do_not_call;
 mod listener;
 mod service_manager;
 mod vapi_client;

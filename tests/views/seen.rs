@@ -9,7 +9,7 @@ use ringonce::steps::cancel::{Refused, cancel};
 use ringonce::steps::explain::{Outcome, explain};
 use ringonce::steps::plan::plan;
 use ringonce::steps::status::status;
-use ringonce::steps::{dnc, holidays};
+use ringonce::steps::{dnc, dnc_file, holidays};
 use ringonce::store::meta;
 use ringonce::store::views::{self, ItemFilter};
 
@@ -108,7 +108,7 @@ fn a_number_on_the_list_is_not_called_although_its_call_is_queued() {
     let (mut world, ada) = queued();
     let file = world.folder.path().join("dnc.csv");
     std::fs::write(&file, "name,phone,reason\nAda,(212) 555-0101,asked\n").unwrap();
-    let numbers = dnc::read_file(&file, Some("US"), None).unwrap();
+    let numbers = dnc_file::read_file(&file, Some("US"), None).unwrap().numbers;
     let installation = world.cx.installation.clone();
     assert_eq!(dnc::add(&world.cx.store, &installation, &numbers, "test", world.now).unwrap(), 1);
     assert_eq!(dnc::add(&world.cx.store, &installation, &numbers, "test", world.now).unwrap(), 0);
@@ -231,11 +231,10 @@ fn a_do_not_call_file_with_a_line_that_is_no_number_is_refused_whole() {
     let world = World::new("2026-03-02T11:00:00Z");
     let file = world.folder.path().join("dnc.txt");
     std::fs::write(&file, "+12125550101\nhello\n+12125550102\n1.4E+10\n").unwrap();
-    let problems = dnc::read_file(&file, None, Some("asked")).unwrap_err();
-    assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems[0].starts_with("dnc.txt line 2: "), "{problems:?}");
-    let problems = dnc::read_file(&file, None, None).unwrap_err();
-    assert_eq!(problems.len(), 4, "without a reason nothing is taken: {problems:?}");
+    let read = |reason| dnc_file::read_file(&file, None, reason).unwrap();
+    let lines: Vec<u64> = read(Some("asked")).problems.iter().map(|bad| bad.line).collect();
+    assert_eq!(lines, [2, 4]);
+    assert_eq!(read(None).problems.len(), 4, "without a reason nothing is taken");
 }
 
 #[test]

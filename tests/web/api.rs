@@ -96,6 +96,8 @@ fn an_error_names_the_field_that_is_wrong() {
         ("POST", "/api/customers", json!({"external_id": "u1", "name": ["x"]}), 422, "name"),
         ("POST", "/api/dnc", json!({"phone": "+12125550101"}), 422, "reason"),
         ("POST", "/api/dnc", json!({"phone": "x", "reason": "y"}), 422, "phone"),
+        ("POST", "/api/dnc", json!({"phone": "+15555550101", "reason": "y"}), 422, "phone"),
+        ("POST", "/api/dnc", json!({"phone": "2125550101", "reason": "y"}), 422, "phone"),
         ("POST", "/api/pause", json!({"type": "weekly", "reason": "y"}), 422, "type"),
         ("POST", "/api/resume", json!({"number": null, "reason": "y"}), 422, "number"),
         ("POST", "/api/resume", json!({"customer": " ", "reason": "y"}), 422, "customer"),
@@ -165,6 +167,27 @@ fn a_number_on_the_list_is_not_called() {
     assert_eq!(house.api("DELETE", "/api/dnc", &number).status, 404);
     let journal = "SELECT count(*) FROM journal WHERE who = 'api' AND what = 'do not call'";
     assert_eq!(house.count(journal), 2);
+}
+
+#[test]
+fn a_number_in_an_old_form_or_with_a_country_is_listed_as_what_would_be_dialed() {
+    let house = House::build(&Plan::default());
+    let told = [
+        json!({"phone": "+52 1 55 1234 5678", "reason": "asked"}),
+        json!({"phone": "212 555 0109", "default_country": "US", "reason": "asked"}),
+    ];
+    for number in &told {
+        assert_eq!(house.api("POST", "/api/dnc", number).status, 201, "{number}");
+    }
+    let listed = house.get("/api/dnc?reveal=true");
+    let phones: Vec<_> =
+        listed["numbers"].as_array().unwrap().iter().map(|n| &n["phone"]).collect();
+    assert_eq!(phones, [&json!("+525512345678"), &json!("+12125550109")]);
+    let two = json!({"phone": "491713920012", "default_country": "DE", "reason": "asked"});
+    let refused = house.api("POST", "/api/dnc", &two);
+    assert!(refused.status == 422 && refused.body.contains("two readings"), "{}", refused.body);
+    let gone = house.api("DELETE", "/api/dnc?phone=%2B5215512345678&reason=back", &Value::Null);
+    assert_eq!(gone.status, 200, "{}", gone.body);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::web::problem::Problem;
 use crate::web::router::Asked;
 
 /// The country of a phone that is written without one.
-const DEFAULT_COUNTRY: &str = "default_country";
+pub const DEFAULT_COUNTRY: &str = "default_country";
 
 /// `GET /api/customers`
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use crate::domain::customer::mask_phone;
 use crate::domain::instant_text;
 use crate::phones;
-use crate::steps::dnc::{self, Listed};
+use crate::steps::dnc::{self, Listed, Told};
 use crate::store::do_not_call::{self, Entry};
 use crate::store::journal;
-use crate::web::api::{WHO, body, one_line, only, reason, reveals, said, text};
+use crate::web::api::customers::DEFAULT_COUNTRY;
+use crate::web::api::{WHO, body, one_line, only, optional_text, reason, reveals, said, text};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -43,41 +44,66 @@ fn as_json(entry: &Entry, reveal: bool) -> Value {
 
 /// `POST /api/dnc` with `phone` and `reason`: effective before the next call.
 pub fn add(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let fields = body(asked, &["phone", "reason"])?;
+    let fields = body(asked, &["phone", "reason", DEFAULT_COUNTRY])?;
     let (phone, why) = (text(&fields, "phone")?, reason(&fields)?);
-    let added = never_call(asked, phone, &why, WHO)?;
-    let told = json!({ "added": added, "phone": mask_phone(&e164(phone)?) });
+    let told = number(phone, optional_text(&fields, DEFAULT_COUNTRY)?)?;
+    let added = put_on(asked, &told.phone, &why, WHO)?;
+    let told = json!({ "added": added, "phone": mask_phone(&told.phone) });
     Ok(Response::json(if added { 201 } else { 200 }, &told))
 }
 
 /// `DELETE /api/dnc` with `phone` and `reason`, in the query or the body.
 pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
     only(asked, &["phone", "reason"])?;
-    let (phone, why) = (said(asked, "phone")?, said(asked, "reason")?);
     let (phone, why) = if asked.request.body.is_empty() {
-        (phone.unwrap_or_default().to_string(), one_line("reason", why.unwrap_or_default())?)
+        let (phone, why) = (said(asked, "phone")?, said(asked, "reason")?);
+        let phone = phone.unwrap_or_default();
+        // In a query a plus is a blank, and the digits of a whole number follow it.
+        let number = e164(phone, None).or_else(|refused| match phones::e164(&plus(phone)) {
+            Some(number) => Ok(number),
+            None => Err(refused),
+        });
+        (number?, one_line("reason", why.unwrap_or_default())?)
     } else {
-        let fields = body(asked, &["phone", "reason"])?;
-        (text(&fields, "phone")?.to_string(), reason(&fields)?)
+        let fields = body(asked, &["phone", "reason", DEFAULT_COUNTRY])?;
+        let country = optional_text(&fields, DEFAULT_COUNTRY)?;
+        (e164(text(&fields, "phone")?, country)?, reason(&fields)?)
     };
-    let (cx, phone) = (asked.front.cx(), e164(&phone)?);
+    let cx = asked.front.cx();
     if !dnc::remove(&cx.store, &cx.installation, &phone, &why, WHO, asked.now)? {
         return Err(Problem::not_found("this number is not on the list").into());
     }
     Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
 }
 
-/// The number that a person wrote, in E.164.
-fn e164(phone: &str) -> Result<String, Problem> {
-    // In a query a plus is a blank.
-    phones::e164(phone)
-        .or_else(|| phones::e164(&format!("+{}", phone.trim())))
-        .ok_or_else(|| Problem::field("phone", "write the number with its country: +12125550101"))
+fn plus(phone: &str) -> String {
+    format!("+{}", phone.trim())
 }
 
-/// Puts a number on the list, with the journal. `false`: it was there already.
+/// The number that a person wrote, in E.164: also one that no longer exists and is listed.
+fn e164(phone: &str, country: Option<&str>) -> Result<String, Problem> {
+    let parsed = phones::parse(phone, country).map_err(|why| refused(&why))?;
+    Ok(parsed.e164)
+}
+
+/// A number to list. What protects nobody is refused.
+fn number(phone: &str, country: Option<&str>) -> Result<Told, Problem> {
+    dnc::number(phone, country).map_err(|why| refused(&why))
+}
+
+fn refused(why: &str) -> Problem {
+    Problem::field("phone", format!("phone {why}; write it with its country, as +12125550101"))
+}
+
+/// Puts the number that a person wrote on the list.
 pub fn never_call(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<bool> {
+    put_on(asked, &number(phone, None)?.phone, reason, who)
+}
+
+/// Puts a number on the list, with the journal. `false`: it was there already. A customer's own
+/// number needs no judgement: it is what would be dialed.
+pub fn put_on(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<bool> {
     let cx = asked.front.cx();
-    let listed = [Listed { phone: e164(phone)?, reason: reason.to_string() }];
+    let listed = [Listed { phone: phone.to_string(), reason: reason.to_string() }];
     Ok(0 < dnc::add(&cx.store, &cx.installation, &listed, who, asked.now)?)
 }

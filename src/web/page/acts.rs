@@ -28,7 +28,7 @@ pub fn never_call_number(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn never_call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
     let customer = store.read(|conn| linked(conn, asked.named()))?;
-    numbers::never_call(asked, &customer.phone, &why(asked)?, WHO)?;
+    numbers::put_on(asked, &customer.phone, &why(asked)?, WHO)?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }
 

@@ -260,7 +260,8 @@ pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let add = format!("{phone}{}", reason_and_button("why", "Never call it", "danger"));
     let body = format!(
         "<div class=\"head\"><h1>Do not call</h1></div><p class=\"hint\">{}. None of them \
-         is called, whoever they belong to; the list outlives a restored backup. To take one off: \
+         is called, whoever they belong to; the list outlives a restored backup. A number that its \
+         country renumbered is listed once and protected in its old and new forms. To take one off: \
          <code>ringonce dnc remove PHONE --reason WHY</code>.</p>{}{}",
         if found.len() == 1 { "1 number".to_string() } else { format!("{} numbers", found.len()) },
         form("/do-not-call", &mark(asked), &add),
