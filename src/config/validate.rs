@@ -56,6 +56,7 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Probl
     retries(&mut judge, config);
     rest(&mut judge, config);
     judge.problems.extend(config.backup.problems());
+    judge.problems.extend(config.webhook.problems());
     judge.problems
 }
 

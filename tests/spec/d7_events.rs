@@ -19,7 +19,7 @@ fn told(id: &str, kind: &str, status: &str, ended_reason: Option<&str>) -> Told 
         ended_reason: ended_reason.map(str::to_string),
         ..ProviderCall::default()
     };
-    Told { kind: kind.to_string(), status: status.to_string(), call, tool_names: Vec::new() }
+    Told { kind: kind.to_string(), status: status.to_string(), call }
 }
 
 fn every_event(id: &str) -> Vec<Told> {
@@ -163,7 +163,7 @@ fn an_opt_out_waits_for_no_other_event() {
     let service = world.start();
     // A call that the provider cannot tell of, before the wish of the one who is on the phone.
     let mut wish = told(&call_id(&world), "tool-calls", "", None);
-    wish.tool_names = vec!["stopCalling".to_string()];
+    wish.call.tool_names = Some(vec!["stopCalling".to_string()]);
     let poison = told("00000000-0000-7000-8000-000000000000", "status-update", "queued", None);
     world.faults("get-status=500");
     hear(&service, &[poison, wish]);

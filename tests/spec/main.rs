@@ -66,6 +66,7 @@ mod fake_world;
 mod cli_config;
 mod cron;
 mod customers;
+mod large_bodies;
 mod listener;
 mod service_manager;
 mod vapi_client;

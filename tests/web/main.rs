@@ -3,7 +3,9 @@
 mod api;
 mod attack;
 mod contract;
+mod guesses;
 mod health;
 mod house;
+mod opt_outs;
 mod pages;
 mod pushed;
