@@ -155,7 +155,7 @@ fn apply_one(
     let Some(after) = attempts::by_call_id(tx, &event.call.id)? else { return Ok(0) };
     // The attempt may have learnt its call just now.
     opt_out::honour(cx, tx, &after, &event.call, now)?;
-    if !opt_out::is_open(cx, &event.call) {
+    if event.call.is_ended() && !opt_out::is_open(cx, &event.call) {
         events::forget_call(tx, &after.id)?;
     }
     let was_live = before.is_none_or(|before| before.state.is_live());

@@ -37,6 +37,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LARGE: Large =
     Large { path: router::WEBHOOK, body_bytes: 2 * 1024 * 1024, memory_bytes: 32 * 1024 * 1024 };
 
+/// Where a token was guessed.
+#[derive(Clone, Copy, Debug)]
+pub enum GuessedAt {
+    Form,
+    Bearer,
+}
+
 /// What all requests share.
 pub struct Front {
     pub service: Arc<Service>,
@@ -46,7 +53,8 @@ pub struct Front {
     pub disbelieved: Quiet,
     /// `None`: nobody gets in but the webhook and the health check.
     pub keys: Option<Keys>,
-    pub guesses: Mutex<Guesses>,
+    /// Wrong tokens at the form, and as bearers.
+    guesses: [Mutex<Guesses>; 2],
     /// Guesses that were not judged.
     pub limited: Quiet,
     pub health: Mutex<Option<health::Seen>>,
@@ -68,7 +76,7 @@ impl Front {
             believer,
             disbelieved: Quiet::new(Duration::from_secs(300)),
             keys: api_token.map(|token| Keys::new(token, &process)),
-            guesses: Mutex::default(),
+            guesses: [Guesses::at_the_form(), Guesses::by_bearer()].map(Mutex::new),
             limited: Quiet::new(Duration::from_secs(60)),
             health: Mutex::new(None),
             metrics: Mutex::new(kept),
@@ -87,10 +95,15 @@ impl Front {
         self.cx().zones.get_schedule_zone(name).unwrap_or_else(|| Arc::new(Zone::utc()))
     }
 
-    /// Counts a guess at the token before it is judged.
-    pub fn count_guess(&self, request: &Request, now: Instant) -> Result<(), Problem> {
+    /// Counts a guess at the token: at the form before it is judged, as a bearer after it was wrong.
+    pub fn count_guess(
+        &self,
+        at: GuessedAt,
+        request: &Request,
+        now: Instant,
+    ) -> Result<(), Problem> {
         let from = self.sender(request);
-        self.guesses().count(from, now).map_err(|wait| {
+        self.guesses(at).count(from, now).map_err(|wait| {
             let behind = match self.cx().config.web.forwarded_for {
                 true => "",
                 false => "; behind a reverse proxy set web.forwarded_for",
@@ -100,13 +113,13 @@ impl Front {
         })
     }
 
-    /// The guess that was counted last was right.
+    /// The guess at the form that was counted last was right.
     pub fn guessed_right(&self, request: &Request) {
-        self.guesses().was_right(self.sender(request));
+        self.guesses(GuessedAt::Form).was_right(self.sender(request));
     }
 
-    fn guesses(&self) -> MutexGuard<'_, Guesses> {
-        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn guesses(&self, at: GuessedAt) -> MutexGuard<'_, Guesses> {
+        self.guesses[at as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a request comes from. A client can write the header itself, so only its last entry

@@ -4,7 +4,7 @@ use crate::domain::Instant;
 use crate::web::access::{Session, is_from_another_site, shows_bearer};
 use crate::web::api::{calls, customers, numbers, service};
 use crate::web::delivery::Response;
-use crate::web::front::Front;
+use crate::web::front::{Front, GuessedAt};
 use crate::web::http::{Request, percent_decode};
 use crate::web::page::{self, acts, people, today, work};
 use crate::web::problem::{Problem, of_error};
@@ -197,7 +197,7 @@ fn admitted(
         if asked.session.is_none() {
             // A wrong token is answered 429 when there were many; the right one never is.
             if shows_bearer(request) {
-                front.count_guess(request, now)?;
+                front.count_guess(GuessedAt::Bearer, request, now)?;
             }
             return Err(Problem::new(401, "the token is wrong or missing").into());
         }

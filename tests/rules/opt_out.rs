@@ -110,9 +110,16 @@ fn an_analysis_that_comes_after_the_end_still_counts() {
 
 #[test]
 fn polling_alone_hears_of_an_opt_out_by_the_end_or_by_the_analysis_and_nobody_rings_there_again() {
-    for (faults, adds) in
-        [("ended-reason=vonage-disconnected", 1), ("reports=stop", 1), ("reports=go", 0), ("", 0)]
-    {
+    for (faults, adds) in [
+        ("ended-reason=vonage-disconnected", 1),
+        ("reports=stop", 1),
+        ("reports=go", 0),
+        ("", 0),
+        ("reports-output=Stop", 1),
+        ("reports-output=Go", 0),
+        ("calls-tool=optOut", 1),
+        ("calls-tool=optIn", 0),
+    ] {
         let world = World::with(quick(), CONFIG);
         world.faults(faults);
         world.daily("Ada");
@@ -277,4 +284,21 @@ fn number_that_a_person_took_off_the_list_is_not_listed_again_by_the_same_call()
     assert_eq!(run.code, Some(0), "{run:?}");
     hear(&world, &[event("conversation-update", &call, &["optOut", "lookUp"])]);
     assert_eq!(listed(&world), 0);
+}
+
+#[test]
+fn tool_that_is_called_in_the_middle_of_a_call_is_heard_by_polling() {
+    let (world, call) = talking(CONFIG);
+    let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
+    let attempt = placed.expect("readable").remove(0);
+    let told = ProviderCall {
+        status: Some("in-progress".to_string()),
+        tool_names: Some(vec!["optOut".to_string()]),
+        ..call
+    };
+    follow::take_in(&world.context(), &attempt, &told, world.now()).expect("taken in");
+    assert_eq!(
+        (listed(&world), world.one("SELECT state FROM call_attempts")),
+        (1, "placed".into())
+    );
 }

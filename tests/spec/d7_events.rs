@@ -196,3 +196,39 @@ fn a_webhook_about_a_call_of_another_dialer_holds_like_the_list_does() {
     assert_eq!(world.attempts().len(), 1, "nobody is called for it again");
     assert_eq!(world.holds(), ["foreign"]);
 }
+
+#[test]
+fn event_that_an_earlier_version_stored_is_still_heard() {
+    let world = talking();
+    world.set_config("[do_not_call]\ntool_name = \"stopCalling\"\n");
+    let body = format!(r#"{{"call":{{"id":"{}"}},"tool_names":["stopCalling"]}}"#, call_id(&world));
+    world.sql(&format!(
+        "INSERT INTO webhook_events (vapi_call_id, kind, body, received_at)
+         VALUES ('{}', 'tool-calls', '{body}', '2026-02-02T12:00:01.000Z')",
+        call_id(&world)
+    ));
+    hear(&world.start(), &[]);
+    assert_eq!(world.count("SELECT count(*) FROM do_not_call"), 1);
+}
+
+#[test]
+fn stored_event_holds_no_word_of_the_call_and_is_forgotten_after_a_month() {
+    let world = talking();
+    let service = world.start();
+    let mut report = told(&call_id(&world), "end-of-call-report", "", Some("customer-busy"));
+    report.call.transcript = Some("User: my secret".to_string());
+    report.call.summary = Some("A secret was told.".to_string());
+    world.faults("get-status=503");
+    hear(&service, &[report]);
+    let body = world.one("SELECT body FROM webhook_events");
+    assert!(body.contains("customer-busy") && !body.contains("secret"), "{body}");
+    world.faults("");
+    world.pass(Duration::minutes(11));
+    hear(&service, &[]);
+    assert_eq!(world.one("SELECT body FROM webhook_events"), "{}");
+    for (days, left) in [(29, 1), (2, 0)] {
+        world.pass(Duration::days(days));
+        hear(&service, &[]);
+        assert_eq!(world.count("SELECT count(*) FROM webhook_events"), left, "{days}");
+    }
+}

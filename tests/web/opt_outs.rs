@@ -94,7 +94,7 @@ fn every_other_message_is_answered_with_an_empty_object() {
 fn report_of_nearly_two_mebibytes_is_heard() {
     let (house, id, _) = talking();
     let mut artifact = output("Opt out", &json!("Yes."));
-    artifact["transcript"] = json!("AI: Hello.\n".repeat(180_000));
+    artifact["transcript"] = json!("AI: Hello.\n".repeat(170_000));
     assert_eq!(send(&house, &report(&json!({ "id": id }), &artifact)).status, 200);
     house.wait_for("the list", || house.count(LISTED) == 1);
 }

@@ -13,7 +13,7 @@ pub mod work;
 
 use crate::web::access::no_cookie;
 use crate::web::delivery::Response;
-use crate::web::front::Front;
+use crate::web::front::{Front, GuessedAt};
 use crate::web::http::Request;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -141,7 +141,7 @@ pub fn login(asked: &Asked<'_>) -> anyhow::Result<Response> {
     if crate::web::access::is_from_another_site(asked.request) {
         return Ok(wrong());
     }
-    if let Err(problem) = asked.front.count_guess(asked.request, asked.now) {
+    if let Err(problem) = asked.front.count_guess(GuessedAt::Form, asked.request, asked.now) {
         let page = Response::html(problem.status, &login_document(next, Some(&problem.detail)));
         return Ok(problem.with_wait(page));
     }
