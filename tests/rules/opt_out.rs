@@ -115,6 +115,7 @@ fn polling_alone_hears_of_an_opt_out_by_the_end_or_by_the_analysis_and_nobody_ri
         ("reports=stop", 1),
         ("reports=go", 0),
         ("", 0),
+        ("reports=stop analysis-lag=60", 1),
         ("reports-output=Stop", 1),
         ("reports-output=Go", 0),
         ("calls-tool=optOut", 1),
