@@ -7,6 +7,7 @@ mod load;
 mod only_numbers;
 mod secret;
 mod validate;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub use file::{Parsed, known_keys, parse};
 pub use load::{DEFAULT_FILE, Environment, Loaded, Overrides, load};
 pub use secret::{Secret, others_may_read};
 pub use validate::{Problem, WEEKDAYS, WINDOW_PRESETS, missing_for_dialing, validate};
+pub use webhook::{Algorithm as WebhookAlgorithm, Encoding as WebhookEncoding, Webhook};
 
 /// Why the configuration cannot be used: one line, ready to print.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,7 @@ pub struct Config {
     pub follow: Follow,
     pub reconcile: Reconcile,
     pub web: Web,
+    pub webhook: Webhook,
     pub backup: Backup,
 }
 
@@ -202,7 +205,8 @@ pub struct Holidays {
 pub struct DoNotCall {
     /// Ended reasons that add the number to the do-not-call list.
     pub ended_reasons: Vec<String>,
-    /// Field of `analysis.structuredData` whose `true` adds the number.
+    /// Field of the structured data or of a structured output, or the name of one, whose `true` adds
+    /// the number.
     pub structured_data_field: Option<String>,
     /// Name of an assistant's tool whose call adds the number.
     pub tool_name: Option<String>,
@@ -244,6 +248,8 @@ pub struct Web {
     pub listen: Option<String>,
     /// Asked with GET after each good tick; a dead-man's switch.
     pub ping_url: Option<String>,
+    /// A reverse proxy stands in front and writes `X-Forwarded-For`.
+    pub forwarded_for: bool,
 }
 
 impl Default for Vapi {

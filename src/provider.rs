@@ -58,6 +58,11 @@ pub struct ProviderCall {
     pub summary: Option<String>,
     /// Structured results of the assistant's analysis (`analysis.structuredData`), verbatim.
     pub structured_data: Option<serde_json::Value>,
+    /// Structured outputs (`artifact.structuredOutputs`), verbatim: by id, each with its name and
+    /// its result.
+    pub structured_outputs: Option<serde_json::Value>,
+    /// Names of the assistant's tools that were called; `None` when no messages came.
+    pub tool_names: Option<Vec<String>>,
     pub customer_number: Option<String>,
     /// The three carriers of our tag. A match on any one proves that the call is ours.
     pub name: Option<String>,

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{self, BaseUrl, Loaded, others_may_read};
 use crate::domain::{Instant, instant_text};
 use crate::steps::holidays;
+use crate::vapi::webhook::Believer;
 use crate::zones::Zones;
 
 /// Checks configuration, key, clock, zones, files and customers; changes nothing.
@@ -159,8 +160,14 @@ fn secrets(loaded: &Loaded) -> Vec<Finding> {
     if loaded.api_key.is_some() {
         found.push(Finding::new("API key", State::Ok, "is set"));
     }
-    if loaded.webhook_secret.is_some() {
-        found.push(Finding::new("webhook secret", State::Ok, "is set"));
+    match loaded.webhook_secret.clone().map(|s| Believer::new(&loaded.config.webhook, s)) {
+        Some(Ok(_)) => found.push(Finding::new("webhook secret", State::Ok, "is set")),
+        Some(Err(why)) => found.push(Finding::new("webhook secret", State::Problem, why)),
+        None => {}
+    }
+    if let Some(why) = loaded.short_token() {
+        found.push(Finding::new("API token", State::Problem, why));
+        return found;
     }
     match (&loaded.api_token, &loaded.config.web.listen) {
         (Some(_), _) => found.push(Finding::new("API token", State::Ok, "is set")),

@@ -137,10 +137,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     overrides.listen = args.listen.clone();
     let settings = settings_for_dialing(&overrides)?;
     let path = settings.loaded.db.clone();
-    let secrets = Secrets {
-        api_token: settings.loaded.api_token.clone(),
-        webhook: settings.loaded.webhook_secret.clone(),
-    };
+    let secrets = Secrets::of(&settings.loaded)?;
     let (mut service, days) = service(settings)?;
     service.cx.recheck_after = chrono::Duration::seconds(30);
     let _lock = match lock(&service, &path, &days)? {

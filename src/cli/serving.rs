@@ -9,11 +9,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sd_notify::NotifyState;
 
+use crate::cli::exit::CliError;
 use crate::clock;
-use crate::config::Secret;
+use crate::config::{Loaded, Secret};
 use crate::service::{Service, follower};
 use crate::store::meta::{self, Mark};
 use crate::vapi;
+use crate::vapi::webhook::Believer;
 use crate::web::front::{Front, serve};
 use crate::web::health;
 use crate::web::listener::Serving;
@@ -22,25 +24,35 @@ use crate::web::listener::Serving;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The service manager hears from us at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(5);
-/// A shorter token could be guessed.
-const TOKEN_LETTERS_MIN: usize = 16;
-
 /// Who may come in.
 pub struct Secrets {
     pub api_token: Option<Secret>,
-    pub webhook: Option<Secret>,
+    pub webhook: Option<Believer>,
+}
+
+impl Secrets {
+    /// Refuses secrets that would protect nothing, before anything is opened. Nothing is checked where
+    /// nothing is served.
+    pub fn of(loaded: &Loaded) -> Result<Secrets, CliError> {
+        if loaded.config.web.listen.is_none() {
+            return Ok(Secrets { api_token: None, webhook: None });
+        }
+        if let Some(why) = loaded.short_token() {
+            return Err(CliError::usage(why));
+        }
+        let believer = |secret| Believer::new(&loaded.config.webhook, secret);
+        let webhook = loaded.webhook_secret.clone().map(believer).transpose();
+        let webhook = webhook.map_err(CliError::usage)?;
+        Ok(Secrets { api_token: loaded.api_token.clone(), webhook })
+    }
 }
 
 /// Starts to answer where the configuration says; `None` when it says nowhere. Answers before
 /// dialing has opened, so that a health check sees why it has not.
 pub fn listen(service: &Arc<Service>, secrets: Secrets) -> anyhow::Result<Option<Serving>> {
     let Some(address) = service.cx.config.web.listen.clone() else { return Ok(None) };
-    match &secrets.api_token {
-        None => log::warn!("RINGONCE_API_TOKEN is not set: the page and the API let nobody in"),
-        Some(token) if token.expose().len() < TOKEN_LETTERS_MIN => {
-            log::warn!("RINGONCE_API_TOKEN is short enough to be guessed: `openssl rand -hex 24`");
-        }
-        Some(_) => {}
+    if secrets.api_token.is_none() {
+        log::warn!("RINGONCE_API_TOKEN is not set: the page and the API let nobody in");
     }
     if secrets.webhook.is_none() {
         log::warn!("VAPI_WEBHOOK_SECRET is not set: webhooks are refused, calls are polled");

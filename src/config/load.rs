@@ -20,6 +20,9 @@ pub const DEFAULT_FILE: &str = "ringonce.toml";
 
 const DEFAULT_DATABASE: &str = "ringonce.db";
 
+/// A shorter token could be guessed, however slowly guesses are answered.
+const SHORTEST_TOKEN: usize = 16;
+
 /// No sensible configuration is longer.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -119,6 +122,17 @@ impl Loaded {
             });
         }
         missing
+    }
+
+    /// Why nothing may be served with this token. It opens everything that the page can do.
+    pub fn short_token(&self) -> Option<String> {
+        let token = self.api_token.as_ref()?;
+        (token.expose().len() < SHORTEST_TOKEN).then(|| {
+            format!(
+                "RINGONCE_API_TOKEN has fewer than {SHORTEST_TOKEN} characters, so it could be \
+                 guessed: make another with `openssl rand -hex 24`"
+            )
+        })
     }
 
     /// The problem on one line, with the place where it was written.

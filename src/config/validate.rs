@@ -57,6 +57,7 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Probl
     rest(&mut judge, config);
     judge.problems.extend(config.backup.problems());
     judge.problems.extend(super::only_numbers::problems(&config.dialing));
+    judge.problems.extend(config.webhook.problems());
     judge.problems
 }
 

@@ -100,7 +100,7 @@ impl FakeCall {
             // Ten cents a minute, rounded to the hundredth of a cent, told at the end.
             cost: if over { (talked as f64 / 60_000.0 * 1000.0).round() / 10_000.0 } else { 0.0 },
             order: self.order.clone(),
-            reports: None,
+            said: Said::default(),
         }
     }
 }
@@ -120,8 +120,20 @@ pub struct Record {
     /// US dollars.
     pub cost: f64,
     pub order: Order,
-    /// The field of the analysis that the assistant reports as true; only by a fault.
-    pub reports: Option<String>,
+    pub said: Said,
+}
+
+/// What the assistant found and did, by faults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// The field of the structured data that is true.
+    pub field: Option<String>,
+    /// The name of the structured output whose result is true.
+    pub output: Option<String>,
+    /// The tool that was called.
+    pub tool: Option<String>,
+    /// The call is over, and its analysis is not there yet.
+    pub lags: bool,
 }
 
 impl Record {

@@ -4,6 +4,7 @@
 //! Beside the provider's own paths it has, without a key, for scripts:
 //! - `GET /__faults`, `POST /__faults` with a JSON array of text forms: replaces the faults;
 //! - `GET /__journal`: all entries; `GET /__rings`: rings, duplicates, repeated POSTs;
+//! - `GET /__pushed?call=ID`: the bodies that the provider would send to the webhook by now;
 //! - `POST /__assistants` with `{"id": {…}}`: what `GET /assistant/id` tells; `null`: not there;
 //! - `POST /__advance` with `{"seconds": 90}`: moves the fake's own clock on, for good.
 
@@ -274,6 +275,13 @@ impl Desk {
                 let told =
                     json!({"rings": rings, "duplicates": duplicates, "repeated_posts": repeated});
                 Response::json(200, &told)
+            }
+            ("GET", "/__pushed") => {
+                let id = request.query_value("call").unwrap_or_default();
+                match self.with_core(|core, now| core.push(id, now)) {
+                    Some(record) => Response::json(200, &wire::pushed_json(&record)),
+                    None => Response::text(404, "no such call"),
+                }
             }
             ("POST", "/__assistants") => match body() {
                 Value::Object(told) => {

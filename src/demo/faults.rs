@@ -98,6 +98,9 @@ catalogue! {
     Strips = "strips", Read, Text("metadata"), "calls come back without `metadata`, `name`, `external-id` or `all` of them";
     OtherOrg = "other-org", Read, Text("00000000-0000-4000-8000-00000000dead"), "calls come back with this orgId";
     Reports = "reports", Read, Text("opt_out"), "ended calls come back with this field true in their analysis";
+    ReportsOutput = "reports-output", Read, Text("Opt out"), "ended calls come back with a structured output of this name whose result is true";
+    CallsTool = "calls-tool", Read, Text("stop_calling"), "ended calls come back with a use of this tool in their messages";
+    AnalysisLag = "analysis-lag", Read, Number(30.0), "analysis, structured outputs and messages come SECONDS after the end";
     Get404 = "get-404", Get, Number(30.0), "404 for a call until SECONDS after it was created";
     GetStatus = "get-status", Get, Number(503.0), "this status instead of the call";
     StatusBackwards = "status-backwards", Get, Nothing, "the call is told as `queued`, whatever it is";

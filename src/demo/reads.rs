@@ -3,7 +3,7 @@
 
 use chrono::Duration;
 
-use crate::demo::calls::{FakeCall, Record};
+use crate::demo::calls::{FakeCall, Record, Said};
 use crate::demo::core::FakeCore;
 use crate::demo::faults::{FaultKind, On};
 use crate::demo::journal::{Entry, Event};
@@ -74,7 +74,14 @@ impl FakeCore {
         if let Some(fault) = row_fault(FaultKind::OtherOrg) {
             record.org_id = fault.text().to_string();
         }
-        record.reports = row_fault(FaultKind::Reports).map(|fault| fault.text().to_string());
+        let text = |kind| row_fault(kind).map(|fault| fault.text().to_string());
+        let lag = row_fault(FaultKind::AnalysisLag).map_or(Duration::zero(), |fault| fault.span());
+        record.said = Said {
+            field: text(FaultKind::Reports),
+            output: text(FaultKind::ReportsOutput),
+            tool: text(FaultKind::CallsTool),
+            lags: record.ended_at.is_some_and(|ended| now < ended + lag),
+        };
         if let Some(fault) = row_fault(FaultKind::Strips) {
             let strips = |carrier: &str| fault.text() == carrier || fault.text() == "all";
             if strips("metadata") {
@@ -119,6 +126,15 @@ impl FakeCore {
             }
         };
         tell(what, &striking, now)
+    }
+
+    /// What a webhook would tell of a call now; `None`: there is no such call. Not a read: neither
+    /// the journal nor a fault on requests counts it.
+    pub fn push(&mut self, id: &str, now: Instant) -> Option<Record> {
+        self.advance(now);
+        let call = self.calls.get(*self.by_id.get(id)?)?;
+        let striking = self.roulette.about_rows();
+        self.told(call, &striking, now)
     }
 
     /// `DELETE /call/{id}`: a call in the queue is cancelled and never rings; of any other only

@@ -50,6 +50,11 @@ impl Roulette {
         }
         Striking(striking)
     }
+
+    /// Every fault about single calls, for what no request asks for. Counts nothing.
+    pub fn about_rows(&self) -> Striking {
+        Striking(self.faults.0.iter().filter(|fault| fault.kind.is_about_rows()).cloned().collect())
+    }
 }
 
 /// The faults that strike one request.

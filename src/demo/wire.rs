@@ -247,13 +247,55 @@ pub fn call_json(record: &Record) -> Value {
     }
     if record.ended_at.is_some() && record.started_at.is_some() {
         call["artifact"] = json!({"transcript": "AI: Hi, this is your call.\nUser: Hi.\n"});
-        call["analysis"] =
-            json!({"summary": "The customer was reached.", "successEvaluation": "true"});
-        if let Some(field) = &record.reports {
-            call["analysis"]["structuredData"] = json!({ field.as_str(): true });
+        if !record.said.lags {
+            add_analysis(&mut call, record);
         }
     }
     call
+}
+
+/// What the provider finds in a call after its end.
+fn add_analysis(call: &mut Value, record: &Record) {
+    let said = &record.said;
+    let started = record.started_at.map_or(0, |at| at.timestamp_millis());
+    let mut messages = vec![json!({"role": "user", "message": "Hi.", "time": started,
+        "endTime": started + 500, "secondsFromStart": 0.5, "duration": 500})];
+    if let Some(tool) = &said.tool {
+        messages.push(json!({"role": "tool_calls", "message": "", "time": started + 900,
+            "secondsFromStart": 0.9, "toolCalls": [tool_call(tool)]}));
+    }
+    call["artifact"]["messages"] = json!(messages);
+    call["analysis"] = json!({"summary": "The customer was reached.", "successEvaluation": "true"});
+    if let Some(field) = &said.field {
+        call["analysis"]["structuredData"] = json!({ field.as_str(): true });
+    }
+    if let Some(name) = &said.output {
+        let output = json!({"name": name, "result": true});
+        call["artifact"]["structuredOutputs"] =
+            json!({ "2b7c6c0e-11d4-4f6e-8a57-0c1d9e5f4a33": output });
+    }
+}
+
+fn tool_call(tool: &str) -> Value {
+    let function = json!({"name": tool, "arguments": "{}"});
+    json!({"id": "call_1", "type": "function", "function": function})
+}
+
+/// The bodies that the provider would send about a call by now, in their order.
+pub fn pushed_json(record: &Record) -> Value {
+    let call = call_json(record);
+    let mut bodies = Vec::new();
+    let mut push = |message: Value| bodies.push(json!({ "message": message }));
+    push(json!({"type": "status-update", "status": record.status, "call": call}));
+    if let (Some(tool), Some(_)) = (&record.said.tool, record.started_at) {
+        let tools = json!([tool_call(tool)]);
+        push(json!({"type": "tool-calls", "toolCallList": tools, "call": call}));
+    }
+    if record.ended_at.is_some() {
+        push(json!({"type": "end-of-call-report", "endedReason": record.ended_reason,
+            "artifact": call["artifact"], "analysis": call["analysis"], "call": call}));
+    }
+    json!(bodies)
 }
 
 /// A 201, as whole as the faults leave it.

@@ -17,8 +17,7 @@ use crate::service::{Service, new_id, opening};
 use crate::steps::dial::{self, Intent, Pass};
 use crate::steps::guard::{self, Heard};
 use crate::steps::record::Reply;
-use crate::store::given::{self, Given};
-use crate::store::{self, meta, moves};
+use crate::store::{self, given, meta, moves};
 
 /// How long a pass may last before the rest waits for the next one.
 pub const PASS_AT_MOST: Duration = Duration::from_secs(600);
@@ -278,6 +277,7 @@ impl<'s> Dialer<'s> {
         if self.has_jumped(&reading) {
             return Ok((0, true));
         }
+        crate::steps::events::hear(&service.cx, reading.now)?;
         let mut ids = Vec::new();
         let mut new_id = || {
             let id = new_id(reading.now);
@@ -375,7 +375,7 @@ fn note_numbers(service: &Service, intents: &[Intent]) -> anyhow::Result<()> {
         return Ok(());
     };
     let (store, id) = (&service.cx.store, &service.cx.installation.id);
-    given::note(store.path(), id, Given { seq: attempt.seq, at: attempt.created_at })
+    given::note(store.path(), id, given::Given { seq: attempt.seq, at: attempt.created_at })
 }
 
 /// One POST on its own thread. The reply always reaches the dialer: it holds the receiver until

@@ -8,6 +8,7 @@ use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::service::Service;
 use crate::service::pace::Pace;
+use crate::steps::analysis::{self, Asked};
 use crate::steps::follow::{self, Followed};
 use crate::steps::{events, settle};
 use crate::store::attempts::{self, Attempt};
@@ -28,8 +29,9 @@ pub fn pace_of_asking(service: &Service) -> Pace {
     Pace::new(requests, Duration::ZERO, [], clock::elapsed())
 }
 
-/// Applies stored webhook events, then asks about placed calls, those that wait longest first and
-/// no more than the pace allows. Returns how many calls were found ended.
+/// Applies stored webhook events, then asks about placed calls and about ended ones whose analysis is
+/// awaited: those that wait longest first, and no more than the pace allows. Returns how many calls
+/// were found ended.
 pub fn follow(
     service: &Service,
     asking: &mut Pace,
@@ -55,11 +57,37 @@ pub fn follow(
             Followed::Unanswered(why) => {
                 // One call that cannot be asked about means that none can: do not insist.
                 log::warn!("placed calls cannot be followed now: {why}");
-                break;
+                return Ok(ended);
             }
         }
     }
+    ask_for_analyses(service, asking, which, now)?;
     Ok(ended)
+}
+
+/// After the placed calls, which hold lines.
+fn ask_for_analyses(
+    service: &Service,
+    asking: &mut Pace,
+    which: Which,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let cx = &service.cx;
+    for awaited in cx.store.read(crate::store::events::awaited)? {
+        if which == Which::Due && !analysis::is_due(&awaited, now) {
+            continue;
+        }
+        if service.stopping() || asking.free(clock::elapsed()) == 0 {
+            break;
+        }
+        asking.count(clock::elapsed());
+        if let Asked::Unanswered(why) = analysis::ask(cx, service.provider.as_ref(), &awaited, now)?
+        {
+            log::warn!("ended calls cannot be asked about now: {why}");
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Tries again what could not be proven: attempts that are placed while their item is still

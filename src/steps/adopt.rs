@@ -5,7 +5,7 @@ use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
-use crate::steps::{Context, follow, foreign, opt_out, settle};
+use crate::steps::{Context, analysis, follow, foreign, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::queue::Moved;
@@ -36,7 +36,8 @@ pub fn is_old_news(
     call: &ProviderCall,
 ) -> anyhow::Result<bool> {
     Ok(match known.of(tx, &call.id)? {
-        Some((AttemptState::Ended, _)) => !opt_out::is_asked(cx, call),
+        _ if opt_out::is_asked(cx, call) => false,
+        Some((AttemptState::Ended, _)) => true,
         Some((AttemptState::Placed, _)) => !call.is_ended(),
         _ => false,
     })
@@ -57,7 +58,11 @@ pub fn take_in(
     }
     let Some((call_type, id)) = call.tags().find_map(parse_tag) else { return Ok(Taken::Nothing) };
     match attempts::by_id(tx, id)? {
-        Some(attempt) => attach(cx, tx, &attempt, call, now),
+        Some(attempt) => {
+            // Whatever else the call proves of the attempt.
+            opt_out::honour(cx, tx, &attempt, call, now)?;
+            attach(cx, tx, &attempt, call, now)
+        }
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
             // Noted before, and still not ours to take in: no news of another dialer.
             let is_news = !second::is_noted(tx, &call.id)?;
@@ -286,8 +291,9 @@ fn adopt_unknown(
     attempts::insert(tx, &attempt, WHO)?;
     learn_org(tx, call)?;
     settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), WHO, now)?;
+    opt_out::honour(cx, tx, &attempt, call, now)?;
     if is_over {
-        opt_out::honour(cx, tx, &attempt, call, now)?;
+        analysis::expect(cx, tx, &attempt, call, now)?;
     }
     Ok(Taken::Adopted)
 }
@@ -369,9 +375,8 @@ fn end_if_over(
             follow::end(cx, tx, attempt, call, now)?;
             Ok(())
         }
-        // The provider's analysis comes after the end, and may hold an opt-out.
-        AttemptState::Ended => opt_out::honour(cx, tx, attempt, call, now),
-        _ => Ok(()),
+        // A tool is called before the end, and the provider's analysis comes after it.
+        _ => opt_out::honour(cx, tx, attempt, call, now),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::domain::call::{CallType, Disposition, ItemStatus};
 use crate::domain::disposition::disposition;
 use crate::domain::retry::{judge, retry_at};
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::{Context, breaker, next, opt_out, settle};
+use crate::steps::{Context, analysis, breaker, next, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::moves::{self, Change};
 use crate::store::queue::{Item, Moved};
@@ -19,8 +19,6 @@ const POLL_AT_FIRST: Duration = Duration::seconds(10);
 const POLL_AT_MOST: Duration = Duration::minutes(5);
 /// No call lasts that long; what is not visible by then never will be.
 const GIVEN_UP_AFTER: Duration = Duration::hours(24);
-/// How long after a call its analysis may still be on its way.
-const ANALYSIS_TAKES: Duration = Duration::seconds(60);
 
 /// What asking about one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,16 +82,6 @@ fn unseen(cx: &Context, attempt: &Attempt, why: &str, now: Instant) -> anyhow::R
     })
 }
 
-/// The provider analyses a call after its end. Where the opt-out is read from that analysis, an
-/// ended call without one is asked about again for a minute.
-fn is_analysis_awaited(cx: &Context, call: &ProviderCall, now: Instant) -> bool {
-    cx.config.do_not_call.structured_data_field.is_some()
-        && call.started_at.is_some()
-        && call.structured_data.is_none()
-        && call.is_ended()
-        && call.ended_at.is_some_and(|ended| now < ended + ANALYSIS_TAKES)
-}
-
 /// Takes in what the provider tells of a call, by whatever way it came. Idempotent: an event
 /// changes a call at most once, and a status that goes backwards changes nothing.
 pub fn take_in(
@@ -103,6 +91,10 @@ pub fn take_in(
     now: Instant,
 ) -> anyhow::Result<Followed> {
     if !call.is_ended() {
+        // A tool may be called in the middle of a call.
+        if opt_out::is_asked(cx, call) {
+            cx.store.write(|tx| opt_out::honour(cx, tx, attempt, call, now))?;
+        }
         later(cx, attempt, call.status.as_deref(), now)?;
         return Ok(Followed::GoesOn);
     }
@@ -128,10 +120,8 @@ pub fn end(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Followed> {
-    if is_analysis_awaited(cx, call, now) {
-        attempts::poll_again(tx, &attempt.id, None, now + POLL_AT_FIRST)?;
-        return Ok(Followed::GoesOn);
-    }
+    // Also of a call whose end is known already: this reading may be the first that tells it.
+    opt_out::honour(cx, tx, attempt, call, now)?;
     let how = disposition(call.ended_reason.as_deref());
     // Of a person who was erased meanwhile nothing that they said is kept.
     let keep_words = cx.config.follow.store_transcripts && attempt.phone.is_some();
@@ -142,7 +132,7 @@ pub fn end(
         let reason = call.ended_reason.as_deref().unwrap_or("none");
         log::warn!("attempt {} ended for an unknown reason: {reason}", attempt.id);
     }
-    opt_out::honour(cx, tx, attempt, call, now)?;
+    analysis::expect(cx, tx, attempt, call, now)?;
     let reason = call.ended_reason.as_deref().unwrap_or_default();
     breaker::after_end(cx, tx, attempt, how, reason, now)?;
     if let Some(item) = settle::item_of(tx, attempt)?

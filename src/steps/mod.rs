@@ -4,6 +4,7 @@
 pub mod absence;
 pub mod account;
 pub mod adopt;
+pub mod analysis;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;

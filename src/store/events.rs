@@ -1,17 +1,28 @@
-//! What the webhook was told: stored once each, applied later by the follow step.
+//! What is still to be heard of calls: what the webhook was told, stored once each and applied later
+//! by the follow step, and the ended calls whose analysis is awaited.
 
-use rusqlite::{Connection, Transaction, params};
+use chrono::Duration;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
 
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::ProviderCall;
 use crate::store::queue::Moved;
-use crate::store::rows;
+use crate::store::{meta, rows};
 
-/// What is kept of an event's body.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Extract {
-    pub call: ProviderCall,
-    pub tool_names: Vec<String>,
+/// Applied events are remembered for so long, so that a copy is known as one. No sender repeats a
+/// message after days, and a copy that is applied again changes nothing.
+const REMEMBERED: Duration = Duration::days(30);
+/// The most events that are looked at in one step: bounds the memory and the length of a write.
+const BATCH: i64 = 500;
+
+/// The body of a stored event.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    call: ProviderCall,
+    /// Where an earlier version kept the names of the tools.
+    #[serde(default, skip_serializing)]
+    tool_names: Vec<String>,
 }
 
 /// A stored event that was not applied yet.
@@ -19,7 +30,8 @@ pub struct Extract {
 pub struct Waiting {
     pub id: i64,
     pub received_at: Instant,
-    pub extract: Extract,
+    /// The call as the event told it.
+    pub call: ProviderCall,
 }
 
 /// Stores an event; `No` when the same call told the same before.
@@ -27,40 +39,48 @@ pub fn insert(
     tx: &Transaction<'_>,
     kind: &str,
     status: &str,
-    extract: &Extract,
+    call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Moved> {
+    let body = Body { call: call.clone(), tool_names: Vec::new() };
     let rows = tx
         .prepare_cached(
             "INSERT INTO webhook_events (vapi_call_id, kind, status, body, received_at)
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (vapi_call_id, kind, status) DO NOTHING",
         )?
         .execute(params![
-            extract.call.id,
+            call.id,
             kind,
             status,
-            serde_json::to_string(extract)?,
+            serde_json::to_string(&body)?,
             instant_text(now)
         ])?;
     Ok(Moved::from_rows(rows))
 }
 
-/// Events that wait, oldest first; at most a batch.
-pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<Waiting>> {
+/// The events that wait, oldest first; at most a batch.
+pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<i64>> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, received_at, body FROM webhook_events WHERE applied_at IS NULL ORDER BY id LIMIT 500",
+        "SELECT id FROM webhook_events WHERE applied_at IS NULL ORDER BY id LIMIT ?1",
     )?;
-    let found = statement
-        .query_map([], |row| {
-            Ok((row.get::<_, i64>(0)?, rows::instant(row, 1)?, row.get::<_, String>(2)?))
-        })?
-        .collect::<Result<Vec<_>, _>>()?;
-    found
-        .into_iter()
-        .map(|(id, received_at, body)| {
-            Ok(Waiting { id, received_at, extract: serde_json::from_str(&body)? })
-        })
-        .collect()
+    let found = statement.query_map([BATCH], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// One event, if it still waits. Read one by one, because a body may be long.
+pub fn one(conn: &Connection, id: i64) -> anyhow::Result<Option<Waiting>> {
+    let found = conn
+        .prepare_cached(
+            "SELECT received_at, body FROM webhook_events WHERE id = ?1 AND applied_at IS NULL",
+        )?
+        .query_one([id], |row| Ok((rows::instant(row, 0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    let Some((received_at, body)) = found else { return Ok(None) };
+    let Body { mut call, tool_names } = serde_json::from_str(&body)?;
+    if !tool_names.is_empty() {
+        call.tool_names.get_or_insert_default().extend(tool_names);
+    }
+    Ok(Some(Waiting { id, received_at, call }))
 }
 
 /// Marks an event as applied, and forgets its body: the ledger has what counts.
@@ -68,4 +88,83 @@ pub fn applied(tx: &Transaction<'_>, id: i64, now: Instant) -> anyhow::Result<()
     tx.prepare_cached("UPDATE webhook_events SET applied_at = ?2, body = '{}' WHERE id = ?1")?
         .execute(params![id, instant_text(now)])?;
     Ok(())
+}
+
+/// Removes the oldest events that were applied long ago; at most a batch. Returns how many.
+pub fn forget_old(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize> {
+    // The oldest rows by number first, so that this never reads the whole table.
+    Ok(tx
+        .prepare_cached(
+            "DELETE FROM webhook_events WHERE applied_at < ?1
+               AND id IN (SELECT id FROM webhook_events ORDER BY id LIMIT ?2)",
+        )?
+        .execute(params![instant_text(now - REMEMBERED), BATCH])?)
+}
+
+/// Whether `forget_old` has anything to do.
+pub fn is_any_old(conn: &Connection, now: Instant) -> anyhow::Result<bool> {
+    let oldest: Option<Option<String>> = conn
+        .prepare_cached("SELECT applied_at FROM webhook_events ORDER BY id LIMIT 1")?
+        .query_one([], |row| row.get(0))
+        .optional()?;
+    Ok(oldest.flatten().is_some_and(|at| at < instant_text(now - REMEMBERED)))
+}
+
+/// Awaited calls are kept among the marks of the file, so that a restart goes on asking. A mark holds
+/// no word of the call and nobody's number.
+const PREFIX: &str = "awaited:";
+
+/// An ended call that is asked about again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Awaited {
+    pub attempt_id: String,
+    pub call_id: String,
+    pub ended_at: Instant,
+    pub next_at: Instant,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    call_id: String,
+    ended_at: String,
+    next_at: String,
+}
+
+/// Writes when the call is asked about next.
+pub fn await_call(tx: &Transaction<'_>, awaited: &Awaited) -> anyhow::Result<()> {
+    let row = Row {
+        call_id: awaited.call_id.clone(),
+        ended_at: instant_text(awaited.ended_at),
+        next_at: instant_text(awaited.next_at),
+    };
+    meta::set(tx, &key(&awaited.attempt_id), &serde_json::to_string(&row)?)
+}
+
+/// No more is expected of the call. Says whether anything was.
+pub fn forget_call(tx: &Transaction<'_>, attempt_id: &str) -> anyhow::Result<bool> {
+    meta::remove(tx, &key(attempt_id))
+}
+
+/// Every ended call that is asked about again, the longest waiting first. A mark that cannot be read
+/// is left out: the call is still in the ledger.
+pub fn awaited(conn: &Connection) -> anyhow::Result<Vec<Awaited>> {
+    let rows = meta::prefixed(conn, PREFIX)?;
+    let mut found: Vec<Awaited> = rows
+        .into_iter()
+        .filter_map(|(key, value)| {
+            let row: Row = serde_json::from_str(&value).ok()?;
+            Some(Awaited {
+                attempt_id: key.strip_prefix(PREFIX)?.to_string(),
+                call_id: row.call_id,
+                ended_at: parse_instant(&row.ended_at)?,
+                next_at: parse_instant(&row.next_at)?,
+            })
+        })
+        .collect();
+    found.sort_by_key(|awaited| awaited.next_at);
+    Ok(found)
+}
+
+fn key(attempt_id: &str) -> String {
+    format!("{PREFIX}{attempt_id}")
 }

@@ -40,6 +40,13 @@ pub fn add(tx: &Transaction<'_>, at: Instant, entry: Entry<'_>) -> anyhow::Resul
     Ok(())
 }
 
+/// Whether a change of this kind was made to the subject.
+pub fn has(conn: &Connection, subject: &str, what: &str) -> anyhow::Result<bool> {
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM journal WHERE subject = ?1 AND what = ?2)")?
+        .query_one([subject, what], |row| row.get(0))?)
+}
+
 /// A line of the journal as it is shown.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Line {

@@ -369,7 +369,7 @@ pub fn remove(tx: &Transaction<'_>, key: &str) -> anyhow::Result<bool> {
     Ok(rows == 1)
 }
 
-fn prefixed(conn: &Connection, prefix: &str) -> anyhow::Result<Vec<(String, String)>> {
+pub(super) fn prefixed(conn: &Connection, prefix: &str) -> anyhow::Result<Vec<(String, String)>> {
     let mut statement = conn
         .prepare_cached("SELECT key, value FROM meta WHERE ?1 <= key AND key < ?2 ORDER BY key")?;
     // ';' follows ':' in ASCII, so the range holds exactly the keys with this prefix.

@@ -5,6 +5,7 @@
 //! https or to loopback.
 
 mod assistant;
+mod findings;
 mod paging;
 mod ping;
 mod reply;

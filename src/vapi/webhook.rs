@@ -1,21 +1,26 @@
-//! Reads what Vapi pushes. Pure functions: who may speak, and what was said.
+//! Reads what Vapi pushes. Pure functions: what was said, and which tools wait for an answer.
 //!
 //! A webhook is a hint. It may be lost, doubled, late or out of order, so nothing read here may
 //! cause a call; the follow step asks the provider itself.
 
-use hmac::{Hmac, KeyInit, Mac};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+mod signature;
 
-use super::wire;
-use crate::domain::Instant;
+use serde_json::Value;
+
+use super::{findings, wire};
 use crate::provider::ProviderCall;
 
-/// A signed message is taken for so long before and after its time stamp.
-const REPLAY_WINDOW_MS: i64 = 5 * 60 * 1000;
-/// Time stamps above this are milliseconds; as seconds it would be the year 5138.
-const FIRST_MILLISECONDS: i64 = 100_000_000_000;
+pub use super::findings::ToolCall;
+pub use signature::{Believer, Disbelief, Sent};
+
+/// What one webhook holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Uses of tools that the assistant waits for; `None` for every message but `tool-calls`.
+    pub tool_calls: Option<Vec<ToolCall>>,
+    /// The error says in one line what is missing; such a message concerns no call.
+    pub event: Result<WebhookEvent, String>,
+}
 
 /// One event about one call.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,42 +28,28 @@ pub struct WebhookEvent {
     pub call_id: String,
     /// The provider's word: `status-update`, `end-of-call-report`, `tool-calls`, …
     pub kind: String,
-    /// Of a status update its status; empty for every other kind. With `call_id` and `kind` it
-    /// names the event, however often it is sent.
+    /// Of a status update its status; empty for every other kind.
     pub status: String,
     /// The call as the event leaves it: what the message says wins over the call inside it.
     pub call: ProviderCall,
-    /// The assistant's tools that were called, as far as this event tells.
-    pub tool_names: Vec<String>,
     pub org_id: Option<String>,
 }
 
-/// Whether the sender knows the secret: as `X-Vapi-Secret`, as bearer token, or as the key of an
-/// HMAC over time stamp and body that is at most five minutes old. Takes the same time for a wrong
-/// secret as for a right one. An empty secret lets nobody in.
-///
-/// `header` looks a header up by its lower-case name.
-pub fn authorised(
-    header: &dyn Fn(&str) -> Option<String>,
-    body: &[u8],
-    secret: &str,
-    now: Instant,
-) -> bool {
-    if secret.is_empty() {
-        return false;
-    }
-    let plain = header("x-vapi-secret").is_some_and(|given| same(&given, secret));
-    let bearer = header("authorization")
-        .and_then(|given| bearer_token(&given).map(|token| same(token, secret)))
-        .unwrap_or(false);
-    plain || bearer || signed(header, body, secret, now)
+/// Reads a message.
+pub fn read_message(body: &[u8]) -> Message {
+    let value: Value = match serde_json::from_slice(body) {
+        Ok(value) => value,
+        Err(error) => {
+            let why = format!("the body is not JSON: {error}");
+            return Message { tool_calls: None, event: Err(why) };
+        }
+    };
+    let message = &value["message"];
+    let waits = message["type"].as_str() == Some("tool-calls");
+    Message { tool_calls: waits.then(|| findings::tool_calls(message)), event: read_event(message) }
 }
 
-/// Reads an event. The error says in one line what is missing; such a message concerns no call.
-pub fn parse_event(body: &[u8]) -> Result<WebhookEvent, String> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
-    let message = &value["message"];
+fn read_event(message: &Value) -> Result<WebhookEvent, String> {
     let kind = wire::word(&message["type"]).ok_or("the message has no type")?;
     let mut call = wire::read_call(&message["call"]).ok_or("the message names no call")?;
     wire::read_end(message, &mut call);
@@ -73,135 +64,13 @@ pub fn parse_event(body: &[u8]) -> Result<WebhookEvent, String> {
         "end-of-call-report" => call.status = Some("ended".to_string()),
         _ => {}
     }
-    let mut tool_names = wire::tool_names(message);
-    for name in wire::tool_names(&message["call"]) {
-        if !tool_names.contains(&name) {
-            tool_names.push(name);
-        }
-    }
     let org_id = call.org_id.clone().or_else(|| wire::word(&message["orgId"]));
-    Ok(WebhookEvent { call_id: call.id.clone(), kind, status, call, tool_names, org_id })
-}
-
-/// Compares digests, so that not even the secret's length shows in the time it takes.
-fn same(given: &str, secret: &str) -> bool {
-    Sha256::digest(given.as_bytes()).ct_eq(&Sha256::digest(secret.as_bytes())).into()
-}
-
-fn bearer_token(header: &str) -> Option<&str> {
-    let (scheme, token) = header.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-}
-
-fn signed(
-    header: &dyn Fn(&str) -> Option<String>,
-    body: &[u8],
-    secret: &str,
-    now: Instant,
-) -> bool {
-    let (Some(stamp), Some(signature)) = (header("x-timestamp"), header("x-signature")) else {
-        return false;
-    };
-    let stamp = stamp.trim();
-    let fresh = stamp.parse::<i64>().ok().and_then(|at| {
-        let at_ms = if at < FIRST_MILLISECONDS { at.checked_mul(1000)? } else { at };
-        let apart = now.timestamp_millis().checked_sub(at_ms)?;
-        Some(apart.checked_abs()? <= REPLAY_WINDOW_MS)
-    });
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
-    mac.update(stamp.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    let given = signature.trim().to_ascii_lowercase();
-    let given = given.strip_prefix("sha256=").unwrap_or(&given);
-    let right = hex(&mac.finalize().into_bytes());
-    bool::from(right.as_bytes().ct_eq(given.as_bytes())) && fresh == Some(true)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(WebhookEvent { call_id: call.id.clone(), kind, status, call, org_id })
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::{Duration, TimeZone, Utc};
-
     use super::*;
-
-    const SECRET: &str = "hook-secret";
-
-    fn now() -> Instant {
-        Utc.timestamp_millis_opt(1_795_367_255_123).unwrap()
-    }
-
-    fn asked(headers: &[(&str, &str)], body: &[u8], now: Instant) -> bool {
-        let header = |name: &str| {
-            headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_string())
-        };
-        authorised(&header, body, SECRET, now)
-    }
-
-    fn signature(stamp: &str, body: &[u8]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-        mac.update(&[stamp.as_bytes(), b".", body].concat());
-        hex(&mac.finalize().into_bytes())
-    }
-
-    #[test]
-    fn the_secret_is_taken_plain_or_as_bearer() {
-        for (header, value, expected) in [
-            ("x-vapi-secret", "hook-secret", true),
-            ("x-vapi-secret", "hook-secre", false),
-            ("x-vapi-secret", "", false),
-            ("authorization", "Bearer hook-secret", true),
-            ("authorization", "bearer hook-secret", true),
-            ("authorization", "Basic hook-secret", false),
-            ("authorization", "hook-secret", false),
-            ("authorization", "Bearer hook-secrets", false),
-        ] {
-            assert_eq!(asked(&[(header, value)], b"{}", now()), expected, "{header}: {value}");
-        }
-        assert!(!asked(&[], b"{}", now()));
-    }
-
-    #[test]
-    fn no_secret_set_lets_nobody_in() {
-        let header = |_: &str| Some(String::new());
-        assert!(!authorised(&header, b"", "", now()));
-    }
-
-    #[test]
-    fn a_known_signature_is_reproduced() {
-        let mac = signature("1795367255", b"{\"message\":{}}");
-        assert_eq!(mac, "12edc909e759067a927be8d633de2f73a0783e6bab1470afad9b77aa1d341615");
-    }
-
-    #[test]
-    fn a_signature_holds_for_its_body_its_stamp_and_five_minutes() {
-        for stamp in ["1795367255", "1795367255123"] {
-            let mac = signature(stamp, b"body");
-            let headers = [("x-timestamp", stamp), ("x-signature", mac.as_str())];
-            for (later, expected) in
-                [(0, true), (299, true), (-299, true), (301, false), (-302, false)]
-            {
-                let at = now() + Duration::seconds(later);
-                assert_eq!(asked(&headers, b"body", at), expected, "{stamp} {later}");
-            }
-            assert!(!asked(&headers, b"bodY", now()));
-            let moved = [("x-timestamp", "1795367256"), ("x-signature", mac.as_str())];
-            assert!(!asked(&moved, b"body", now()));
-            assert!(!asked(&headers[1..], b"body", now()));
-        }
-    }
-
-    #[test]
-    fn a_stamp_that_is_no_time_is_refused_even_when_signed() {
-        for stamp in ["", "soon", "9223372036854775807", "-9223372036854775808", "1e9"] {
-            let mac = signature(stamp, b"body");
-            let headers = [("x-timestamp", stamp), ("x-signature", mac.as_str())];
-            assert!(!asked(&headers, b"body", now()), "{stamp}");
-        }
-    }
 
     #[test]
     fn a_message_without_type_or_call_is_refused_in_one_line() {
@@ -214,17 +83,42 @@ mod tests {
             b"\xff\xfe",
         ];
         for body in cases {
-            let error = parse_event(body).unwrap_err();
+            let error = read_message(body).event.unwrap_err();
             assert!(!error.is_empty() && !error.contains('\n'), "{error}");
         }
     }
 
     #[test]
-    fn a_tool_call_is_named() {
+    fn a_tool_call_is_named_and_waits_for_an_answer() {
         let body = br#"{"message":{"type":"tool-calls","call":{"id":"c1"},
             "toolCallList":[{"id":"t1","function":{"name":"stop_calling","arguments":{}}}]}}"#;
-        let event = parse_event(body).unwrap();
-        assert_eq!(event.tool_names, ["stop_calling"]);
+        let message = read_message(body);
+        assert_eq!(message.tool_calls.map(|calls| calls.len()), Some(1));
+        let event = message.event.unwrap();
+        assert_eq!(event.call.tool_names, Some(vec!["stop_calling".to_string()]));
         assert_eq!((event.kind.as_str(), event.status.as_str()), ("tool-calls", ""));
+    }
+
+    #[test]
+    fn a_tool_call_waits_for_an_answer_also_when_the_message_names_no_call() {
+        let body = br#"{"message":{"type":"tool-calls","toolCallList":[{"id":"t1"}, 7]}}"#;
+        let message = read_message(body);
+        assert_eq!(message.tool_calls, Some(vec![ToolCall { id: "t1".into(), name: None }]));
+        assert!(message.event.is_err());
+        assert_eq!(read_message(br#"{"message":{"type":"hang"}}"#).tool_calls, None);
+    }
+
+    #[test]
+    fn what_the_report_and_its_call_tell_is_kept_together() {
+        let body = br#"{"message":{"type":"end-of-call-report",
+            "artifact":{"structuredOutputs":{"a":{"name":"x","result":1}},
+                "messages":[{"role":"tool_calls","toolCalls":[{"function":{"name":"late"}}]}]},
+            "call":{"id":"c1","artifact":{"structuredOutputs":{"b":{"name":"y","result":2}},
+                "messages":[{"role":"tool_calls","toolCalls":[{"function":{"name":"early"}}]}]}}}}"#;
+        let call = read_message(body).event.unwrap().call;
+        let outputs = call.structured_outputs.unwrap();
+        assert_eq!((&outputs["a"]["result"], &outputs["b"]["result"]), (&1.into(), &2.into()));
+        assert_eq!(call.tool_names.unwrap(), ["early", "late"]);
+        assert!(call.status.as_deref() == Some("ended"));
     }
 }

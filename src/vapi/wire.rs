@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::findings;
 use crate::domain::call::CallType;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::{PlaceOrder, ProviderCall};
@@ -60,7 +61,9 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         cost: number(&value["cost"]),
         transcript: text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"])),
         summary: text(&analysis["summary"]).or_else(|| text(&value["summary"])),
-        structured_data: structured_data(analysis),
+        structured_data: findings::structured_data(value),
+        structured_outputs: findings::structured_outputs(value),
+        tool_names: findings::tool_names(value),
         customer_number: word(&customer["number"]),
         name: word(&value["name"]),
         external_id: word(&customer["externalId"]),
@@ -84,37 +87,26 @@ pub fn read_reply(body: &[u8], tag: &str) -> Option<ProviderCall> {
     })
 }
 
-/// Overwrites what `value`, the outer part of a webhook, knows about the end of the call.
+/// Lays what `value`, the outer part of a webhook, tells over the call inside it.
 pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
     let analysis = &value["analysis"];
     replace(&mut call.ended_reason, word(&value["endedReason"]));
+    call.customer_number =
+        call.customer_number.take().or_else(|| word(&value["customer"]["number"]));
     replace(&mut call.started_at, read_instant(&value["startedAt"]));
     replace(&mut call.ended_at, read_instant(&value["endedAt"]));
     replace(&mut call.cost, number(&value["cost"]));
     let transcript = text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"]));
     replace(&mut call.transcript, transcript);
     replace(&mut call.summary, text(&analysis["summary"]).or_else(|| text(&value["summary"])));
-    replace(&mut call.structured_data, structured_data(analysis));
-}
-
-/// The names of the assistant's tools that were called, each once, in the order seen.
-///
-/// `value` is a call or the message of a webhook.
-pub fn tool_names(value: &Value) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let mut add = |value: &Value| {
-        let name = word(&value["function"]["name"]).or_else(|| word(&value["name"]));
-        names.extend(name.filter(|name| !names.contains(name)));
-    };
-    let messages = [&value["messages"], &value["artifact"]["messages"]];
-    let spoken = messages.into_iter().filter_map(Value::as_array).flatten();
-    for part in std::iter::once(value).chain(spoken) {
-        for list in ["toolCallList", "toolCalls", "tool_calls"] {
-            part[list].as_array().into_iter().flatten().for_each(&mut add);
+    findings::lay_over(&mut call.structured_data, findings::structured_data(value));
+    findings::lay_over(&mut call.structured_outputs, findings::structured_outputs(value));
+    for name in findings::tool_names(value).into_iter().flatten() {
+        let names = call.tool_names.get_or_insert_default();
+        if !names.contains(&name) {
+            names.push(name);
         }
-        add(&json!({ "name": part["functionCall"]["name"] }));
     }
-    names
 }
 
 /// A short text; longer ones are cut, because nothing that we compare with is that long.
@@ -151,10 +143,6 @@ fn number(value: &Value) -> Option<f64> {
 
 fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
-}
-
-fn structured_data(analysis: &Value) -> Option<Value> {
-    Some(analysis["structuredData"].clone()).filter(|data| !data.is_null())
 }
 
 fn replace<T>(old: &mut Option<T>, new: Option<T>) {
@@ -210,18 +198,5 @@ mod tests {
         let name = "é".repeat(LONGEST_WORD);
         let call = read_call(&json!({"id": "c1", "name": name})).unwrap();
         assert_eq!(call.name.unwrap(), "é".repeat(LONGEST_WORD / 2));
-    }
-
-    #[test]
-    fn tool_names_are_found_wherever_the_provider_puts_them() {
-        let call = json!({"artifact": {"messages": [
-            {"role": "user", "message": "please stop calling"},
-            {"role": "tool_calls", "toolCalls": [{"function": {"name": "stop_calling"}}]},
-            {"role": "tool_calls", "toolCalls": [{"function": {"name": "stop_calling"}}]},
-        ]}});
-        assert_eq!(tool_names(&call), ["stop_calling"]);
-        assert_eq!(tool_names(&json!({"toolCallList": [{"name": "a"}]})), ["a"]);
-        assert_eq!(tool_names(&json!({"functionCall": {"name": "b"}})), ["b"]);
-        assert_eq!(tool_names(&json!({"messages": 3})), Vec::<String>::new());
     }
 }

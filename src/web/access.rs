@@ -137,6 +137,12 @@ fn came_by_tls(request: &Request) -> bool {
     request.header("x-forwarded-proto").is_some_and(|by| by.eq_ignore_ascii_case("https"))
 }
 
+/// Whether the request carries any bearer.
+pub fn shows_bearer(request: &Request) -> bool {
+    let scheme = request.header("authorization").and_then(|text| text.split_whitespace().next());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+}
+
 /// Whether the browser says that another site made it send this.
 pub fn is_from_another_site(request: &Request) -> bool {
     request.header("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
@@ -153,7 +159,7 @@ mod tests {
     fn request(headers: &str) -> Request {
         let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
         let peer = "127.0.0.1:1".parse().unwrap();
-        parse_head(head.as_bytes(), 0).unwrap().with_body(Vec::new(), peer)
+        parse_head(head.as_bytes()).unwrap().with_body(Vec::new(), peer)
     }
 
     fn now() -> Instant {

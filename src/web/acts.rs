@@ -118,7 +118,7 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
                 }
                 Refused::NoSuchHold { .. } => Problem::field("hold", detail),
                 Refused::CallTaken { .. } => {
-                    Problem { status: 409, detail, field: Some("call_id".to_string()) }
+                    Problem { field: Some("call_id".to_string()), ..Problem::new(409, detail) }
                 }
             }
             .into()

@@ -32,6 +32,11 @@ impl Request {
         find(&self.headers, name).next()
     }
 
+    /// The last header of this name: what the nearest proxy wrote.
+    pub fn last_header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name).last()
+    }
+
     /// The first query value of this name.
     pub fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
@@ -71,6 +76,10 @@ pub struct Head {
 }
 
 impl Head {
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     pub fn is_head_method(&self) -> bool {
         self.method == "HEAD"
     }
@@ -81,8 +90,9 @@ impl Head {
     }
 }
 
-/// Reads the head out of `bytes`, which end with its empty line. `body_limit` in bytes.
-pub fn parse_head(bytes: &[u8], body_limit: usize) -> Result<Head, Refused> {
+/// Reads the head out of `bytes`, which end with its empty line. The caller judges the length of
+/// the body.
+pub fn parse_head(bytes: &[u8]) -> Result<Head, Refused> {
     let bare_line_feed =
         (0..bytes.len()).any(|i| bytes[i] == b'\n' && (i == 0 || bytes[i - 1] != b'\r'));
     if bare_line_feed {
@@ -112,7 +122,7 @@ pub fn parse_head(bytes: &[u8], body_limit: usize) -> Result<Head, Refused> {
         return refuse(400, "exactly one Host header is needed");
     }
     let (path, query) = parse_target(target)?;
-    let framing = framing(&headers, version == 1, body_limit)?;
+    let framing = framing(&headers, version == 1)?;
     let expects_continue = match find(&headers, "expect").next() {
         None => false,
         Some(value) if value.eq_ignore_ascii_case("100-continue") => true,
@@ -133,11 +143,7 @@ pub fn parse_head(bytes: &[u8], body_limit: usize) -> Result<Head, Refused> {
 }
 
 /// How long the body is. Every doubt is refused: a proxy in front may have read it otherwise.
-fn framing(
-    headers: &[(String, String)],
-    http_1_1: bool,
-    body_limit: usize,
-) -> Result<Framing, Refused> {
+fn framing(headers: &[(String, String)], http_1_1: bool) -> Result<Framing, Refused> {
     let lengths: Vec<&str> = find(headers, "content-length").collect();
     let codings: Vec<&str> = find(headers, "transfer-encoding").collect();
     if !codings.is_empty() {
@@ -160,8 +166,8 @@ fn framing(
         return refuse(400, "Content-Length is not one number");
     }
     match first.parse::<usize>() {
-        Ok(length) if length <= body_limit => Ok(Framing::Length(length)),
-        _ => refuse(413, "the body is too large"),
+        Ok(length) => Ok(Framing::Length(length)),
+        Err(_) => refuse(413, "the body is too large"),
     }
 }
 
@@ -277,6 +283,11 @@ impl ChunkReader {
         Ok(self.state == ChunkState::Done)
     }
 
+    /// How many bytes of the body came so far.
+    pub fn held(&self) -> usize {
+        self.body.len()
+    }
+
     pub fn into_body(self) -> Vec<u8> {
         self.body
     }
@@ -345,15 +356,15 @@ mod tests {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let head = [b"GET /".as_slice(), &bytes, b" HTTP/1.1\r\nHost: x\r\n\r\n"].concat();
-            let _ = parse_head(&head, 10);
-            let _ = parse_head(&bytes, 10);
+            let _ = parse_head(&head);
+            let _ = parse_head(&bytes);
             let _ = ChunkReader::new(100).take(&mut bytes.clone());
         }
 
         #[test]
         fn an_accepted_path_stays_in_its_folder(path in "/[a-z./%\\\\2eEfF]{0,12}") {
             let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-            if let Ok(head) = parse_head(head.as_bytes(), 10) {
+            if let Ok(head) = parse_head(head.as_bytes()) {
                 prop_assert!(!head.path.split(['/', '\\']).any(|part| part == ".."));
             }
         }

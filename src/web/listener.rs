@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::web::delivery::Response;
 use crate::web::http::Request;
+use crate::web::quiet::Quiet;
 use crate::web::visit::Visit;
 
 /// Answers one request. May panic: the client then sees 500 and the connection ends.
@@ -22,6 +23,8 @@ pub type Handler = Arc<dyn Fn(Request) -> Response + Send + Sync>;
 const STACK_BYTES: usize = 256 * 1024;
 /// How often waiting threads look at the stop flag.
 const GLANCE: Duration = Duration::from_millis(100);
+/// One line about bodies that are too large in that time.
+const SELDOM: Duration = Duration::from_secs(60);
 /// Connections that were told to go may run so many threads beyond the limit.
 const LEAVING: u64 = 64;
 
@@ -40,6 +43,28 @@ pub struct Limits {
     /// In a full house a request that is not complete after so long makes room for a new one.
     pub patience: Duration,
     pub requests_per_connection: usize,
+    /// The one path that takes larger bodies.
+    pub large: Option<Large>,
+}
+
+/// A path whose bodies may be larger than `body_bytes`.
+#[derive(Clone, Copy, Debug)]
+pub struct Large {
+    pub path: &'static str,
+    pub body_bytes: usize,
+    /// All of such bodies that are in memory at once, beyond `body_bytes` each: whoever comes then
+    /// is not read until there is room.
+    pub memory_bytes: usize,
+}
+
+impl Limits {
+    /// The largest body of a path.
+    pub fn body_of(&self, path: &str) -> usize {
+        match self.large {
+            Some(large) if large.path == path => large.body_bytes,
+            _ => self.body_bytes,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -53,6 +78,7 @@ impl Default for Limits {
             idle: Duration::from_secs(5),
             patience: Duration::from_secs(1),
             requests_per_connection: 100,
+            large: None,
         }
     }
 }
@@ -87,6 +113,8 @@ impl Listener {
             stop: Arc::clone(&stop),
             guests: Mutex::new(BTreeMap::new()),
             threads: AtomicU64::new(0),
+            large_bytes: AtomicUsize::new(0),
+            too_large: [Quiet::new(SELDOM), Quiet::new(SELDOM)],
         });
         let accept =
             Builder::new().name("http-accept".to_string()).stack_size(STACK_BYTES).spawn({
@@ -142,6 +170,10 @@ pub(super) struct House {
     /// By number, so the oldest comes first.
     guests: Mutex<BTreeMap<u64, Guest>>,
     pub threads: AtomicU64,
+    /// What large bodies hold of the memory that they share.
+    pub large_bytes: AtomicUsize,
+    /// Bodies over the usual limit, and over that of the large path.
+    pub too_large: [Quiet; 2],
 }
 
 /// One connection, as the accept loop sees it.
@@ -237,7 +269,7 @@ fn welcome(house: &Arc<House>, number: u64, stream: TcpStream, peer: SocketAddr)
         return;
     }
     house.threads.fetch_add(1, Ordering::SeqCst);
-    let guest = Visit { house: Arc::clone(house), number, stream, peer, unread: Vec::new() };
+    let guest = Visit::new(Arc::clone(house), number, stream, peer);
     let name = format!("http-{number}");
     // When no thread can be had, `guest` is dropped here: it leaves the house and hangs up.
     let _ = Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || guest.serve());

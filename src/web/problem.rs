@@ -13,11 +13,13 @@ pub struct Problem {
     pub detail: String,
     /// The field of the body or the query that is wrong.
     pub field: Option<String>,
+    /// When the client may come back, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
     pub fn new(status: u16, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), field: None }
+        Problem { status, detail: detail.into(), field: None, retry_after: None }
     }
 
     pub fn not_found(what: impl Into<String>) -> Problem {
@@ -26,7 +28,15 @@ impl Problem {
 
     /// A value that cannot be used.
     pub fn field(field: &str, detail: impl Into<String>) -> Problem {
-        Problem { status: 422, detail: detail.into(), field: Some(field.to_string()) }
+        Problem { field: Some(field.to_string()), ..Problem::new(422, detail) }
+    }
+
+    /// Too many wrong tokens.
+    pub fn too_many_guesses(wait: chrono::Duration) -> Problem {
+        // Rounded up: who comes back a moment too early has to wait again.
+        let seconds = u64::try_from((wait.num_milliseconds() + 999) / 1000).unwrap_or(1).max(1);
+        let detail = format!("too many wrong tokens; wait {seconds} seconds, then try again");
+        Problem { retry_after: Some(seconds), ..Problem::new(429, detail) }
     }
 
     pub fn title(&self) -> &'static str {
@@ -40,6 +50,7 @@ impl Problem {
             409 => "It is not so any more",
             413 | 414 | 431 => "The request is too large",
             422 => "A value cannot be used",
+            429 => "Too many attempts",
             503 => "Not now",
             _ => "Something went wrong",
         }
@@ -58,10 +69,18 @@ impl Problem {
         let response = Response::new(self.status)
             .with_header("Content-Type", "application/problem+json; charset=utf-8")
             .with_body(body.to_string().into_bytes());
+        let response = self.with_wait(response);
         match self.status {
             401 => response.with_header("WWW-Authenticate", "Bearer realm=\"ringonce\""),
-            503 => response.with_header("Retry-After", "2"),
             _ => response,
+        }
+    }
+
+    /// The answer with the time after which the client may come back.
+    pub fn with_wait(&self, response: Response) -> Response {
+        match self.retry_after.or((self.status == 503).then_some(2)) {
+            Some(seconds) => response.with_header("Retry-After", &seconds.to_string()),
+            None => response,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Which path does what, and who may. One table; everything that is not in it is not there.
 
 use crate::domain::Instant;
-use crate::web::access::{Session, is_from_another_site};
+use crate::web::access::{Session, is_from_another_site, shows_bearer};
 use crate::web::api::{calls, customers, numbers, service};
 use crate::web::delivery::Response;
-use crate::web::front::Front;
+use crate::web::front::{Front, GuessedAt};
 use crate::web::http::{Request, percent_decode};
 use crate::web::page::{self, acts, people, today, work};
 use crate::web::problem::{Problem, of_error};
@@ -72,10 +72,13 @@ const fn route(method: &'static str, path: &'static str, access: Access, act: Ac
     Route { method, path, access, act }
 }
 
+/// Where the provider sends its messages.
+pub const WEBHOOK: &str = "/webhooks/vapi";
+
 /// Everything there is.
 pub const ROUTES: &[Route] = &[
     route("GET", "/healthz", Access::Open, health::healthz),
-    route("POST", "/webhooks/vapi", Access::Open, webhook::take),
+    route("POST", WEBHOOK, Access::Open, webhook::take),
     route("GET", "/style.css", Access::Open, page::style),
     route("GET", "/login", Access::Open, page::login_form),
     route("POST", "/login", Access::Open, page::login),
@@ -192,6 +195,10 @@ fn admitted(
             Access::Open | Access::Token => None,
         };
         if asked.session.is_none() {
+            // A wrong token is answered 429 when there were many; the right one never is.
+            if shows_bearer(request) {
+                front.count_guess(GuessedAt::Bearer, request, now)?;
+            }
             return Err(Problem::new(401, "the token is wrong or missing").into());
         }
     }

@@ -10,9 +10,14 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::web::delivery::{Outgoing, Response, time_left};
-use crate::web::http::{ChunkReader, Framing, Head, Refused, Request, parse_head};
+use crate::web::http::{ChunkReader, Framing, Head, Refused, Request, parse_head, refuse};
 use crate::web::listener::{Doing, House};
 use crate::web::problem::Problem;
+
+/// The most that is read at once.
+const PIECE: usize = 8 * 1024;
+/// So much of a refused body is read and forgotten.
+const LINGERING: usize = 4 * 1024 * 1024;
 
 /// One connection from its first byte to its last; leaves the house when dropped.
 pub(super) struct Visit {
@@ -21,11 +26,14 @@ pub(super) struct Visit {
     pub stream: Arc<TcpStream>,
     pub peer: SocketAddr,
     /// Bytes that came and belong to a request that is not read yet.
-    pub unread: Vec<u8>,
+    unread: Vec<u8>,
+    /// What the body in hand takes of the memory for large ones.
+    reserved: usize,
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        self.release();
         self.house.guests().remove(&self.number);
         self.house.threads.fetch_sub(1, Ordering::SeqCst);
     }
@@ -36,6 +44,8 @@ enum NoRequest {
     /// The client went away, or was silent for too long between requests.
     Gone,
     Refused(Refused),
+    /// The body is larger than so many bytes.
+    TooLarge(usize),
 }
 
 impl From<io::Error> for NoRequest {
@@ -56,6 +66,10 @@ impl From<Refused> for NoRequest {
 }
 
 impl Visit {
+    pub fn new(house: Arc<House>, number: u64, stream: Arc<TcpStream>, peer: SocketAddr) -> Visit {
+        Visit { house, number, stream, peer, unread: Vec::new(), reserved: 0 }
+    }
+
     pub fn serve(mut self) {
         // On Linux an accepted socket blocks, elsewhere it may not. Errors show at the first read.
         let _ = self.stream.set_nonblocking(false);
@@ -84,21 +98,48 @@ impl Visit {
             Ok(read) => read,
             Err(NoRequest::Gone) => return false,
             Err(NoRequest::Refused(refused)) => {
-                self.house.mark(self.number, Doing::Answering);
-                let answer = Problem::new(refused.status, refused.why).response();
-                if self.send(&answer, false, false).is_ok() {
-                    self.house.mark(self.number, Doing::Idle);
-                    self.linger();
-                }
-                return false;
+                return self.refuse(&Problem::new(refused.status, refused.why));
             }
+            Err(NoRequest::TooLarge(limit)) => return self.refuse(&self.too_large(limit)),
         };
         self.house.mark(self.number, Doing::Answering);
         let handler = &self.house.handler;
         let response = catch_unwind(AssertUnwindSafe(|| handler(request)))
             .unwrap_or_else(|_| Response::text(500, "the request could not be handled"));
+        self.release();
         let keep_alive = head.keep_alive && !last && !self.house.stop.load(Ordering::SeqCst);
         self.send(&response, keep_alive, head.is_head_method()).unwrap_or(false)
+    }
+
+    /// Says no and hangs up; always false.
+    fn refuse(&mut self, problem: &Problem) -> bool {
+        self.release();
+        self.house.mark(self.number, Doing::Answering);
+        if self.send(&problem.response(), false, false).is_ok() {
+            self.house.mark(self.number, Doing::Idle);
+            self.linger();
+        }
+        false
+    }
+
+    /// Names the limit to the client and in the log: a report of the provider that is lost for its
+    /// size would be lost in silence.
+    fn too_large(&self, limit: usize) -> Problem {
+        let is_large = self.house.limits.large.is_some_and(|large| large.body_bytes == limit);
+        let (whose, hint) = match is_large {
+            true => (
+                "a webhook",
+                "the call is polled all the same; take transcripts and messages out of the                  assistant's reports",
+            ),
+            false => ("a request", "send less at once"),
+        };
+        let limit = match limit % (1024 * 1024) {
+            0 => format!("{} MiB", limit / (1024 * 1024)),
+            _ => format!("{} KiB", limit / 1024),
+        };
+        let line = format!("{whose} was refused: its body is larger than {limit}; {hint}");
+        self.house.too_large[usize::from(is_large)].warn(&line);
+        Problem::new(413, format!("the body is larger than {limit}"))
     }
 
     fn send(&self, response: &Response, keep_alive: bool, head_only: bool) -> io::Result<bool> {
@@ -111,28 +152,72 @@ impl Visit {
         let limits = self.house.limits;
         let deadline = clock::elapsed() + limits.request_deadline;
         let end = self.read_head(limits.head_bytes, deadline)?;
-        let head = parse_head(&self.unread[..end], limits.body_bytes)?;
+        let head = parse_head(&self.unread[..end])?;
         self.unread.drain(..end);
+        let limit = limits.body_of(head.path());
+        if matches!(head.framing, Framing::Length(length) if limit < length) {
+            return Err(NoRequest::TooLarge(limit));
+        }
         if head.expects_continue && head.framing != Framing::Length(0) && self.unread.is_empty() {
             self.send(&Response::new(100), true, false)?;
         }
         let body = match head.framing {
             Framing::Length(length) => {
                 while self.unread.len() < length {
+                    self.reserve(length, self.unread.len(), deadline)?;
                     self.read_more(deadline)?;
                 }
-                self.unread.drain(..length).collect()
+                let rest = self.unread.split_off(length);
+                std::mem::replace(&mut self.unread, rest)
             }
             Framing::Chunked => {
-                let mut chunks = ChunkReader::new(limits.body_bytes);
-                while !chunks.take(&mut self.unread)? {
+                let mut chunks = ChunkReader::new(limit);
+                loop {
+                    match chunks.take(&mut self.unread) {
+                        Ok(true) => break chunks.into_body(),
+                        Ok(false) => {}
+                        Err(refused) if refused.status == 413 => {
+                            return Err(NoRequest::TooLarge(limit));
+                        }
+                        Err(refused) => return Err(refused.into()),
+                    }
+                    self.reserve(limit, chunks.held() + self.unread.len(), deadline)?;
                     self.read_more(deadline)?;
                 }
-                chunks.into_body()
             }
         };
         let request = head.clone().with_body(body, self.peer);
         Ok((head, request))
+    }
+
+    /// Takes memory for all of a large body, or waits for it. Taken as a whole, so that two bodies
+    /// never wait for each other; and only after `held` shows that the client really sends one.
+    fn reserve(&mut self, body: usize, held: usize, deadline: Duration) -> Result<(), NoRequest> {
+        let limits = self.house.limits;
+        let Some(large) = limits.large else { return Ok(()) };
+        if held < limits.body_bytes || body <= limits.body_bytes || 0 < self.reserved {
+            return Ok(());
+        }
+        let wanted = (body - limits.body_bytes).min(large.memory_bytes);
+        let take = |taken: usize| Some(taken + wanted).filter(|all| *all <= large.memory_bytes);
+        let order = Ordering::SeqCst;
+        while self.house.large_bytes.fetch_update(order, order, take).is_err() {
+            if self.house.stop.load(order) {
+                return Err(NoRequest::Gone);
+            }
+            if time_left(deadline).is_err() {
+                return refuse(503, "too many large bodies at once; try again").map_err(Into::into);
+            }
+            clock::pause(Duration::from_millis(10));
+        }
+        self.reserved = wanted;
+        Ok(())
+    }
+
+    /// Gives the memory back.
+    fn release(&mut self) {
+        let reserved = std::mem::take(&mut self.reserved);
+        self.house.large_bytes.fetch_sub(reserved, Ordering::SeqCst);
     }
 
     /// Reads until the empty line; gives the length of the head with it.
@@ -156,7 +241,7 @@ impl Visit {
 
     /// Reads what there is; an error at the deadline and at the end of the stream.
     fn read_more(&mut self, deadline: Duration) -> io::Result<()> {
-        let mut piece = [0; 8 * 1024];
+        let mut piece = [0; PIECE];
         let mut stream: &TcpStream = &self.stream;
         loop {
             stream.set_read_timeout(Some(time_left(deadline)?))?;
@@ -178,7 +263,7 @@ impl Visit {
         // An error means that nobody waits for the answer any more.
         let _ = self.stream.shutdown(Shutdown::Write);
         let mut forgotten = 0;
-        while forgotten < 1024 * 1024 && self.read_more(until).is_ok() {
+        while forgotten < LINGERING && self.read_more(until).is_ok() {
             forgotten += self.unread.len();
             self.unread.clear();
         }

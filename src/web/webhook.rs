@@ -1,14 +1,14 @@
 //! `POST /webhooks/vapi`: stores what the provider tells and answers. Decides nothing: the
 //! follower applies it, and only to calls that the ledger knows or that carry our mark.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::Instant;
 use crate::provider::ProviderCall;
 use crate::steps::Context;
 use crate::steps::events::{self, Told};
 use crate::store::{Conn, attempts, meta};
-use crate::vapi::webhook::{WebhookEvent, authorised, parse_event};
+use crate::vapi::webhook::{Sent, ToolCall, WebhookEvent, read_message};
 use crate::web::delivery::Response;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -16,38 +16,63 @@ use crate::web::router::Asked;
 /// Answers 200 to every message of a sender who knows the secret, 401 to everybody else.
 pub fn take(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let request = asked.request;
-    let header = |name: &str| request.header(name).map(str::to_string);
-    let secret = asked.front.webhook_secret.as_ref();
-    let Some(secret) = secret else {
+    let Some(believer) = &asked.front.believer else {
         let why = "VAPI_WEBHOOK_SECRET is not set, so no webhook is believed";
         return Err(Problem::new(401, why).into());
     };
-    if !authorised(&header, &request.body, secret.expose(), asked.now) {
+    let header = |name: &str| request.header(name).map(str::to_string);
+    let sent = Sent { header: &header, method: &request.method, body: &request.body };
+    if let Err(why) = believer.judge(&sent, asked.now) {
+        asked.front.disbelieved.warn(&format!(
+            "a webhook was refused: {why}; compare VAPI_WEBHOOK_SECRET and [webhook] with the \
+             provider's credential"
+        ));
         return Err(Problem::new(401, "the webhook's secret is wrong or missing").into());
     }
-    let done = Response::json(200, &json!({}));
-    // What cannot be read concerns no call of ours; repeating it would not help.
-    let Ok(event) = parse_event(&request.body) else { return Ok(done) };
+    // One at a time from here on: a large message takes many times its size to be read.
     let Some(_turn) = asked.front.turn_to_write() else {
         return Err(Problem::new(503, "too many webhooks at once").into());
     };
-    store(asked.front.cx(), event, asked.now)?;
-    Ok(done)
+    let message = read_message(&request.body);
+    // What cannot be read concerns no call of ours; repeating it would not help.
+    let is_ours = match message.event {
+        Ok(event) => store(asked.front.cx(), event, asked.now)?,
+        Err(_) => false,
+    };
+    let answer = match &message.tool_calls {
+        Some(calls) => results(asked.front.cx(), calls, is_ours),
+        None => json!({}),
+    };
+    Ok(Response::json(200, &answer))
 }
 
-fn store(cx: &Context, event: WebhookEvent, now: Instant) -> anyhow::Result<()> {
+/// One line for each use of a tool, so that the assistant can go on.
+fn results(cx: &Context, calls: &[ToolCall], is_ours: bool) -> Value {
+    let opts_out = &cx.config.do_not_call.tool_name;
+    let line = |call: &ToolCall| match (opts_out.is_some() && call.name == *opts_out, is_ours) {
+        (true, true) => "Noted: this number will not be called again.",
+        (true, false) => "This call is not known here, so nothing was noted; a person must do it.",
+        (false, _) => "This tool is not implemented here; go on without its result.",
+    };
+    let results: Vec<Value> =
+        calls.iter().map(|call| json!({"toolCallId": call.id, "result": line(call)})).collect();
+    json!({ "results": results })
+}
+
+/// Says whether the event is kept.
+fn store(cx: &Context, event: WebhookEvent, now: Instant) -> anyhow::Result<bool> {
     if !cx.store.read(|conn| is_ours(cx, conn, &event))? {
         log::debug!("a webhook about a call that is not ours was dropped");
-        return Ok(());
+        return Ok(false);
     }
-    let WebhookEvent { kind, status, call, tool_names, .. } = event;
-    let moved = events::store(cx, &Told { kind, status, call, tool_names }, now)?;
+    let WebhookEvent { kind, status, call, .. } = event;
+    let moved = events::store(cx, &Told { kind, status, call }, now)?;
     log::debug!("a webhook was stored: {moved:?}");
-    Ok(())
+    Ok(true)
 }
 
 /// Whether the event is about a call that the ledger knows or that carries our mark, told by our
-/// own account.
+/// own account; or an opt-out while an attempt does not know its call yet.
 fn is_ours(cx: &Context, conn: &Conn, event: &WebhookEvent) -> anyhow::Result<bool> {
     let ours = meta::org_id(conn)?;
     if let (Some(told), Some(ours)) = (&event.org_id, &ours)
@@ -56,7 +81,8 @@ fn is_ours(cx: &Context, conn: &Conn, event: &WebhookEvent) -> anyhow::Result<bo
         return Ok(false);
     }
     Ok(carries_our_mark(cx, conn, &event.call)?
-        || attempts::by_call_id(conn, &event.call_id)?.is_some())
+        || attempts::by_call_id(conn, &event.call_id)?.is_some()
+        || events::may_become_ours(cx, conn, &event.call)?)
 }
 
 fn carries_our_mark(cx: &Context, conn: &Conn, call: &ProviderCall) -> anyhow::Result<bool> {

@@ -4,8 +4,11 @@
 use chrono::Duration;
 use ringonce::demo::calls::Timing;
 use ringonce::demo::core::Setup;
+use ringonce::demo::journal::Event;
 use ringonce::domain::call::AttemptState;
 use ringonce::provider::ProviderCall;
+use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::follower::{self, Which};
 use ringonce::steps::events::{self, Told};
 use ringonce::steps::follow;
 use ringonce::store::attempts;
@@ -73,8 +76,10 @@ fn event(kind: &str, call: &ProviderCall, tools: &[&str]) -> Told {
     Told {
         kind: kind.to_string(),
         status: String::new(),
-        call: call.clone(),
-        tool_names: tools.iter().map(|name| name.to_string()).collect(),
+        call: ProviderCall {
+            tool_names: Some(tools.iter().map(|name| name.to_string()).collect()),
+            ..call.clone()
+        },
     }
 }
 
@@ -104,25 +109,18 @@ fn an_analysis_that_comes_after_the_end_still_counts() {
 }
 
 #[test]
-fn polling_alone_waits_a_minute_for_the_analysis_that_could_hold_an_opt_out() {
-    let seconds = Duration::seconds;
-    let timing = Timing { queue: seconds(0), ring: seconds(1), talk: seconds(9) };
-    for (config, state) in [("", "ended"), (CONFIG, "placed")] {
-        let world = World::with(Setup { timing, ..quick() }, config);
-        world.daily("Ada");
-        world.tick_at("2026-02-02T12:00:00Z");
-        world.tick_at("2026-02-02T12:00:30Z");
-        assert_eq!(world.one("SELECT state FROM call_attempts"), state, "{config}");
-        world.tick_at("2026-02-02T12:01:10Z");
-        assert_eq!(world.one("SELECT state FROM call_attempts"), "ended", "{config}");
-    }
-}
-
-#[test]
 fn polling_alone_hears_of_an_opt_out_by_the_end_or_by_the_analysis_and_nobody_rings_there_again() {
-    for (faults, adds) in
-        [("ended-reason=vonage-disconnected", 1), ("reports=stop", 1), ("reports=go", 0), ("", 0)]
-    {
+    for (faults, adds) in [
+        ("ended-reason=vonage-disconnected", 1),
+        ("reports=stop", 1),
+        ("reports=go", 0),
+        ("", 0),
+        ("reports=stop analysis-lag=60", 1),
+        ("reports-output=Stop", 1),
+        ("reports-output=Go", 0),
+        ("calls-tool=optOut", 1),
+        ("calls-tool=optIn", 0),
+    ] {
         let world = World::with(quick(), CONFIG);
         world.faults(faults);
         world.daily("Ada");
@@ -173,4 +171,135 @@ fn a_record_that_is_first_seen_days_later_is_still_heard() {
     world.tick_at("2026-02-05T11:00:00Z");
     let known = "SELECT count(*) FROM call_attempts WHERE seq = 1 AND vapi_call_id IS NOT NULL";
     assert_eq!((world.count(known), listed(&world)), (1, 1));
+}
+
+/// Stores what a webhook told and lets the follower apply it.
+fn hear(world: &World, told: &[Told]) {
+    let cx = world.context();
+    for told in told {
+        let _ = events::store(&cx, told, world.now()).expect("kept");
+    }
+    events::apply(&cx, &world.vapi(), world.now()).expect("applied");
+}
+
+#[test]
+fn opt_out_in_a_report_does_not_wait_for_a_silent_provider() {
+    let (world, call) = talking(CONFIG);
+    world.faults("get-status=503");
+    let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
+    hear(&world, &[event("end-of-call-report", &told, &[])]);
+    assert_eq!(listed(&world), 1);
+    assert_eq!(world.one("SELECT state FROM call_attempts"), "placed", "the end is not believed");
+}
+
+#[test]
+fn opt_out_is_heard_by_the_tag_while_the_reply_to_the_post_is_lost() {
+    let world = World::with(quick(), CONFIG);
+    world.faults("accept-then-close:first=1 list-lag=60");
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.faults("get-status=503 list-status=503");
+    assert_eq!(world.one("SELECT state FROM call_attempts"), "in_doubt");
+    let ring = world.rings().remove(0);
+    let call = ProviderCall { id: ring.call_id, name: ring.tag, ..ProviderCall::default() };
+    hear(&world, &[event("tool-calls", &call, &["optOut"])]);
+    assert_eq!(listed(&world), 1);
+}
+
+#[test]
+fn second_report_that_says_more_is_heard() {
+    let (world, call) = talking(CONFIG);
+    let first = event("end-of-call-report", &ended(&call, "silence-timed-out", None), &[]);
+    let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
+    let second = event("end-of-call-report", &told, &[]);
+    hear(&world, &[first.clone(), first.clone()]);
+    assert_eq!(listed(&world), 0);
+    hear(&world, &[second.clone(), second, first]);
+    assert_eq!(listed(&world), 1);
+    assert_eq!(world.count("SELECT count(*) FROM webhook_events"), 2, "a copy is not an event");
+}
+
+#[test]
+fn poll_that_comes_second_to_the_end_still_hears_the_opt_out() {
+    let (world, call) = talking(CONFIG);
+    let cx = world.context();
+    let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
+    let attempt = placed.expect("readable").remove(0);
+    let silent = ended(&call, "customer-did-not-answer", None);
+    follow::take_in(&cx, &attempt, &silent, world.now()).expect("taken in");
+    assert_eq!(world.one("SELECT state FROM call_attempts"), "ended");
+    let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
+    follow::take_in(&cx, &attempt, &told, world.now()).expect("taken in");
+    assert_eq!(listed(&world), 1);
+}
+
+#[test]
+fn stored_opt_out_is_on_the_list_before_the_next_claim() {
+    let (world, call) = talking(CONFIG);
+    world.set_clock("2026-02-03T12:00:00Z");
+    let service = world.start();
+    let cx = &service.cx;
+    let _ = events::store(cx, &event("tool-calls", &call, &["optOut"]), world.now()).expect("kept");
+    // The follower has had no turn yet.
+    ringonce::steps::scan::scan(cx, world.now()).expect("scanned");
+    let patience = Patience { pace: true, record: std::time::Duration::from_secs(1) };
+    let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
+    dialer.pass(&mut |_| Ok(None)).expect("a pass");
+    assert_eq!((listed(&world), world.rings().len()), (1, 1));
+}
+
+#[test]
+fn analysis_that_comes_minutes_after_the_end_is_asked_for_and_holds_no_line() {
+    for (minutes, adds) in [(0, 1), (4, 1), (14, 1)] {
+        let world = World::with(quick(), CONFIG);
+        world.daily("Ada");
+        world.set_clock("2026-02-02T12:00:00Z");
+        let service = world.start();
+        let mut asking = follower::pace_of_asking(&service);
+        ringonce::steps::scan::scan(&service.cx, world.now()).expect("scanned");
+        let patience = Patience { pace: true, record: std::time::Duration::from_secs(1) };
+        let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
+        dialer.pass(&mut |_| Ok(None)).expect("a pass");
+        for step in 0..=16 * 12 {
+            if step == minutes * 12 {
+                world.faults("reports=stop");
+            }
+            world.pass(Duration::seconds(5));
+            follower::follow(&service, &mut asking, Which::Due, world.now()).expect("followed");
+            let state = world.one("SELECT state FROM call_attempts");
+            assert!(step < 2 || state == "ended", "step {step}: {state}");
+        }
+        assert_eq!(listed(&world), adds, "{minutes}");
+        let asked = world.fake.journal().iter().filter(|entry| entry.event == Event::Get).count();
+        assert!(asked < 60, "{asked} questions about one call");
+    }
+}
+
+#[test]
+fn number_that_a_person_took_off_the_list_is_not_listed_again_by_the_same_call() {
+    let (world, call) = talking(CONFIG);
+    let told = event("tool-calls", &call, &["optOut"]);
+    hear(&world, &[told]);
+    let phone = world.one("SELECT phone FROM do_not_call");
+    let run = world.command(&["dnc", "remove", &phone, "--reason", "asked to be called again"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    hear(&world, &[event("conversation-update", &call, &["optOut", "lookUp"])]);
+    assert_eq!(listed(&world), 0);
+}
+
+#[test]
+fn tool_that_is_called_in_the_middle_of_a_call_is_heard_by_polling() {
+    let (world, call) = talking(CONFIG);
+    let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
+    let attempt = placed.expect("readable").remove(0);
+    let told = ProviderCall {
+        status: Some("in-progress".to_string()),
+        tool_names: Some(vec!["optOut".to_string()]),
+        ..call
+    };
+    follow::take_in(&world.context(), &attempt, &told, world.now()).expect("taken in");
+    assert_eq!(
+        (listed(&world), world.one("SELECT state FROM call_attempts")),
+        (1, "placed".into())
+    );
 }

@@ -300,12 +300,7 @@ impl Life {
             };
             let kind = if call.is_ended() { "end-of-call-report" } else { "status-update" };
             let status = call.status.clone().filter(|_| kind == "status-update");
-            let told = Told {
-                kind: kind.to_string(),
-                status: status.unwrap_or_default(),
-                call,
-                tool_names: Vec::new(),
-            };
+            let told = Told { kind: kind.to_string(), status: status.unwrap_or_default(), call };
             let _copy_is_fine = events::store(&cx, &told, now)?;
         }
         if self.process.as_ref().is_some_and(|process| process.opened.is_some()) {

@@ -338,3 +338,34 @@ fn a_payment_status_that_is_eligible_but_for_its_capitals_is_told_when_it_is_wri
     let run = here.run(&["customers", "update", "3", "--payment-status", "Pending"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
 }
+
+#[test]
+fn short_token_is_refused_where_it_would_be_served_and_by_check() {
+    let here = Here::with_config("[vapi]\nphone_number_id = \"n\"\nassistant_id = \"a\"\n");
+    let base = ("VAPI_BASE_URL", "http://127.0.0.1:9");
+    let with = |token, arguments: &[&str]| {
+        let key = ("VAPI_API_KEY", "key");
+        here.run_with(&[key, base, ("RINGONCE_API_TOKEN", token)], arguments)
+    };
+    let short = "fifteen-letters";
+    for arguments in [&["run", "--listen", "127.0.0.1:0"][..], &["check"]] {
+        let run = with(short, arguments);
+        assert_eq!(run.code, 2, "{run:?}");
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains("openssl rand -hex 24") && !said.contains(short), "{run:?}");
+    }
+    assert!(!here.names().contains(&"ringonce.db".to_string()), "nothing was opened");
+    assert_eq!(with("sixteen--letters", &["check"]).code, 0);
+    // Without a page the token opens nothing.
+    assert_ne!(with(short, &["tick"]).code, 2);
+}
+
+#[test]
+fn webhook_settings_that_could_not_work_are_refused_with_their_line() {
+    let here = Here::with_config("[webhook]\nalgorithm = \"sha256\"\npayload_format = \"{url}\"\n");
+    let run = here.run(&["check"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    for part in ["ringonce.toml:3: webhook.payload_format", "{body}", "webhook.url: is not set"] {
+        assert!(run.stdout.contains(part), "{part}: {run:?}");
+    }
+}

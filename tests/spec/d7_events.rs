@@ -19,7 +19,7 @@ fn told(id: &str, kind: &str, status: &str, ended_reason: Option<&str>) -> Told 
         ended_reason: ended_reason.map(str::to_string),
         ..ProviderCall::default()
     };
-    Told { kind: kind.to_string(), status: status.to_string(), call, tool_names: Vec::new() }
+    Told { kind: kind.to_string(), status: status.to_string(), call }
 }
 
 fn every_event(id: &str) -> Vec<Told> {
@@ -163,7 +163,7 @@ fn an_opt_out_waits_for_no_other_event() {
     let service = world.start();
     // A call that the provider cannot tell of, before the wish of the one who is on the phone.
     let mut wish = told(&call_id(&world), "tool-calls", "", None);
-    wish.tool_names = vec!["stopCalling".to_string()];
+    wish.call.tool_names = Some(vec!["stopCalling".to_string()]);
     let poison = told("00000000-0000-7000-8000-000000000000", "status-update", "queued", None);
     world.faults("get-status=500");
     hear(&service, &[poison, wish]);
@@ -195,4 +195,40 @@ fn a_webhook_about_a_call_of_another_dialer_holds_like_the_list_does() {
     hear(&first, &every_event(&world.rings()[0].call_id));
     assert_eq!(world.attempts().len(), 1, "nobody is called for it again");
     assert_eq!(world.holds(), ["foreign"]);
+}
+
+#[test]
+fn event_that_an_earlier_version_stored_is_still_heard() {
+    let world = talking();
+    world.set_config("[do_not_call]\ntool_name = \"stopCalling\"\n");
+    let body = format!(r#"{{"call":{{"id":"{}"}},"tool_names":["stopCalling"]}}"#, call_id(&world));
+    world.sql(&format!(
+        "INSERT INTO webhook_events (vapi_call_id, kind, body, received_at)
+         VALUES ('{}', 'tool-calls', '{body}', '2026-02-02T12:00:01.000Z')",
+        call_id(&world)
+    ));
+    hear(&world.start(), &[]);
+    assert_eq!(world.count("SELECT count(*) FROM do_not_call"), 1);
+}
+
+#[test]
+fn stored_event_holds_no_word_of_the_call_and_is_forgotten_after_a_month() {
+    let world = talking();
+    let service = world.start();
+    let mut report = told(&call_id(&world), "end-of-call-report", "", Some("customer-busy"));
+    report.call.transcript = Some("User: my secret".to_string());
+    report.call.summary = Some("A secret was told.".to_string());
+    world.faults("get-status=503");
+    hear(&service, &[report]);
+    let body = world.one("SELECT body FROM webhook_events");
+    assert!(body.contains("customer-busy") && !body.contains("secret"), "{body}");
+    world.faults("");
+    world.pass(Duration::minutes(11));
+    hear(&service, &[]);
+    assert_eq!(world.one("SELECT body FROM webhook_events"), "{}");
+    for (days, left) in [(29, 1), (2, 0)] {
+        world.pass(Duration::days(days));
+        hear(&service, &[]);
+        assert_eq!(world.count("SELECT count(*) FROM webhook_events"), left, "{days}");
+    }
 }

@@ -78,6 +78,7 @@ mod cli_config;
 mod cron;
 mod customers;
 mod do_not_call;
+mod large_bodies;
 mod listener;
 mod service_manager;
 mod vapi_client;

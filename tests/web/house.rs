@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringonce::clock;
@@ -62,6 +62,7 @@ pub struct House {
     pub folder: TempDir,
     pub address: SocketAddr,
     process: Child,
+    log: Arc<Mutex<String>>,
 }
 
 impl Drop for House {
@@ -110,8 +111,9 @@ impl House {
             run.env("VAPI_WEBHOOK_SECRET", SECRET);
         }
         let mut process = run.spawn().expect("run starts");
-        let address = listening_address(&mut process);
-        House { fake, folder, address, process }
+        let log = Arc::default();
+        let address = listening_address(&mut process, &log);
+        House { fake, folder, address, process, log }
     }
 
     /// What a command prints that is run beside the service.
@@ -120,6 +122,11 @@ impl House {
         let run = run.expect("the command runs");
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         String::from_utf8(run.stdout).expect("text")
+    }
+
+    /// Everything that the service has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no panic").clone()
     }
 
     /// Moves the clock that all sides share.
@@ -213,11 +220,13 @@ fn command(folder: &TempDir, base_url: &str) -> Command {
 }
 
 /// Reads the log until it names the address; goes on reading so that the process never waits.
-fn listening_address(process: &mut Child) -> SocketAddr {
+fn listening_address(process: &mut Child, kept: &Arc<Mutex<String>>) -> SocketAddr {
     let log = BufReader::new(process.stderr.take().expect("a pipe"));
     let (tell, told) = channel();
+    let kept = Arc::clone(kept);
     std::thread::spawn(move || {
         for line in log.lines().map_while(Result::ok) {
+            kept.lock().expect("no panic").push_str(&format!("{line}\n"));
             if let Some((_, address)) = line.split_once("listening on http://") {
                 // Nobody listens any more when the test is over.
                 let _ = tell.send(address.trim().parse::<SocketAddr>().expect("an address"));

@@ -3,8 +3,10 @@
 mod api;
 mod attack;
 mod contract;
+mod guesses;
 mod health;
 mod house;
+mod opt_outs;
 mod pages;
 mod pushed;
 mod who_is_who;

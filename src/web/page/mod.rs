@@ -17,7 +17,7 @@ use crate::store::{Conn, customers};
 use crate::web::access::no_cookie;
 use crate::web::api::customers::one;
 use crate::web::delivery::Response;
-use crate::web::front::Front;
+use crate::web::front::{Front, GuessedAt};
 use crate::web::http::Request;
 use crate::web::problem::Problem;
 use crate::web::router::Asked;
@@ -150,13 +150,20 @@ pub fn login(asked: &Asked<'_>) -> anyhow::Result<Response> {
         return Ok(problem(asked.front, asked.request, &no_token()));
     };
     let next = asked.form("next");
-    if crate::web::access::is_from_another_site(asked.request)
-        || !keys.is_token(asked.form("token"))
-    {
-        log::warn!("somebody failed to sign in from {}", asked.request.peer.ip());
-        let wrong = login_document(next, Some("This is not the token."));
-        return Ok(Response::html(401, &wrong));
+    let wrong = || Response::html(401, &login_document(next, Some("This is not the token.")));
+    // Another site must not use up the guesses of the person who looks at it.
+    if crate::web::access::is_from_another_site(asked.request) {
+        return Ok(wrong());
     }
+    if let Err(problem) = asked.front.count_guess(GuessedAt::Form, asked.request, asked.now) {
+        let page = Response::html(problem.status, &login_document(next, Some(&problem.detail)));
+        return Ok(problem.with_wait(page));
+    }
+    if !keys.is_token(asked.form("token")) {
+        log::warn!("somebody failed to sign in from {}", asked.front.sender(asked.request));
+        return Ok(wrong());
+    }
+    asked.front.guessed_right(asked.request);
     let nonce = uuid::Uuid::new_v4().simple().to_string();
     let cookie = keys.session(asked.now, &nonce).cookie(asked.request);
     Ok(go_to(own_path(next)).with_header("Set-Cookie", &cookie))
@@ -198,7 +205,7 @@ pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response 
         esc(problem.title()),
         esc(&problem.detail)
     );
-    Response::html(problem.status, &document(problem.title(), "", &body))
+    problem.with_wait(Response::html(problem.status, &document(problem.title(), "", &body)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,112 @@
+//! One path takes large bodies. What they hold of the memory is bounded, however many come.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use ringonce::clock;
+use ringonce::web::delivery::Response;
+use ringonce::web::http::Request;
+use ringonce::web::listener::{Large, Limits, Listener, Serving};
+
+const MEBIBYTE: usize = 1024 * 1024;
+
+/// Answers with the length of the body.
+fn serve(memory_bytes: usize) -> (Serving, SocketAddr) {
+    let listener = Listener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let large = Large { path: "/large", body_bytes: 2 * MEBIBYTE, memory_bytes };
+    let request_deadline = Duration::from_secs(2);
+    let limits = Limits { large: Some(large), request_deadline, ..Limits::default() };
+    let handler = |request: Request| Response::text(200, &request.body.len().to_string());
+    let stop = Arc::new(AtomicBool::new(false));
+    (listener.serve(Arc::new(handler), limits, stop).expect("threads"), address)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the listener accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+    stream
+}
+
+fn head(path: &str, framing: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{framing}\r\n\r\n")
+}
+
+fn talk(address: SocketAddr, path: &str, framing: &str, body: &[u8]) -> String {
+    let mut stream = connect(address);
+    // A refusal may come before everything was sent.
+    let _ = stream.write_all(head(path, framing).as_bytes());
+    let _ = stream.write_all(body);
+    answer(stream)
+}
+
+fn answer(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("closed")
+}
+
+#[test]
+fn large_body_is_taken_on_its_path_alone_and_only_up_to_its_limit() {
+    let (_serving, address) = serve(4 * MEBIBYTE);
+    for (path, bytes, expected, told) in [
+        ("/large", 65_537, "200", "65537"),
+        ("/large", 2 * MEBIBYTE, "200", "2097152"),
+        ("/large", 2 * MEBIBYTE + 1, "413", "larger than 2 MiB"),
+        ("/other", 65_536, "200", "65536"),
+        ("/other", 65_537, "413", "larger than 64 KiB"),
+        ("/large/other", 65_537, "413", "larger than 64 KiB"),
+    ] {
+        let body = vec![b'x'; bytes];
+        let plain = talk(address, path, &format!("Content-Length: {bytes}"), &body);
+        assert_eq!(status(&plain), expected, "{path} {bytes}: {plain}");
+        assert!(plain.contains(told), "{path} {bytes}: {plain}");
+        let pieces: Vec<u8> = body
+            .chunks(50_000)
+            .flat_map(|piece| {
+                [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+            })
+            .chain(*b"0\r\n\r\n")
+            .collect();
+        let chunked = talk(address, path, "Transfer-Encoding: chunked", &pieces);
+        assert_eq!(status(&chunked), expected, "{path} {bytes} in chunks: {chunked}");
+        assert!(chunked.contains(told), "{path} {bytes} in chunks: {chunked}");
+    }
+}
+
+#[test]
+fn crowd_of_large_bodies_waits_for_memory_and_keeps_no_small_request_out() {
+    let (_serving, address) = serve(MEBIBYTE);
+    // Three bodies of a mebibyte each, all but their last byte: there is memory for one of them.
+    let length = MEBIBYTE + 60_000;
+    let mut crowd: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
+    std::thread::scope(|scope| {
+        for stream in &mut crowd {
+            scope.spawn(move || {
+                let framing = format!("Content-Length: {length}");
+                let _ = stream.write_all(head("/large", &framing).as_bytes());
+                let _ = stream.write_all(&vec![b'x'; length - 1]);
+            });
+        }
+        let before = clock::elapsed();
+        assert_eq!(status(&talk(address, "/other", "Content-Length: 2", b"hi")), "200");
+        assert!(clock::elapsed() - before < Duration::from_secs(1));
+    });
+    // The one that holds the memory never ends; those that wait for it are told to come back.
+    let mut told: Vec<String> =
+        crowd.into_iter().map(|stream| status(&answer(stream)).to_string()).collect();
+    told.sort();
+    assert!(told.iter().all(|status| ["408", "503"].contains(&status.as_str())), "{told:?}");
+    assert!(told.contains(&"503".to_string()), "{told:?}");
+    // Afterwards the memory is free again.
+    let body = vec![b'x'; length];
+    let answer = talk(address, "/large", &format!("Content-Length: {length}"), &body);
+    assert_eq!(status(&answer), "200", "{answer}");
+}
