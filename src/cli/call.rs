@@ -52,7 +52,7 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     let path = settings.loaded.db.clone();
     let customer = Store::look(&path)?.read(|conn| one(conn, &args.customer))?;
     let (service, days) = service(settings)?;
-    let lock = lock(&service, &path, &days)?;
+    let lock = lock(&service, &days)?;
     let shut = match lock.is_ok() {
         true => service::call::open(&service)?,
         // The dialer beside has asked the provider; what is queued here is written by our clock.

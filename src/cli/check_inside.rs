@@ -44,7 +44,10 @@ fn armed(loaded: &Loaded, store: &Store) -> anyhow::Result<Finding> {
     let armed = store.read(meta::armed_identity)?;
     let here = Identity::of(&loaded.db)?;
     Ok(match guard::mismatch(armed.as_ref(), &here) {
-        None => Finding::new("file identity", State::Ok, "armed here"),
+        None => {
+            let detail = format!("armed here, recognized by {}", here.file.recognized_by());
+            Finding::new("file identity", State::Ok, detail)
+        }
         Some(what) => Finding::new(
             "file identity",
             State::Problem,

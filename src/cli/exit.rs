@@ -82,7 +82,11 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
             Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) => {
                 return Exit::Usage;
             }
-            Some(StoreError::Damaged { .. }) => return Exit::Refused,
+            Some(
+                StoreError::Damaged { .. }
+                | StoreError::HardLinks { .. }
+                | StoreError::MountedAlone(_),
+            ) => return Exit::Refused,
             _ => {}
         }
     }

@@ -26,6 +26,7 @@ mod accounts;
 mod arming;
 mod clocks;
 mod halting;
+mod one_database;
 mod shut_starts;
 mod unwritten_outcomes;
 mod wrong_clock;
