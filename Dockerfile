@@ -4,6 +4,7 @@
 # docker run --name ringonce --read-only -v ringonce-data:/data -v /etc/machine-id:/etc/machine-id:ro \
 #     --env-file ringonce.env -p 127.0.0.1:8787:8787 ringonce
 # docker exec ringonce ringonce status
+# Mount the folder or a volume, never the database as a single file: ringonce does not write to such a file.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*

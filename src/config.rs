@@ -17,7 +17,7 @@ pub use address::BaseUrl;
 pub use backup::Backup;
 pub use file::{Parsed, known_keys, parse};
 pub use load::{DEFAULT_FILE, Environment, Loaded, Overrides, load};
-pub use secret::{Secret, others_may_read};
+pub use secret::Secret;
 pub use validate::{Problem, WEEKDAYS, WINDOW_PRESETS, missing_for_dialing, validate};
 pub use webhook::{Algorithm as WebhookAlgorithm, Encoding as WebhookEncoding, Webhook};
 

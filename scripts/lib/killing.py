@@ -41,6 +41,7 @@ class World:
             "RINGONCE_TEST_CLOCK": self.path("clock"),
         }
         self.people = 0
+        self.second_dialers = []
         self.set_clock(FIRST_DAY + datetime.timedelta(hours=11))
         with open(self.path("ringonce.toml"), "w") as file:
             file.write(CONFIG.format(policy=policy))
@@ -91,13 +92,27 @@ class World:
             return subprocess.run([*prefix, *self.command(*args)], cwd=self.folder, env=self.env,
                                   stdout=log, stderr=log, timeout=timeout).returncode
 
-    def run_for(self, seconds, *args, prefix=()):
+    def try_second_name(self):
+        """A hard link of the database must not get a dialer of its own, nor a file beside it."""
+        name = "second.db"
+        os.link(self.path("ringonce.db"), self.path(name))
+        try:
+            code = self.run("adopt", "--db", name, "--reason", "a second name")
+        finally:
+            os.unlink(self.path(name))
+        left = [file for file in os.listdir(self.folder) if file.startswith(name)]
+        if code != 3 or left:
+            self.second_dialers.append(f"a dialer under a second name: exit {code}, left {left}")
+
+    def run_for(self, seconds, *args, prefix=(), meanwhile=None):
         """Starts a command and kills its whole group after so long; whether it still lived."""
         with open(self.path("log"), "ab") as log:
             process = subprocess.Popen([*prefix, *self.command(*args)], cwd=self.folder,
                                        env=self.env, stdout=log, stderr=log,
                                        start_new_session=True)
         try:
+            if meanwhile:
+                meanwhile()
             return process.wait(timeout=seconds) == -signal.SIGKILL
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
@@ -144,7 +159,7 @@ def duplicates(journal):
 
 def unexplained(world, days):
     """Whatever is left open, contradicts the provider, or was forgotten, at rest."""
-    found = []
+    found = list(world.second_dialers)
     if world.query("PRAGMA integrity_check") != [("ok",)]:
         found.append("the database is damaged")
     found += audited(world)

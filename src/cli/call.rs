@@ -52,7 +52,7 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     let path = settings.loaded.db.clone();
     let customer = Store::look(&path)?.read(|conn| one_for_good(conn, &args.customer))?;
     let (service, days) = service(settings)?;
-    let lock = lock(&service, &path, &days)?;
+    let lock = lock(&service, &days)?;
     let wish = Wish { customer: &customer, wanted, extra: args.extra.then_some(reason) };
     let called = queue_and_dial(&service, &wish, lock.as_ref().err());
     if lock.is_ok() {

@@ -13,9 +13,10 @@ use super::exit::{CliError, Exit};
 use super::output::{self, Table, Tone, clean, toned};
 use super::{Global, check_inside, check_online, environment};
 use crate::clock::Clock;
-use crate::config::{self, BaseUrl, Loaded, others_may_read};
+use crate::config::{self, BaseUrl, Loaded};
 use crate::domain::{Instant, instant_text};
 use crate::steps::holidays;
+use crate::store::files::{modes, one_name};
 use crate::vapi::webhook::Believer;
 use crate::zones::Zones;
 
@@ -97,10 +98,9 @@ fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
     found.extend(clock_and_zones(&loaded.clock, zones));
     found.extend(holiday_files(loaded));
     found.push(database(&loaded.db));
-    if loaded.db.exists() && others_may_read(&loaded.db) {
-        let place = loaded.db.display();
-        let detail = format!("{place} can be read by others: chmod 600 {place}");
-        found.push(Finding::new("file mode", State::Warning, detail));
+    found.extend(others(&loaded.db));
+    if let Some(why) = one_name::refusal(&loaded.db) {
+        found.push(Finding::new("file name", State::Problem, why.to_string()));
     }
     let readable =
         found.iter().all(|finding| finding.item != "database" || finding.state == State::Ok);
@@ -232,6 +232,38 @@ fn holiday_files(loaded: &Loaded) -> Vec<Finding> {
             Err(why) => Finding::new("holidays", State::Problem, format!("{path}: {why}")),
         })
         .collect()
+}
+
+/// What other users may do to the database, its side files and its folder.
+fn others(path: &Path) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let open = modes::open_to_others(path);
+    if !open.is_empty() {
+        let names: Vec<String> = open.iter().map(|file| file.display().to_string()).collect();
+        let detail = format!(
+            "other users may read or write {}; run `chmod 600 {}` as their owner, or any command \
+             that writes",
+            names.join(", "),
+            names.join(" ")
+        );
+        found.push(Finding::new("file mode", State::Warning, detail));
+    }
+    if let Some(folder) = modes::open_folder(path) {
+        let place = folder.path.display();
+        let detail = if folder.is_sticky {
+            format!(
+                "everybody may write to the folder {place}, so others can create the files beside \
+                 the database; move it to a folder of its own"
+            )
+        } else {
+            format!(
+                "everybody may write to the folder {place}, so others can replace the database; \
+                 run `chmod o-w {place}`"
+            )
+        };
+        found.push(Finding::new("folder mode", State::Warning, detail));
+    }
+    found
 }
 
 /// First bytes of every SQLite file.

@@ -25,7 +25,7 @@ pub fn findings(loaded: &Loaded, zones: &Zones) -> Vec<Finding> {
 }
 
 fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Finding>> {
-    let mut found = vec![armed(store)?, dialer(loaded)];
+    let mut found = vec![armed(loaded, store)?, dialer(loaded)];
     found.extend(clock(loaded, store)?);
     found.extend(store.read(meta::holds)?.iter().map(hold));
     found.extend(files::foreign_filesystem(&loaded.db).map(|kind| {
@@ -40,9 +40,13 @@ fn look(loaded: &Loaded, zones: &Zones, store: &Store) -> anyhow::Result<Vec<Fin
     Ok(found)
 }
 
-fn armed(store: &Store) -> anyhow::Result<Finding> {
+fn armed(loaded: &Loaded, store: &Store) -> anyhow::Result<Finding> {
+    let here = Identity::of(&loaded.db)?;
     Ok(match guard::not_armed_at(store)? {
-        None => Finding::new("file identity", State::Ok, "armed here"),
+        None => {
+            let detail = format!("armed here, recognized by {}", here.file.recognized_by());
+            Finding::new("file identity", State::Ok, detail)
+        }
         Some(why) => Finding::new("file identity", State::Problem, why),
     })
 }

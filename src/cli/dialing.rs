@@ -12,7 +12,7 @@ use crate::cli::serving::{self, Secrets};
 use crate::cli::{Global, Settings, output, settings_for_dialing, startup};
 use crate::service::tick::Ticked;
 use crate::service::{Service, backups, run, tick};
-use crate::steps::{Context, holidays};
+use crate::steps::{Context, guard, holidays};
 use crate::store::Store;
 use crate::store::customers::is_empty;
 use crate::store::files::{DialerLock, LockAnswer};
@@ -64,15 +64,15 @@ pub fn service(settings: Settings) -> anyhow::Result<(Service, Vec<Holiday>)> {
 ///
 /// The dates without calls are those of the one who dials: a command beside it, with another
 /// configuration, takes none of them away.
-pub fn lock(
-    service: &Service,
-    path: &Path,
-    days: &[Holiday],
-) -> anyhow::Result<Result<DialerLock, String>> {
-    match DialerLock::take(path, service.clock.now()?)? {
+pub fn lock(service: &Service, days: &[Holiday]) -> anyhow::Result<Result<DialerLock, String>> {
+    let store = &service.cx.store;
+    match store.lock_for_dialing(service.clock.now()?)? {
         LockAnswer::Mine(lock) => {
-            service.cx.store.check_after_crash()?;
-            service.cx.store.write(|tx| holidays::apply(tx, days))?;
+            store.check_after_crash()?;
+            store.write(|tx| {
+                guard::renew_identity(tx, store.path())?;
+                holidays::apply(tx, days)
+            })?;
             Ok(Ok(lock))
         }
         LockAnswer::Taken(holder) => Ok(Err(holder)),
@@ -95,7 +95,7 @@ pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
     let (service, days) = service(settings)?;
-    let _lock = match lock(&service, &path, &days)? {
+    let _lock = match lock(&service, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             let why = format!("another dialer is running ({holder}); nothing to do");
@@ -140,7 +140,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     let secrets = Secrets::of(&settings.loaded)?;
     let (mut service, days) = service(settings)?;
     service.cx.recheck_after = chrono::Duration::seconds(30);
-    let _lock = match lock(&service, &path, &days)? {
+    let _lock = match lock(&service, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             return Err(CliError::locked(format!("another dialer is running: {holder}")).into());

@@ -139,9 +139,8 @@ pub fn context(settings: Settings, now: Instant) -> anyhow::Result<Context> {
 
 pub fn reconcile(global: &Global, args: &ReconcileArgs) -> anyhow::Result<Exit> {
     let settings = dialing_settings(global)?;
-    let path = settings.loaded.db.clone();
     let (service, days) = service(settings)?;
-    let done = match lock(&service, &path, &days)? {
+    let done = match lock(&service, &days)? {
         Ok(_lock) => adopting::reconcile_alone(&service),
         Err(_) => adopting::reconcile_beside(&service),
     };
@@ -152,7 +151,7 @@ pub fn adopt(global: &Global, args: &AdoptArgs) -> anyhow::Result<Exit> {
     let settings = dialing_settings(global)?;
     let path = settings.loaded.db.clone();
     let (service, days) = service(settings)?;
-    let _lock = match lock(&service, &path, &days)? {
+    let _lock = match lock(&service, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             let what = format!("another dialer is running: {holder}; stop it first");

@@ -82,7 +82,12 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
             Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) => {
                 return Exit::Usage;
             }
-            Some(StoreError::Damaged { .. } | StoreError::StrayLog(_)) => return Exit::Refused,
+            Some(
+                StoreError::Damaged { .. }
+                | StoreError::HardLinks { .. }
+                | StoreError::MountedAlone(_)
+                | StoreError::StrayLog(_),
+            ) => return Exit::Refused,
             _ => {}
         }
     }

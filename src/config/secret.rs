@@ -88,7 +88,7 @@ fn checked(name: &str, text: &str) -> Result<Secret, ConfigError> {
 }
 
 /// Whether the group or the world may read the file; `false` where modes do not exist.
-pub fn others_may_read(path: &Path) -> bool {
+fn others_may_read(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -21,7 +21,7 @@ use crate::service::Service;
 use crate::service::tick::{self, Ticked};
 use crate::steps::Context;
 use crate::steps::import::{self, Options};
-use crate::store::files::{DialerLock, LockAnswer};
+use crate::store::files::LockAnswer;
 use crate::store::{Store, do_not_call};
 use crate::vapi::{ApiKey, Vapi};
 use crate::zones::Zones;
@@ -154,7 +154,7 @@ impl World {
 
     /// One pass as a system cron starts it.
     fn tick(&self, service: &Service) -> anyhow::Result<Ticked> {
-        match DialerLock::take(&self.db_path(), self.now())? {
+        match service.cx.store.lock_for_dialing(self.now())? {
             LockAnswer::Mine(_lock) => tick::tick(service),
             LockAnswer::Taken(holder) => bail!("another dialer is running: {holder}"),
         }

@@ -7,8 +7,8 @@ use anyhow::{anyhow, bail};
 
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
-use crate::steps::Context;
 use crate::steps::account::VISIBLE_AFTER;
+use crate::steps::{Context, guard};
 use crate::store::attempts::{self, Attempt};
 use crate::store::files::{self, Identity};
 use crate::store::journal::{self, Entry};
@@ -26,7 +26,7 @@ pub fn others(
     why: &str,
     now: Instant,
 ) -> anyhow::Result<()> {
-    let mut seen = vec![here.device_inode.clone()];
+    let mut seen = vec![here.file.clone()];
     let mut next = cx.store.read(meta::armed_identity)?;
     while let Some(place) = next.take().filter(|place| place.machine_id == here.machine_id) {
         let path = Path::new(&place.path);
@@ -35,14 +35,14 @@ pub fn others(
         };
         let there = match Identity::of(path) {
             Ok(there) => there,
-            Err(error) if files::is_gone(&error) => break,
+            Err(error) if store::is_gone(&error) => break,
             Err(error) => return Err(unseen(error)),
         };
         // This file by another name.
-        if seen.contains(&there.device_inode) {
+        if seen.contains(&there.file) {
             break;
         }
-        seen.push(there.device_inode.clone());
+        seen.push(there.file.clone());
         let told = Store::look(path).and_then(|other| {
             other.read(|conn| Ok((meta::installation(conn)?, meta::armed_identity(conn)?)))
         });
@@ -54,7 +54,7 @@ pub fn others(
         if installation.id != cx.installation.id {
             break;
         }
-        if armed.as_ref() == Some(&there) {
+        if guard::mismatch(armed.as_ref(), &there).is_none() {
             disarm(&there, here, who, why, now)?;
         }
         let dialed = dialed_just_now(cx, path, now).map_err(|error| {
@@ -119,7 +119,7 @@ fn disarm(
     let path = Path::new(&there.path);
     let disarmed = Store::open(path, now).and_then(|other| {
         other.write(|tx| {
-            meta::arm(tx, here)?;
+            meta::arm(tx, &here.armed())?;
             let (old, new) = (Some(&*there.path), Some(&*here.path));
             let (what, subject) = ("disarm", "file");
             journal::add(tx, now, Entry { who, what, subject, old, new, why: Some(why) })

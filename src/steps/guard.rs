@@ -10,7 +10,7 @@ use crate::clock::Reading;
 use crate::domain::{Instant, instant_text, instant_words, parse_instant};
 use crate::steps::Context;
 use crate::steps::instance::InstanceIds;
-use crate::store::files::Identity;
+use crate::store::files::{Armed, Identity};
 use crate::store::meta::{self, Hold, Mark};
 use crate::store::{Conn, Store, Tx, traces};
 
@@ -73,7 +73,7 @@ pub fn not_armed_in(
 }
 
 /// What differs between the armed identity and the file as it is here.
-pub fn mismatch(armed: Option<&Identity>, here: &Identity) -> Option<String> {
+pub fn mismatch(armed: Option<&Armed>, here: &Identity) -> Option<String> {
     let Some(armed) = armed else {
         return Some("this file is a snapshot for debugging".to_string());
     };
@@ -86,10 +86,22 @@ pub fn mismatch(armed: Option<&Identity>, here: &Identity) -> Option<String> {
             armed.path, here.path
         ));
     }
-    if armed.device_inode != here.device_inode {
-        return Some("another file lies at the path now (a restored backup or a copy)".to_string());
+    let differs = here.file.differs_from(&armed.file)?;
+    Some(format!("another file lies at the path now (a restored backup or a copy): {differs}"))
+}
+
+/// Rewrites the identity of the armed file as this version stores it: what an earlier one wrote holds
+/// only until the machine gives its disks other numbers.
+pub fn renew_identity(tx: &Tx<'_>, path: &Path) -> anyhow::Result<()> {
+    if path == Path::new(":memory:") {
+        return Ok(());
     }
-    None
+    let (armed, here) = (meta::armed_identity(tx)?, Identity::of(path)?);
+    let is_the_armed_one = mismatch(armed.as_ref(), &here).is_none();
+    if is_the_armed_one && armed != Some(here.armed()) {
+        meta::arm(tx, &here.armed())?;
+    }
+    Ok(())
 }
 
 /// Whether the files at the path are no longer those that were opened, in words: asked before each

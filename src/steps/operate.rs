@@ -214,7 +214,7 @@ pub fn arm(
 ) -> anyhow::Result<Vec<String>> {
     check_reason(why)?;
     let was = meta::armed_identity(tx)?.map(|identity| identity.path);
-    meta::arm(tx, here)?;
+    meta::arm(tx, &here.armed())?;
     meta::arm_anew(tx, reading.now)?;
     note(tx, who, "adopt", "file", (was.as_deref(), Some(&here.path)), why, reading.now)?;
     if guard::behind_mark(tx, reading.now)?.is_some() {

@@ -8,8 +8,8 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::store::error::{StoreError, explain};
 use crate::store::files::{self, OpenFiles};
-use crate::store::{StoreError, explain};
 
 /// How long one statement waits for another process's lock before it is asked again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,9 +20,20 @@ const PREPARED: usize = 128;
 
 /// The connection that writes. `log_is_kept`: see [`keep_log`].
 pub fn writer(path: &Path, log_is_kept: bool) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, write_flags())?;
+    let conn = read_write(path)?;
     keep_log(&conn, log_is_kept)?;
     configure(&conn)?;
+    Ok(conn)
+}
+
+/// SQLite opens a file that this user may not write read-only without a word. Such a connection would
+/// leave a WAL and an index of this user beside the file, and the owner could not write them.
+fn read_write(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(path, write_flags())?;
+    if conn.is_readonly(rusqlite::MAIN_DB)? {
+        let read_only = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(read_only, None));
+    }
     Ok(conn)
 }
 
@@ -95,36 +106,87 @@ pub fn configure_common(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Read-write with a refusal to write when possible (beside a running writer), else read-only,
-/// else as an unchanging file (a read-only folder without a WAL).
-pub fn open_to_look(path: &Path) -> anyhow::Result<Connection> {
-    let attempts: [(&str, OpenFlags); 3] = [
-        ("", OpenFlags::SQLITE_OPEN_READ_WRITE),
-        ("", OpenFlags::SQLITE_OPEN_READ_ONLY),
-        ("?immutable=1", OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI),
-    ];
-    let mut last = None;
-    for (suffix, flags) in attempts {
-        let name = match suffix {
-            "" => path.as_os_str().to_owned(),
-            _ => format!("file:{}{suffix}", path.display()).into(),
-        };
-        let opened = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .and_then(|conn| {
-                keep_log(&conn, files::has_log(path))?;
-                conn.busy_timeout(BUSY_TIMEOUT)?;
-                conn.set_prepared_statement_cache_capacity(PREPARED);
-                conn.pragma_update(None, "query_only", 1)?;
-                conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
-                Ok(conn)
-            });
-        match opened {
-            Ok(conn) => return Ok(conn),
-            Err(error) => last = Some(error),
+/// A connection that only looks.
+pub struct Looking {
+    pub conn: Connection,
+    /// SQLite made the index of the WAL for this connection, and does not remove it on closing.
+    pub index_is_ours: bool,
+}
+
+/// Read-write with a refusal to write where possible, because only such a connection removes what it
+/// makes beside the file. Else read-only, which must make nothing. A file with a second name is never
+/// opened read-write: a WAL under this name would be another one than that of the other name.
+pub fn open_to_look(path: &Path) -> anyhow::Result<Looking> {
+    let index = files::beside(path, "-shm");
+    let index_is_ours = files::has_log(path) && !index.exists();
+    let has_one_name = files::one_name::refusal(path).is_none();
+    if has_one_name && let Ok(conn) = read_write(path).and_then(|conn| looking(conn, path)) {
+        return Ok(Looking { conn, index_is_ours });
+    }
+    let conn = read_only(path).and_then(|conn| looking(conn, path));
+    let conn = conn.map_err(|error| explain(error, path))?;
+    Ok(Looking { conn, index_is_ours: false })
+}
+
+fn looking(conn: Connection, path: &Path) -> rusqlite::Result<Connection> {
+    keep_log(&conn, files::has_log(path))?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED);
+    conn.pragma_update(None, "query_only", 1)?;
+    conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
+    Ok(conn)
+}
+
+/// Read-only in one of three ways, none of which makes a file: beside a WAL with its index as every
+/// reader does; with the index in memory where only a WAL was left; else as a file that never changes.
+pub fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let is_there = |ending| files::beside(path, ending).exists();
+    if is_there("-wal") && is_there("-shm") {
+        let shared = Connection::open_with_flags(path, flags).and_then(|conn| {
+            conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
+            Ok(conn)
+        });
+        if shared.is_ok() {
+            return shared;
         }
     }
-    let error: rusqlite::Error = last.expect("three attempts were made");
-    Err(explain(error, path))
+    if files::has_log(path) {
+        // No locks and no shared index, so SQLite keeps the index in memory.
+        let conn = Connection::open_with_flags_and_vfs(path, flags, "unix-none")?;
+        keep_log(&conn, true)?;
+        conn.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
+        return Ok(conn);
+    }
+    let name = format!("{}?immutable=1", files::uri(path));
+    Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// Removes the index of a WAL that stays, as SQLite itself does: only under the lock that no other
+/// connection to the file leaves free. To be called right before `conn` is closed.
+pub fn remove_index(conn: &Connection, path: &Path) {
+    // SAFETY: SQLite fills in the pointer to the connection's own open file, which lives as long as
+    // the connection, and `xLock` is how SQLite itself locks it. Nothing is read through it later.
+    let is_alone = unsafe {
+        let mut file: *mut rusqlite::ffi::sqlite3_file = std::ptr::null_mut();
+        let found = rusqlite::ffi::sqlite3_file_control(
+            conn.handle(),
+            c"main".as_ptr(),
+            rusqlite::ffi::SQLITE_FCNTL_FILE_POINTER,
+            (&raw mut file).cast(),
+        );
+        let lock = if found == rusqlite::ffi::SQLITE_OK && !file.is_null() {
+            (*file).pMethods.as_ref().and_then(|methods| methods.xLock)
+        } else {
+            None
+        };
+        let exclusive = rusqlite::ffi::SQLITE_LOCK_EXCLUSIVE;
+        lock.is_some_and(|lock| lock(file, exclusive) == rusqlite::ffi::SQLITE_OK)
+    };
+    if is_alone {
+        // It is made again when it is needed.
+        let _ = std::fs::remove_file(files::beside(path, "-shm"));
+    }
 }
 
 #[cfg(test)]
@@ -160,5 +222,60 @@ mod tests {
         let reader = store.readers.as_ref().unwrap().get_timeout(Duration::from_millis(500));
         assert!(reader.is_err());
         assert!(files::has_log(&path), "SQLite has taken the log away");
+    }
+
+    /// A folder with a database and its WAL, as they are copied from a live one: without the index.
+    fn with_a_log_and_no_index() -> tempfile::TempDir {
+        let (live, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = live.path().join("ringonce.db");
+        let store = Store::open(&path, parse_instant("2026-03-02T08:00:00Z").unwrap()).unwrap();
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        store.with_writer(|conn| Ok(conn.execute_batch(checkpoint)?)).unwrap();
+        store.write(|tx| crate::store::meta::set_org_id(tx, "only in the log")).unwrap();
+        for name in ["ringonce.db", "ringonce.db-wal"] {
+            std::fs::copy(live.path().join(name), copied.path().join(name)).unwrap();
+        }
+        copied
+    }
+
+    fn names(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_look_at_a_log_without_its_index_reads_the_log_and_leaves_no_index() {
+        let folder = with_a_log_and_no_index();
+        let path = folder.path().join("ringonce.db");
+        let org = || Store::look(&path).unwrap().read(crate::store::meta::org_id).unwrap();
+        let before = names(&folder);
+        assert_eq!(before, ["ringonce.db", "ringonce.db-wal"]);
+        assert_eq!(org().as_deref(), Some("only in the log"));
+        assert_eq!(names(&folder), before);
+        // Beside somebody who has the file open, the index stays.
+        let other = Store::look(&path).unwrap();
+        other.read(|_| Ok(())).unwrap();
+        assert_eq!(org().as_deref(), Some("only in the log"));
+        assert!(path.with_extension("db-shm").exists(), "{:?}", names(&folder));
+        drop(other);
+        assert_eq!(names(&folder), before);
+    }
+
+    #[test]
+    fn a_look_at_a_file_with_two_names_reads_its_log_and_makes_nothing() {
+        let folder = with_a_log_and_no_index();
+        let path = folder.path().join("ringonce.db");
+        std::fs::hard_link(&path, folder.path().join("link.db")).unwrap();
+        let before = names(&folder);
+        let org = |name: &str| {
+            let store = Store::look(&folder.path().join(name)).unwrap();
+            store.read(crate::store::meta::org_id).unwrap()
+        };
+        assert_eq!(org("ringonce.db").as_deref(), Some("only in the log"));
+        assert_eq!(org("link.db"), None, "this name has no log");
+        assert_eq!(names(&folder), before);
     }
 }

@@ -1,49 +1,23 @@
-//! The file as a thing on a disk: its mode, its identity, and the lock beside it.
+//! The database as a file on a disk: what lies beside it, who it belongs to, and whether it is still
+//! the file that was opened.
 
+mod identity;
+mod inode_lock;
+mod lock;
+pub mod modes;
+pub mod one_name;
+
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::domain::{Instant, instant_text};
-
-/// What tells this file, here, from every copy of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub machine_id: String,
-    /// Canonical path.
-    pub path: String,
-    /// `device:inode`.
-    pub device_inode: String,
-}
-
-impl Identity {
-    /// The identity of the file at `path` as it is now.
-    pub fn of(path: &Path) -> anyhow::Result<Identity> {
-        let canonical =
-            path.canonicalize().with_context(|| format!("find the file {}", path.display()))?;
-        let stat = std::fs::metadata(&canonical)
-            .with_context(|| format!("look at the file {}", path.display()))?;
-        Ok(Identity {
-            machine_id: machine_id(),
-            path: canonical.display().to_string(),
-            device_inode: format!("{}:{}", stat.dev(), stat.ino()),
-        })
-    }
-}
-
-/// Whether a file could not be looked at because it is surely not there.
-pub fn is_gone(error: &anyhow::Error) -> bool {
-    io_kind(error)
-        .is_some_and(|kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory))
-}
-
-/// What the system said, wherever it stands in the chain.
-pub fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
-    error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind())
-}
+pub use identity::{Armed, FileId, Identity, machine_id};
+pub use lock::{DialerLock, LockAnswer, LockedFiles, lock_holder};
 
 /// Whether nobody on this machine may write the file, whoever he is. Never asked of a database that
 /// this process has open: closing it here would drop SQLite's own locks.
@@ -81,16 +55,6 @@ impl OpenFiles {
         let same = |n: usize| self.0[n].is_some() && self.0[n] == now.0[n];
         (0..OPEN_FILES.len()).find(|n| !same(*n)).map(|n| OPEN_FILES[n].1)
     }
-}
-
-/// The machine's own id; the same text for every machine that has none.
-pub(super) fn machine_id() -> String {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok())
-        .map(|id| id.trim().to_string())
-        .filter(|id| !id.is_empty())
-        .unwrap_or_else(|| "no machine id".to_string())
 }
 
 /// Creates an empty file of mode 0600; `None` when there is one already.
@@ -151,6 +115,31 @@ fn foreign_of(mounts: &str, device: &str) -> Option<String> {
     is_foreign.then(|| kind.to_string())
 }
 
+/// What the system says about the file system that holds a file.
+fn statfs(path: &Path) -> Option<libc::statfs> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: an all-zero `statfs` is a valid value; the path ends with a zero byte, and both live
+    // through the call, which only writes into the struct.
+    unsafe {
+        let mut about: libc::statfs = std::mem::zeroed();
+        (libc::statfs(path.as_ptr(), &raw mut about) == 0).then_some(about)
+    }
+}
+
+/// The path as SQLite's own kind of address; every byte that could mean something is escaped.
+pub fn uri(path: &Path) -> String {
+    let mut text = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                text.push(char::from(*byte));
+            }
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
 /// Whether a write-ahead log with something in it lies beside the database.
 pub fn has_log(path: &Path) -> bool {
     std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| 0 < log.len())
@@ -161,94 +150,6 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
-}
-
-/// The right to dial: an exclusive kernel lock on `<db>.lock`. Only the death of the holder, or
-/// letting go, frees it; time never does. Never on the database file itself: closing any handle
-/// of that would drop SQLite's own locks.
-pub struct DialerLock {
-    _file: File,
-}
-
-/// The answer to asking for the dialer's lock.
-pub enum LockAnswer {
-    Mine(DialerLock),
-    /// Somebody else dials. The text says who, as they wrote it down themselves.
-    Taken(String),
-}
-
-impl DialerLock {
-    pub fn take(path: &Path, now: Instant) -> anyhow::Result<LockAnswer> {
-        DialerLock::take_after(path, now, || {})
-    }
-
-    /// `opened` is called between opening the lock file and locking it: for the test of what may
-    /// happen there.
-    fn take_after(
-        path: &Path,
-        now: Instant,
-        mut opened: impl FnMut(),
-    ) -> anyhow::Result<LockAnswer> {
-        let lock_path = beside(path, ".lock");
-        loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&lock_path)
-                .with_context(|| format!("open the lock file {}", lock_path.display()))?;
-            give_to_owner_of(folder_of(path), &file)?;
-            opened();
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(std::fs::TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    file.read_to_string(&mut holder).context("read who holds the lock")?;
-                    return Ok(LockAnswer::Taken(holder.trim().to_string()));
-                }
-                Err(std::fs::TryLockError::Error(error)) => {
-                    return Err(error).context("lock the dialer's lock file");
-                }
-            }
-            // Somebody may have deleted the file between our open and our lock; a lock on a
-            // deleted file excludes nobody.
-            let ours = file.metadata().context("look at the lock file")?;
-            match std::fs::metadata(&lock_path) {
-                Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
-                    write_holder(&mut file, now)?;
-                    return Ok(LockAnswer::Mine(DialerLock { _file: file }));
-                }
-                _ => continue,
-            }
-        }
-    }
-}
-
-/// Who holds the dialer's lock, as they wrote it down themselves; `None` when nobody does. Takes no
-/// lock, not even for a moment: that would turn a dialer away that starts just then.
-pub fn lock_holder(path: &Path) -> Option<String> {
-    let lock_path = beside(path, ".lock");
-    let stat = std::fs::metadata(&lock_path).ok()?;
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let inode = format!(":{}", stat.ino());
-    let is_held = locks.lines().any(|line| {
-        let mut words = line.split_whitespace();
-        words.any(|word| word == "FLOCK") && words.any(|word| word.ends_with(&inode))
-    });
-    let holder = std::fs::read_to_string(&lock_path).unwrap_or_default();
-    is_held.then(|| holder.trim().to_string())
-}
-
-fn write_holder(file: &mut File, now: Instant) -> anyhow::Result<()> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let text =
-        format!("pid {} on {}, since {}\n", std::process::id(), host.trim(), instant_text(now));
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(text.as_bytes()))
-        .context("write who holds the lock")
 }
 
 #[cfg(test)]
@@ -275,28 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_was_deleted_before_it_was_locked_is_opened_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ringonce.db");
-        let lock_path = beside(&path, ".lock");
-        let now = crate::domain::parse_instant("2026-03-02T08:00:00Z").unwrap();
-        for replaced in [false, true] {
-            let mut times = 0;
-            let lock = DialerLock::take_after(&path, now, || {
-                times += 1;
-                if times == 1 {
-                    std::fs::remove_file(&lock_path).unwrap();
-                    if replaced {
-                        // Made before the old one's inode is free, so it is another one.
-                        File::create(&lock_path).unwrap();
-                    }
-                }
-            });
-            let LockAnswer::Mine(_lock) = lock.unwrap() else { panic!("nobody else asks") };
-            assert_eq!(times, 2, "replaced {replaced}");
-            // Whoever asks now finds it taken.
-            let second = DialerLock::take(&path, now).unwrap();
-            assert!(matches!(second, LockAnswer::Taken(_)), "replaced {replaced}");
-        }
+    fn a_path_with_any_letter_becomes_an_address_that_means_only_the_path() {
+        assert_eq!(uri(Path::new("/a b/c?d#e%f.db")), "file:/a%20b/c%3Fd%23e%25f.db");
+        assert_eq!(uri(Path::new("ä.db")), "file:%C3%A4.db");
     }
 }

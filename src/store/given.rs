@@ -11,6 +11,7 @@ use anyhow::Context;
 use rusqlite::Connection;
 
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::error::io_kind;
 use crate::store::{files, meta};
 
 const SIDE_FILE: &str = ".seq";
@@ -144,7 +145,7 @@ fn last(conn: &Connection, path: &Path, installation_id: &str) -> anyhow::Result
     let there = match armed.map(|at| noted(Path::new(&at.path), installation_id)) {
         None => None,
         // Nor can the right to dial be taken from the file there, and that is said.
-        Some(Err(error)) if files::io_kind(&error) == Some(ErrorKind::PermissionDenied) => None,
+        Some(Err(error)) if io_kind(&error) == Some(ErrorKind::PermissionDenied) => None,
         Some(noted) => noted?,
     };
     Ok(here.into_iter().chain(there).max_by_key(|given| given.seq))

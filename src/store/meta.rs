@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::domain::{Instant, instant_text, parse_instant};
-use crate::store::files::Identity;
+use crate::store::files::{Armed, Identity};
 
 /// Instants that are kept as marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub fn create_installation(tx: &Transaction<'_>, path: &Path, now: Instant) -> a
     renew_installation(tx)?;
     set_mark(tx, Mark::Created, now)?;
     if path != Path::new(":memory:") {
-        arm(tx, &Identity::of(path)?)?;
+        arm(tx, &Identity::of(path)?.armed())?;
     }
     Ok(())
 }
@@ -138,11 +138,15 @@ pub fn installation(conn: &Connection) -> anyhow::Result<Installation> {
     Ok(Installation { id, phone_secret })
 }
 
+/// What the file is told by. The key is as old as the form `device:inode`: under a new key, an
+/// earlier version would not see that a backup is one.
+const ARMED_FILE: &str = "armed_device_inode";
+
 /// Binds the right to dial to this file, here.
-pub fn arm(tx: &Transaction<'_>, identity: &Identity) -> anyhow::Result<()> {
-    set(tx, "armed_machine_id", &identity.machine_id)?;
-    set(tx, "armed_path", &identity.path)?;
-    set(tx, "armed_device_inode", &identity.device_inode)
+pub fn arm(tx: &Transaction<'_>, armed: &Armed) -> anyhow::Result<()> {
+    set(tx, "armed_machine_id", &armed.machine_id)?;
+    set(tx, "armed_path", &armed.path)?;
+    set(tx, ARMED_FILE, &armed.file)
 }
 
 /// When this file was armed, with `adopt` or at its creation. It travels to the provider: of several
@@ -165,14 +169,14 @@ pub fn mark_as_copy(conn: &Connection) -> anyhow::Result<()> {
 }
 
 /// The identity that may dial; `None` in a snapshot. One read: each claim asks.
-pub fn armed_identity(conn: &Connection) -> anyhow::Result<Option<Identity>> {
+pub fn armed_identity(conn: &Connection) -> anyhow::Result<Option<Armed>> {
     let mut statement = conn.prepare_cached(
         "SELECT machine.value, path.value, file.value FROM meta AS machine, meta AS path, meta AS file
          WHERE machine.key = 'armed_machine_id' AND path.key = 'armed_path'
            AND file.key = 'armed_device_inode'",
     )?;
     let identity = statement.query_one([], |row| {
-        Ok(Identity { machine_id: row.get(0)?, path: row.get(1)?, device_inode: row.get(2)? })
+        Ok(Armed { machine_id: row.get(0)?, path: row.get(1)?, file: row.get(2)? })
     });
     Ok(identity.optional()?)
 }

@@ -18,6 +18,7 @@ pub mod do_not_call;
 pub mod doubts;
 pub mod enqueue;
 pub mod erase;
+mod error;
 pub mod events;
 pub mod facts;
 pub mod files;
@@ -46,84 +47,38 @@ pub mod views;
 pub mod web_views;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, ErrorCode, Transaction};
+use rusqlite::{Connection, Transaction};
 
+pub use error::{StoreError, UncertainCommit, io_kind, is_denied, is_gone, is_uncertain_commit};
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
-pub use transaction::{is_uncertain_commit, part};
+pub use transaction::part;
 
 use crate::domain::Instant;
 use crate::store::content::Content;
-use crate::store::files::OpenFiles;
-use crate::store::transaction::{UncertainCommit, begin};
-
-/// Why a database cannot be used. Each says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("there is no database at {0}; `ringonce customers import FILE` creates one")]
-    Missing(PathBuf),
-    #[error(
-        "{0} is missing or empty, but its write-ahead log {0}-wal lies there and may hold calls. Put \
-         the database back beside it, or move {0}-wal and {0}-shm to another folder, then run the \
-         command again"
-    )]
-    StrayLog(PathBuf),
-    #[error("{0} is no ringonce database; name another file with --db")]
-    NotOurs(PathBuf),
-    #[error(
-        "{path} was written by a newer ringonce (schema {found}, this one knows {known}); \
-         upgrade ringonce"
-    )]
-    Newer { path: PathBuf, found: i64, known: i64 },
-    #[error(
-        "{0} cannot be opened: it and its folder must belong to the user that runs ringonce; \
-         change their owner"
-    )]
-    NotOpened(PathBuf),
-    #[error("{0} is locked by another process; it was left unchanged; try again")]
-    Busy(PathBuf),
-    #[error(
-        "{what} was removed or replaced while it was open: see which file lies at {path} now, then \
-         start ringonce again"
-    )]
-    Swapped { what: &'static str, path: PathBuf },
-    #[error(
-        "{0} was overwritten while it was open: its -wal and -shm belong to what was there before; \
-         take both away, put the database there that you want, then run \
-         `ringonce adopt --reason WHY`"
-    )]
-    Overwritten(PathBuf),
-    #[error(
-        "an older database was restored into {0} while it was open; run \
-         `ringonce adopt --reason WHY`, then start ringonce again"
-    )]
-    SetBack(PathBuf),
-    #[error(
-        "{path} is damaged ({what}), as it is when a backup is put beside the -wal file of another \
-         database; restore a backup where no -wal and no -shm lie, then run \
-         `ringonce adopt --reason WHY`"
-    )]
-    Damaged { path: PathBuf, what: String },
-    #[error(
-        "SQLite {0} is older than 3.51.3 and can corrupt a database in WAL mode; \
-         build ringonce with its bundled SQLite"
-    )]
-    OldSqlite(String),
-}
+use crate::store::error::explain;
+use crate::store::files::{DialerLock, LockAnswer, LockedFiles, OpenFiles};
+use crate::store::transaction::begin;
 
 /// The database file, opened.
 pub struct Store {
     path: PathBuf,
     /// The files that were opened for writing; another one at the path later is not ours.
     opened: Option<(OpenFiles, Content)>,
+    /// What was locked when this process got the right to dial last.
+    locked: Mutex<Option<LockedFiles>>,
+    /// A second name of the file was reported.
+    warned_of_names: AtomicBool,
     /// The highest number of the ledger that this process has seen.
     highest_seq: AtomicI64,
     /// A log lay beside the file when it was opened: somebody has it open, or died.
     found_a_log: bool,
+    /// This store, which only looks, made the index of a log that lay there without one.
+    index_is_ours: bool,
     /// `None` for a store in memory: its one connection reads too. Dropped before the writer, the
     /// only one that may empty the log when it closes.
     readers: Option<r2d2::Pool<SqliteConnectionManager>>,
@@ -131,7 +86,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens for writing; creates, migrates and arms a new file, which is then mode 0600.
+    /// Opens for writing; creates, migrates and arms a new file, which is then mode 0600. Refuses a
+    /// file with a second name, and makes one private that others may read.
     ///
     /// An existing file without the unique indexes is cleaned first: see `dedupe`.
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
@@ -141,9 +97,13 @@ impl Store {
         if let Some(made) = files::create_private(path)? {
             files::give_to_owner_of(files::folder_of(path), &made)?;
         }
+        if let Some(why) = files::one_name::refusal(path) {
+            return Err(why.into());
+        }
         let found_a_log = files::has_log(path);
         let mut conn = connect::writer(path, found_a_log).map_err(|e| explain(e, path))?;
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
+        files::modes::tighten_and_warn(path);
         let opened = OpenFiles::of(path);
         let readers = Some(connect::readers(path, &opened));
         let opened = Some((opened, Content::of(&conn, path)));
@@ -162,9 +122,11 @@ impl Store {
             return Err(StoreError::Missing(path.to_path_buf()).into());
         }
         check_no_folder(path)?;
-        let conn = connect::open_to_look(path)?;
-        migrations::check_readable(&conn, path).map_err(|e| explain(e, path))?;
-        Ok(Store::at(path, conn))
+        let looking = connect::open_to_look(path)?;
+        let mut store = Store::at(path, looking.conn);
+        store.index_is_ours = looking.index_is_ours;
+        store.read(|conn| migrations::check_readable(conn, path)).map_err(|e| explain(e, path))?;
+        Ok(store)
     }
 
     /// A store in memory: the same schema and statements, for simulation.
@@ -184,6 +146,9 @@ impl Store {
         Store {
             path: path.to_path_buf(),
             opened: None,
+            locked: Mutex::new(None),
+            warned_of_names: AtomicBool::new(false),
+            index_is_ours: false,
             highest_seq: AtomicI64::new(0),
             found_a_log: false,
             readers: None,
@@ -196,6 +161,19 @@ impl Store {
         &self.path
     }
 
+    /// Takes the right to dial from this file, or says who has it.
+    pub fn lock_for_dialing(&self, now: Instant) -> anyhow::Result<LockAnswer> {
+        let answer = DialerLock::take(&self.path, now)?;
+        if let LockAnswer::Mine(lock) = &answer {
+            *self.locked() = Some(lock.files());
+        }
+        Ok(answer)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<LockedFiles>> {
+        self.locked.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Why what lies at the path is no longer what was opened: commits go on silently in a file that
     /// was moved, and in one that somebody has written to. `None` also for a store that is in memory,
     /// or only looked at.
@@ -204,6 +182,10 @@ impl Store {
         if let Some(what) = files.changed(&self.path) {
             return Some(StoreError::Swapped { what, path: self.path.clone() });
         }
+        if let Some(what) = self.locked().and_then(|locked| locked.changed(&self.path)) {
+            return Some(StoreError::Swapped { what, path: self.path.clone() });
+        }
+        self.warn_of_a_second_name();
         let conn = self.lock_writer();
         if content.is_overwritten(&conn, &self.path) {
             return Some(StoreError::Overwritten(self.path.clone()));
@@ -219,6 +201,20 @@ impl Store {
         }
         self.has_given(numbers.given);
         (numbers.given < seen).then(|| StoreError::SetBack(self.path.clone()))
+    }
+
+    /// A name that was made while this process has the file open needs no stop: the lock on the inode
+    /// keeps a second dialer out. The next start is refused, so a person is told before it.
+    fn warn_of_a_second_name(&self) {
+        if files::one_name::other_names(&self.path) > 0
+            && !self.warned_of_names.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(
+                "{} was given a second name (a hard link): remove that name, or the next start is \
+                 refused",
+                self.path.display()
+            );
+        }
     }
 
     /// As `swapped`, inside a transaction: an error where it would give a number once more.
@@ -306,6 +302,9 @@ impl Drop for Store {
     /// Leaves an empty log when another database lies at the path now: SQLite empties none on
     /// closing a file that was moved, and the next process would read ours into that database.
     fn drop(&mut self) {
+        if self.index_is_ours {
+            connect::remove_index(&self.lock_writer(), &self.path);
+        }
         let moved = self.opened.as_ref().is_some_and(|(files, content)| {
             files.changed(&self.path).is_some() && !content.was_overwritten()
         });
@@ -317,30 +316,6 @@ impl Drop for Store {
                 log::error!("the log of {} could not be emptied: {error}", self.path.display());
             }
         }
-    }
-}
-
-/// Whether another user may do what this one may not.
-pub fn is_denied(error: &anyhow::Error) -> bool {
-    let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
-    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
-        || matches!(error.downcast_ref(), Some(StoreError::NotOpened(_)))
-        || files::io_kind(error) == Some(std::io::ErrorKind::PermissionDenied)
-}
-
-/// Turns what SQLite says into what a person can act on.
-fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
-    let error = error.into();
-    match error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code) {
-        Some(ErrorCode::NotADatabase) => StoreError::NotOurs(path.to_path_buf()).into(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            StoreError::Busy(path.to_path_buf()).into()
-        }
-        Some(ErrorCode::CannotOpen) => StoreError::NotOpened(path.to_path_buf()).into(),
-        Some(ErrorCode::DatabaseCorrupt) => {
-            StoreError::Damaged { path: path.to_path_buf(), what: error.to_string() }.into()
-        }
-        _ => error.context(format!("open the database {}", path.display())),
     }
 }
 

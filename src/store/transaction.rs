@@ -30,16 +30,6 @@ pub fn part<T>(
     }
 }
 
-/// A commit that returned an error. The rows may exist: nothing may be done as if they did not.
-#[derive(Debug, thiserror::Error)]
-#[error("the commit failed, so the change may or may not be on disk: {0}")]
-pub struct UncertainCommit(pub(super) rusqlite::Error);
-
-/// Whether an error of `write` came from the commit itself.
-pub fn is_uncertain_commit(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<UncertainCommit>().is_some()
-}
-
 /// Begins to write, and asks again while another process writes.
 pub(super) fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Transaction<'c>> {
     let started = crate::clock::elapsed();

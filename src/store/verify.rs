@@ -4,15 +4,14 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::store::{StoreError, files, meta, migrations};
+use crate::store::{StoreError, connect, files, meta, migrations};
 
 /// Without these a second queue item or a second live attempt would be accepted.
 const GUARDS: [&str; 4] = [
@@ -54,18 +53,13 @@ pub fn verify(path: &Path) -> anyhow::Result<Verified> {
     }
     let (bytes, sha256) = hash(path)?;
     let write_ahead_log = files::has_log(path);
-    let conn = open_read_only(path, write_ahead_log).map_err(|error| damaged(path, error))?;
+    let conn = open_read_only(path).map_err(|error| damaged(path, error))?;
     let found = read(&conn, path).map_err(|error| damaged(path, error))?;
     Ok(Verified { path: path.to_path_buf(), bytes, sha256, write_ahead_log, ..found })
 }
 
-/// Without a log the file is opened as one that never changes: then nothing is made beside it.
-fn open_read_only(path: &Path, has_log: bool) -> anyhow::Result<Connection> {
-    let ending = if has_log { "" } else { "?immutable=1" };
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(format!("{}{ending}", uri(path)), flags)?;
+fn open_read_only(path: &Path) -> anyhow::Result<Connection> {
+    let conn = connect::read_only(path)?;
     conn.pragma_update(None, "query_only", 1)?;
     Ok(conn)
 }
@@ -179,29 +173,4 @@ fn hash(path: &Path) -> anyhow::Result<(u64, String)> {
         Ok((bytes, sum))
     };
     read().with_context(|| format!("read {}", path.display()))
-}
-
-/// The path as SQLite's own kind of address; every byte that could mean something is escaped.
-pub(super) fn uri(path: &Path) -> String {
-    let mut text = String::from("file:");
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                text.push(char::from(*byte));
-            }
-            byte => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_with_any_letter_becomes_an_address_that_means_only_the_path() {
-        assert_eq!(uri(Path::new("/a b/c?d#e%f.db")), "file:/a%20b/c%3Fd%23e%25f.db");
-        assert_eq!(uri(Path::new("ä.db")), "file:%C3%A4.db");
-    }
 }

@@ -9,7 +9,7 @@ use ringonce::domain::customer::Customer;
 use ringonce::steps::call::Refused;
 use ringonce::steps::entry_text::Reader;
 use ringonce::steps::{Context, call, customers as change, dial, erase, guard, operate, scan};
-use ringonce::store::files::Identity;
+use ringonce::store::files::{FileId, Identity};
 use ringonce::store::{Conn, Store, customers, meta};
 use rusqlite::backup::Backup;
 
@@ -24,7 +24,12 @@ pub fn place(number: usize) -> Identity {
     Identity {
         machine_id: format!("machine-{}", number / 4),
         path: format!("/srv/{}/ringonce.db", number / 2),
-        device_inode: format!("1:{number}"),
+        file: FileId {
+            inode: number as u64,
+            device: 1,
+            born: Some(number as i64 + 1),
+            file_system: 1,
+        },
     }
 }
 
@@ -165,7 +170,7 @@ impl Life {
         // A copy beside it, a link, or a clone of the whole machine.
         let (mut here, other) = (place(self.at), place(self.at + 4));
         match self.dice.below(3) {
-            0 => here.device_inode = other.device_inode,
+            0 => here.file = other.file,
             1 => here.path = other.path,
             _ => here.machine_id = other.machine_id,
         }
@@ -189,7 +194,7 @@ impl Life {
     /// A new file is armed where it is.
     pub fn arm(&mut self) -> anyhow::Result<()> {
         let here = place(self.at);
-        self.store.write(|tx| meta::arm(tx, &here))
+        self.store.write(|tx| meta::arm(tx, &here.armed()))
     }
 
     /// What `adopt` writes when the provider's records were taken in.

@@ -32,6 +32,7 @@ mod clocks;
 mod cloned_machines;
 mod halting;
 mod resuming;
+mod one_database;
 mod shut_starts;
 mod unclean_starts;
 mod unwritten_outcomes;

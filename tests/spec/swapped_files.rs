@@ -1,9 +1,13 @@
 //! The database, its log and its index are looked at before each intent: commits go on silently in
 //! a file that another one has replaced at its path.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use ringonce::service::dialer::{Dialer, Patience};
 use ringonce::service::opening;
 use ringonce::steps::scan;
+use ringonce::store::files::LockAnswer;
 
 use crate::arming::copy_to;
 use crate::world::World;
@@ -39,6 +43,34 @@ fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next
             assert!(why.contains(&world.db().display().to_string()), "names the path: {why}");
             assert!(world.posts().is_empty(), "{ending} replaced {replaced}");
         }
+    }
+}
+
+#[test]
+fn a_lock_file_that_is_removed_or_replaced_is_noticed_before_the_next_intent() {
+    for replaced in [true, false] {
+        let world = World::new();
+        world.daily("Ada");
+        world.set_clock(NOON);
+        let service = world.start();
+        let locked = service.cx.store.lock_for_dialing(world.now()).unwrap();
+        assert!(matches!(locked, LockAnswer::Mine(_)));
+        let reading = service.clock.read().unwrap();
+        assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
+        scan::scan(&service.cx, reading.now).unwrap();
+        assert_eq!(opening::shut(&service).unwrap(), None);
+        let path = world.path("ringonce.db.lock");
+        if replaced {
+            std::fs::write(world.path("copy"), "pid 1").unwrap();
+            std::fs::rename(world.path("copy"), &path).unwrap();
+        } else {
+            std::fs::remove_file(&path).unwrap();
+        }
+        let patience = Patience { pace: false, record: std::time::Duration::ZERO };
+        let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
+        let why = dialer.pass(&mut |_| Ok(None)).unwrap().shut.unwrap_or_default();
+        assert!(why.contains("lock file was removed or replaced"), "{why}");
+        assert!(world.posts().is_empty(), "replaced {replaced}");
     }
 }
 
@@ -80,7 +112,9 @@ fn restored_beside_an_old_log(world: &World, days_behind: u32) {
     let log = std::fs::read(world.path("ringonce.db-wal")).unwrap();
     drop(keep);
     std::fs::write(world.db(), backup).unwrap();
-    std::fs::write(world.path("ringonce.db-wal"), log).unwrap();
+    let restored = world.path("ringonce.db-wal");
+    std::fs::write(&restored, log).unwrap();
+    std::fs::set_permissions(restored, Permissions::from_mode(0o600)).unwrap();
 }
 
 fn with_twenty_people() -> World {

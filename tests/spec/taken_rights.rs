@@ -155,7 +155,7 @@ fn a_claim_that_waited_while_the_right_to_dial_was_taken_claims_nothing() {
     let here = service.cx.store.read(ringonce::store::meta::armed_identity).unwrap().unwrap();
     let arm = |machine_id: &str| {
         let identity =
-            ringonce::store::files::Identity { machine_id: machine_id.to_string(), ..here.clone() };
+            ringonce::store::files::Armed { machine_id: machine_id.to_string(), ..here.clone() };
         let other = Store::open(&world.db(), world.now()).unwrap();
         other.write(|tx| ringonce::store::meta::arm(tx, &identity)).unwrap();
     };

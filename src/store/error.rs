@@ -1,0 +1,116 @@
+//! Why a database cannot be used, and what SQLite's own errors mean here.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why a database cannot be used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no database at {0}; `ringonce customers import FILE` creates one")]
+    Missing(PathBuf),
+    #[error(
+        "{0} is missing or empty, but its write-ahead log {0}-wal lies there and may hold calls. Put \
+         the database back beside it, or move {0}-wal and {0}-shm to another folder, then run the \
+         command again"
+    )]
+    StrayLog(PathBuf),
+    #[error("{0} is no ringonce database; name another file with --db")]
+    NotOurs(PathBuf),
+    #[error(
+        "{path} was written by a newer ringonce (schema {found}, this one knows {known}); \
+         upgrade ringonce"
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{0} cannot be opened: it and its folder must belong to the user that runs ringonce; \
+         change their owner"
+    )]
+    NotOpened(PathBuf),
+    #[error("{0} is locked by another process; it was left unchanged; try again")]
+    Busy(PathBuf),
+    #[error(
+        "{what} was removed or replaced while it was open: see which file lies at {path} now, then \
+         start ringonce again"
+    )]
+    Swapped { what: &'static str, path: PathBuf },
+    #[error(
+        "{0} was overwritten while it was open: its -wal and -shm belong to what was there before; \
+         take both away, put the database there that you want, then run \
+         `ringonce adopt --reason WHY`"
+    )]
+    Overwritten(PathBuf),
+    #[error(
+        "an older database was restored into {0} while it was open; run \
+         `ringonce adopt --reason WHY`, then start ringonce again"
+    )]
+    SetBack(PathBuf),
+    #[error(
+        "{path} is damaged ({what}), as it is when a backup is put beside the -wal file of another \
+         database; restore a backup where no -wal and no -shm lie, then run \
+         `ringonce adopt --reason WHY`"
+    )]
+    Damaged { path: PathBuf, what: String },
+    #[error(
+        "{path} has {names} names (hard links), and each would have a write-ahead log and a dialer of \
+         its own; find them with `find / -samefile {path}`, remove all but one, then run the \
+         command again"
+    )]
+    HardLinks { path: PathBuf, names: u64 },
+    #[error(
+        "{0} was mounted as a single file, so its write-ahead log and its lock would lie outside of \
+         the mount; mount its folder instead, then run the command again"
+    )]
+    MountedAlone(PathBuf),
+    #[error(
+        "SQLite {0} is older than 3.51.3 and can corrupt a database in WAL mode; \
+         build ringonce with its bundled SQLite"
+    )]
+    OldSqlite(String),
+}
+
+/// A commit that returned an error. The rows may exist: nothing may be done as if they did not.
+#[derive(Debug, thiserror::Error)]
+#[error("the commit failed, so the change may or may not be on disk: {0}")]
+pub struct UncertainCommit(pub(super) rusqlite::Error);
+
+/// Whether an error of `write` came from the commit itself.
+pub fn is_uncertain_commit(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<UncertainCommit>().is_some()
+}
+
+/// Whether a file could not be looked at because it is surely not there.
+pub fn is_gone(error: &anyhow::Error) -> bool {
+    io_kind(error)
+        .is_some_and(|kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+/// What the system said, wherever it stands in the chain.
+pub fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind())
+}
+
+/// Whether another user may do what this one may not.
+pub fn is_denied(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+        || matches!(error.downcast_ref(), Some(StoreError::NotOpened(_)))
+        || io_kind(error) == Some(ErrorKind::PermissionDenied)
+}
+
+/// Turns what SQLite says into what a person can act on.
+pub(super) fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
+    let error = error.into();
+    match error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code) {
+        Some(ErrorCode::NotADatabase) => StoreError::NotOurs(path.to_path_buf()).into(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Busy(path.to_path_buf()).into()
+        }
+        Some(ErrorCode::CannotOpen) => StoreError::NotOpened(path.to_path_buf()).into(),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            StoreError::Damaged { path: path.to_path_buf(), what: error.to_string() }.into()
+        }
+        _ => error.context(format!("open the database {}", path.display())),
+    }
+}
