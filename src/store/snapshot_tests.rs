@@ -69,6 +69,27 @@ fn every_column_of_the_schema_is_hidden_or_known_to_tell_nothing() {
 }
 
 #[test]
+fn a_snapshot_keeps_the_calls_of_a_number_under_its_new_key() {
+    let store = Store::in_memory(parse_instant("2026-11-22T12:00:00Z").unwrap()).unwrap();
+    store
+        .write(|tx| {
+            let key = meta::installation(tx)?.phone_key("+12125550101");
+            let known = left_numbers::Known { welcome: true, last_date: None };
+            left_numbers::keep(tx, &key, false, known)?;
+            redact(tx)?;
+            let keys =
+                pairs::<String>(tx, "SELECT key, value FROM meta WHERE key LIKE 'called:%'")?;
+            assert_eq!(keys.len(), 1, "{keys:?}");
+            assert!(
+                !keys[0].0.ends_with(&key) && keys[0].1.contains("\"welcome\":true"),
+                "{keys:?}"
+            );
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
 fn the_journal_keeps_states_and_loses_words() {
     assert_eq!(plain_text("pending"), "pending");
     assert_eq!(plain_text("call_time 07:00, name"), "call_time 07:00, redacted");

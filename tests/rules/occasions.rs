@@ -203,6 +203,7 @@ fn a_cap_that_is_lifted_keeps_no_welcome_call_waiting_for_weeks() {
     world.tick_at("2026-02-02T12:00:00Z");
     let ben = world.customer("Ben").paid().phone(&world.one("SELECT phone FROM customers"));
     ben.add();
+    world.sql("UPDATE customers SET shared_phone = 1");
     world.tick_at("2026-02-02T14:00:00Z");
     assert_eq!(world.items()[1], "Ben welcome welcome pending cap");
     world.set_config("");

@@ -10,6 +10,9 @@ const KNOWN: &str = "00417,Mia,,+442079460141,Europe/London,13:00,Paid,yes,,\n";
 const AGAIN: &str = "417,Mia,,+442079460141,Europe/London,14:00,Paid,no,,\n";
 const AFTER_ALL: &str = "2026-02-02T19:00:00Z";
 
+/// What the way is called, and how it brings both rows in.
+type Way<'a> = (&'a str, &'a dyn Fn(&World));
+
 fn import(world: &World, name: &str, rows: &str) -> Run {
     std::fs::write(world.path(name), format!("{HEADER}{rows}")).expect("a file");
     let run = world.command(&["customers", "import", name]);
@@ -43,7 +46,7 @@ fn a_welcome_call_that_only_another_row_knows_of_is_not_made_again() {
                     ,Mia,mia@example.com,+44 20 7946 0141,Europe/London,,Paid,no,,\n";
     let by_case = "abc,Mia,,+442079460141,Europe/London,,Paid,yes,,\n\
                    ABC,Mia,,+44 (0)20 7946 0141,Europe/London,,Paid,no,,\n";
-    let ways: [(&str, &dyn Fn(&World)); 5] = [
+    let ways: [Way<'_>; 5] = [
         ("a second file", &|world| {
             import(world, "one.csv", KNOWN);
             import(world, "two.csv", AGAIN);
