@@ -83,7 +83,8 @@ impl Life {
             self.list_number(&phone)?;
         }
         self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
-        let looks_armed = self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at));
+        let looks_armed =
+            self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at).armed());
         self.begin_elsewhere(wait);
         if looks_armed && self.plan.often_lost && self.dice.one_in(3) {
             self.adopting = false;
