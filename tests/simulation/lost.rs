@@ -69,7 +69,8 @@ impl Life {
         let hours = if self.plan.often_lost && self.dice.one_in(2) { 1 } else { 20 };
         let wait = self.dice.seconds(60, hours * 3600);
         self.put_back(snapshot, wait)?;
-        let looks_armed = self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at));
+        let looks_armed =
+            self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at).armed());
         self.begin_elsewhere(wait);
         if looks_armed && self.plan.often_lost && self.dice.one_in(3) {
             self.adopting = false;

@@ -102,7 +102,7 @@ mod tests {
         std::fs::hard_link(&victim, folder.path().join("a.db.erased")).unwrap();
         let tightened = tighten(&path);
         assert_eq!((mode(&path), mode(&victim)), (0o600, 0o644));
-        assert_eq!(tightened, [path.clone()]);
+        assert_eq!(tightened, std::slice::from_ref(&path));
         assert_eq!(open_to_others(&path).len(), 2, "check reports them");
     }
 
