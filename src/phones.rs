@@ -4,9 +4,13 @@
 //! Refuses to guess: a text without a country, with letters, or turned into a decimal number by a
 //! spreadsheet is no phone. It never parses a phone as a number.
 
+mod told;
+
 use rlibphonenumber::{
     PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
 };
+
+pub use told::{end_of_phone, end_of_told, may_have_rung, named};
 
 /// The longest text that is looked at; the library itself stops at 250 characters.
 const TEXT_CHARACTERS_MAX: usize = 64;

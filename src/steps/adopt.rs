@@ -4,6 +4,7 @@
 use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
+use crate::phones;
 use crate::provider::ProviderCall;
 use crate::steps::{Context, follow, foreign, opt_out, settle};
 use crate::store::attempts::{self, Attempt};
@@ -13,8 +14,6 @@ use crate::store::queue::Moved;
 use crate::store::{Tx, customers, doubts, facts, meta, second};
 
 const WHO: &str = "reconcile";
-/// A number that is told without its prefix has at least so many digits.
-const LEAST_DIGITS: usize = 7;
 
 /// What taking in one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +145,8 @@ fn attach(
         follow::note_second_call(tx, attempt, call, now)?;
         return Ok(Taken::Nothing);
     }
-    if rang_elsewhere(cx, attempt, call) {
+    // It proves nothing about the attempt, and a person has to look at it.
+    if !may_have_rung(cx, call, attempt) {
         let detail = format!("it has the tag of attempt {} but another number", attempt.id);
         follow::note_second_call_as(tx, attempt, call, &detail, now)?;
         return Ok(Taken::Nothing);
@@ -167,22 +167,15 @@ fn attach(
     }
 }
 
-/// Whether the call went to another number than the attempt: it proves nothing about the attempt,
-/// and a person has to look at it.
-fn rang_elsewhere(cx: &Context, attempt: &Attempt, call: &ProviderCall) -> bool {
-    let Some(number) = &call.customer_number else { return false };
-    if attempt.phone_key.is_empty() || cx.installation.phone_key(number) == attempt.phone_key {
-        return false;
+/// Whether the call may have rung the phone of the attempt. After an erasure only the key of the
+/// number is left.
+pub fn may_have_rung(cx: &Context, call: &ProviderCall, attempt: &Attempt) -> bool {
+    let told = call.customer_number.as_deref();
+    if let Some(phone) = &attempt.phone {
+        return phones::may_have_rung(told, phone);
     }
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    // A number that is told without its prefix is the end of the whole one.
-    let is_end = |phone: &str, end: &str| LEAST_DIGITS <= end.len() && phone.ends_with(end);
-    let told = digits(number);
-    let is_same = |phone: &str| match number.starts_with('+') {
-        true => digits(phone) == told,
-        false => is_end(&digits(phone), told.trim_start_matches('0')),
-    };
-    !attempt.phone.as_deref().is_some_and(is_same)
+    let key = phones::named(told).map(|number| cx.installation.phone_key(&number));
+    attempt.phone_key.is_empty() || key.is_none_or(|key| key == attempt.phone_key)
 }
 
 fn place(

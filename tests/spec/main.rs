@@ -15,6 +15,7 @@ mod d2_one_dialer_per_file_and_one_worker_per_item;
 mod d3_the_intent_is_durable_before_the_ring;
 mod d4_the_provider_is_asked_once_per_attempt;
 mod d5_doubt;
+mod d5_strangers;
 mod d6_the_gate_is_asked_where_the_intent_is_written;
 mod d7_events;
 mod guards;
