@@ -6,6 +6,7 @@ mod cron_words;
 pub mod customer;
 pub mod disclosure;
 pub mod disposition;
+pub mod elsewhere;
 pub mod entry;
 pub mod fields;
 pub mod gate;

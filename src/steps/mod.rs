@@ -7,6 +7,7 @@ pub mod adopt;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
+pub mod audit_elsewhere;
 pub mod audit_since;
 pub mod backup;
 pub mod behind;
@@ -20,6 +21,7 @@ pub mod disarm;
 pub mod dnc;
 pub mod doors;
 pub mod due_since;
+pub mod elsewhere;
 pub mod entry_text;
 pub mod erase;
 pub mod events;
@@ -48,8 +50,10 @@ pub mod scan;
 pub mod settle;
 pub mod simulate;
 pub mod status;
+pub mod unexplained;
 pub mod unread;
 pub mod unwritten;
+pub mod whose;
 
 use std::sync::{Arc, OnceLock};
 

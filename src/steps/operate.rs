@@ -25,6 +25,8 @@ pub enum Refused {
     NoReason,
     #[error("there is no attempt {0}; `ringonce attempts list` shows them")]
     Unknown(String),
+    #[error("no call {0} was found that was made elsewhere; `ringonce history list` shows them")]
+    UnknownCall(String),
     #[error("several attempts begin with {0}; give more of the id")]
     Several(String),
     #[error("attempt {id} is {state}, and only an attempt in doubt can be resolved")]

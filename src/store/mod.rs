@@ -15,6 +15,7 @@ pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod elsewhere;
 pub mod enqueue;
 pub mod erase;
 pub mod events;
@@ -143,9 +144,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens an existing file to look at it; never creates, migrates or changes anything.
-    ///
-    /// Works on a copy, on a read-only file and in a read-only folder.
+    /// Opens an existing file to look at it, also where nobody may write. Changes nothing.
     pub fn look(path: &Path) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         if !path.exists() {
@@ -153,7 +152,7 @@ impl Store {
         }
         check_no_folder(path)?;
         let conn = connect::open_to_look(path)?;
-        migrations::check_readable(&conn, path).map_err(|e| explain(e, path))?;
+        migrations::ready_to_read(&conn, path).map_err(|e| explain(e, path))?;
         Ok(Store::at(path, conn))
     }
 

@@ -84,7 +84,7 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
             let detail = refused.to_string();
             match refused {
                 Refused::NoReason => Problem::field("reason", detail),
-                Refused::Unknown(_) => Problem::not_found(detail),
+                Refused::Unknown(_) | Refused::UnknownCall(_) => Problem::not_found(detail),
                 Refused::Several(_) | Refused::NotInDoubt { .. } | Refused::WrongClock(_) => {
                     Problem::new(409, detail)
                 }

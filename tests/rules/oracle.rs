@@ -196,6 +196,7 @@ fn gate_says(case: &Case, zones: &Zones) -> Verdict {
         pause: case.paused.then(|| "all paused".to_string()),
         earlier: judge(&case.history, |how| rules.retry_rule(how, case.call_type)),
         same_phone: case.same_phone,
+        elsewhere: None,
         to_number: Made {
             last: case.last_call,
             in_day: (case.calls_in_day, Some(case.now + Duration::hours(3))),

@@ -35,7 +35,9 @@ mod wrong_clock;
 mod defects;
 mod failures;
 mod golden;
+mod history;
 mod interplays;
+mod made_elsewhere;
 
 // When a call is due, and the whole of it over days.
 mod edits;
