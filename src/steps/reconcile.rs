@@ -27,10 +27,6 @@ use crate::store::{self, Tx, doubts};
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
 pub const MARGIN: Duration = Duration::minutes(15);
-/// When all records that the provider keeps were read: another database may have called before this
-/// one was made.
-const READ_WHOLE_AT: &str = "read_whole_at";
-
 /// What a reconciling came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reconciled {
@@ -175,7 +171,7 @@ pub fn ask(
                 created,
                 unexplained::first(conn, oldest, now)?,
                 meta::highest_seq(conn)?,
-                meta::get(conn, READ_WHOLE_AT)?.is_some(),
+                unexplained::is_read_whole(conn)?,
             ))
         })?;
     let known_until = match last_good {
@@ -285,7 +281,7 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
             meta::set(tx, unexplained::READ_BACK_AT, &instant_text(reading.now))?;
         }
         if all_taken && answer.unread.is_empty() && answer.from <= answer.oldest {
-            meta::set(tx, READ_WHOLE_AT, &instant_text(reading.now))?;
+            unexplained::note_whole(tx, &answer.listing)?;
         }
         Ok(done)
     })?;

@@ -3,7 +3,9 @@
 use chrono::Duration;
 
 use crate::domain::{Instant, parse_instant};
-use crate::store::{Conn, doubts, meta};
+use crate::provider::Listing;
+use crate::steps::account;
+use crate::store::{Conn, Tx, doubts, meta};
 
 /// When the records were last read back to the oldest doubt, however old.
 pub const READ_BACK_AT: &str = "read_back_at";
@@ -28,4 +30,19 @@ pub fn first(
     let ruled_out = doubts::oldest_ruled_out(conn, oldest)?;
     let given_up = doubts::oldest_given_up(conn, oldest)?;
     Ok((open.into_iter().chain(ruled_out).chain(given_up).min(), true))
+}
+
+/// Whose records were read as far as the provider keeps them, because another database may have called
+/// before this one was made. Empty: no call told the account.
+const READ_WHOLE_OF: &str = "read_whole_of";
+
+/// Whether the records of this file's account were read whole. Before the first accepted call nothing
+/// tells which account is its own, and the key may have been another one's.
+pub fn is_read_whole(conn: &Conn) -> anyhow::Result<bool> {
+    let ours = meta::org_id(conn)?;
+    Ok(ours.is_some() && meta::get(conn, READ_WHOLE_OF)? == ours)
+}
+
+pub fn note_whole(tx: &Tx<'_>, listing: &Listing) -> anyhow::Result<()> {
+    meta::set(tx, READ_WHOLE_OF, account::shown(listing).unwrap_or_default())
 }

@@ -187,7 +187,7 @@ fn a_snapshot_shows_no_number_of_a_call_made_elsewhere_and_decides_the_same() {
 
 /// As version 1 left it.
 fn make_older(world: &World) {
-    world.sql("DROP TABLE calls_elsewhere; DELETE FROM meta WHERE key = 'read_whole_at'");
+    world.sql("DROP TABLE calls_elsewhere; DELETE FROM meta WHERE key = 'read_whole_of'");
     world.sql("PRAGMA user_version = 1");
 }
 

@@ -342,6 +342,24 @@ fn a_late_call_after_midnight_is_for_the_day_before_too() {
     }
 }
 
+#[test]
+fn records_of_another_account_do_not_count_as_having_read_ours() {
+    let world = World::new();
+    accept(&world);
+    world.set_clock("2026-02-02T08:00:00Z");
+    call_from_elsewhere(&world, ADA);
+    let ada = world.customer("Ada").phone(ADA).in_zone("America/New_York").at("07:00");
+    ada.paid().welcomed().next_call(Some(MONDAY)).add();
+    world.set_clock("2026-02-02T11:35:00Z");
+    let theirs = Some("another account".to_string());
+    let call = ProviderCall { org_id: theirs, ..listed_call(&world, Some(BOB)) };
+    let through = Box::new(move |listing| Listing { calls: vec![call.clone()], ..listing });
+    let provider = Box::new(Listed(world.vapi(), through));
+    assert!(!tick::tick(&Service { provider, ..world.start() }).unwrap().shut);
+    world.tick_at(MONDAY);
+    assert_eq!(world.items(), ["Ada daily 2026-02-02 completed already_called"]);
+}
+
 /// Notes since when it is asked.
 struct Asked(Vapi, std::sync::Arc<Mutex<Vec<Instant>>>);
 
@@ -367,6 +385,8 @@ impl Provider for Asked {
 #[test]
 fn the_first_start_reads_all_that_the_provider_keeps_and_later_ones_the_rest() {
     let world = World::new();
+    // Her call tells which account is the file's own.
+    world.daily("Eve");
     let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
     for time in ["12:00", "12:30", "13:00"] {
         world.set_clock(&format!("2026-02-02T{time}:00Z"));
@@ -374,6 +394,8 @@ fn the_first_start_reads_all_that_the_provider_keeps_and_later_ones_the_rest() {
         tick::tick(&Service { provider, ..world.start() }).unwrap();
     }
     let asked = asked.lock().unwrap();
-    assert_eq!(asked[0], at(MONDAY) - Duration::days(14));
-    assert_eq!(asked[1..], [at("2026-02-02T11:45:00Z"), at("2026-02-02T12:15:00Z")]);
+    let kept = Duration::days(14);
+    let whole = ["12:00", "12:30"].map(|time| at(&format!("2026-02-02T{time}:00Z")) - kept);
+    assert_eq!(asked[..2], whole);
+    assert_eq!(asked[2..], [at("2026-02-02T12:15:00Z")]);
 }
