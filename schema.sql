@@ -273,6 +273,33 @@ CREATE TABLE second_calls (
   detail TEXT NOT NULL
 ) STRICT;
 
+-- Calls on the provider's account that this ledger did not make: another installation's, or without
+-- tags. An outbound one by an assistant of ours blocks the welcome call of each number that it may
+-- have rung, and the daily call of its local date, until a person ignores it. The others count for
+-- the gap between calls. The number is compared by `ending`, then parsed: see `phones::told`.
+CREATE TABLE calls_elsewhere (
+  vapi_call_id TEXT NOT NULL PRIMARY KEY,
+  told TEXT,                                     -- the number as the provider tells it; NULL after erasure
+  phone_key TEXT,                                -- HMAC of the number that it names; stays after erasure
+  ending TEXT NOT NULL                           -- its last 7 digits; any: nobody's phone is excluded;
+    CONSTRAINT ending_is_known                   -- erased: only the key tells
+    CHECK (ending = 'any' OR ending = 'erased' OR ending GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9]'),
+  kind TEXT NOT NULL
+    CONSTRAINT kind_is_known CHECK (kind = 'outbound' OR kind = 'inbound'),
+  assistant TEXT,                                -- the provider's id of who spoke, or of the squad
+  installation_id TEXT,                          -- of the other database, where the call tells one
+  occasion TEXT,                                 -- the daily date that the other database called for
+  created_at TEXT NOT NULL,                      -- when the provider took the call
+  blocks INTEGER NOT NULL
+    CONSTRAINT blocks_is_0_or_1 CHECK (blocks IN (0, 1)),
+  found_at TEXT NOT NULL,
+  ignored_at TEXT,                               -- a person released it: `history ignore`
+  ignored_by TEXT,
+  ignored_because TEXT
+) STRICT;
+CREATE INDEX calls_elsewhere_by_number ON calls_elsewhere (ending, created_at)
+  WHERE ignored_at IS NULL;
+
 -- What the webhook was told, once each; the follow step applies it.
 CREATE TABLE webhook_events (
   id INTEGER PRIMARY KEY,

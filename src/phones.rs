@@ -8,6 +8,7 @@ mod readings;
 mod renumbered;
 mod spellings;
 mod text;
+mod told;
 mod two_numbers;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use rlibphonenumber::{
 pub use renumbered::other_forms;
 pub use spellings::{readings, with_plain_digits};
 use text::{check_shape, clean, no_phone, split_extension};
+pub use told::{end_of_phone, end_of_told, may_have_rung, named};
 
 /// E.164 allows 15 digits after the plus.
 const E164_CHARACTERS_MAX: usize = 16;

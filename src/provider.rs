@@ -46,6 +46,11 @@ pub struct PlaceOrder {
 pub struct ProviderCall {
     pub id: String,
     pub org_id: Option<String>,
+    /// `outboundPhoneCall`, `inboundPhoneCall`, `webCall`, …
+    pub kind: Option<String>,
+    /// Who speaks. Missing for an assistant that is not stored at the provider.
+    pub assistant_id: Option<String>,
+    pub squad_id: Option<String>,
     pub created_at: Option<Instant>,
     /// The provider's own word (`queued`, `ringing`, …); only `ended` is the end.
     pub status: Option<String>,

@@ -9,18 +9,22 @@ use super::exit::Exit;
 use super::output::{Tone, toned};
 use super::{Global, Settings, output, settings};
 use crate::config::Loaded;
-use crate::domain::Instant;
+use crate::domain::{Instant, instant_words};
 use crate::steps::Context;
 use crate::steps::audit::{Finding, Report, audit};
 use crate::steps::audit_calls::compare;
+use crate::steps::audit_elsewhere::MadeElsewhere;
 use crate::store::Store;
 use crate::vapi::{ApiKey, Vapi};
+
+/// Calls made elsewhere that are named one by one.
+const NAMED_AT_MOST: usize = 20;
 
 /// Work out again what was due, compare it with what was called, and with the provider's list
 #[derive(Args)]
 #[command(after_help = "\
 Exit code 1 when an occasion was called twice, or fell due and has no end, also because nothing
-scans any more. Without a key, or with --offline, only the file is audited.
+scans any more. A call made elsewhere on a date of a call from here counts as a second one. Without a key, or with --offline, only the file is audited.
 
 Example, in a crontab:
   0 6 * * *  ringonce audit")]
@@ -94,6 +98,7 @@ fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {
             output::line(&format!("not compared with the provider's list: {why}"))?;
         }
     }
+    tell_elsewhere(&report.elsewhere)?;
     for finding in &report.duplicates {
         tell(Tone::Bad, "duplicate", finding)?;
     }
@@ -103,6 +108,25 @@ fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {
     let tone = if report.is_clean() { Tone::Good } else { Tone::Bad };
     let verdict = format!("{} duplicates, {} gaps", report.duplicates.len(), report.gaps.len());
     output::line(&toned(tone, &verdict))
+}
+
+/// Calls made elsewhere, the newest first; `history list` shows them all.
+fn tell_elsewhere(calls: &[MadeElsewhere]) -> anyhow::Result<()> {
+    for call in calls.iter().take(NAMED_AT_MOST) {
+        let whom = match (call.anybody, call.customers.as_slice()) {
+            (true, _) => "a number that excludes nobody".to_string(),
+            (false, [one]) => format!("customer {one}"),
+            (false, several) => format!("one of {} customers", several.len()),
+        };
+        let ignored = if call.ignored { " (ignored)" } else { "" };
+        let (id, at) = (output::clean(&call.call_id), instant_words(&call.at));
+        let what = toned(Tone::Warn, "made elsewhere");
+        output::line(&format!("{what}: call {id} of {at} to {whom}{ignored}"))?;
+    }
+    match calls.len().saturating_sub(NAMED_AT_MOST) {
+        0 => Ok(()),
+        more => output::line(&format!("… and {more} more: `ringonce history list` shows them")),
+    }
 }
 
 fn tell(tone: Tone, kind: &str, finding: &Finding) -> anyhow::Result<()> {

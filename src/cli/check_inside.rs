@@ -6,7 +6,7 @@ use crate::config::Loaded;
 use crate::domain::zone_country;
 use crate::phones;
 use crate::steps::guard;
-use crate::store::files;
+use crate::store::files::{self, Identity};
 use crate::store::meta::{self, Hold};
 use crate::store::{Store, places};
 use crate::zones::Zones;

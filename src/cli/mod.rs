@@ -19,6 +19,7 @@ mod erase;
 pub mod exit;
 mod explain;
 mod files;
+mod history;
 mod init;
 pub mod output;
 mod pauses;
@@ -103,6 +104,7 @@ pub enum Command {
     Simulate(plan::SimulateArgs),
     Queue(queue::QueueArgs),
     Call(call::CallArgs),
+    History(history::HistoryArgs),
     Dnc(dnc::DncArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
@@ -158,6 +160,7 @@ impl Command {
             Command::Simulate(args) => plan::simulate_command(global, &args),
             Command::Queue(args) => queue::run(global, &args),
             Command::Call(args) => call::run(global, &args),
+            Command::History(args) => history::run(global, &args),
             Command::Dnc(args) => dnc::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args),

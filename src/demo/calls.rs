@@ -144,6 +144,8 @@ impl Record {
         Some(ProviderCall {
             id: self.id.clone()?,
             org_id: Some(self.org_id.clone()),
+            kind: Some("outboundPhoneCall".to_string()),
+            assistant_id: Some(order.assistant_id.clone()),
             created_at: Some(self.created_at),
             status: Some(self.status.clone()),
             ended_reason: self.ended_reason.clone(),

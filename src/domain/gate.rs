@@ -8,6 +8,7 @@ use chrono::{Duration, NaiveDate, NaiveTime};
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition, Reason};
 use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::elsewhere::{self, MadeElsewhere};
 use crate::domain::limits::{self, Made};
 use crate::domain::only_numbers::OnlyNumbers;
 use crate::domain::retry::{Earlier, RetryRule};
@@ -110,6 +111,8 @@ pub struct Facts<'a> {
     /// Another row with this number had the same kind of call (on this date), and not both rows
     /// say that the number is shared.
     pub same_phone: bool,
+    /// A call to this number that this database did not make.
+    pub elsewhere: Option<MadeElsewhere>,
     /// The calls so far to this number, and to this customer at whatever number.
     pub to_number: Made,
     pub to_customer: Made,
@@ -176,6 +179,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
     };
     let answers = vec![
         already_called(facts, customer),
+        elsewhere::answer(facts),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
         yes_or("no same call to this number", facts.same_phone, Verdict::Skip(Reason::SamePhone)),
         in_time(facts, zone),

@@ -7,6 +7,7 @@ pub mod customer;
 pub mod customer_name;
 pub mod disclosure;
 pub mod disposition;
+pub mod elsewhere;
 pub mod entry;
 pub mod fields;
 pub mod gate;

@@ -135,10 +135,7 @@ pub fn controls(cx: &Context, attempt: &Attempt, answer: &Answer, seen: &Seen<'_
     // A call that lost its tags may be the one that is looked for.
     let may_be_it = |call: &&ProviderCall| {
         call.created_at.is_none_or(|at| looked_for_from <= at)
-            && call
-                .customer_number
-                .as_ref()
-                .is_none_or(|number| cx.installation.phone_key(number) == attempt.phone_key)
+            && adopt::may_have_rung(cx, call, attempt)
     };
     Controls {
         complete: answer.listing.unreadable.is_empty(),

@@ -17,6 +17,11 @@ const ASK_FOR: usize = 3;
 /// A younger call may not be visible yet, so that it tells nothing when it is not shown.
 pub const VISIBLE_AFTER: Duration = Duration::minutes(15);
 
+/// The account that a listing tells, by its newest call.
+pub fn shown(listing: &Listing) -> Option<&str> {
+    listing.calls.iter().rev().find_map(|call| call.org_id.as_deref())
+}
+
 /// Whether the provider shows a call of ours, in the list or by its id. True where the file knows
 /// no call that its records must hold.
 pub fn is_shown(
@@ -61,7 +66,7 @@ pub fn is_newer_than_the_arming(conn: &Conn) -> anyhow::Result<bool> {
 pub fn known(cx: &Context, answer: &Answer, now: Instant) -> anyhow::Result<Option<String>> {
     let ours = cx.store.read(meta::org_id)?;
     let is_other = |call: &ProviderCall| call.org_id.is_some() && call.org_id != ours;
-    let theirs = answer.listing.calls.iter().rev().find_map(|call| call.org_id.clone());
+    let theirs = shown(&answer.listing).map(str::to_string);
     let accepted = answer.asking == Asking::Start { accepted: true };
     let is_another = ours.is_some() && answer.listing.calls.iter().any(is_other);
     if !is_another && answer.account_shown {

@@ -1,19 +1,18 @@
 //! adopt: what the provider's records tell of a call becomes part of the ledger, whether the file
 //! knew the call, doubted it, or was behind the world. Late truth attaches; it never dials.
 
-use crate::domain::call::{AttemptState, CallType, WELCOME_OCCASION};
+use crate::domain::call::{AttemptState, CallType};
 use crate::domain::disposition::disposition;
 use crate::domain::{Instant, instant_text};
+use crate::phones;
 use crate::provider::ProviderCall;
-use crate::steps::{Context, analysis, follow, foreign, opt_out, settle};
+use crate::steps::{Context, analysis, elsewhere, follow, foreign, opt_out, settle, whose};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::queue::Moved;
-use crate::store::{Tx, customer_search, customers, doubts, facts, meta, second};
+use crate::store::{Tx, doubts, facts, meta, second};
 
 const WHO: &str = "reconcile";
-/// A number that is told without its prefix has at least so many digits.
-const LEAST_DIGITS: usize = 7;
 
 /// What taking in one call came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +23,9 @@ pub enum Taken {
     Settled,
     /// Unknown and ours, but not from a lost past of this file: another dialer uses a copy of it.
     Foreign(String),
-    /// Nothing new, or not ours.
+    /// Made elsewhere, not known before, and it blocks whom it may have rung.
+    Elsewhere,
+    /// Nothing new.
     Nothing,
 }
 
@@ -56,7 +57,9 @@ pub fn take_in(
         end_if_over(cx, tx, &known, call, now)?;
         return Ok(Taken::Nothing);
     }
-    let Some((call_type, id)) = call.tags().find_map(parse_tag) else { return Ok(Taken::Nothing) };
+    let Some((call_type, id)) = call.tags().find_map(parse_tag) else {
+        return made_elsewhere(cx, tx, call, now);
+    };
     match attempts::by_id(tx, id)? {
         Some(attempt) => {
             // Whatever else the call proves of the attempt.
@@ -75,20 +78,26 @@ pub fn take_in(
         }
         // The metadata are gone, and with them whose call it is: it counts as ours when it went
         // to a number that we call.
-        None if call.installation_id.is_none() => match customer_of_number(tx, call)? {
-            Some(_) => adopt_unknown(cx, tx, call, call_type, id, now),
-            None => Ok(Taken::Nothing),
-        },
-        None => Ok(Taken::Nothing),
+        None if call.installation_id.is_none() => {
+            match whose::customer_of_number(cx, tx, call, now)? {
+                Some(_) => adopt_unknown(cx, tx, call, call_type, id, now),
+                None => made_elsewhere(cx, tx, call, now),
+            }
+        }
+        None => made_elsewhere(cx, tx, call, now),
     }
 }
 
-fn customer_of_number(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<Option<i64>> {
-    let Some(number) = call.customer_number.as_ref().filter(|number| number.starts_with('+'))
-    else {
-        return Ok(None);
-    };
-    Ok(customer_search::by_number(tx, number)?.first().map(|customer| customer.id))
+fn made_elsewhere(
+    cx: &Context,
+    tx: &Tx<'_>,
+    call: &ProviderCall,
+    now: Instant,
+) -> anyhow::Result<Taken> {
+    Ok(match elsewhere::note(cx, tx, call, now)? {
+        Moved::Yes => Taken::Elsewhere,
+        Moved::No => Taken::Nothing,
+    })
 }
 
 /// The reply of a POST whose attempt somebody else has moved meanwhile.
@@ -146,7 +155,8 @@ fn attach(
         follow::note_second_call(tx, attempt, call, now)?;
         return Ok(Taken::Nothing);
     }
-    if rang_elsewhere(cx, attempt, call) {
+    // It proves nothing about the attempt, and a person has to look at it.
+    if !may_have_rung(cx, call, attempt) {
         let detail = format!("it has the tag of attempt {} but another number", attempt.id);
         follow::note_second_call_as(tx, attempt, call, &detail, now)?;
         return Ok(Taken::Nothing);
@@ -167,22 +177,15 @@ fn attach(
     }
 }
 
-/// Whether the call went to another number than the attempt: it proves nothing about the attempt,
-/// and a person has to look at it.
-fn rang_elsewhere(cx: &Context, attempt: &Attempt, call: &ProviderCall) -> bool {
-    let Some(number) = &call.customer_number else { return false };
-    if attempt.phone_key.is_empty() || cx.installation.phone_key(number) == attempt.phone_key {
-        return false;
+/// Whether the call may have rung the phone of the attempt. After an erasure only the key of the
+/// number is left.
+pub fn may_have_rung(cx: &Context, call: &ProviderCall, attempt: &Attempt) -> bool {
+    let told = call.customer_number.as_deref();
+    if let Some(phone) = &attempt.phone {
+        return phones::may_have_rung(told, phone);
     }
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    // A number that is told without its prefix is the end of the whole one.
-    let is_end = |phone: &str, end: &str| LEAST_DIGITS <= end.len() && phone.ends_with(end);
-    let told = digits(number);
-    let is_same = |phone: &str| match number.starts_with('+') {
-        true => digits(phone) == told,
-        false => is_end(&digits(phone), told.trim_start_matches('0')),
-    };
-    !attempt.phone.as_deref().is_some_and(is_same)
+    let key = phones::named(told).map(|number| cx.installation.phone_key(&number));
+    attempt.phone_key.is_empty() || key.is_none_or(|key| key == attempt.phone_key)
 }
 
 fn place(
@@ -236,7 +239,7 @@ fn adopt_unknown(
     id: &str,
     now: Instant,
 ) -> anyhow::Result<Taken> {
-    let (customer_id, occasion) = whose(cx, tx, call, call_type, id)?;
+    let (customer_id, occasion) = whose::whose(cx, tx, call, (call_type, id), now)?;
     let mut attempt_no = call.attempt_no.unwrap_or(1);
     if let Some(customer_id) = customer_id {
         let known = attempts::of_occasion(tx, customer_id, call_type, &occasion)?;
@@ -254,7 +257,7 @@ fn adopt_unknown(
         _ => meta::next_seq(tx)?,
     };
     meta::raise_seq(tx, seq)?;
-    let number = call.customer_number.clone();
+    let number = whose::number_called(tx, call, customer_id)?;
     let is_over = call.is_ended();
     let attempt = Attempt {
         id: id.to_string(),
@@ -296,44 +299,6 @@ fn adopt_unknown(
         analysis::expect(cx, tx, &attempt, call, now)?;
     }
     Ok(Taken::Adopted)
-}
-
-/// The customer and the occasion of an unknown call. An occasion that names none leaves no
-/// customer: the number alone is remembered.
-fn whose(
-    cx: &Context,
-    tx: &Tx<'_>,
-    call: &ProviderCall,
-    call_type: CallType,
-    id: &str,
-) -> anyhow::Result<(Option<i64>, String)> {
-    let customer_id = match &call.customer_key {
-        Some(key) => settle::customer_of_key(tx, key)?,
-        None => customer_of_number(tx, call)?,
-    };
-    let told = call.occasion.clone().unwrap_or_default();
-    let is_sound = match call_type {
-        CallType::Welcome => return Ok((customer_id, WELCOME_OCCASION.to_string())),
-        CallType::Daily => is_date(&told),
-        CallType::Extra => told.strip_prefix("extra:").is_some_and(|rest| !rest.is_empty()),
-    };
-    if is_sound {
-        return Ok((customer_id, told));
-    }
-    // A daily call without its date is for the day on which it was made, where the customer is.
-    if let (CallType::Daily, Some(id_of_row)) = (call_type, customer_id)
-        && let Some(customer) = customers::by_id(tx, id_of_row)?
-        && let Some(zone) = cx.zones.get(&customer.timezone)
-        && let Some(begun) = begun(call, id)
-    {
-        return Ok((customer_id, crate::domain::call::daily_occasion(zone.date(begun))));
-    }
-    log::warn!("call {} names no occasion: only its number is remembered", call.id);
-    Ok((None, told))
-}
-
-fn is_date(text: &str) -> bool {
-    text.parse().is_ok_and(|date| crate::domain::call::daily_occasion(date) == text)
 }
 
 /// Whether two calls of one occasion cannot both be right: the earlier attempt is not over, or it

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::domain::{Instant, instant_text};
 use crate::steps::audit_calendar::slot;
 use crate::steps::audit_since::{self, Imports, Known};
-use crate::steps::{Context, audit_calls};
+use crate::steps::{Context, audit_calls, audit_elsewhere};
 use crate::store::audit::{self as data, Dialing, Edits, Entry, Person, Size};
 use crate::store::second;
 
@@ -51,6 +51,8 @@ pub struct Report {
     /// Due, and the next scan writes what became of them.
     pub wait_for_scan: u64,
     pub last_scan: Option<String>,
+    /// Calls that this ledger did not make, to customers of this file.
+    pub elsewhere: Vec<audit_elsewhere::MadeElsewhere>,
     /// The provider's calls that were compared; `None` = its list was not read.
     pub provider_calls: Option<usize>,
     /// Calls of the ledger that its list does not show; `None`: it shows them all, or was not read.
@@ -139,6 +141,7 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<Report> {
             for second in second::all(tx)? {
                 report.duplicates.push(audit_calls::second_call(tx, &second)?);
             }
+            audit_elsewhere::stored(cx, tx, &mut report)?;
             Ok(report)
         })
     })

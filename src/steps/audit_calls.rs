@@ -11,7 +11,7 @@ use crate::domain::call::{CallType, Disposition};
 use crate::domain::gate::Rules;
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::audit::{Finding, Report};
-use crate::steps::{Context, account, queue_import};
+use crate::steps::{Context, account, audit_elsewhere, queue_import};
 use crate::store::Conn;
 use crate::store::audit::{self as data, Dialing};
 use crate::store::second::{self, SecondCall};
@@ -112,7 +112,10 @@ pub fn compare(
         Err(error) => return Ok(Err(error.to_string())),
     };
     report.provider_calls = Some(listing.calls.len());
-    cx.store.read(|conn| compare_listing(conn, &cx.installation.id, &listing, report))?;
+    cx.store.read(|conn| {
+        compare_listing(conn, &cx.installation.id, &listing, report)?;
+        audit_elsewhere::listed(cx, conn, &listing, now, report)
+    })?;
     let listed: BTreeSet<&str> = listing.calls.iter().map(|call| call.id.as_str()).collect();
     let (ours, missing) = cx.store.read(|conn| {
         let from = account::since(conn)?.map_or(since, |at| at.max(since)) + KEPT_AT_LEAST;
@@ -181,6 +184,11 @@ fn unknown_there(call: &Dialing, id: &str) -> Finding {
     about(call, what)
 }
 
+/// The id of the attempt whose tag a call carries; empty when it carries none.
+pub fn attempt_named(call: &ProviderCall) -> &str {
+    call.tags().find_map(|tag| tag.get(2..)).unwrap_or_default()
+}
+
 fn compare_listing(
     conn: &Conn,
     installation_id: &str,
@@ -190,8 +198,7 @@ fn compare_listing(
     let told: BTreeSet<String> =
         second::all(conn)?.into_iter().map(|second| second.vapi_call_id).collect();
     for call in listing.calls.iter().filter(|call| !told.contains(&call.id)) {
-        let attempt_id = call.tags().find_map(|tag| tag.get(2..)).unwrap_or_default();
-        match data::dialing_of_call(conn, &call.id, attempt_id)? {
+        match data::dialing_of_call(conn, &call.id, attempt_named(call))? {
             Some(known) => {
                 if let Some(what) = contradiction(&known, call) {
                     let finding = about(&known, what);

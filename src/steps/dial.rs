@@ -10,10 +10,11 @@ use crate::clock::Reading;
 use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
+use crate::domain::elsewhere::alone_ends;
 use crate::domain::gate::{self, Verdict};
 use crate::provider::{PlaceOrder, Provider};
 use crate::steps::record::Reply;
-use crate::steps::{Context, gather, guard, next, numbers, settle};
+use crate::steps::{Context, elsewhere, gather, guard, next, numbers, settle};
 use crate::store::attempts::{self, Attempt};
 use crate::store::meta;
 use crate::store::moves::{self, Change, WAITING};
@@ -146,7 +147,13 @@ fn take(
     let customer = customers::by_id(tx, item.customer_id)?;
     let zone = customer.as_ref().and_then(|customer| cx.zones.get(&customer.timezone));
     let facts = gather::facts(cx, tx, item, customer.as_ref(), zone.as_deref(), pauses, now)?;
-    match gate::ask(&facts, &cx.rules).verdict {
+    let decision = gate::ask(&facts, &cx.rules);
+    if let Some(made) = alone_ends(&facts, &decision) {
+        let moved = elsewhere::end(cx, tx, item, made, WHO, now)?;
+        claimed.completed += usize::from(moved == Moved::Yes);
+        return Ok(());
+    }
+    match decision.verdict {
         Verdict::Open => {
             let customer = customer.expect("the gate never opens without a customer");
             match write_intent(cx, tx, item, &customer, now, new_id)? {

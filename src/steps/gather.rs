@@ -11,8 +11,9 @@ use crate::domain::window::CallingWindow;
 use crate::domain::zone::Zone;
 use crate::domain::zone_country;
 use crate::domain::{Instant, instant_words};
-use crate::steps::Context;
+use crate::steps::{Context, elsewhere};
 use crate::store::Conn;
+use crate::store::elsewhere as calls_elsewhere;
 use crate::store::facts::{self, Whose};
 use crate::store::meta::Pause;
 use crate::store::queue::Item;
@@ -41,6 +42,7 @@ pub fn facts<'a>(
         pause: None,
         earlier: Vec::new(),
         same_phone: false,
+        elsewhere: None,
         to_number: Made::default(),
         to_customer: Made::default(),
         last_other_daily: None,
@@ -56,7 +58,14 @@ pub fn facts<'a>(
     known.pause = pause(pauses, item, customer, &phone_key);
     known.same_phone =
         facts::same_phone(conn, customer, &phone_key, item.call_type, &item.occasion)?;
+    if let Some(zone) = zone {
+        let whose = (customer, zone);
+        known.elsewhere = elsewhere::blocking(cx, conn, item, whose, known.expires_at)?;
+    }
     known.to_number = made(rules, conn, &Whose::Number(&phone_key), now)?;
+    let since = now - rules.min_gap_any;
+    let elsewhere = calls_elsewhere::last_at_phone(conn, &customer.phone, &phone_key, since)?;
+    known.to_number.last = known.to_number.last.max(elsewhere);
     known.to_customer = made(rules, conn, &Whose::Customer(customer.id), now)?;
     if let (CallType::Daily, Some(date)) = (item.call_type, item.date()) {
         let shared_key = (!customer.shared_phone).then_some(phone_key.as_str());

@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod audit;
 pub mod audit_calendar;
 pub mod audit_calls;
+pub mod audit_elsewhere;
 pub mod audit_since;
 pub mod backup;
 pub mod behind;
@@ -22,6 +23,7 @@ pub mod dnc;
 pub mod dnc_file;
 pub mod doors;
 pub mod due_since;
+pub mod elsewhere;
 pub mod entry_text;
 pub mod erase;
 pub mod events;
@@ -53,9 +55,11 @@ pub mod scan;
 pub mod settle;
 pub mod simulate;
 pub mod status;
+pub mod unexplained;
 pub mod unread;
 pub mod unwritten;
 pub mod whom;
+pub mod whose;
 
 use std::sync::{Arc, OnceLock};
 

@@ -98,6 +98,24 @@ pub fn begin(
     }
 }
 
+/// The daily calls begin because the welcome call was made elsewhere, perhaps long before this
+/// database knew the customer. A next call that is later than that stays; else today's still counts.
+pub fn begin_after_elsewhere(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer_id: i64,
+    welcomed_at: Instant,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+    if customer.next_call_scheduled_at.is_some_and(|next| welcomed_at < next) {
+        return Ok(());
+    }
+    let oldest_callable = now - cx.rules.max_lateness - Duration::milliseconds(1);
+    let known_since = customer.created_at.max(oldest_callable);
+    set_after(cx, tx, &customer, welcomed_at.max(known_since))
+}
+
 fn set_after(cx: &Context, tx: &Tx<'_>, customer: &Customer, after: Instant) -> anyhow::Result<()> {
     let next = next_occasion(cx, tx, customer, after)?.map(|(_, at)| at);
     if next != customer.next_call_scheduled_at {

@@ -87,3 +87,13 @@ pub fn assistant(cx: &Context, call_type: CallType) -> anyhow::Result<String> {
         own.as_ref().or(vapi.assistant_id.as_ref()).or(vapi.daily_assistant_id.as_ref());
     assistant.cloned().context("vapi.assistant_id is not set in ringonce.toml")
 }
+
+/// Every assistant that may speak for us, by the provider's id.
+pub fn assistants(cx: &Context) -> Vec<&str> {
+    let vapi = &cx.config.vapi;
+    [&vapi.assistant_id, &vapi.welcome_assistant_id, &vapi.daily_assistant_id]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
+}

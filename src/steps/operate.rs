@@ -23,6 +23,8 @@ pub enum Refused {
     NoReason,
     #[error("there is no attempt {0}; `ringonce attempts list` shows them")]
     Unknown(String),
+    #[error("no call {0} was found that was made elsewhere; `ringonce history list` shows them")]
+    UnknownCall(String),
     #[error("several attempts begin with {0}; give more of the id")]
     Several(String),
     #[error(
@@ -232,7 +234,6 @@ pub fn arm(
     }
     Ok(lifted)
 }
-
 
 /// A person accepts this database as a new one: everybody may be called that an earlier database
 /// called. `false`: it was accepted before, and that stays as it is.

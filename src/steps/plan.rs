@@ -105,8 +105,12 @@ impl Asker<'_> {
             false => now,
             true => {
                 let mut own = planned[known..].iter();
-                let welcome = own.find(|call| call.call_type == CallType::Welcome);
-                welcome.map_or(until, |call| call.at + Duration::milliseconds(1))
+                match own.find(|call| call.call_type == CallType::Welcome) {
+                    // It was made elsewhere: the next scan ends it.
+                    Some(call) if call.against == Some(Reason::AlreadyCalled) => now,
+                    Some(call) => call.at + Duration::milliseconds(1),
+                    None => until,
+                }
             }
         };
         self.dailies(customer, (now, begin), until, planned)

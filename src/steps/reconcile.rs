@@ -9,27 +9,24 @@ use chrono::Duration;
 
 use crate::clock::Reading;
 use crate::domain::call::AttemptState;
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::{Instant, instant_text};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::absence::Seen;
 use crate::steps::account::VISIBLE_AFTER;
 use crate::steps::adopt::{self, Taken};
-use crate::steps::{Context, absence, account, behind, restart, settle, unread, unwritten};
+use crate::steps::{
+    Context, absence, account, behind, elsewhere, restart, settle, unexplained, unread, unwritten,
+};
 use crate::store::attempts::{self, Attempt};
 use crate::store::doubts::KnownCalls;
 use crate::store::given::Missed;
 use crate::store::meta::{self, Mark};
 use crate::store::queue::Moved;
-use crate::store::{self, Conn, Tx, doubts};
+use crate::store::{self, Tx, doubts};
 
 const WHO: &str = "reconcile";
 /// How far before an intent its call is looked for: the provider's clock is not ours.
 pub const MARGIN: Duration = Duration::minutes(15);
-/// When the records were last read back to the oldest doubt, however old.
-const READ_BACK_AT: &str = "read_back_at";
-/// A doubt that waits for a person widens the listing once in that time; a younger one always.
-const READ_BACK_EVERY: Duration = Duration::hours(24);
-
 /// What a reconciling came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reconciled {
@@ -39,6 +36,8 @@ pub struct Reconciled {
     pub found: usize,
     /// Doubts that were proven absent and may be tried again.
     pub absent: usize,
+    /// Calls that were made elsewhere and block somebody.
+    pub elsewhere: usize,
     /// Attempts that a dead process left in `dialing`.
     pub left_dialing: usize,
     /// Between these instants calls of ours may lie that nobody can look up any more.
@@ -75,6 +74,12 @@ pub enum Closed {
          from {from} on accept that with `ringonce adopt --reason WHY`"
     )]
     Behind { given: i64, known: i64, from: String },
+    #[error(
+        "the provider's records show calls to {customers} customers of this database, which has \
+         never dialed; if it takes the place of the database that made them, run `ringonce adopt \
+         --reason WHY`, else run `ringonce customers import FILE --new --reason WHY`"
+    )]
+    CalledElsewhere { customers: usize },
 }
 
 impl Closed {
@@ -157,16 +162,19 @@ pub fn ask(
     let is_start = matches!(asking, Asking::Start { .. });
     let left_dialing = if is_start { doubt_leftovers(cx, now)? } else { 0 };
     let oldest = now - Duration::days(cx.config.reconcile.retention_days);
-    let (last_good, created, (first_open, mut reads_back), highest_seq, last_call) =
+    let (last_good, created, (first_open, mut reads_back), highest_seq, (last_call, read_whole)) =
         cx.store.read(|conn| {
             let last_good = meta::mark(conn, Mark::LastReconciled)?;
             let created = meta::mark(conn, Mark::Created)?.unwrap_or(now);
             Ok((
                 last_good,
                 created,
-                first_unexplained(conn, oldest, now)?,
+                unexplained::first(conn, oldest, now)?,
                 meta::highest_seq(conn)?,
-                restart::asks_since(conn, oldest, now)?.filter(|_| is_start),
+                (
+                    restart::asks_since(conn, oldest, now)?.filter(|_| is_start),
+                    unexplained::is_read_whole(conn)?,
+                ),
             ))
         })?;
     let known_until = match last_good {
@@ -178,9 +186,12 @@ pub fn ask(
     let back_to = |first: Option<Instant>| {
         (first.map_or(known_until, |first| first.min(known_until)) - MARGIN).max(oldest)
     };
-    let mut from = back_to(first_open.into_iter().chain(last_call).min());
+    let mut from = match is_start && !read_whole {
+        true => oldest,
+        false => back_to(first_open.into_iter().chain(last_call).min()),
+    };
     let mut listed = provider.list(from);
-    if let Err(ReadError::Unavailable(why)) = &listed {
+    if let (Err(ReadError::Unavailable(why)), Some(_)) = (&listed, last_good) {
         // A doubt of days makes a long list. What is in doubt is not dialed, so what may be dialed
         // needs only the newer part.
         let needed = back_to(cx.store.read(doubts::oldest_that_may_ring_again)?);
@@ -219,29 +230,9 @@ pub fn ask(
     })
 }
 
-/// The oldest attempt whose call is not known, or was ruled out and may still come to light, and
-/// whether all of them count. Old ones are asked about once a day, because that reads many pages.
-fn first_unexplained(
-    conn: &Conn,
-    oldest: Instant,
-    now: Instant,
-) -> anyhow::Result<(Option<Instant>, bool)> {
-    let read_back = meta::get(conn, READ_BACK_AT)?.and_then(|text| parse_instant(&text));
-    if read_back.is_some_and(|at| at <= now && now - at < READ_BACK_EVERY) {
-        let young = now - READ_BACK_EVERY;
-        let open = doubts::oldest_unexplained(conn, Some(young))?;
-        let ruled_out = doubts::oldest_ruled_out(conn, young)?;
-        return Ok((open.into_iter().chain(ruled_out).min(), false));
-    }
-    let open = doubts::oldest_unexplained(conn, None)?;
-    let ruled_out = doubts::oldest_ruled_out(conn, oldest)?;
-    let given_up = doubts::oldest_given_up(conn, oldest)?;
-    Ok((open.into_iter().chain(ruled_out).chain(given_up).min(), true))
-}
-
 /// The next reading goes back to the oldest doubt: a person asked.
 pub fn read_back(cx: &Context) -> anyhow::Result<()> {
-    cx.store.write(|tx| meta::remove(tx, READ_BACK_AT).map(drop))
+    cx.store.write(|tx| meta::remove(tx, unexplained::READ_BACK_AT).map(drop))
 }
 
 /// Whether a call of ours has a higher number than this file ever gave.
@@ -278,8 +269,9 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
     behind::refuse_a_hole(cx, answer, reading.now)?;
     let done =
         Reconciled { left_dialing: answer.left_dialing, unknowable, ..Reconciled::default() };
-    cx.store.write(|tx| {
+    let taken = cx.store.write(|tx| {
         let mut done = done.clone();
+        elsewhere::refresh(cx, tx, answer.oldest)?;
         let known = KnownCalls::since(tx, answer.from - MARGIN)?;
         let all_taken = take_in_calls(cx, tx, &known, answer, reading.now, &mut done)?;
         // The listing says nothing about older doubts, of which there may be many.
@@ -292,10 +284,17 @@ pub fn take_in(cx: &Context, answer: &Answer, reading: &Reading) -> anyhow::Resu
             unwritten::lift_if_known(tx, reading.now)?;
         }
         if answer.reads_back {
-            meta::set(tx, READ_BACK_AT, &instant_text(reading.now))?;
+            meta::set(tx, unexplained::READ_BACK_AT, &instant_text(reading.now))?;
+        }
+        if all_taken && answer.unread.is_empty() && answer.from <= answer.oldest {
+            unexplained::note_whole(tx, &answer.listing)?;
         }
         Ok(done)
-    })
+    })?;
+    if answer.asking == (Asking::Start { accepted: false }) {
+        elsewhere::refuse_a_new_database(cx)?;
+    }
+    Ok(taken)
 }
 
 /// Judges each doubt by a listing that does not show it; returns how many that settled.
@@ -354,6 +353,7 @@ fn take_in_calls(
             Ok(Taken::Adopted) => done.adopted += 1,
             Ok(Taken::Settled) => done.found += 1,
             Ok(Taken::Foreign(what)) => done.foreign = Some(what),
+            Ok(Taken::Elsewhere) => done.elsewhere += 1,
             Ok(Taken::Nothing) => {}
             Err(error) => {
                 let why = format!(
@@ -367,6 +367,9 @@ fn take_in_calls(
                 failed.insert(call.id.as_str());
             }
         }
+    }
+    if 0 < done.elsewhere {
+        elsewhere::end_welcomes(cx, tx, now)?;
     }
     unwritten::note_untaken(tx, &listed, &failed)
 }

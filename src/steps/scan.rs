@@ -9,7 +9,7 @@ use crate::domain::call::{
     AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion,
 };
 use crate::domain::customer::Customer;
-use crate::steps::{Context, next};
+use crate::steps::{Context, elsewhere, next};
 use crate::store::meta::{self, Mark, Zoneless};
 use crate::store::moves::{self, Change, WAITING};
 use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
@@ -126,7 +126,9 @@ pub fn queue_welcome(
         expires_at: None,
     };
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
-        done.queued += 1;
+        let ended = elsewhere::end_welcome(cx, tx, candidate.customer_id, "scan", now)?;
+        done.queued += usize::from(ended == Moved::No);
+        done.completed += usize::from(ended == Moved::Yes);
         return Ok(());
     }
     settle_called(tx, &new, now, done)

@@ -6,9 +6,10 @@ use rusqlite::{Connection, Params, params};
 
 use crate::domain::Instant;
 use crate::domain::customer::Customer;
-use crate::store::Store;
+use crate::phones;
 use crate::store::connect::configure_common;
 use crate::store::do_not_call::forms;
+use crate::store::{Store, elsewhere, migrations};
 
 /// Pages copied between two looks at the source's lock.
 const PAGES_A_STEP: i32 = 4096;
@@ -21,6 +22,9 @@ pub fn whole(store: &Store) -> anyhow::Result<Store> {
         Ok(backup.run_to_completion(PAGES_A_STEP, std::time::Duration::ZERO, None)?)
     })?;
     configure_common(&copy)?;
+    let tx = copy.transaction()?;
+    migrations::upgrade(&tx)?;
+    tx.commit()?;
     Ok(Store::over(copy))
 }
 
@@ -51,7 +55,10 @@ pub fn of_customer(
         rows(conn, tx, items, "call_queue", params![customer.id, customer.phone])?;
         let attempts = "SELECT * FROM call_attempts WHERE phone_key = ?3 OR customer_id IN (
             SELECT id FROM customers WHERE id = ?1 OR phone = ?2)";
-        rows(conn, tx, attempts, "call_attempts", params![customer.id, customer.phone, phone_key])
+        rows(conn, tx, attempts, "call_attempts", params![customer.id, customer.phone, phone_key])?;
+        let calls = format!("SELECT * FROM calls_elsewhere WHERE {}", elsewhere::MAY_NAME);
+        let ending = phones::end_of_phone(&customer.phone);
+        rows(conn, tx, &calls, "calls_elsewhere", [ending])
     })?;
     Ok(copy)
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text};
-use crate::store::{Store, customers, files, queue};
+use crate::store::{Store, customers, elsewhere, files, meta, queue};
 
 /// What is left of a person in tables that outlive them, and was removed there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -80,6 +80,8 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
                error_message = NULL, customer_id = NULL, updated_at = ?2 WHERE customer_id = ?1",
         )?
         .execute(params![customer.id, instant_text(now)])?;
+    let phone_key = meta::installation(tx)?.phone_key(&customer.phone);
+    elsewhere::erase(tx, &customer.phone, &phone_key)?;
     for table in ["call_queue", "call_queue_duplicates"] {
         tx.execute(
             &format!("UPDATE {table} SET error_message = NULL WHERE customer_id = ?1"),

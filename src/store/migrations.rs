@@ -11,9 +11,12 @@ use crate::store::{StoreError, dedupe, meta, traces};
 /// "RING" in the header of the file, shown by `file`.
 const APPLICATION_ID: i64 = 0x5249_4E47;
 /// The schema this program writes. A newer file is refused, an older one migrated.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// What each version added: the version, and the tables and indexes that it created.
+const ADDED: [(i64, &[&str]); 1] = [(2, &["calls_elsewhere", "calls_elsewhere_by_number"])];
 
 /// Creates or migrates in one transaction, then makes sure that every guard is in place.
 ///
@@ -34,6 +37,7 @@ pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Resu
         traces::note(&tx, path)?;
     } else {
         check_header(application_id, version, path)?;
+        upgrade(&tx)?;
         restore_guards(&tx, now)?;
     }
     tx.commit().context("commit the schema")?;
@@ -46,7 +50,47 @@ fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
         return Ok(false);
     }
     check_header(application_id, version, path)?;
-    Ok(missing_guards(conn)?.is_empty())
+    Ok(version == SCHEMA_VERSION && missing_guards(conn)?.is_empty())
+}
+
+/// Brings a file of an older version to today's. No row that is there changes.
+pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
+    let (_, version) = read_header(tx)?;
+    for (name, statement) in added_since(version) {
+        tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
+    }
+    if version < SCHEMA_VERSION {
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        log::info!("the database was brought from schema {version} to {SCHEMA_VERSION}");
+    }
+    Ok(())
+}
+
+/// Gives a connection that only looks at an older file the tables that the file lacks, empty and in
+/// memory, so that every query works. The file is left as it is.
+pub fn ready_to_read(conn: &Connection, path: &Path) -> anyhow::Result<()> {
+    check_readable(conn, path)?;
+    let (_, version) = read_header(conn)?;
+    if SCHEMA_VERSION <= version {
+        return Ok(());
+    }
+    conn.execute_batch("PRAGMA query_only = 0; PRAGMA temp_store = MEMORY")?;
+    for (name, statement) in added_since(version) {
+        let temporary = statement.replace("CREATE TABLE ", "CREATE TEMP TABLE ");
+        if temporary != statement {
+            conn.execute_batch(&temporary).with_context(|| format!("do without {name}"))?;
+        }
+    }
+    conn.execute_batch("PRAGMA query_only = 1")?;
+    Ok(())
+}
+
+/// What today's schema has and a file of an older version lacks, in the order of `schema.sql`.
+fn added_since(version: i64) -> Vec<(&'static str, &'static str)> {
+    let later = ADDED.into_iter().filter(|(added, _)| version < *added);
+    let names: Vec<&str> = later.flat_map(|(_, names)| names.iter().copied()).collect();
+    let named = |statement| name_in(statement).filter(|name| names.contains(name));
+    statements(SCHEMA).into_iter().filter_map(|text| Some((named(text)?, text))).collect()
 }
 
 /// Refuses a file that this program cannot read; changes nothing.
@@ -136,8 +180,13 @@ fn statements(schema: &str) -> Vec<&str> {
 
 /// The name of the index or trigger that a statement creates.
 fn guard_name(statement: &str) -> Option<&str> {
+    name_in(statement).filter(|_| !statement.contains("CREATE TABLE "))
+}
+
+/// The name of what a statement creates.
+fn name_in(statement: &str) -> Option<&str> {
     let code = statement.lines().find(|line| line.starts_with("CREATE "))?;
-    let rest = ["CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE TRIGGER "]
+    let rest = ["CREATE TABLE ", "CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE TRIGGER "]
         .iter()
         .find_map(|prefix| code.strip_prefix(prefix))?;
     rest.split_whitespace().next()

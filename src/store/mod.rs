@@ -16,6 +16,7 @@ pub mod customers;
 pub mod dedupe;
 pub mod do_not_call;
 pub mod doubts;
+pub mod elsewhere;
 pub mod enqueue;
 pub mod erase;
 mod error;
@@ -112,9 +113,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens an existing file to look at it; never creates, migrates or changes anything.
-    ///
-    /// Works on a copy, on a read-only file and in a read-only folder.
+    /// Opens an existing file to look at it, also where nobody may write. Changes nothing.
     pub fn look(path: &Path) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         traces::refuse_a_stray_log(path)?;
@@ -125,7 +124,7 @@ impl Store {
         let looking = connect::open_to_look(path)?;
         let mut store = Store::at(path, looking.conn);
         store.index_is_ours = looking.index_is_ours;
-        store.read(|conn| migrations::check_readable(conn, path)).map_err(|e| explain(e, path))?;
+        store.read(|conn| migrations::ready_to_read(conn, path)).map_err(|e| explain(e, path))?;
         Ok(store)
     }
 

@@ -12,15 +12,15 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::domain::call::{AttemptState, Disposition, ItemStatus, Reason};
 use crate::domain::customer::CallStatus;
-use crate::store::Store;
 use crate::store::backup::{copy, create_whole};
 use crate::store::connect::configure_common;
 use crate::store::left_numbers;
 use crate::store::meta::{self, Installation};
 use crate::store::verify::Verified;
+use crate::store::{Store, elsewhere, migrations};
 
 /// Free text of people, providers and machines: only its length stays.
-const FREE_TEXT: [(&str, &str); 14] = [
+const FREE_TEXT: [(&str, &str); 16] = [
     ("customers", "phone_validation_error"),
     ("customers", "consent_source"),
     ("customers", "consent_text"),
@@ -31,6 +31,8 @@ const FREE_TEXT: [(&str, &str); 14] = [
     ("call_attempts", "transcript"),
     ("call_attempts", "summary"),
     ("second_calls", "detail"),
+    ("calls_elsewhere", "ignored_by"),
+    ("calls_elsewhere", "ignored_because"),
     ("webhook_events", "body"),
     ("do_not_call", "reason"),
     ("do_not_call", "source"),
@@ -76,6 +78,7 @@ pub fn snapshot(store: &Store, target: &Path) -> anyhow::Result<Verified> {
     create_whole(target, |part| {
         let mut conn = in_memory(store)?;
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        migrations::upgrade(&tx)?;
         redact(&tx)?;
         tx.commit().context("commit the redaction")?;
         copy(&conn, part)
@@ -165,6 +168,11 @@ fn redact_phones(tx: &Transaction<'_>) -> anyhow::Result<()> {
     meta::renew_installation(tx)?;
     let new = meta::installation(tx)?;
     let mut masks = Masks { old, new, by_key: HashMap::new(), taken: HashSet::new() };
+    // Before the customers: a call's number is compared with theirs.
+    elsewhere::mask(tx, &masks.new.clone(), |key, number| match key {
+        Some(key) => masks.of_key(key),
+        None => masks.of_phone(number),
+    })?;
     let mut update = tx.prepare("UPDATE customers SET phone = ?2 WHERE id = ?1")?;
     for (id, phone) in pairs::<i64>(tx, "SELECT id, phone FROM customers")? {
         update.execute(params![id, masks.of_phone(&phone)])?;

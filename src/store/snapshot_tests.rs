@@ -19,6 +19,8 @@ const TELL_NOTHING: &str = "
       phone_number_id next_poll_at clean_reads absent_since absent_since_monotonic_ms
       absent_boot_id
     second_calls: vapi_call_id attempt_id customer_key seen_at
+    calls_elsewhere: vapi_call_id kind assistant installation_id occasion created_at blocks found_at
+      ignored_at
     webhook_events: id vapi_call_id received_at applied_at
     do_not_call: created_at
     holidays: country date
@@ -28,6 +30,7 @@ const TELL_NOTHING: &str = "
 const REWRITTEN: &str = "
     customers: external_id name email phone variables
     call_attempts: phone phone_key
+    calls_elsewhere: told phone_key ending
     do_not_call: phone
     journal: who what subject old new why
     meta: key value";

@@ -242,9 +242,14 @@ impl Seen {
 
     /// Whether this row is new. A row from before the window is not ours to report.
     fn add(&mut self, row: &Value) -> bool {
-        let Some(call) = wire::read_call(row) else {
+        let Some(mut call) = wire::read_call(row) else {
             return self.unreadable.insert(mark_of(row));
         };
+        if call.tags().next().is_none() {
+            // Nobody's call of ours, most of the list on an account with other uses: what was said
+            // in it is not needed, and would fill the memory.
+            (call.transcript, call.summary) = (None, None);
+        }
         if call.created_at.is_some_and(|at| at < self.since) {
             return false;
         }

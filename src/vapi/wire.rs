@@ -53,6 +53,9 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
     Some(ProviderCall {
         id: call_id(&value["id"])?,
         org_id: word(&value["orgId"]),
+        kind: word(&value["type"]),
+        assistant_id: word(&value["assistantId"]),
+        squad_id: word(&value["squadId"]),
         created_at: read_instant(&value["createdAt"]),
         status: word(&value["status"]),
         ended_reason: word(&value["endedReason"]),
@@ -64,7 +67,7 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         structured_data: findings::structured_data(value),
         structured_outputs: findings::structured_outputs(value),
         tool_names: findings::tool_names(value),
-        customer_number: word(&customer["number"]),
+        customer_number: word(&customer["number"]).or_else(|| word(&customer["sipUri"])),
         name: word(&value["name"]),
         external_id: word(&customer["externalId"]),
         attempt_tag: word(&metadata["attemptId"]),

@@ -109,12 +109,14 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
             let detail = refused.to_string();
             match refused {
                 Refused::NoReason => Problem::field("reason", detail),
-                Refused::Unknown(_) | Refused::Short(_) => Problem::not_found(detail),
+                Refused::Unknown(_) | Refused::Short(_) | Refused::UnknownCall(_) => {
+                    Problem::not_found(detail)
+                }
                 Refused::Several(_) | Refused::NotInDoubt { .. } | Refused::WrongClock(_) => {
                     Problem::new(409, detail)
                 }
                 Refused::SeveralHolds(_) => {
-                    Problem { status: 409, detail, field: Some("hold".to_string()) }
+                    Problem { field: Some("hold".to_string()), ..Problem::new(409, detail) }
                 }
                 Refused::NoSuchHold { .. } => Problem::field("hold", detail),
                 Refused::CallTaken { .. } => {

@@ -9,6 +9,7 @@ use ringonce::config::Config;
 use ringonce::domain::Instant;
 use ringonce::domain::call::{AttemptState, CallType, Disposition, Reason};
 use ringonce::domain::customer::{CallStatus, Customer};
+use ringonce::domain::elsewhere::MadeElsewhere;
 use ringonce::domain::entry::{Entry, EntryPhone};
 use ringonce::domain::gate::{self, Facts, Rules, Verdict};
 use ringonce::domain::limits::Made;
@@ -61,6 +62,7 @@ struct Case {
     history: Vec<(AttemptState, Option<Disposition>)>,
     do_not_call: bool,
     same_phone: bool,
+    elsewhere: bool,
     paused: bool,
     holiday: bool,
     last_call: Option<Instant>,
@@ -112,6 +114,7 @@ fn invent(dice: &mut Dice) -> Case {
         history,
         do_not_call: dice.percent(3),
         same_phone: dice.percent(3),
+        elsewhere: dice.percent(3),
         paused: dice.percent(3),
         holiday: dice.percent(3),
         last_call: dice.percent(10).then(|| now - ago(dice, 180)),
@@ -196,6 +199,9 @@ fn gate_says(case: &Case, zones: &Zones) -> Verdict {
         pause: case.paused.then(|| "all paused".to_string()),
         earlier: judge(&case.history, |how| rules.retry_rule(how, case.call_type)),
         same_phone: case.same_phone,
+        elsewhere: case
+            .elsewhere
+            .then(|| MadeElsewhere { call_id: "a-call".to_string(), created_at: case.now }),
         to_number: Made {
             last: case.last_call,
             in_day: (case.calls_in_day, Some(case.now + Duration::hours(3))),
@@ -220,7 +226,7 @@ fn oracle(case: &Case) -> (&'static str, Option<Reason>) {
     if !case.zone_known {
         return ("wait", Some(Reason::NotEligible));
     }
-    if was_called(case, customer) {
+    if was_called(case, customer) || case.elsewhere {
         return ("called", None);
     }
     if case.do_not_call {

@@ -15,8 +15,8 @@ use ringonce::steps::{dial, follow, guard, reconcile, record, restart, scan};
 use ringonce::store::{attempts, meta, queue};
 
 use crate::life::Life;
-use crate::outside;
 use crate::process::{Act, Process};
+use crate::{oracle, outside};
 
 const FAR: Duration = Duration::days(400);
 
@@ -79,6 +79,7 @@ impl Life {
             }
             return Ok(());
         }
+        self.check_the_decision()?;
         if self.adopting {
             self.adopt(&reading)?;
         }
@@ -176,6 +177,7 @@ impl Life {
         };
         let unwanted = self.do_not_call.contains(&person.phone);
         ensure!(!unwanted, "customer {} is on the do-not-call list and dialed", person.id);
+        oracle::after_elsewhere(&self.vapi.world(), intent, person)?;
         self.store.read(|conn| self.book.intent(conn, intent, person, self.now))
     }
 

@@ -30,12 +30,19 @@ pub struct Call {
     pub garbled_until: Instant,
     /// How many lists were taken in, since it was made, that reach back to it.
     pub lists: u64,
+    /// A person made it by hand with our assistant; its number as the provider tells it.
+    pub by_hand: Option<String>,
 }
 
 impl Call {
     /// Nothing but its own id and its number tells whose it is, or the key no longer shows it.
     pub fn cannot_be_known(&self, account: usize) -> bool {
         self.stripped == 7 || self.account != account
+    }
+
+    /// Whether another database, or a person, made it and not the present one.
+    pub fn is_from_elsewhere(&self, installation_id: &str) -> bool {
+        self.by_hand.is_some() || self.order.installation_id != installation_id
     }
 
     /// The tag without its letter of the type.
@@ -58,7 +65,9 @@ pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
         ended_reason: over.then(|| call.reason.to_string()),
         started_at: call.rings.then_some(call.created_at),
         ended_at: over.then_some(call.ended_at),
-        customer_number: Some(order.phone.clone()),
+        kind: Some("outboundPhoneCall".to_string()),
+        assistant_id: Some(order.assistant_id.clone()),
+        customer_number: Some(call.by_hand.clone().unwrap_or_else(|| order.phone.clone())),
         name: (stripped & 2 == 0).then(|| order.tag.clone()),
         external_id: (stripped & 4 == 0).then(|| order.tag.clone()),
         attempt_tag: meta.then(|| order.tag.clone()),

@@ -38,6 +38,15 @@ impl Life {
             self.take_another_key();
             return Ok(());
         }
+        if self.plan.accepted_at.is_some_and(|at| at <= self.now) {
+            return self.accept_the_new_file();
+        }
+        if self.plan.loses_all && self.dice.one_in(12) {
+            return self.lose_all();
+        }
+        if self.plan.by_hand && self.dice.one_in(4) {
+            return self.call_by_hand();
+        }
         if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.lost_at <= self.now) {
             return if self.plan.set_back { self.set_back() } else { self.restore() };
         }
@@ -313,6 +322,7 @@ impl Life {
     /// Everything that troubles ends.
     pub fn become_quiet(&mut self) -> anyhow::Result<()> {
         self.quiet = true;
+        self.accept_the_new_file()?;
         if self.plan.right_key_at.is_some() {
             self.find_the_right_key();
         }

@@ -14,6 +14,7 @@ use ringonce::steps::{Context, audit, audit_calls, guard, restart};
 use ringonce::store::{Store, attempts, meta};
 use ringonce::zones::Zones;
 
+use crate::calls::Call;
 use crate::dice::Dice;
 use crate::faults::Spell;
 use crate::lost::Snapshot;
@@ -145,7 +146,10 @@ impl Life {
         let compared = audit_calls::compare(&cx, &self.vapi, (since, self.now), &mut report)?;
         ensure!(compared.is_ok(), "the list at rest could not be read: {compared:?}");
         let world = self.vapi.world();
-        let doubles = world.calls.iter().filter(|call| call.is_double).map(|call| &call.id);
+        // A call that no list had shown yet could not keep the file from making its own.
+        let ours = self.store.read(meta::installation)?.id;
+        let is_theirs = |call: &&Call| call.is_double || call.is_from_elsewhere(&ours);
+        let doubles = world.calls.iter().filter(is_theirs).map(|call| &call.id);
         let doubles: HashSet<&str> = doubles.map(String::as_str).collect();
         let words = |what: &str| -> Vec<String> {
             let words = what.split(|c: char| !c.is_alphanumeric() && c != '-');

@@ -10,6 +10,7 @@ mod acts;
 mod calls;
 mod chaos;
 mod dice;
+mod elsewhere;
 mod faults;
 mod life;
 mod lost;

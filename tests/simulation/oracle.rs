@@ -49,6 +49,9 @@ impl Book {
         }
         let order = &call.order;
         let key = (order.customer_key.clone(), order.call_type, order.occasion.clone());
+        if call.by_hand.is_some() {
+            return Ok(());
+        }
         if self.told.contains(&key) {
             bail!("DUPLICATE: {} rang, and another system had called", told(call));
         }
@@ -63,7 +66,9 @@ impl Book {
         let number = (order.phone.clone(), order.call_type, order.occasion.clone());
         let others = self.by_number.entry(number).or_default();
         for earlier in others.iter().map(|index| &world.calls[*index]) {
-            if earlier.order.customer_key != order.customer_key {
+            // What the file could know of it was judged when it wrote its intent.
+            let is_ours = !earlier.is_from_elsewhere(&order.installation_id);
+            if is_ours && earlier.order.customer_key != order.customer_key {
                 bail!("DUPLICATE at one number: {} rang after {}", told(call), told(earlier));
             }
         }
@@ -74,6 +79,12 @@ impl Book {
         self.last_to_number.insert(order.phone.clone(), call.posted_at);
         self.last_to_customer.insert(order.customer_key.clone(), call.posted_at);
         Ok(())
+    }
+
+    /// The file is lost: what it did just before may not be in any list yet.
+    pub fn forget_distances(&mut self) {
+        self.last_to_number.clear();
+        self.last_to_customer.clear();
     }
 
     /// An intent was committed at the true instant `now`: may it ring?
@@ -130,6 +141,40 @@ impl Book {
         }
         Ok(())
     }
+}
+
+/// An intent of the present file after a list has shown it a call from elsewhere to the same number:
+/// no welcome call any more, and no daily call of that local date.
+pub fn after_elsewhere(world: &World, intent: &Intent, person: &Person) -> anyhow::Result<()> {
+    let order = &intent.order;
+    let shown = world.shown.iter().map(|index| &world.calls[*index]);
+    for earlier in shown.filter(|call| call.is_from_elsewhere(&order.installation_id)) {
+        if !earlier.rings || earlier.order.phone != order.phone {
+            continue;
+        }
+        let distance = world.now - earlier.created_at;
+        ensure!(
+            ANY_GAP - SLACK <= distance,
+            "dialed just after {}, which was shown",
+            told(earlier)
+        );
+        let its_date = person.wish().date(earlier.created_at).to_string();
+        let was_for = earlier.stripped == 0 && earlier.order.occasion == order.occasion;
+        let is_same = match order.call_type {
+            CallType::Welcome => true,
+            CallType::Daily => its_date == order.occasion || was_for,
+            CallType::Extra => false,
+        };
+        ensure!(
+            !is_same,
+            "DUPLICATE: {} {} of customer {} is dialed after {}, which was shown",
+            order.call_type,
+            order.occasion,
+            person.id,
+            told(earlier)
+        );
+    }
+    Ok(())
 }
 
 fn told(call: &Call) -> String {
@@ -213,11 +258,19 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
         let found = count(sql)?;
         ensure!(found == 0, "at rest there are {found} {what}");
     }
-    for call in world.calls.iter().filter(|call| !call.is_double) {
+    let ours = ringonce::store::meta::installation(conn)?.id;
+    // A list that the file took in may have lacked another database's call, and it asks for none.
+    let is_owed = |index: &usize| {
+        let call = &world.calls[*index];
+        !call.is_from_elsewhere(&ours) || (call.rings && world.shown.contains(index))
+    };
+    let owed = (0..world.calls.len()).filter(is_owed).map(|index| &world.calls[index]);
+    for call in owed.filter(|call| !call.is_double) {
         let known: bool = conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE vapi_call_id = ?1)
-                   OR EXISTS (SELECT 1 FROM second_calls WHERE vapi_call_id = ?1)",
+                   OR EXISTS (SELECT 1 FROM second_calls WHERE vapi_call_id = ?1)
+                   OR EXISTS (SELECT 1 FROM calls_elsewhere WHERE vapi_call_id = ?1)",
             )?
             .query_one([&call.id], |row| row.get(0))?;
         // A call that comes back without any tag, or from an account whose key was given up, is

@@ -11,6 +11,8 @@ use crate::faults::{Faults, ON_POST};
 const MORE: u64 = 0x6d22;
 /// The dice of lives whose disk is set back.
 const SET_BACK: u64 = 0x5e7b;
+/// The dice of lost databases and calls by hand.
+const LAST: u64 = 0x1a57;
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -55,6 +57,12 @@ pub struct Plan {
     pub told: bool,
     /// Two dialers claim from the file at once, as if the lock were gone.
     pub two_claim: bool,
+    /// The file is lost without a backup, and the same people are imported into a new one.
+    pub loses_all: bool,
+    /// Until then nobody has accepted the new file.
+    pub accepted_at: Option<Instant>,
+    /// People call by hand with our assistant.
+    pub by_hand: bool,
     pub lines: usize,
     /// So long after each call of a service that stays, if at all; then one at a time.
     pub pace: Duration,
@@ -86,6 +94,9 @@ impl Plan {
         let (hides, any_pace, redials, bad_replica) = (mostly(), mostly(), mostly(), mostly());
         let pace =
             Duration::seconds(if mostly() && !ticks { [2, 5, 10][more.below(3)] } else { 0 });
+        // What came last has dice of its own, too: the seeds before it live as they did.
+        let mut last = Dice::new(seed ^ LAST);
+        let (loses_all, by_hand) = (last.one_in(4), last.one_in(4));
         let few_people = 40 + more.below(260);
         let restores = restores || often_lost;
         let often_lost = often_lost || (knows_more && restores);
@@ -145,10 +156,14 @@ impl Plan {
             set_back,
             any_pace,
             // A file from before the new key would not know that its account is another one.
-            new_key_at: (new_key && !restores).then_some(begins + Duration::days(400)),
+            new_key_at: (new_key && !restores && !loses_all)
+                .then_some(begins + Duration::days(400)),
             right_key_at: None,
             told,
             two_claim,
+            loses_all: loses_all && !restores,
+            accepted_at: None,
+            by_hand,
             lines: [8, 30, 200][dice.below(3)],
             pace,
             faults,
@@ -189,6 +204,9 @@ pub struct Counts {
     /// Calls that some complete list did not show.
     pub hidden: u64,
     pub copies: u64,
+    /// Files that were lost for good.
+    pub lost: u64,
+    pub by_hand: u64,
     pub doubts_left: u64,
     /// Rings that only the provider is to blame for: two calls of one POST.
     pub doubled: u64,
@@ -212,6 +230,8 @@ impl Counts {
         self.returned += other.returned;
         self.hidden += other.hidden;
         self.copies += other.copies;
+        self.lost += other.lost;
+        self.by_hand += other.by_hand;
         self.doubts_left += other.doubts_left;
         self.doubled += other.doubled;
     }
@@ -222,8 +242,8 @@ impl std::fmt::Display for Counts {
         write!(
             f,
             "customer-days {}, POSTs {}, faulted POSTs {}, rings {}, crashes {}, restores {} ({} \
-             of a whole disk), \
-             copies started {}, clock jumps {}, stopped processes {}, edits {}, erased {}, extra \
+             of a whole disk), copies started {}, lost databases {}, calls by hand {}, clock jumps \
+             {}, stopped processes {}, edits {}, erased {}, extra \
              calls {}, people who returned {}, calls missing from lists {}, doubts settled by hand {}, provider's own doubles {}, steps {}, duplicates 0, unexplained 0",
             self.customer_days,
             self.posts,
@@ -233,6 +253,8 @@ impl std::fmt::Display for Counts {
             self.restores,
             self.set_back,
             self.copies,
+            self.lost,
+            self.by_hand,
             self.jumps,
             self.stops,
             self.edits,

@@ -33,6 +33,9 @@ pub struct World {
     pub repeated: Option<String>,
     /// Calls that are hidden from lists for a while.
     pub hidden: u64,
+    /// The calls of lists that the present file has taken in.
+    pub shown: HashSet<usize>,
+    last_listed: Vec<usize>,
     lists: u64,
     dice: Dice,
     /// What is hidden has dice of its own, like the rest of the plan that knows of it.
@@ -59,6 +62,8 @@ impl SimVapi {
             faulted: 0,
             repeated: None,
             hidden: 0,
+            shown: HashSet::new(),
+            last_listed: Vec::new(),
             lists: 0,
             dice: Dice::new(seed ^ 0x7a71),
             hiding: Dice::new(seed ^ 0x41de),
@@ -101,6 +106,7 @@ impl World {
     /// A list from then on was taken in: the next one may come from another replica.
     pub fn taken_in(&mut self, from: Instant) {
         self.lists += 1;
+        self.shown.extend(std::mem::take(&mut self.last_listed));
         if self.faults.bad_replica {
             let covered = self.calls.iter_mut().filter(|call| from <= call.created_at);
             covered.for_each(|call| call.lists += 1);
@@ -204,6 +210,7 @@ impl World {
             rare_until: created_at,
             lists: self.lists,
             garbled_until: created_at,
+            by_hand: None,
         };
         let call = self.hide(call);
         if fault == Some(OnPost::Twice) {
@@ -212,6 +219,29 @@ impl World {
         let index = self.keep(call);
         self.tags.insert(order.tag.clone(), index);
         index
+    }
+
+    /// A person calls this number with our assistant, from the provider's own page.
+    pub fn call_by_hand(&mut self, order: PlaceOrder, told: String) {
+        let (reason, rings) = self.ending(None);
+        let (now, lists) = (self.now, self.lists);
+        self.keep(Call {
+            id: String::new(),
+            account: self.account,
+            order,
+            posted_at: now,
+            created_at: now,
+            rings,
+            ended_at: now + Duration::seconds(30),
+            reason,
+            is_double: false,
+            stripped: 7,
+            missing_until: now,
+            rare_until: now,
+            lists,
+            garbled_until: now,
+            by_hand: Some(told),
+        });
     }
 
     /// Some calls are not in every list. One that is late already is not rare too: of three clean
@@ -319,6 +349,8 @@ impl World {
         unreadable.extend(garbled.map(|call| call.id.clone()));
         listed.retain(readable);
         listed.sort_by_key(|call| (call.created_at, &call.id));
+        let shown = listed.iter().filter_map(|call| self.by_id.get(&call.id).copied());
+        let shown: Vec<usize> = shown.collect();
         let mut calls: Vec<ProviderCall> =
             listed.into_iter().map(|call| tell(call, self.now, call.stripped == 0)).collect();
         if of_others {
@@ -326,6 +358,7 @@ impl World {
             let created_at = Some(self.now - Duration::minutes(1));
             calls = vec![ProviderCall { id, org_id, created_at, ..ProviderCall::default() }];
         }
+        self.last_listed = if of_others { Vec::new() } else { shown };
         Ok(Listing { calls, unreadable, date: self.date() })
     }
 

@@ -153,7 +153,8 @@ fn calls_of_another_installation_in_the_same_account_are_not_taken_in() {
     theirs.daily("Ada");
     theirs.tick_at("2026-02-02T12:00:00Z");
     let ours = World::new();
-    ours.daily("Bob");
+    let bob = ours.customer("Bob").phone("+12125550102").in_zone("America/New_York");
+    bob.at("07:00").paid().welcomed().add();
     ours.set_clock("2026-02-02T11:00:00Z");
     let reading = after_noon(5, ringonce::clock::TEST_BOOT_ID);
     read_at(&ours.context(), &theirs.vapi(), &reading);

@@ -91,12 +91,15 @@ impl Trial {
 
 /// Whether a later date may be called though nobody does anything about this one.
 fn passes_by_itself(outcome: &Outcome) -> bool {
-    use Reason::{Breaker, Cap, Held, Holiday, MinGap, NoLine, OutsideWindow};
+    use Reason::{AlreadyCalled, Breaker, Cap, Held, Holiday, MinGap, NoLine, OutsideWindow};
     let reason = match outcome {
         Outcome::Waits { reason, .. } => *reason,
         _ => None,
     };
-    matches!(reason, Some(OutsideWindow | MinGap | Holiday | Cap | NoLine | Breaker | Held))
+    matches!(
+        reason,
+        Some(AlreadyCalled | OutsideWindow | MinGap | Holiday | Cap | NoLine | Breaker | Held)
+    )
 }
 
 /// When an outcome comes to a call, if nobody does anything about it: not after the occasion's last

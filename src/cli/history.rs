@@ -1,0 +1,211 @@
+//! `history`: calls on the provider's account that this database did not make.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::doubts::{context, must_exist, refused};
+use super::exit::Exit;
+use super::output::{self, Table, Tone, clean, toned};
+use super::{Global, settings};
+use crate::domain::{Instant, instant_text, utc_words};
+use crate::steps::elsewhere;
+use crate::store::elsewhere::{Callee, ElsewhereCall};
+use crate::store::{Store, journal};
+use crate::zones::Zones;
+
+const WHO: &str = "cli";
+
+/// Calls on the provider's account that this database did not make: list them, or ignore one
+#[derive(Args)]
+pub struct HistoryArgs {
+    #[command(subcommand)]
+    command: HistoryCommand,
+}
+
+#[derive(Subcommand)]
+enum HistoryCommand {
+    /// List the calls that were made elsewhere, the newest first
+    List(ListArgs),
+    /// Release what a call blocks: it does not count
+    Ignore(IgnoreArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+An outbound call by one of the configured assistants blocks the welcome call of every customer whom it
+may have called, and the daily call of its local date. Calls by other assistants and inbound calls
+block nothing; they count for min_gap_any_minutes.")]
+struct ListArgs {
+    /// Show whole phone numbers; noted in the journal
+    #[arg(long)]
+    reveal: bool,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+What this call alone had ended waits again while its time lasts, and is dialed.
+
+Example:
+  ringonce history ignore 01a20438-c93b-7206-9206-000000000206 --reason 'a test of our own'")]
+struct IgnoreArgs {
+    /// The provider's id of the call
+    #[arg(value_name = "CALL_ID")]
+    id: String,
+    /// Why it does not count; goes into the journal
+    #[arg(long)]
+    reason: String,
+}
+
+pub fn run(global: &Global, args: &HistoryArgs) -> anyhow::Result<Exit> {
+    match &args.command {
+        HistoryCommand::List(args) => list(global, args),
+        HistoryCommand::Ignore(args) => ignore(global, args),
+    }
+}
+
+fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    must_exist(&settings.loaded.db)?;
+    let store = match args.reveal {
+        true => Store::open(&settings.loaded.db, now)?,
+        false => Store::look(&settings.loaded.db)?,
+    };
+    let found = store.read(elsewhere::history)?;
+    if args.reveal {
+        let (what, subject) = ("reveal", "history");
+        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
+        store.write(|tx| journal::add(tx, now, entry))?;
+    }
+    let zones = &settings.zones;
+    if args.json {
+        let shown: Vec<Shown<'_>> =
+            found.iter().map(|(call, who)| Shown::of(call, who, zones, args.reveal)).collect();
+        output::json(&shown)?;
+    } else if found.is_empty() {
+        output::line("no calls were made elsewhere")?;
+    } else {
+        table(&found, zones, args.reveal, now).print()?;
+    }
+    Ok(Exit::Done)
+}
+
+fn table(
+    found: &[(ElsewhereCall, Vec<Callee>)],
+    zones: &Zones,
+    reveal: bool,
+    now: Instant,
+) -> Table {
+    let header = ["CALL", "MADE", "LOCAL TIME", "PHONE", "CUSTOMERS", "BLOCKS"];
+    let mut table = Table::new(&header);
+    for (call, who) in found {
+        let shown = Shown::of(call, who, zones, reveal);
+        let customers: Vec<String> = who.iter().map(|callee| callee.id.to_string()).collect();
+        let blocks = match &shown.ignored {
+            Some(ignored) => toned(Tone::Dim, &format!("ignored: {}", clean(ignored.why))),
+            None if shown.blocks.is_empty() => toned(Tone::Dim, "nothing"),
+            None => toned(Tone::Warn, &shown.blocks.join(", ")),
+        };
+        table.row([
+            clean(shown.call_id),
+            format!("{} ({})", utc_words(call.created_at), output::relative(call.created_at, now)),
+            shown.local.unwrap_or_default(),
+            clean(&shown.phone.unwrap_or_default()),
+            if shown.anybody { "anybody".to_string() } else { customers.join(" ") },
+            blocks,
+        ]);
+    }
+    table
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    call_id: &'a str,
+    at: String,
+    /// Where the first customer lives.
+    local: Option<String>,
+    /// As the provider tells it, masked unless it is revealed.
+    phone: Option<String>,
+    direction: &'static str,
+    assistant: Option<&'a str>,
+    installation_id: Option<&'a str>,
+    customers: Vec<i64>,
+    /// Its number excludes nobody.
+    anybody: bool,
+    blocks: Vec<String>,
+    found_at: String,
+    ignored: Option<ShownIgnored<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownIgnored<'a> {
+    at: String,
+    who: &'a str,
+    why: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    fn of(call: &'a ElsewhereCall, who: &[Callee], zones: &Zones, reveal: bool) -> Shown<'a> {
+        let zone = who.iter().find_map(|callee| zones.get(&callee.timezone));
+        let ignored = call.ignored.as_ref().map(|ignored| ShownIgnored {
+            at: instant_text(ignored.at),
+            who: &ignored.who,
+            why: &ignored.why,
+        });
+        let blocks = match call.blocks && ignored.is_none() {
+            true => blocked(call, who, zones),
+            false => Vec::new(),
+        };
+        Shown {
+            call_id: &call.vapi_call_id,
+            at: instant_text(call.created_at),
+            local: zone.as_deref().map(|zone| output::local_time(call.created_at, zone)),
+            phone: call.told.as_deref().map(|told| output::phone(told, reveal)),
+            direction: if call.inbound { "inbound" } else { "outbound" },
+            assistant: call.assistant.as_deref(),
+            installation_id: call.installation_id.as_deref(),
+            customers: who.iter().map(|callee| callee.id).collect(),
+            anybody: call.may_be_anybodys(),
+            blocks,
+            found_at: instant_text(call.found_at),
+            ignored,
+        }
+    }
+}
+
+/// The welcome call, and the daily call of the date that it was where each customer lives.
+fn blocked(call: &ElsewhereCall, who: &[Callee], zones: &Zones) -> Vec<String> {
+    let date = |callee: &Callee| zones.get(&callee.timezone).map(|z| z.date(call.created_at));
+    let mut dates: Vec<String> = who.iter().filter_map(date).map(|date| date.to_string()).collect();
+    if dates.is_empty() {
+        dates.push(call.created_at.date_naive().to_string());
+    }
+    dates.extend(call.occasion.clone());
+    dates.sort();
+    dates.dedup();
+    let dailies = dates.into_iter().map(|date| format!("daily {date}"));
+    std::iter::once("welcome".to_string()).chain(dailies).collect()
+}
+
+fn ignore(global: &Global, args: &IgnoreArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let clock = settings.loaded.clock.clone();
+    let cx = context(settings, clock.now()?)?;
+    let done = cx.store.write(|tx| {
+        let now = clock.now()?;
+        elsewhere::ignore(&cx, tx, &args.id, WHO, &args.reason, now)
+    });
+    let id = clean(&args.id);
+    output::line(&match done.map_err(refused)? {
+        None => format!("the call {id} was ignored before"),
+        Some(0) => format!("the call {id} is ignored; it blocks nothing any more"),
+        Some(1) => format!("the call {id} is ignored; the item that it had ended waits again"),
+        Some(items) => {
+            format!("the call {id} is ignored; the {items} items that it had ended wait again")
+        }
+    })?;
+    Ok(Exit::Done)
+}
