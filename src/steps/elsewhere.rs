@@ -22,11 +22,9 @@ use crate::store::elsewhere::{self, Callee, ElsewhereCall};
 use crate::store::meta::{self, Mark};
 use crate::store::moves::{self, Change, WAITING};
 use crate::store::queue::{self, Item, Moved};
-use crate::store::{Conn, Tx, customers, journal};
+use crate::store::{Conn, Tx, customers, journal, traces};
 
 const WHO: &str = "elsewhere";
-/// Written when a person accepts a new database: by `customers import --new`.
-const NEW_ACCEPTED: &str = "new_accepted_at";
 
 /// Stores a call that is not in the ledger; `Yes` when it blocks somebody and was not known.
 pub fn note(cx: &Context, tx: &Tx<'_>, call: &ProviderCall, now: Instant) -> anyhow::Result<Moved> {
@@ -256,7 +254,7 @@ pub fn history(conn: &Conn) -> anyhow::Result<Vec<(ElsewhereCall, Vec<Callee>)>>
 /// person: it may take the place of the one that called them, or only share the account.
 pub fn refuse_a_new_database(cx: &Context) -> anyhow::Result<()> {
     let called = cx.store.read(|conn| {
-        let is_accepted = meta::get(conn, NEW_ACCEPTED)?.is_some()
+        let is_accepted = traces::accepted_at(conn)?.is_some()
             || meta::mark(conn, Mark::Armed)?.is_some()
             || elsewhere::has_ever_dialed(conn)?;
         if is_accepted || !elsewhere::is_any_blocking(conn)? { Ok(0) } else { called(conn) }

@@ -100,7 +100,8 @@ impl Life {
             return Ok(());
         }
         let is_young = self.now < snapshot.taken_at + Duration::minutes(25);
-        let is_of_here = meta::armed_identity(&snapshot.conn)?.as_ref() == Some(&place(self.at));
+        let is_of_here =
+            meta::armed_identity(&snapshot.conn)?.as_ref() == Some(&place(self.at).armed());
         if self.adopting || is_young || !is_of_here {
             return Ok(());
         }
