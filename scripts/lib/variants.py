@@ -8,7 +8,8 @@ import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COPIED = ["src", "tests", "benches", "schema.sql", "Cargo.toml", "Cargo.lock", "clippy.toml",
-          "rustfmt.toml", "scripts", "README.md", "DECISIONS.md", "CHANGELOG.md", ".ci", ".cargo"]
+          "rustfmt.toml", "scripts", "README.md", "docs", "CONTRIBUTING.md", "DECISIONS.md", "CHANGELOG.md",
+          ".ci", ".cargo"]
 
 
 def target():

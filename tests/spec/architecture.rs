@@ -1,5 +1,5 @@
 //! The house rules that the compiler does not know: imports go down, each outside has one door,
-//! files stay short, and the README's map is the territory.
+//! files stay short, and the documented map matches the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -261,12 +261,12 @@ fn nothing_is_left_to_be_done_later() {
     }
 }
 
-/// The README's map of `src/`: under "Architecture", a fenced block in which a line that begins
+/// The map of `src/` in the documents: under "Map", a fenced block in which a line that begins
 /// with `NAME/` opens a folder and the words of deeper lines are its files, without `.rs`.
-fn readme_map() -> BTreeMap<String, BTreeSet<String>> {
-    let readme = text("README.md");
-    let section = readme.split("\n## Architecture\n").nth(1).expect("README.md: ## Architecture");
-    let block = section.split("```").nth(1).expect("README.md: a fenced map under Architecture");
+fn documented_map() -> BTreeMap<String, BTreeSet<String>> {
+    let page = text("docs/architecture.md");
+    let section = page.split("\n## Map\n").nth(1).expect("docs/architecture.md: ## Map");
+    let block = section.split("```").nth(1).expect("docs/architecture.md: a fenced map");
     let mut map: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut folder = String::new();
     for line in block.lines().skip(1) {
@@ -283,14 +283,14 @@ fn readme_map() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn the_map_in_the_readme_is_the_territory() {
+fn the_map_in_the_documents_matches_the_files() {
     let mut territory: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files("src") {
         let (folder, name) = file.rsplit_once('/').expect("a folder");
         let name = name.trim_end_matches(".rs").to_string();
         territory.entry(format!("{folder}/")).or_default().insert(name);
     }
-    let map = readme_map();
+    let map = documented_map();
     let mut wrong = Vec::new();
     for folder in territory.keys().chain(map.keys()).collect::<BTreeSet<_>>() {
         let (there, drawn) = (territory.get(folder), map.get(folder));
@@ -299,7 +299,7 @@ fn the_map_in_the_readme_is_the_territory() {
             wrong.push(format!("{folder} holds: {}", names.join(" ")));
         }
     }
-    assert!(wrong.is_empty(), "README.md, Architecture, is not what is there: {wrong:#?}");
+    assert!(wrong.is_empty(), "docs/architecture.md, Map, is not what is there: {wrong:#?}");
 }
 
 #[test]
