@@ -3,26 +3,30 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::web::delivery::Response;
 use ringonce::web::http::Request;
-use ringonce::web::listener::{Large, Limits, Listener, Serving};
+use ringonce::web::listener::{Handler, Large, Limits, Listener, Serving};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// Answers with the length of the body.
 fn serve(memory_bytes: usize) -> (Serving, SocketAddr) {
+    let length = |request: Request| Response::text(200, &request.body.len().to_string());
+    serve_with(memory_bytes, Arc::new(length))
+}
+
+fn serve_with(memory_bytes: usize, handler: Handler) -> (Serving, SocketAddr) {
     let listener = Listener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
     let large = Large { path: "/large", body_bytes: 2 * MEBIBYTE, memory_bytes };
     let request_deadline = Duration::from_secs(2);
     let limits = Limits { large: Some(large), request_deadline, ..Limits::default() };
-    let handler = |request: Request| Response::text(200, &request.body.len().to_string());
     let stop = Arc::new(AtomicBool::new(false));
-    (listener.serve(Arc::new(handler), limits, stop).expect("threads"), address)
+    (listener.serve(handler, limits, stop).expect("threads"), address)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -82,31 +86,36 @@ fn large_body_is_taken_on_its_path_alone_and_only_up_to_its_limit() {
 }
 
 #[test]
-fn crowd_of_large_bodies_waits_for_memory_and_keeps_no_small_request_out() {
-    let (_serving, address) = serve(MEBIBYTE);
-    // Three bodies of a mebibyte each, all but their last byte: there is memory for one of them.
-    let length = MEBIBYTE + 60_000;
-    let mut crowd: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
-    std::thread::scope(|scope| {
-        for stream in &mut crowd {
-            scope.spawn(move || {
-                let framing = format!("Content-Length: {length}");
-                let _ = stream.write_all(head("/large", &framing).as_bytes());
-                let _ = stream.write_all(&vec![b'x'; length - 1]);
-            });
+fn large_body_that_finds_no_memory_is_told_to_come_back_and_keeps_no_small_request_out() {
+    let at_work = Arc::new(AtomicBool::new(false));
+    let held = Arc::new(AtomicBool::new(true));
+    let handler = {
+        let (at_work, held) = (Arc::clone(&at_work), Arc::clone(&held));
+        move |request: Request| {
+            at_work.store(true, Ordering::SeqCst);
+            while request.path == "/large" && held.load(Ordering::SeqCst) {
+                clock::pause(Duration::from_millis(2));
+            }
+            Response::text(200, &request.body.len().to_string())
         }
-        let before = clock::elapsed();
-        assert_eq!(status(&talk(address, "/other", "Content-Length: 2", b"hi")), "200");
-        assert!(clock::elapsed() - before < Duration::from_secs(1));
-    });
-    // The one that holds the memory never ends; those that wait for it are told to come back.
-    let mut told: Vec<String> =
-        crowd.into_iter().map(|stream| status(&answer(stream)).to_string()).collect();
-    told.sort();
-    assert!(told.iter().all(|status| ["408", "503"].contains(&status.as_str())), "{told:?}");
-    assert!(told.contains(&"503".to_string()), "{told:?}");
-    // Afterwards the memory is free again.
+    };
+    let (_serving, address) = serve_with(MEBIBYTE, Arc::new(handler));
+    let length = MEBIBYTE + 60_000;
+    let framing = format!("Content-Length: {length}");
     let body = vec![b'x'; length];
-    let answer = talk(address, "/large", &format!("Content-Length: {length}"), &body);
+    std::thread::scope(|scope| {
+        // There is memory for one of them, and this one keeps it.
+        let first = scope.spawn(|| talk(address, "/large", &framing, &body));
+        while !at_work.load(Ordering::SeqCst) {
+            clock::pause(Duration::from_millis(2));
+        }
+        assert_eq!(status(&talk(address, "/other", "Content-Length: 2", b"hi")), "200");
+        let second = talk(address, "/large", &framing, &body);
+        assert_eq!(status(&second), "503", "{second}");
+        held.store(false, Ordering::SeqCst);
+        assert_eq!(status(&first.join().expect("no panic")), "200");
+    });
+    // Afterwards the memory is free again.
+    let answer = talk(address, "/large", &framing, &body);
     assert_eq!(status(&answer), "200", "{answer}");
 }

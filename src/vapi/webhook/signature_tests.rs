@@ -1,3 +1,5 @@
+//! Each documented variant of the credential, and each way to forge it.
+
 use chrono::{Duration, TimeZone, Utc};
 
 use super::*;
