@@ -17,6 +17,7 @@ use crate::config::{self, BaseUrl, Loaded};
 use crate::domain::{Instant, instant_text};
 use crate::steps::holidays;
 use crate::store::files::{modes, one_name};
+use crate::store::traces;
 use crate::vapi::webhook::Believer;
 use crate::zones::Zones;
 
@@ -288,15 +289,29 @@ fn database(path: &Path) -> Finding {
                 Some(folder) if !folder.is_dir() => {
                     problem(format!("{place}: the folder {} does not exist", folder.display()))
                 }
-                _ => Finding::new(
-                    "database",
-                    State::Ok,
-                    format!("{place} does not exist yet: the first import creates it"),
-                ),
+                _ => missing_database(path),
             }
         }
         Err(error) => problem(format!("read {place}: {error}")),
     }
+}
+
+/// A database that is not there: none was, or one is lost.
+fn missing_database(path: &Path) -> Finding {
+    if let Err(why) = traces::refuse_a_stray_log(path) {
+        return Finding::new("database", State::Problem, why.to_string());
+    }
+    let (place, left) = (path.display(), traces::left(path));
+    if left.is_empty() {
+        let detail = format!("{place} does not exist yet: the first import creates it");
+        return Finding::new("database", State::Ok, detail);
+    }
+    let detail = format!(
+        "{place} does not exist, but an earlier one left {} here: put it back, or import into a new \
+         one with --new --reason WHY",
+        left.join(", ")
+    );
+    Finding::new("database", State::Warning, detail)
 }
 
 #[cfg(test)]

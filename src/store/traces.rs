@@ -48,17 +48,19 @@ pub fn refuse_a_stray_log(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Notes at the creation of a database what an earlier one left here.
-pub fn note(tx: &Transaction<'_>, path: &Path) -> anyhow::Result<()> {
-    if path == Path::new(":memory:") {
-        return Ok(());
-    }
-    let left: Vec<String> = SIDE_FILES
+/// The names of the side files that lie where a database is, or would be.
+pub fn left(path: &Path) -> Vec<String> {
+    SIDE_FILES
         .iter()
         .map(|ending| files::beside(path, ending))
         .filter(|side| side.symlink_metadata().is_ok())
         .filter_map(|side| Some(side.file_name()?.to_string_lossy().into_owned()))
-        .collect();
+        .collect()
+}
+
+/// Notes at the creation of a database what an earlier one left here.
+pub fn note(tx: &Transaction<'_>, path: &Path) -> anyhow::Result<()> {
+    let left = if path == Path::new(":memory:") { Vec::new() } else { left(path) };
     if left.is_empty() {
         return Ok(());
     }

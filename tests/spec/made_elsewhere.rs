@@ -1,8 +1,6 @@
 //! Calls that the ledger does not know: a lost database, a second one on the account, a call by hand.
 //! The provider's records decide like the ledger does, until a person says otherwise.
 
-use std::sync::Mutex;
-
 use chrono::Duration;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
@@ -11,6 +9,7 @@ use ringonce::provider::{
 };
 use ringonce::service::{Service, tick};
 use ringonce::vapi::Vapi;
+use std::sync::Mutex;
 
 use crate::listed::Listed;
 use crate::world::{World, at};

@@ -50,6 +50,8 @@ fn a_new_database_beside_each_trace_dials_nobody_until_it_is_accepted() {
         let world = lost_but(&[left]);
         world.set_clock("2026-02-02T12:30:00Z");
         let trace = format!("ringonce.db{left}");
+        let check = world.command(&["check"]);
+        assert!(check.stdout.contains("does not exist, but") && check.stdout.contains(&trace));
         let imported = import(&world, &[]);
         assert_eq!(imported.code, Some(0), "{imported:?}");
         says_both_ways_on(&imported.stderr, &trace);

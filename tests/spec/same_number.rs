@@ -10,7 +10,7 @@ const KNOWN: &str = "00417,Mia,,+442079460141,Europe/London,13:00,Paid,yes,,\n";
 const AGAIN: &str = "417,Mia,,+442079460141,Europe/London,14:00,Paid,no,,\n";
 const AFTER_ALL: &str = "2026-02-02T19:00:00Z";
 
-/// What the way is called, and how it brings both rows in.
+/// The name of a way, and how it brings both rows in.
 type Way<'a> = (&'a str, &'a dyn Fn(&World));
 
 fn import(world: &World, name: &str, rows: &str) -> Run {
