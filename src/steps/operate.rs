@@ -128,7 +128,8 @@ pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
     let text = text.trim().to_ascii_lowercase();
     let id = text.split_once('-').filter(|(letter, _)| letter.len() == 1).map_or(&*text, |t| t.1);
     if id.len() < ID_BEGINNING_MIN {
-        return Err(Refused::Short(text).into());
+        let is_part = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
+        return Err(if is_part { Refused::Short(text) } else { Refused::Unknown(text) }.into());
     }
     let mut found = doubts::beginning_with(conn, id)?;
     match (found.pop(), found.is_empty()) {
