@@ -2,35 +2,17 @@
 //! when only the numbers of the disks change. Nobody else may read it, and a look leaves nothing.
 
 use std::fs::Permissions;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::arming::{adopt, copy_to, tick};
+use crate::left_out::{self, Need};
+use crate::other_user::{as_nobody, world_for_others};
 use crate::processes::{stop, until};
 use crate::world::{Run, World, run_of};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
-const NOBODY: u32 = 65534;
-
-/// Whether this machine can run a command; if not, the test is reported as left out.
-fn machine_can(test: &str, lacking: &str, command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let can = quiet.status().is_ok_and(|status| status.success());
-    if !can {
-        // Past the capture of the test harness.
-        let line = format!("left out: one_database::{test}: {lacking}\n");
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
-    can
-}
-
-fn can_mount(test: &str) -> bool {
-    let mount = ["-m", "sh", "-c", "mount --bind /tmp /tmp"];
-    machine_can(test, "mount namespaces", Command::new("unshare").args(mount))
-}
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
@@ -147,7 +129,7 @@ fn after_mounting(world: &World, mount: &str, arguments: &[&str]) -> Run {
 
 #[test]
 fn a_database_that_is_mounted_as_a_single_file_is_not_opened_for_writing() {
-    if !can_mount("a_database_that_is_mounted_as_a_single_file_is_not_opened_for_writing") {
+    if !left_out::machine_has(&[Need::MountNamespaces]) {
         return;
     }
     let world = World::new();
@@ -213,16 +195,9 @@ impl Drop for Disk {
     }
 }
 
-fn can_attach_disks(test: &str) -> bool {
-    let attach = "for tool in mkfs.ext4 mount umount; do command -v $tool || exit 1; done; \
-         file=$(mktemp) && truncate -s 1M $file && device=$(losetup --find --show $file) && \
-         losetup --detach $device && rm $file";
-    machine_can(test, "loop devices", Command::new("sh").args(["-c", attach]))
-}
-
 #[test]
 fn a_restart_that_renumbers_the_disk_leaves_the_database_armed() {
-    if !can_attach_disks("a_restart_that_renumbers_the_disk_leaves_the_database_armed") {
+    if !left_out::machine_has(&[Need::LoopDevices, Need::Tool("mkfs.ext4")]) {
         return;
     }
     let world = World::new();
@@ -326,31 +301,34 @@ fn check_names_a_folder_that_everybody_may_write_to() {
     }
 }
 
+const LOOKS: [&[&str]; 4] =
+    [&["check"], &["status"], &["customers", "list"], &["verify", "ringonce.db"]];
+
 #[test]
-fn a_look_leaves_no_file_beside_the_database_whoever_looks() {
-    let test = "a_look_leaves_no_file_beside_the_database_whoever_looks";
+fn a_look_leaves_no_file_beside_the_database() {
     let world = World::new();
     world.daily("Ada");
-    let looks: [&[&str]; 4] =
-        [&["check"], &["status"], &["customers", "list"], &["verify", "ringonce.db"]];
     let all = beside(&world, "ringonce.db");
     assert_eq!(all, ["ringonce.db"]);
-    for look in looks {
+    for look in LOOKS {
         world.command(look);
         assert_eq!(beside(&world, "ringonce.db"), all, "{look:?}");
     }
-    // Another user, who may read the file and write to the folder.
+}
+
+#[test]
+fn a_look_of_another_user_leaves_no_file_either() {
+    let Some(world) = world_for_others() else { return };
+    world.daily("Ada");
+    let all = beside(&world, "ringonce.db");
+    // They may read the file and write to the folder.
     set_mode(world.folder.path(), 0o777);
     set_mode(&world.db(), 0o644);
     for file in ["clock", "ringonce.toml"] {
         set_mode(&world.path(file), 0o644);
     }
-    let mut probe = world.program(&["--version"]);
-    if !machine_can(test, "the right to become another user", probe.uid(NOBODY).gid(NOBODY)) {
-        return;
-    }
-    for look in looks.into_iter().chain([&["customers", "pause", "1", "--reason", "away"][..]]) {
-        let run = run_of(world.program(look).uid(NOBODY).gid(NOBODY).output().unwrap());
+    for look in LOOKS.into_iter().chain([&["customers", "pause", "1", "--reason", "away"][..]]) {
+        let run = as_nobody(&world, look);
         assert!(!run.stderr.contains("disk I/O"), "{look:?}: {run:?}");
         assert_eq!(beside(&world, "ringonce.db"), all, "{look:?}: {run:?}");
     }
