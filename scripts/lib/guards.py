@@ -978,9 +978,8 @@ GUARDS = [
     ("a date is no phone", "src/phones/text.rs",
      "if is_date(text) {", "if false {", "lib:a_date_is_no_number"),
     ("a doubtful old form is not dialed", "src/phones.rs",
-     "Some((today, true)) => (today.clone(), Some(today)),\n"
-     "        Some((today, false)) => (e164, Some(today)),",
-     "Some((today, _)) => (today.clone(), Some(today)),", "lib:lost_a_digit"),
+     "(_, Some((_, false))) => Some(", "(_, Some((_, false))) if false => Some(",
+     "lib:lost_a_digit"),
     ("what protects nobody is not listed", "src/steps/dnc.rs",
      "if !phone.exists {", "if false {", "spec:do_not_call"),
     ("the gate asks for the old forms of a number", "src/store/facts.rs",

@@ -266,6 +266,7 @@ fn a_legal_spelling_of_one_number_is_not_taken_for_two() {
         ("+49 (30) 23125014", None, "+493023125014"),
         ("+49 (0) 30 / 23125014", None, "+493023125014"),
         ("+49 30 - 23125014", None, "+493023125014"),
+        ("030 - 231 - 25014", Some("DE"), "+493023125014"),
         // A direct line, and the switchboard.
         ("+49 30 23125-14", None, "+49302312514"),
         ("+49 30 23125-0", None, "+4930231250"),
@@ -382,6 +383,7 @@ fn an_old_form_is_dialed_as_todays_only_where_it_cannot_be_a_number_that_lost_a_
     ] {
         let phone = parse(old, None).unwrap();
         assert!(!phone.valid && phone.exists, "{old}: {phone:?}");
+        assert_eq!(phone.e164, old.replace(' ', ""), "it is kept as it was told");
         assert!(phone.error.as_deref().is_some_and(|why| why.contains("renumbering")), "{phone:?}");
         assert_eq!(phone.today.as_deref(), Some(today));
     }
