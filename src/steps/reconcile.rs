@@ -75,7 +75,7 @@ pub enum Closed {
     )]
     Behind { given: i64, known: i64, from: String },
     #[error(
-        "the provider's records show calls to {customers} customers of this database, which has \
+        "the provider's records show calls to customers of this database ({customers}), which has \
          never dialed; if it takes the place of the database that made them, run `ringonce adopt \
          --reason WHY`, else run `ringonce customers import FILE --new --reason WHY`"
     )]

@@ -49,7 +49,7 @@ pub fn note(path: &Path, installation_id: &str, given: Given) -> anyhow::Result<
 }
 
 /// Keeps the note of another installation under its id, so that ours never replaces it: its database
-/// may be put back here. Returns the file that holds it now.
+/// may be put back here. Returns the file that holds it now; `None`: there was no number to keep.
 pub fn set_aside(path: &Path, installation_id: &str) -> anyhow::Result<Option<PathBuf>> {
     let side = files::beside(path, SIDE_FILE);
     let Some(other) = whose(&side)?.filter(|other| other != installation_id) else {
@@ -64,7 +64,7 @@ pub fn set_aside(path: &Path, installation_id: &str) -> anyhow::Result<Option<Pa
         }
     };
     moved().with_context(|| format!("move {} to {}", side.display(), kept.display()))?;
-    Ok(Some(kept))
+    Ok(kept.exists().then_some(kept))
 }
 
 /// `.seq.<installation>`: where the note of an installation lies that another one has followed.
@@ -207,6 +207,9 @@ mod tests {
         std::fs::write(folder.path().join("a.db.seq"), line).unwrap();
         set_aside(&path, &second).unwrap();
         assert_eq!(noted(&path, &first).unwrap(), Some(given(40)));
+        // A database that never called leaves nothing to keep.
+        note(&path, &second, given(0)).unwrap();
+        assert_eq!(set_aside(&path, &first).unwrap(), None);
         // It is back, and a person accepted the lower number.
         note(&path, &first, given(30)).unwrap();
         assert_eq!(noted(&path, &first).unwrap(), Some(given(30)));
