@@ -6,6 +6,8 @@ use std::path::Path;
 use crate::world::{Run, World};
 
 const DUE: &str = "2026-02-02T12:00:00Z";
+const MIA: &str = "+442079460141";
+const RON: &str = "+442079460158";
 const CUSTOMERS: &str = "external_id,name,phone,timezone,call_time,payment_status,created_at\n\
     m-9,Mia,+442079460141,Europe/London,12:00,Paid,2026-02-02T11:00:00Z\n";
 
@@ -36,6 +38,10 @@ fn lost_but(left: &[&str]) -> World {
         }
     }
     world
+}
+
+fn called(world: &World) -> Vec<String> {
+    world.rings().into_iter().map(|ring| ring.number).collect()
 }
 
 fn says_both_ways_on(text: &str, trace: &str) {
@@ -76,8 +82,11 @@ fn a_new_database_beside_each_trace_dials_nobody_until_it_is_accepted() {
             world.one("SELECT value FROM meta WHERE key = 'new_accepted_at'"),
             "2026-02-02T12:30:00.000Z"
         );
+        // The provider's records show that Mia was called. Nobody called Ron.
+        world.customer("Ron").phone(RON).paid().signed_up("2026-02-02T12:00:00Z").add();
         let dialed = world.command(&["tick"]);
-        assert_eq!((dialed.code, world.rings().len()), (Some(0), 2), "{left}: {dialed:?}");
+        assert_eq!(dialed.code, Some(0), "{left}: {dialed:?}");
+        assert_eq!(called(&world), [MIA, RON], "{left}");
     }
 }
 
@@ -104,11 +113,18 @@ fn every_command_that_creates_a_database_keeps_it_shut() {
 #[test]
 fn a_new_database_beside_nothing_or_a_lock_dials() {
     for left in [&[][..], &[".lock"]] {
-        let world = lost_but(left);
-        world.set_clock("2026-02-02T12:30:00Z");
+        let world = World::new();
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
+        }
+        for ending in left {
+            std::fs::write(world.path(&format!("ringonce.db{ending}")), "").expect("a file");
+        }
         let imported = import(&world, &[]);
         assert!(!imported.stderr.contains("nobody is dialed"), "{imported:?}");
+        world.set_clock(DUE);
         assert_eq!(world.command(&["tick"]).code, Some(0), "{left:?}");
+        assert_eq!(called(&world), [MIA], "{left:?}");
     }
 }
 
@@ -158,10 +174,10 @@ fn the_earlier_number_is_kept_under_its_installation_and_the_list_still_counts()
         let accepted = way(&world);
         assert_eq!(accepted.code, Some(0), "{accepted:?}");
         world.customer("Sue").phone("+442079460155").paid().add();
+        world.customer("Ron").phone(RON).paid().add();
         world.set_clock("2026-02-02T13:30:00Z");
         assert_eq!(world.command(&["tick"]).code, Some(0));
-        let numbers: Vec<String> = world.rings().into_iter().map(|ring| ring.number).collect();
-        assert_eq!(numbers, ["+442079460141", "+442079460141"], "{:?}", world.items());
+        assert_eq!(called(&world), [MIA, RON], "{:?}", world.items());
         let kept = format!("ringonce.db.seq.{installation}");
         assert_eq!(notes(&world), ["ringonce.db.seq", &kept]);
         assert_eq!(std::fs::read_to_string(world.path(&kept)).expect("the note"), earlier);
