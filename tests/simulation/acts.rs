@@ -11,7 +11,7 @@ use ringonce::steps::follow::Followed;
 use ringonce::steps::guard::{Clocks, Heard};
 use ringonce::steps::reconcile::{Asking, Closed};
 use ringonce::steps::record::Recorded;
-use ringonce::steps::{dial, follow, guard, reconcile, record, restart, scan};
+use ringonce::steps::{dial, elsewhere, follow, guard, reconcile, record, restart, scan};
 use ringonce::store::{attempts, meta, queue};
 
 use crate::life::Life;
@@ -72,6 +72,9 @@ impl Life {
         let taken = closed(reconcile::take_in(cx, &answer, &reading))?;
         if taken.is_some() {
             self.vapi.world().taken_in(answer.from);
+        }
+        if taken.is_none() && elsewhere::refuse_a_new_database(&process.cx).is_err() {
+            self.decide_soon();
         }
         if taken.is_none() || answer.unread_rows().is_some() {
             if self.plan.faults.long_garbled {

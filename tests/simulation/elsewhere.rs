@@ -80,6 +80,20 @@ impl Life {
         Ok(())
     }
 
+    /// A start was refused because a file that never dialed was shown calls to its people, such as one
+    /// by hand before the first of ours: a person sees that, and accepts the file half an hour later.
+    pub fn decide_soon(&mut self) {
+        if self.plan.accepted_at.is_some() {
+            return;
+        }
+        let at = self.now + Duration::minutes(30);
+        self.plan.accepted_at = Some(at);
+        self.next_chaos = self.next_chaos.min(at);
+        for person in &mut self.people {
+            person.loose_until = person.loose_until.max(at + Duration::hours(60));
+        }
+    }
+
     pub fn accept_the_new_file(&mut self) -> anyhow::Result<()> {
         if self.plan.accepted_at.take().is_none() {
             return Ok(());
