@@ -357,6 +357,16 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER journal_refuses_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
+-- What other code reads of journal entries. The texts of the journal are for people.
+CREATE TABLE journal_facts (
+  journal_id INTEGER PRIMARY KEY,
+  facts TEXT NOT NULL CHECK (json_valid(facts))  -- no personal data: the journal is never erased
+) STRICT;
+CREATE TRIGGER journal_facts_refuse_update BEFORE UPDATE ON journal_facts
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_facts_refuse_delete BEFORE DELETE ON journal_facts
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
 -- The ledger is permanent.
 CREATE TRIGGER call_attempts_refuse_delete BEFORE DELETE ON call_attempts
 BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;

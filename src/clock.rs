@@ -1,4 +1,4 @@
-//! The only reader of time. Everybody else is handed an instant.
+//! The only module that reads time. All other code gets an instant as a value.
 #![allow(clippy::disallowed_methods)]
 
 use std::path::PathBuf;
@@ -6,37 +6,38 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use chrono::DateTime;
+use rustix::time::{DynamicClockId, clock_gettime_dynamic};
 
 use crate::domain::{Instant, parse_instant};
 
-/// Where time comes from.
+/// The source of time.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's clocks.
     System,
-    /// A file that holds one RFC 3339 instant and *is* the clock, wall and monotonic.
+    /// A file with one RFC 3339 instant, which is both the wall clock and the monotonic clock.
     /// Only allowed while the provider is on loopback; `config` refuses it otherwise.
     File(PathBuf),
 }
 
-/// The boot that a test clock counts from.
+/// The boot id of a test clock.
 pub const TEST_BOOT_ID: &str = "test-clock";
 
-/// How the id of a boot begins that the system does not tell: such ids differ by process.
+/// The prefix of a boot id that the system does not provide; such an id differs by process.
 pub const UNKNOWN_BOOT: &str = "process-";
 
-/// One look at both clocks.
+/// One reading of both clocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub now: Instant,
-    /// Milliseconds of the clock that runs through suspend and never jumps.
+    /// Milliseconds of the monotonic clock, which runs during suspend and never jumps.
     pub monotonic_ms: i64,
-    /// Which boot the monotonic milliseconds count from.
+    /// The boot from which the monotonic milliseconds count.
     pub boot_id: String,
 }
 
 impl Reading {
-    /// This reading after what passed between two others of one clock.
+    /// This reading plus the time between two other readings of one clock.
     pub fn later_by(&self, earlier: &Reading, later: &Reading) -> Reading {
         Reading {
             now: self.now + (later.now - earlier.now),
@@ -47,7 +48,7 @@ impl Reading {
 }
 
 impl Clock {
-    /// Both clocks at once. Fails when a clock file is missing or holds no instant.
+    /// Reads both clocks. Fails when a clock file is missing or holds no instant.
     pub fn read(&self) -> anyhow::Result<Reading> {
         match self {
             Clock::System => {
@@ -68,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// The wall clock. A step between two processes on a clock file is ordinary time passing.
+    /// The wall-clock time. A change of a clock file counts as ordinary time passing.
     pub fn now(&self) -> anyhow::Result<Instant> {
         Ok(self.read()?.now)
     }
@@ -79,18 +80,18 @@ impl Clock {
     }
 }
 
-/// Sleeps in real time, whatever the clock: for pacing and polling, never for deciding.
+/// Sleeps in real time, whatever the clock: for pacing and polling, never for decisions.
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-/// The machine's own wall clock, also under a clock file: tells a provider that does not take
-/// part in the test clock from one whose clock is wrong.
+/// The machine's own wall clock, also under a clock file. It distinguishes a provider that does not
+/// use the test clock from a provider whose clock is wrong.
 pub fn machine_now() -> Instant {
     system_now()
 }
 
-/// Real elapsed time since the process asked first; for pacing and time-outs, never for deciding.
+/// Real time since the first call in this process; for pacing and timeouts, never for decisions.
 pub fn elapsed() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START.get_or_init(std::time::Instant::now).elapsed()
@@ -107,18 +108,9 @@ fn boot_id() -> String {
         .unwrap_or_else(|_| format!("{UNKNOWN_BOOT}{}", std::process::id()))
 }
 
-#[cfg(target_os = "linux")]
 fn boot_time_ms() -> i64 {
-    let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `at` is a valid, writable timespec for the length of the call.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut at) };
-    if failed != 0 {
-        return elapsed().as_millis() as i64;
+    match clock_gettime_dynamic(DynamicClockId::Boottime) {
+        Ok(at) => at.tv_sec * 1000 + at.tv_nsec / 1_000_000,
+        Err(_) => elapsed().as_millis() as i64,
     }
-    at.tv_sec * 1000 + at.tv_nsec / 1_000_000
-}
-
-#[cfg(not(target_os = "linux"))]
-fn boot_time_ms() -> i64 {
-    elapsed().as_millis() as i64
 }

@@ -1,4 +1,4 @@
-//! One command → exit code.
+//! Runs one command and returns its exit code.
 
 fn main() -> std::process::ExitCode {
     ringonce::cli::main()

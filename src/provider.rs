@@ -1,4 +1,4 @@
-//! The one seam to the outside: who places calls, with errors sorted by what they prove.
+//! The boundary to the provider: a trait that places calls, with errors sorted by what they prove.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use prometheus_client::metrics::histogram::Histogram;
 use crate::domain::Instant;
 use crate::domain::call::CallType;
 
-/// Upper bounds in seconds of how long a request took.
+/// Upper bounds of the histogram of request durations, in seconds.
 const SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0];
 
-/// How long requests took in this process, by `method` and `outcome`. Clones count together.
+/// Durations of requests in this process, by `method` and `outcome`. Clones share one count.
 pub type Seconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
 
-/// Nothing counted yet.
+/// Durations without any request.
 pub fn no_seconds() -> Seconds {
     Family::new_with_constructor(|| Histogram::new(SECONDS))
 }
 
-/// Everything that one `POST /call` says. Built from a committed intent, never before.
+/// The content of one `POST /call`. Built from a committed intent, never before.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
     /// `w-`, `d-` or `x-` and the attempt's id: at most 40 characters, the same in all three tags.
@@ -31,7 +31,7 @@ pub struct PlaceOrder {
     /// Template values for the assistant; a JSON object.
     pub variables: serde_json::Map<String, serde_json::Value>,
     pub installation_id: String,
-    /// When the file that dials was armed.
+    /// When the database file that dials was armed.
     pub armed_at: Instant,
     pub seq: i64,
     pub attempt_no: i64,
@@ -40,7 +40,7 @@ pub struct PlaceOrder {
     pub occasion: String,
 }
 
-/// A call as the provider tells it. Everything but the id may be missing.
+/// A call as the provider reports it. Everything except the id may be missing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct ProviderCall {
@@ -48,11 +48,11 @@ pub struct ProviderCall {
     pub org_id: Option<String>,
     /// `outboundPhoneCall`, `inboundPhoneCall`, `webCall`, …
     pub kind: Option<String>,
-    /// Who speaks. Missing for an assistant that is not stored at the provider.
+    /// The assistant that speaks. `None` for one that is not stored at the provider.
     pub assistant_id: Option<String>,
     pub squad_id: Option<String>,
     pub created_at: Option<Instant>,
-    /// The provider's own word (`queued`, `ringing`, …); only `ended` is the end.
+    /// The provider's own word (`queued`, `ringing`, …); only `ended` means that the call is over.
     pub status: Option<String>,
     pub ended_reason: Option<String>,
     pub started_at: Option<Instant>,
@@ -66,14 +66,14 @@ pub struct ProviderCall {
     /// Structured outputs (`artifact.structuredOutputs`), verbatim: by id, each with its name and
     /// its result.
     pub structured_outputs: Option<serde_json::Value>,
-    /// Names of the assistant's tools that were called; `None` when no messages came.
+    /// Names of the assistant's tools that were called; `None` without any messages.
     pub tool_names: Option<Vec<String>>,
     pub customer_number: Option<String>,
     /// The three carriers of our tag. A match on any one proves that the call is ours.
     pub name: Option<String>,
     pub external_id: Option<String>,
     pub attempt_tag: Option<String>,
-    /// The rest of our metadata, as far as it came back.
+    /// The rest of our metadata, if it came back.
     pub installation_id: Option<String>,
     pub armed_at: Option<Instant>,
     pub seq: Option<i64>,
@@ -94,32 +94,33 @@ impl ProviderCall {
         [&self.attempt_tag, &self.name, &self.external_id].into_iter().filter_map(|t| t.as_deref())
     }
 
-    /// Whether the provider says that the call is over.
+    /// Whether the provider reports that the call is over.
     pub fn is_ended(&self) -> bool {
         self.status.as_deref() == Some("ended")
     }
 }
 
-/// A 2xx to the POST. The call is placed, whatever the body says.
+/// A 2xx answer to the POST. The call is placed, whatever the body holds.
 #[derive(Clone, Debug, Default)]
 pub struct Accepted {
-    /// `None` when the body could not be read: placed all the same, the id is found by its tag.
+    /// `None` when the body could not be read. The call is placed all the same, and its tag will
+    /// find the id.
     pub call: Option<ProviderCall>,
-    /// The provider's `Date` header: a free second clock.
+    /// The provider's `Date` header, used as a second clock.
     pub date: Option<Instant>,
 }
 
-/// Why a POST did not come back as accepted, sorted by what that proves.
+/// Why a POST was not accepted, sorted by what that proves.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PlaceError {
-    /// No phone rang and none will: the request never left, or was turned down.
+    /// No phone rang and none will: the request was not sent, or the provider refused it.
     #[error("not placed: {detail}")]
     NotPlaced {
         refusal: Refusal,
         /// One line for a person; holds no phone number and no key.
         detail: String,
     },
-    /// Nobody can tell from here. Treat the call as if the phone had rung.
+    /// The outcome is unknown. Treat the call as if the phone had rung.
     #[error("in doubt: {detail}")]
     InDoubt {
         detail: String,
@@ -128,27 +129,27 @@ pub enum PlaceError {
     },
 }
 
-/// Whom a proven refusal concerns.
+/// The scope of a proven refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No byte of the request left this machine (DNS, refused connection, TLS handshake).
     NeverSent,
-    /// The freshness check said no just before the first byte; no byte left.
+    /// The freshness check failed just before the first byte; no byte left.
     Stale,
-    /// The provider turned this customer's number down.
+    /// The provider refused this customer's number.
     Number,
-    /// The provider would turn everybody down (401, 402, 403, 404).
+    /// The provider would refuse every call (401, 402, 403, 404).
     Everybody,
-    /// Our own number has used its daily limit: no more calls from it until the UTC day is over.
+    /// Our own number has reached its daily limit. It makes no calls until the UTC day is over.
     OurNumber,
     /// Too many requests; the occasion is not consumed.
     RateLimited { retry_after_secs: Option<u64> },
-    /// A 400 or 422 in the provider's own JSON shape that names nothing else.
+    /// A 400 or 422 in the provider's own JSON shape that names none of the causes above.
     Request,
 }
 
 impl PlaceError {
-    /// The word for it in the metrics.
+    /// Its label in the metrics.
     pub fn outcome(&self) -> &'static str {
         match self {
             PlaceError::InDoubt { .. } => "in_doubt",
@@ -174,7 +175,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The word for it in the metrics.
+    /// Its label in the metrics.
     pub fn outcome(&self) -> &'static str {
         match self {
             ReadError::NotFound => "not_found",
@@ -191,22 +192,22 @@ pub struct Fetched {
     pub date: Option<Instant>,
 }
 
-/// Every call in a window, all pages followed, without repeats.
+/// Every call in a window, from all pages, without repeats.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Oldest first.
     pub calls: Vec<ProviderCall>,
-    /// A mark of each row that carried no readable id, and of each instant that holds more calls than
-    /// any page of theirs brings: the listing is then no evidence of absence.
+    /// A mark of each row without a readable id, and of each instant with more calls than the
+    /// provider's largest page. With any mark the listing is not evidence of absence.
     pub unreadable: BTreeSet<String>,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,
 }
 
-/// Who places calls and tells what became of them. Vapi and the fake; both pass one suite.
+/// Places calls and reports their results. Vapi and the fake provider pass the same tests.
 pub trait Provider: Send + Sync {
-    /// Exactly one request, never repeated. `may_send` is asked just before the first byte of
-    /// the request is handed over; `false` gives `Refusal::Stale` and nothing is sent.
+    /// Sends exactly one request, never repeated. `may_send` is asked just before the first byte of
+    /// the request is sent; `false` gives `Refusal::Stale` and nothing is sent.
     fn place(
         &self,
         order: &PlaceOrder,
@@ -216,11 +217,11 @@ pub trait Provider: Send + Sync {
     /// One call by the provider's id.
     fn get(&self, call_id: &str) -> Result<Fetched, ReadError>;
 
-    /// Every call created at or after `since`, filtered by time only, all pages. An error when
-    /// any page could not be read: a partial answer is no answer.
+    /// Every call created at or after `since`, filtered by time only, from all pages. An error when
+    /// any page could not be read, because a partial list proves nothing.
     fn list(&self, since: Instant) -> Result<Listing, ReadError>;
 
-    /// How long its requests took; `None` where nobody counts.
+    /// The durations of its requests; `None` when they are not measured.
     fn seconds(&self) -> Option<Seconds> {
         None
     }

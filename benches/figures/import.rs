@@ -1,5 +1,5 @@
-//! `customers import` of 200,000 rows, as a process of its own, so that its memory can be seen.
-//! Rates are per second of processor time, of one core that is.
+//! `customers import` of 200,000 rows, in its own process so that its memory can be measured. Rates
+//! are rows per second of processor time on one core.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -79,7 +79,7 @@ fn import(rows: usize) -> anyhow::Result<(f64, f64)> {
     Ok((processor_times()?.1 - before, peak))
 }
 
-/// Seconds of processor time of a plain loop that inserts what it is given, unread and unchecked.
+/// Seconds of processor time of a plain loop that inserts rows without reading or checking them.
 fn plain_load() -> anyhow::Result<f64> {
     let folder = Folder::new()?;
     let now = clock::machine_now();

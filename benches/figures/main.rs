@@ -1,6 +1,6 @@
-//! The figures of the README: what the program does, beside plain rusqlite loops that do the
-//! minimal same transactions, in turns, in the same run. Ratios are the result; absolutes depend
-//! on the machine. `scripts/bench` builds and runs it.
+//! The figures of the README: this program beside plain rusqlite loops with the same minimal
+//! transactions. Both sides run in turns in the same run. Ratios are the result; absolute numbers
+//! depend on the machine. `scripts/bench` builds and runs it.
 
 mod dial;
 mod import;
@@ -11,21 +11,21 @@ mod world;
 
 use std::process::ExitCode;
 
-use ringonce::cli::output::Table;
+use ringonce::present::output::Table;
 
 /// One line of the result.
 pub struct Figure {
     pub work: String,
     pub ours: String,
     pub plain: String,
-    /// How much better than plain; `None` where no plain loop does the same.
+    /// Our speed relative to the plain loop; `None` if no plain loop does the same.
     pub ratio: Option<Ratio>,
-    /// What was aimed for, and whether it was reached.
+    /// The target, and whether it was reached.
     pub goal: Option<(String, bool)>,
 }
 
-/// Ratios of neighbours: each round measures both sides one after the other, because a disk that
-/// others use too changes from round to round by more than the two sides differ.
+/// Ratios of neighbouring runs: each round measures both sides one after the other. On a shared
+/// disk the rounds differ from each other by more than the two sides do.
 #[derive(Clone, Copy, Debug)]
 pub struct Ratio {
     pub median: f64,
@@ -52,7 +52,7 @@ impl std::fmt::Display for Ratio {
 
 type Section = (&'static str, fn() -> anyhow::Result<Vec<Figure>>);
 
-// The processes first: while this one is still small.
+// Processes are measured first, while this process is still small.
 const SECTIONS: [Section; 4] = [
     ("process", process::figures),
     ("import", import::figures),
@@ -61,7 +61,7 @@ const SECTIONS: [Section; 4] = [
 ];
 
 fn main() -> ExitCode {
-    // `cargo bench` adds `--bench`; every other word names a section.
+    // `cargo bench` adds `--bench`; every other argument names a section.
     let named: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let mut figures = Vec::new();
     for (name, measure) in SECTIONS {

@@ -1,5 +1,5 @@
-//! The limit: plain rusqlite with prepared statements, doing the minimal same transactions on the
-//! same tables and indexes. No gate, no journal, no proof: what a hurried program would do.
+//! The limit: plain rusqlite with prepared statements and the minimal same transactions on the same
+//! tables and indexes. It has no gate, no journal and no proof, as in a hurried program.
 
 use ringonce::domain::{Instant, instant_text};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -8,7 +8,7 @@ fn begin(conn: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     conn.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-/// Due customers become items, in one transaction.
+/// Turns due customers into items, in one transaction.
 pub fn scan(conn: &mut Connection, now: Instant) -> rusqlite::Result<usize> {
     let tx = begin(conn)?;
     let mut queued = 0;
@@ -40,14 +40,14 @@ pub fn scan(conn: &mut Connection, now: Instant) -> rusqlite::Result<usize> {
     Ok(queued)
 }
 
-/// What a claimed call needs.
+/// The data that a claimed call needs.
 pub struct Claimed {
     pub item: i64,
     pub customer: i64,
     pub attempt: String,
 }
 
-/// The next due item becomes an attempt. `None`: nothing is due.
+/// Turns the next due item into an attempt. `None`: nothing is due.
 pub fn claim(conn: &mut Connection, now: Instant) -> rusqlite::Result<Option<Claimed>> {
     let tx = begin(conn)?;
     let now = instant_text(now);
@@ -88,7 +88,7 @@ pub fn claim(conn: &mut Connection, now: Instant) -> rusqlite::Result<Option<Cla
     Ok(Some(Claimed { item, customer, attempt }))
 }
 
-/// The outcome: attempt, flag and item.
+/// Records the outcome in the attempt, the flag and the item.
 pub fn record(conn: &mut Connection, claimed: &Claimed, now: Instant) -> rusqlite::Result<()> {
     let tx = begin(conn)?;
     let now = instant_text(now);

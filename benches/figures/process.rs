@@ -1,5 +1,5 @@
-//! The program as a process: start, memory, idleness and punctuality with 1,000,000 customers,
-//! against the fake provider on loopback, on the machine's own clock.
+//! The program as a process: start, memory, idle cost and punctuality with 1,000,000 customers,
+//! against the fake provider on loopback, by the machine's own clock.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ringonce::clock;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::{Entry, Event, Journal};
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::{Event, FakeEntry, Journal};
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use ringonce::domain::{Instant, parse_instant};
 use rusqlite::Connection;
 
@@ -18,7 +18,7 @@ use crate::Figure;
 use crate::world::{self, Crowd, Folder, memory_of, quantile, timed};
 
 const CUSTOMERS: usize = 1_000_000;
-/// Calls whose lateness is taken, one each tenth of a second.
+/// Calls whose lateness is measured, one each tenth of a second.
 const PUNCTUAL: usize = 200;
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -29,7 +29,7 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     let crowd = Crowd { customers: CUSTOMERS, due: 0, due_from: begun, due_every };
     world::fill(&folder.db(), crowd, begun)?;
     let now = clock::machine_now();
-    // One is due at once; the others begin when everything runs.
+    // One call is due at once; the others are due only after everything runs.
     let due_from = now + chrono::Duration::seconds(45);
     let mut conn = world::plain_connection(&folder.db())?;
     let tx = conn.transaction()?;
@@ -112,7 +112,7 @@ fn status(folder: &Folder) -> anyhow::Result<Figure> {
     })
 }
 
-/// Start, idleness and memory of a `run` that has just begun.
+/// Measures the start, idle cost and memory of a `run` that has just begun.
 fn watch(
     run: &mut Child,
     fake: &FakeVapi,
@@ -158,7 +158,7 @@ fn wait_for_posts(
     fake: &FakeVapi,
     count: usize,
     patience: Duration,
-) -> anyhow::Result<Vec<Entry>> {
+) -> anyhow::Result<Vec<FakeEntry>> {
     let started = clock::elapsed();
     loop {
         let mut posts = fake.journal();
@@ -192,7 +192,7 @@ fn end(run: &mut Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long after its instant each call's POST was accepted.
+/// Delay between each call's due instant and the acceptance of its POST.
 fn lateness(folder: &Folder, fake: &FakeVapi) -> anyhow::Result<Figure> {
     let conn = Connection::open(folder.db())?;
     let mut late = Vec::new();
@@ -207,7 +207,7 @@ fn lateness(folder: &Folder, fake: &FakeVapi) -> anyhow::Result<Figure> {
         let due = parse_instant(&due).context("an instant")?;
         late.push((post.at - due).num_milliseconds() as f64);
     }
-    // The first was due before `run` was started.
+    // The first call was due before `run` was started.
     late.remove(0);
     late.sort_by(f64::total_cmp);
     let (half, most) = (quantile(&late, 0.5), quantile(&late, 0.99));

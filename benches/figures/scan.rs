@@ -1,4 +1,4 @@
-//! The due scan: 500 customers of a million are due; reading them and writing their items.
+//! The due scan: 500 customers of a million are due; it reads them and writes their items.
 
 use ringonce::clock;
 use ringonce::steps::scan;
@@ -38,7 +38,8 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// Medians in seconds (ours, plain, ours with nothing due), and ours by plain, of neighbours.
+/// Medians in seconds (ours, plain, ours with nothing due), and the ratio of ours to plain of
+/// neighbouring runs.
 fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64, Ratio)> {
     let folder = Folder::new()?;
     let now = clock::machine_now();
@@ -59,8 +60,8 @@ fn measure(customers: usize) -> anyhow::Result<(f64, f64, f64, Ratio)> {
         anyhow::ensure!(scanned.queued == DUE, "the scan queued {}", scanned.queued);
         let (nothing, scanned) = timed(|| scan::scan(&cx, now))?;
         anyhow::ensure!(scanned.queued == 0, "the scan queued again");
-        // The first round warms both up.
-        if 0 < round {
+        // The first round warms up both sides.
+        if round > 0 {
             theirs.push(plain_took);
             ours.push(took);
             ratios.push(took / plain_took);

@@ -1,5 +1,5 @@
-//! What the measurements share: a database of invented customers in a temporary folder, a
-//! provider that answers at once, time, medians.
+//! Shared by the measurements: a database of invented customers in a temporary folder, a provider
+//! that answers at once, time, and medians.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ringonce::clock::{self, Clock};
-use ringonce::config::Config;
+use ringonce::config::settings::Config;
 use ringonce::domain::{Instant, instant_text};
 use ringonce::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError,
@@ -18,11 +18,11 @@ use ringonce::store::Store;
 use ringonce::zones::Zones;
 use rusqlite::{Connection, params};
 
-/// A folder that goes when it is dropped.
+/// A folder that is removed when it is dropped.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// Below the build folder, on the disk that holds it: `/tmp` may be no disk at all.
+    /// In the build folder, on a real disk: `/tmp` may be in memory.
     pub fn new() -> anyhow::Result<Folder> {
         Ok(Folder(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?))
     }
@@ -36,18 +36,18 @@ impl Folder {
     }
 }
 
-/// Who is in the database.
+/// The customers in the database.
 #[derive(Clone, Copy)]
 pub struct Crowd {
     pub customers: usize,
-    /// The first so many are due, the first of them at `due_from` …
+    /// This many customers are due, the first of them at `due_from`.
     pub due: usize,
     pub due_from: Instant,
-    /// … and each next one so much later. The rest is due in the next days.
+    /// Time between two due customers. All others are due in the next days.
     pub due_every: chrono::Duration,
 }
 
-/// A new database with a crowd, made by our own schema and filled in one transaction.
+/// Creates a database with our own schema and fills it in one transaction.
 pub fn fill(path: &Path, crowd: Crowd, now: Instant) -> anyhow::Result<()> {
     drop(Store::open(path, now)?);
     let mut conn = plain_connection(path)?;
@@ -83,7 +83,7 @@ pub fn fill(path: &Path, crowd: Crowd, now: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A connection as the plain loops use it: the same durability, nothing else.
+/// A connection for the plain loops: the same durability, no other setting.
 pub fn plain_connection(path: &Path) -> anyhow::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = FULL")?;
@@ -92,7 +92,7 @@ pub fn plain_connection(path: &Path) -> anyhow::Result<Connection> {
     Ok(conn)
 }
 
-/// A configuration that never waits: lines and pace beyond every measurement.
+/// A configuration that never delays a call: lines and pace exceed every measurement.
 pub fn config(workers: usize) -> Config {
     let mut config = Config::default();
     config.vapi.phone_number_id = Some("bench-line".to_string());
@@ -108,7 +108,7 @@ pub fn context(path: &Path, workers: usize, now: Instant) -> anyhow::Result<Cont
     Context::new(store, config(workers), Arc::new(Zones::load()))
 }
 
-/// A dialing process in this one, with a provider that answers at once, without a socket.
+/// A dialing service in this process, with a provider that answers at once, without a socket.
 pub fn service(path: &Path, workers: usize, now: Instant) -> anyhow::Result<Service> {
     Ok(Service {
         cx: context(path, workers, now)?,
@@ -119,7 +119,7 @@ pub fn service(path: &Path, workers: usize, now: Instant) -> anyhow::Result<Serv
     })
 }
 
-/// Accepts every call at once. Ours and the plain loops post to the same.
+/// Accepts every call at once. Our code and the plain loops use the same one.
 pub struct AtOnce;
 
 impl Provider for AtOnce {
@@ -142,7 +142,7 @@ impl Provider for AtOnce {
     }
 }
 
-/// How long the work took.
+/// The seconds that the work took, and its result.
 pub fn timed<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(f64, T)> {
     let started = clock::elapsed();
     let value = work()?;
@@ -154,7 +154,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// `value` at the share of the sorted values.
+/// The quantile `share` of the sorted values.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let index = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1));
     sorted.get(index - 1).copied().unwrap_or(f64::NAN)
@@ -169,7 +169,7 @@ pub fn memory_of(pid: u32, what: &str) -> anyhow::Result<f64> {
     Ok(kilobytes / 1024.0)
 }
 
-/// Seconds of processor time used so far by this process, and by the children that it waited for.
+/// Seconds of processor time used by this process, and by the children that it waited for.
 pub fn processor_times() -> anyhow::Result<(f64, f64)> {
     let text = std::fs::read_to_string("/proc/self/stat")?;
     let rest = text.rsplit(')').next().context("no name in stat")?;

@@ -1,5 +1,5 @@
-"""A small world for the crash tests: the real binary, the fake provider in its own process with
-its journal, a clock in a file, a temporary folder. Shared by kill-test and power-test."""
+"""A small world for the crash tests: the real binary, a clock in a file, a temporary folder, and
+the fake provider in its own process with its journal. Shared by kill-test and power-test."""
 
 import collections
 import datetime
@@ -68,7 +68,7 @@ class World:
         os.rename(self.path("clock.new"), self.path("clock"))
 
     def sign_up(self, count, welcomed, run=None):
-        """Imports new customers; one who is not welcomed signed up half an hour ago."""
+        """Imports new customers; those not welcomed signed up half an hour ago."""
         created = self.now - datetime.timedelta(days=30 if welcomed else 0, minutes=30)
         times = ["07:00", "07:00", "07:15", "07:16"]
         rows = [HEADER]
@@ -87,13 +87,13 @@ class World:
         return [self.binary, *args]
 
     def run(self, *args, prefix=(), timeout=60):
-        """The exit code; negative for a signal."""
+        """Runs a command and returns its exit code; negative for a signal."""
         with open(self.path("log"), "ab") as log:
             return subprocess.run([*prefix, *self.command(*args)], cwd=self.folder, env=self.env,
                                   stdout=log, stderr=log, timeout=timeout).returncode
 
     def try_second_name(self):
-        """A hard link of the database must not get a dialer of its own, nor a file beside it."""
+        """A hard link of the database must get neither its own dialer nor a file beside it."""
         name = "second.db"
         os.link(self.path("ringonce.db"), self.path(name))
         try:
@@ -105,7 +105,7 @@ class World:
             self.second_dialers.append(f"a dialer under a second name: exit {code}, left {left}")
 
     def run_for(self, seconds, *args, prefix=(), meanwhile=None):
-        """Starts a command and kills its whole group after so long; whether it still lived."""
+        """Starts a command and kills its group after `seconds`; returns whether a kill ended it."""
         with open(self.path("log"), "ab") as log:
             process = subprocess.Popen([*prefix, *self.command(*args)], cwd=self.folder,
                                        env=self.env, stdout=log, stderr=log,
@@ -158,7 +158,7 @@ def duplicates(journal):
 
 
 def unexplained(world, days):
-    """Whatever is left open, contradicts the provider, or was forgotten, at rest."""
+    """At rest: anything left open, forgotten, or in contradiction to the provider."""
     found = list(world.second_dialers)
     if world.query("PRAGMA integrity_check") != [("ok",)]:
         found.append("the database is damaged")
@@ -179,7 +179,7 @@ def unexplained(world, days):
 
 
 def audited(world):
-    """What the program's own audit says, which must have seen the provider's list."""
+    """The findings of the program's own audit, which must have seen the provider's list."""
     told = subprocess.run(world.command("audit", "--json"), cwd=world.folder, env=world.env,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, text=True)
     if told.returncode != 0:
@@ -189,9 +189,9 @@ def audited(world):
 
 
 def lost(world, journal, days):
-    """Occasions without a call. Every day ends in peace and well inside the hours of each call, so
-    only a doubt, also one that was ruled out too late, or the provider's own refusals may have kept
-    one from its call."""
+    """Occasions without a call. Every day ends without kills, well inside the hours of each call.
+    So only a doubt (even one ruled out too late) or the provider's own refusals may prevent a
+    call."""
     found = []
     rang = {(entry["customer_key"], entry["occasion"]) for entry in journal
             if entry["event"] == "ring"}

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What a machine lacks, and what was left out for it. Sourced by scripts/check.
+# Records the tests and steps that a machine cannot run, and why. Sourced by scripts/check.
 #
-# CHECK_LEFT_OUT names the file that collects it, one line each: what is lacking, a tab, what was
-# left out. Tests write it too (tests/spec/left_out.rs). The name of a test holds a colon, the name of
-# a step does not.
+# CHECK_LEFT_OUT names the file that collects them. A line has the lacking thing, a tab, and the
+# test or step. Tests write it too (tests/spec/left_out.rs). The name of a test contains a colon;
+# the name of a step does not.
 
 # left_out LACKING WHAT: records one step, or a part of one, that this machine cannot run.
 left_out() {
@@ -11,7 +11,7 @@ left_out() {
     printf '%s\t%s\n' "$1" "$2" >>"${CHECK_LEFT_OUT:-/dev/null}"
 }
 
-# last_line FILE: the gate's last line.
+# last_line FILE: prints the gate's last line.
 last_line() {
     awk -F '\t' '
         # Some tests run in several steps of the gate.

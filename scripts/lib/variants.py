@@ -1,6 +1,6 @@
-"""A copy of this tree in which one piece of text is replaced, to show that a test notices. The
-tree itself is never touched, and may be worked on meanwhile; what was compiled for it is taken over
-where it fits."""
+"""A copy of this tree with one piece of text replaced, to show that a test notices it. The tree
+itself is never changed, so others can work in it at the same time. The copy reuses the libraries
+that were compiled for the tree."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ def target():
 
 
 def locate(tree, name, text):
-    """The file that holds a text exactly once: the named one, or the only other one to which the
-    text was moved. `None` when that is not clear."""
+    """The file that contains a text exactly once: the named one, or the only other one to which
+    the text was moved. `None` if that is not clear."""
     def count(path):
         with open(path) as file:
             return file.read().count(text)
@@ -35,7 +35,7 @@ def locate(tree, name, text):
 
 
 def copy_tree(source, copy):
-    """Makes the copy equal; files that are equal keep their time."""
+    """Makes the copy equal to the source; equal files keep their time."""
     for name in COPIED:
         path = os.path.join(source, name)
         if os.path.isdir(path):
@@ -72,7 +72,7 @@ def copy_file(source, copy):
 
 
 class Variant:
-    """The copy. It stays where it is, so that the next run compiles less."""
+    """The copy. It remains after a run, so that the next run compiles less."""
 
     def __init__(self, folder=None):
         self.folder = folder or os.path.join(target(), "variant")
@@ -85,7 +85,7 @@ class Variant:
         self.refresh()
 
     def take_over(self):
-        """The compiled libraries of the tree, once."""
+        """Copies the compiled libraries of the tree, once."""
         ours = os.path.join(self.folder, "target", "debug")
         if os.path.exists(ours):
             return
@@ -93,15 +93,15 @@ class Variant:
         for name in ("deps", "build", ".fingerprint"):
             theirs = os.path.join(target(), "debug", name)
             if os.path.exists(theirs):
-                # Only libraries of others: everything of this crate is compiled anew.
+                # Only other crates' libraries are reused: this crate is compiled again.
                 subprocess.run(["cp", "-a", theirs, ours], check=True)
 
     def refresh(self):
-        """Brings the copy back to what the tree was at the beginning."""
+        """Resets the copy to the tree as it was at the beginning."""
         copy_tree(self.original, self.tree)
 
     def replace(self, name, old, new):
-        """Replaces the one place of a text; says when there is not exactly one."""
+        """Replaces the one place of a text; returns the problem if there is not exactly one."""
         found = locate(self.tree, name, old)
         if found is None:
             return f"{name} does not hold the text once, nor does any other file"
@@ -113,7 +113,7 @@ class Variant:
         return None
 
     def cargo(self, *args, timeout=None):
-        """Exit code and output of a cargo command in the copy; `None` when it took too long."""
+        """Exit code and output of a cargo command in the copy; `None` if it took too long."""
         process = subprocess.Popen(["cargo", *args], cwd=self.tree, env=self.env,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                    start_new_session=True)

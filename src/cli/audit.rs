@@ -1,30 +1,31 @@
-//! `ringonce audit`: proof by other code that nobody was called twice and nobody was forgotten.
+//! `ringonce audit`: independent code proves that each due occasion was called or ended once.
 
 use std::sync::Arc;
 
 use chrono::Duration;
 use clap::Args;
 
-use super::exit::Exit;
-use super::output::{Tone, toned};
-use super::{Global, Settings, output, settings};
-use crate::config::Loaded;
+use crate::cli::arguments::configuration::{Global, Settings, settings};
+use crate::cli::exit::Exit;
+use crate::config::load::LoadedConfig;
 use crate::domain::{Instant, instant_words};
+use crate::present::output::{self, Tone, toned};
 use crate::steps::Context;
-use crate::steps::audit::{Finding, Report, audit};
-use crate::steps::audit_calls::compare;
-use crate::steps::audit_elsewhere::MadeElsewhere;
+use crate::steps::audit::audit;
+use crate::steps::audit::calls::compare;
+use crate::steps::audit::report::{AuditFinding, AuditReport, ElsewhereFinding};
 use crate::store::Store;
 use crate::vapi::{ApiKey, Vapi};
 
-/// Calls made elsewhere that are named one by one.
+/// At most this many calls made elsewhere are printed; `history list` shows all.
 const NAMED_AT_MOST: usize = 20;
 
-/// Work out again what was due, compare it with what was called, and with the provider's list
+/// Recompute the due occasions and compare them with the calls and with the provider's list
 #[derive(Args)]
 #[command(after_help = "\
-Exit code 1 when an occasion was called twice, or fell due and has no end, also because nothing
-scans any more. A call made elsewhere on a date of a call from here counts as a second one. Without a key, or with --offline, only the file is audited.
+Exits 1 if an occasion was called twice, or fell due and has no end, for example because no
+scheduler runs. A call made elsewhere on the date of one of our calls counts as a second call.
+Without a key, or with --offline, only the file is audited.
 
 Example, in a crontab:
   0 6 * * *  ringonce audit")]
@@ -43,9 +44,10 @@ pub fn run(global: &Global, args: &AuditArgs) -> anyhow::Result<Exit> {
     let store = Arc::new(Store::look(&loaded.db)?);
     let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
     let mut report = audit(&cx, now)?;
-    let unread = match args.offline {
-        true => Some("--offline".to_string()),
-        false => ask_provider(&cx, &loaded, now, &mut report)?,
+    let unread = if args.offline {
+        Some("--offline".to_string())
+    } else {
+        ask_provider(&cx, &loaded, now, &mut report)?
     };
     if args.json {
         output::json(&report)?;
@@ -58,12 +60,12 @@ pub fn run(global: &Global, args: &AuditArgs) -> anyhow::Result<Exit> {
     Ok(if report.is_clean() { Exit::Done } else { Exit::Failed })
 }
 
-/// Compares with the provider's list; returns why that could not be done.
+/// Compares with the provider's list; returns the reason if that was not possible.
 fn ask_provider(
     cx: &Context,
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     now: Instant,
-    report: &mut Report,
+    report: &mut AuditReport,
 ) -> anyhow::Result<Option<String>> {
     let Some(key) = &loaded.api_key else {
         return Ok(Some("no VAPI_API_KEY".to_string()));
@@ -74,7 +76,7 @@ fn ask_provider(
     Ok(compare(cx, &provider, (since, now), report)?.err())
 }
 
-fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {
+fn print(report: &AuditReport, unread: Option<&str>) -> anyhow::Result<()> {
     let size = report.looked_at;
     output::line(&format!(
         "audited {} customers, {} queue items, {} attempts: {} occasions due and ended ({} \
@@ -110,11 +112,11 @@ fn print(report: &Report, unread: Option<&str>) -> anyhow::Result<()> {
     output::line(&toned(tone, &verdict))
 }
 
-/// Calls made elsewhere, the newest first; `history list` shows them all.
-fn tell_elsewhere(calls: &[MadeElsewhere]) -> anyhow::Result<()> {
+/// Prints calls made elsewhere, newest first; `history list` shows them all.
+fn tell_elsewhere(calls: &[ElsewhereFinding]) -> anyhow::Result<()> {
     for call in calls.iter().take(NAMED_AT_MOST) {
         let whom = match (call.anybody, call.customers.as_slice()) {
-            (true, _) => "a number that excludes nobody".to_string(),
+            (true, _) => "a number that excludes no customer".to_string(),
             (false, [one]) => format!("customer {one}"),
             (false, several) => format!("one of {} customers", several.len()),
         };
@@ -129,7 +131,7 @@ fn tell_elsewhere(calls: &[MadeElsewhere]) -> anyhow::Result<()> {
     }
 }
 
-fn tell(tone: Tone, kind: &str, finding: &Finding) -> anyhow::Result<()> {
+fn tell(tone: Tone, kind: &str, finding: &AuditFinding) -> anyhow::Result<()> {
     let customer = match finding.customer {
         Some(id) => format!("customer {id}"),
         None => "a customer that is gone".to_string(),

@@ -1,45 +1,41 @@
-//! `ringonce customers …`: who is called, where they live, and when they want to be called.
+//! `ringonce customers …`: adds, imports, lists, shows, changes, pauses and erases customers.
 
-use std::path::Path;
+pub(crate) mod erase;
+pub(crate) mod fields;
+pub(crate) mod import;
+pub mod show;
 
-use anyhow::anyhow;
+use crate::cli::arguments::{Cx, WHO, check_clock, one, usage, warn_if_new_beside};
+use crate::store::journal::{Act, By};
+
 use clap::{Args, Subcommand};
 
-use super::customers_fields::FieldArgs;
-use super::customers_import::{ImportArgs, RENUMBERED, import};
-use super::customers_show::{ListArgs, ShowArgs, list, show};
-use super::erase;
-use super::exit::{CliError, Exit};
-use super::{Global, output, settings};
-use crate::clock::Reading;
-use crate::domain::Instant;
-use crate::domain::customer::Customer;
-use crate::domain::entry::Entry;
-use crate::domain::fields::shown;
+use crate::cli::arguments::configuration::{Global, settings};
+use crate::cli::customers::fields::FieldArgs;
+use crate::cli::customers::import::{ImportArgs, RENUMBERED, import};
+use crate::cli::customers::show::{ListArgs, ShowArgs, list, show};
+use crate::cli::exit::Exit;
+use crate::domain::customer::columns::shown;
+use crate::domain::customer::entry::CustomerEntry;
+use crate::present::output;
 use crate::steps::customers::{
-    change, create, pause, plan_change, plan_new, resume, same_phone_words,
+    change, create, find, pause, plan_change, plan_new, resume, same_phone_words,
 };
-use crate::steps::entry_text::Reader;
-use crate::steps::guard;
-use crate::steps::whom::{self, Unclear};
+use crate::steps::import::field_values::Reader;
+use crate::store::Store;
 use crate::store::customers::{self, Found, by_external_id, matching, payment_statuses};
-use crate::store::{Conn, Store, StoreError, traces};
-use crate::zones::Zones;
 
-/// Who acts, in the journal.
-pub const WHO: &str = "cli";
-
-/// Customers: import, add, list, show, update, pause, resume.
+/// Manage customers: import, add, list, show, update, pause, resume, erase
 #[derive(Args)]
 pub struct CustomersArgs {
     #[command(subcommand)]
     pub command: CustomersCommand,
 }
 
-/// What is done with customers. CUSTOMER is an id, external id, e-mail or phone.
+/// The commands on customers. CUSTOMER is an id, external id, e-mail or phone.
 #[derive(Subcommand)]
 pub enum CustomersCommand {
-    /// Take a CSV file over: all of it or nothing
+    /// Import a CSV file: all rows or none
     Import(ImportArgs),
     /// Add one customer
     Add(AddArgs),
@@ -47,13 +43,13 @@ pub enum CustomersCommand {
     List(ListArgs),
     /// Show everything about one customer
     Show(ShowArgs),
-    /// Change one customer; what is not named stays
+    /// Change one customer; fields that are not given stay
     Update(UpdateArgs),
     /// Stop all calls to one customer, until resumed
     Pause(ReasonArgs),
     /// Let a paused or disabled customer be called again
     Resume(ReasonArgs),
-    /// Forget a customer; the ledger keeps only that a number was called
+    /// Erase a customer's data; the ledger keeps only that a number was called
     Erase(erase::EraseArgs),
 }
 
@@ -74,7 +70,7 @@ An empty value takes away: --call-time '' ends the daily calls.
 Example:
   ringonce customers update ada@example.com --timezone Europe/London --call-time 08:00")]
 pub struct UpdateArgs {
-    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
+    /// Id, external id, e-mail or phone; id:7, external:7, … match one kind only
     customer: String,
     #[command(flatten)]
     fields: FieldArgs,
@@ -82,40 +78,11 @@ pub struct UpdateArgs {
 
 #[derive(Args)]
 pub struct ReasonArgs {
-    /// Id, external id, e-mail or phone; id:7, external:7, … ask for one kind only
+    /// Id, external id, e-mail or phone; id:7, external:7, … match one kind only
     customer: String,
-    /// Why; goes into the journal
+    /// The reason, recorded in the journal
     #[arg(long)]
     reason: String,
-}
-
-/// What a command on customers works with. Each opens the database itself, after its arguments
-/// proved to be right: bad input leaves no new file behind.
-pub struct Cx<'a> {
-    pub db: &'a Path,
-    pub zones: &'a Zones,
-    pub now: Instant,
-    pub reading: Reading,
-}
-
-impl Cx<'_> {
-    /// Opens to read; changes nothing.
-    pub fn look(&self) -> anyhow::Result<Store> {
-        Store::look(self.db)
-    }
-
-    /// Opens a database that is there to write.
-    pub fn edit(&self) -> anyhow::Result<Store> {
-        match self.db.exists() {
-            true => self.create(),
-            false => Err(StoreError::Missing(self.db.to_path_buf()).into()),
-        }
-    }
-
-    /// Opens to write; creates a database that is not there.
-    pub fn create(&self) -> anyhow::Result<Store> {
-        Store::open(self.db, self.now)
-    }
 }
 
 /// Runs one command with the configuration's database, zones and clock.
@@ -150,18 +117,18 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     let id = store.write(|tx| {
         let (external_id, email) = (customer.external_id.as_deref(), customer.email.as_deref());
         match matching(tx, external_id, email, &customer.phone)? {
-            Found::Nobody => create(tx, &mut reader, &customer, WHO, cx.now),
+            Found::Nobody => create(tx, &mut reader, &customer, By { who: WHO, now: cx.now }),
             Found::One(known) => Err(usage(format!(
                 "this is customer {} already: use `customers update`, or tell them apart by \
                  --external-id",
                 known.id
             ))),
-            Found::Several(known) => Err(usage(whom::several(tx, "this customer", &known)?)),
+            Found::Several(known) => Err(usage(find::several(tx, "this customer", &known)?)),
         }
     })?;
     let trouble = match &customer.phone_validation_error {
         Some(reason) => format!(", whose phone cannot be dialed: {reason}"),
-        None if 0 < reader.renumbered => format!(", whose phone was {RENUMBERED}"),
+        None if reader.renumbered > 0 => format!(", whose phone was {RENUMBERED}"),
         None => String::new(),
     };
     output::line(&format!("added customer {id}{}{trouble}", same_phone(&store, id)?))?;
@@ -171,10 +138,10 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
 fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
     let mut reader = Reader::new(cx.zones, args.fields.default_country());
     let mut entry = args.fields.entry(&mut reader, cx.now)?;
-    if entry == Entry::default() {
+    if entry == CustomerEntry::default() {
         return Err(usage("nothing to change was named; see `customers update --help`"));
     }
-    // The schedule would win silently; who sets a time means it instead.
+    // A schedule would override the new call time, so setting a time removes the schedule.
     if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
         entry.call_schedule = Some(None);
     }
@@ -192,21 +159,22 @@ fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
             return Err(usage(format!("customer {} has this external id already", other.id)));
         }
         let after = plan_change(tx, &mut reader, &known, &entry, cx.now)?;
-        Ok((known.id, change(tx, &mut reader, &known, &after, WHO, cx.now)?))
+        Ok((known.id, change(tx, &mut reader, &known, &after, By { who: WHO, now: cx.now })?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
     let same_phone = same_phone(&store, id)?;
-    output::line(&match fields.is_empty() {
-        true => format!("customer {id} is unchanged{same_phone}"),
-        false => format!("customer {id}: changed {}{same_phone}", fields.join(", ")),
+    output::line(&if fields.is_empty() {
+        format!("customer {id} is unchanged{same_phone}")
+    } else {
+        format!("customer {id}: changed {}{same_phone}", fields.join(", "))
     })?;
-    if 0 < reader.renumbered {
+    if reader.renumbered > 0 {
         output::line(&format!("the phone was {RENUMBERED}"))?;
     }
     Ok(Exit::Done)
 }
 
-/// `, same phone as customer 1`; empty where nobody else has the number.
+/// `, same phone as customer 1`; empty if no other customer has the number.
 fn same_phone(store: &Store, id: i64) -> anyhow::Result<String> {
     let others = store.read(|conn| match customers::by_id(conn, id)? {
         Some(customer) => customers::with_same_phone(conn, &customer),
@@ -221,9 +189,10 @@ fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Ex
     }
     let (id, moved) = cx.edit()?.write(|tx| {
         let known = one(tx, &args.customer)?;
-        let moved = match paused {
-            true => pause(tx, &known, WHO, &args.reason, cx.now)?,
-            false => resume(tx, &known, WHO, &args.reason, cx.now)?,
+        let moved = if paused {
+            pause(tx, &known, Act { who: WHO, why: &args.reason, now: cx.now })?
+        } else {
+            resume(tx, &known, Act { who: WHO, why: &args.reason, now: cx.now })?
         };
         Ok((known.id, moved))
     })?;
@@ -236,27 +205,8 @@ fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-/// Refuses to write, by a clock that is known to be wrong, what binds until its instants come: when
-/// somebody signed up, and their next call.
-pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
-    match store.read(|conn| guard::wrong_clock(conn, reading))? {
-        None => Ok(()),
-        Some(why) => Err(CliError::refused(format!(
-            "nothing was written, because the clock is wrong: {why}; then say it again"
-        ))
-        .into()),
-    }
-}
-
-/// Says that nobody is dialed from a new database beside the traces of another one.
-pub fn warn_if_new_beside(store: &Store) -> anyhow::Result<()> {
-    if let Some(new) = store.read(traces::not_accepted)? {
-        log::warn!("nobody is dialed: {new}");
-    }
-    Ok(())
-}
-
-/// A status that is eligible but for its capitals looks like a paying customer, and nobody calls.
+/// Warns of payment statuses that differ from an eligible one only in capitals: such customers
+/// look eligible and are never called.
 fn warn_of_statuses(cx: &Cx<'_>, eligible: &[String]) -> anyhow::Result<()> {
     for (status, count) in cx.look()?.read(payment_statuses)? {
         let meant = eligible.iter().find(|word| word.eq_ignore_ascii_case(&status));
@@ -270,26 +220,4 @@ fn warn_of_statuses(cx: &Cx<'_>, eligible: &[String]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The one customer that a text names.
-pub fn one(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
-    whom::one(conn, text).map_err(unclear)
-}
-
-/// The same for what cannot be taken back.
-pub fn one_for_good(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
-    whom::one_for_good(conn, text).map_err(unclear)
-}
-
-fn unclear(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<Unclear>() {
-        Ok(why) => usage(why),
-        Err(error) => error,
-    }
-}
-
-/// An error of exit code 2.
-pub fn usage(message: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!(CliError::usage(message.to_string()))
 }

@@ -1,4 +1,6 @@
-//! `demo`: three days in seconds, and a table of what became of everybody.
+//! `demo`: simulates three days in seconds and prints a table of all outcomes.
+
+pub mod fake_vapi;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -9,26 +11,27 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::exit::Exit;
-use super::output::{self, Table, Tone, toned};
+use crate::cli::exit::Exit;
 use crate::clock;
-use crate::demo::mishaps::{Mishap, Trouble};
-use crate::demo::people::{FEWEST, MOST};
-use crate::demo::show::{self, Wanted};
-use crate::demo::story::{Day, Story};
+use crate::demo::show;
+use crate::demo::show::mishaps::{Mishap, MishapKind};
+use crate::demo::show::people::{FEWEST, MOST};
+use crate::demo::show::story::{Day, Story};
+use crate::demo::show::world::Wanted;
 use crate::domain::call::AttemptState;
+use crate::present::output::{self, Table, Tone, toned};
 
-/// Three days of calls in seconds, on loopback, with invented people and a fake provider
+/// Run three days of calls in seconds, on loopback, with invented people and a fake provider
 ///
-/// The real scan, dialer, client and database at work in a folder of their own. Needs no key,
-/// reads no configuration, reaches nothing but loopback. Exits 1 if any phone rang twice.
+/// The demo runs the real scan, dialer, client and database in a temporary folder. It needs no
+/// key, reads no configuration and connects to loopback only. Exits 1 if any phone rang twice.
 #[derive(Args)]
 pub struct DemoArgs {
-    /// How many invented people
+    /// Number of invented people
     #[arg(long, value_name = "N", default_value_t = FEWEST as u64)]
     #[arg(value_parser = clap::value_parser!(u64).range(FEWEST as u64..=MOST as u64))]
     pub customers: u64,
-    /// Leave the folder with database, configuration and the provider's journal, to look around
+    /// Keep the folder with the database, the configuration and the provider's journal
     #[arg(long)]
     pub keep: bool,
 }
@@ -63,7 +66,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     Ok(if story.counted.is_clean() { Exit::Done } else { Exit::Failed })
 }
 
-/// A folder that nobody else may read, gone when the demo is.
+/// A folder that only its owner may read, removed when the demo ends unless `keep` is set.
 struct Folder {
     path: PathBuf,
     keep: bool,
@@ -127,7 +130,7 @@ fn print(story: &Story, seconds: f64) -> anyhow::Result<()> {
     verdict(story, seconds)
 }
 
-/// One column a day, one row a fate.
+/// A table with a column per day and a row per outcome.
 fn days(story: &Story) -> Table {
     let names: Vec<String> =
         story.days.iter().map(|day| day.date.format("%a %-d %b").to_string()).collect();
@@ -141,7 +144,7 @@ fn days(story: &Story) -> Table {
     let mut row = |name: &str, always: bool, value: &dyn Fn(&Day) -> usize| {
         let counts: Vec<usize> = story.days.iter().map(value).collect();
         let all: usize = counts.iter().sum();
-        if always || 0 < all {
+        if always || all > 0 {
             let cells = counts.iter().chain([&all]).map(usize::to_string);
             table.row([name.to_string()].into_iter().chain(cells));
         }
@@ -168,7 +171,7 @@ fn days(story: &Story) -> Table {
     table
 }
 
-/// A reason as a person says it; the closed list's own word where that is clear enough.
+/// A skip reason in plain words; the closed list's own word if it is clear enough.
 fn skipped_because(reason: &str) -> String {
     match reason {
         "same_phone" => "phone already called".to_string(),
@@ -187,7 +190,7 @@ fn became(mishap: &Mishap) -> String {
         (AttemptState::NotPlaced, _) => {
             format!("absence proven after {after}, called once")
         }
-        (_, Trouble::Killed) => "found by its tag at the next start".to_string(),
+        (_, MishapKind::Killed) => "found by its tag at the next start".to_string(),
         _ => format!("found by its tag {after} later"),
     };
     toned(Tone::Good, &text)

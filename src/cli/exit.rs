@@ -1,27 +1,27 @@
-//! How a command ends: five exit codes, and an error that knows its own.
+//! The five exit codes of a command, and an error that carries its exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::config::ConfigError;
-use crate::store::StoreError;
+use crate::config::error::ConfigError;
+use crate::store::error::StoreError;
 
-/// What scripts and systemd units may rely on.
+/// Exit codes; scripts and systemd units rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The command did what it may.
+    /// The command did everything that it may do.
     Done = 0,
-    /// It failed: the message says at what.
+    /// The command failed; the message says where.
     Failed = 1,
     /// Wrong arguments, configuration or input; nothing was changed.
     Usage = 2,
-    /// It refused, and needs a person: not armed, in doubt, held, a damaged file.
+    /// The command refused and a person must act: not armed, in doubt, held, or a damaged file.
     Refused = 3,
     /// Another dialer holds the lock.
     Locked = 4,
 }
 
-/// The lines of `--help` that say the same.
+/// The same codes, as `--help` prints them.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -36,7 +36,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error that knows its exit code. One line: what happened, to what, what to do next.
+/// An error with its exit code. Its message is one line: what failed, why, and the next command.
 #[derive(Debug)]
 pub struct CliError {
     pub exit: Exit,
@@ -49,12 +49,12 @@ impl CliError {
         CliError { exit: Exit::Usage, message: message.into() }
     }
 
-    /// A person has to decide or do something first.
+    /// A state in which a person must decide or act first.
     pub fn refused(message: impl Into<String>) -> CliError {
         CliError { exit: Exit::Refused, message: message.into() }
     }
 
-    /// Another process dials from this file.
+    /// A file from which another process dials.
     pub fn locked(message: impl Into<String>) -> CliError {
         CliError { exit: Exit::Locked, message: message.into() }
     }
@@ -68,7 +68,7 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// The exit code of any error: its own, wherever in the chain it stands, else `Failed`.
+/// The exit code of any error: the first one in its chain, else `Failed`.
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if let Some(known) = cause.downcast_ref::<CliError>() {
@@ -78,7 +78,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
             return Exit::Usage;
         }
         match cause.downcast_ref() {
-            // The wrong file was named, or the wrong program; starting again helps neither.
+            // The user named the wrong file or uses the wrong program; a restart does not help.
             Some(StoreError::Missing(_) | StoreError::NotOurs(_) | StoreError::Newer { .. }) => {
                 return Exit::Usage;
             }
@@ -94,9 +94,9 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
-/// The whole chain on one line, without characters that a terminal obeys.
+/// The whole error chain on one line, without control characters.
 pub fn one_line(error: &anyhow::Error) -> String {
-    super::output::clean(&format!("{error:#}"))
+    crate::present::output::clean(&format!("{error:#}"))
 }
 
 #[cfg(test)]

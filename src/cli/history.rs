@@ -1,21 +1,23 @@
-//! `history`: calls on the provider's account that this database did not make.
+//! `ringonce history …`: calls on the provider's account that this database did not make.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::doubts::{context, must_exist, refused};
-use super::exit::Exit;
-use super::output::{self, Table, Tone, clean, toned};
-use super::{Global, settings};
+use crate::cli::arguments::configuration::{Global, settings};
+use crate::cli::arguments::{context, must_exist, refused};
+use crate::cli::exit::Exit;
 use crate::domain::{Instant, instant_text, utc_words};
-use crate::steps::elsewhere;
-use crate::store::elsewhere::{Callee, ElsewhereCall};
+use crate::present::output::{self, Table, Tone, clean, toned};
+use crate::steps::made_elsewhere;
+use crate::steps::operate::ignore_elsewhere;
+use crate::store::journal::Act;
+use crate::store::made_elsewhere::{Callee, ElsewhereCall};
 use crate::store::{Store, journal};
 use crate::zones::Zones;
 
 const WHO: &str = "cli";
 
-/// Calls on the provider's account that this database did not make: list them, or ignore one
+/// List or ignore calls on the provider's account that this database did not make
 #[derive(Args)]
 pub struct HistoryArgs {
     #[command(subcommand)]
@@ -24,19 +26,19 @@ pub struct HistoryArgs {
 
 #[derive(Subcommand)]
 enum HistoryCommand {
-    /// List the calls that were made elsewhere, the newest first
+    /// List the calls that were made elsewhere, newest first
     List(ListArgs),
-    /// Release what a call blocks: it does not count
+    /// Ignore a call and release the occasions that it blocks
     Ignore(IgnoreArgs),
 }
 
 #[derive(Args)]
 #[command(after_help = "\
-An outbound call by one of the configured assistants blocks the welcome call of every customer whom it
-may have called, and the daily call of its local date. Calls by other assistants and inbound calls
-block nothing; they count for min_gap_any_minutes.")]
+An outbound call by one of the configured assistants blocks the welcome call of every customer that
+it may have reached, and the daily call of its local date. Calls by other assistants and inbound
+calls block nothing, but they count for min_gap_any_minutes.")]
 struct ListArgs {
-    /// Show whole phone numbers; noted in the journal
+    /// Show whole phone numbers; the journal records this
     #[arg(long)]
     reveal: bool,
     /// Print a JSON array
@@ -46,7 +48,7 @@ struct ListArgs {
 
 #[derive(Args)]
 #[command(after_help = "\
-What this call alone had ended waits again while its time lasts, and is dialed.
+Items that only this call had ended wait again, and are dialed while their time lasts.
 
 Example:
   ringonce history ignore 01a20438-c93b-7206-9206-000000000206 --reason 'a test of our own'")]
@@ -54,7 +56,7 @@ struct IgnoreArgs {
     /// The provider's id of the call
     #[arg(value_name = "CALL_ID")]
     id: String,
-    /// Why it does not count; goes into the journal
+    /// The reason, recorded in the journal
     #[arg(long)]
     reason: String,
 }
@@ -70,11 +72,12 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
     let now = settings.loaded.clock.now()?;
     must_exist(&settings.loaded.db)?;
-    let store = match args.reveal {
-        true => Store::open(&settings.loaded.db, now)?,
-        false => Store::look(&settings.loaded.db)?,
+    let store = if args.reveal {
+        Store::open(&settings.loaded.db, now)?
+    } else {
+        Store::look(&settings.loaded.db)?
     };
-    let found = store.read(elsewhere::history)?;
+    let found = store.read(made_elsewhere::history)?;
     if args.reveal {
         let (what, subject) = ("reveal", "history");
         let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
@@ -125,15 +128,15 @@ fn table(
 struct Shown<'a> {
     call_id: &'a str,
     at: String,
-    /// Where the first customer lives.
+    /// Local time of the first customer.
     local: Option<String>,
-    /// As the provider tells it, masked unless it is revealed.
+    /// The provider's text, masked unless revealed.
     phone: Option<String>,
     direction: &'static str,
     assistant: Option<&'a str>,
     installation_id: Option<&'a str>,
     customers: Vec<i64>,
-    /// Its number excludes nobody.
+    /// The call's number excludes no phone, so the call may concern any customer.
     anybody: bool,
     blocks: Vec<String>,
     found_at: String,
@@ -155,10 +158,8 @@ impl<'a> Shown<'a> {
             who: &ignored.who,
             why: &ignored.why,
         });
-        let blocks = match call.blocks && ignored.is_none() {
-            true => blocked(call, who, zones),
-            false => Vec::new(),
-        };
+        let blocks =
+            if call.blocks && ignored.is_none() { blocked(call, who, zones) } else { Vec::new() };
         Shown {
             call_id: &call.vapi_call_id,
             at: instant_text(call.created_at),
@@ -176,7 +177,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The welcome call, and the daily call of the date that it was where each customer lives.
+/// The occasions that a call blocks: the welcome call, and the daily call of its date in each
+/// customer's zone.
 fn blocked(call: &ElsewhereCall, who: &[Callee], zones: &Zones) -> Vec<String> {
     let date = |callee: &Callee| zones.get(&callee.timezone).map(|z| z.date(call.created_at));
     let mut dates: Vec<String> = who.iter().filter_map(date).map(|date| date.to_string()).collect();
@@ -196,12 +198,12 @@ fn ignore(global: &Global, args: &IgnoreArgs) -> anyhow::Result<Exit> {
     let cx = context(settings, clock.now()?)?;
     let done = cx.store.write(|tx| {
         let now = clock.now()?;
-        elsewhere::ignore(&cx, tx, &args.id, WHO, &args.reason, now)
+        ignore_elsewhere::ignore(&cx, tx, &args.id, Act { who: WHO, why: &args.reason, now })
     });
     let id = clean(&args.id);
     output::line(&match done.map_err(refused)? {
         None => format!("the call {id} was ignored before"),
-        Some(0) => format!("the call {id} is ignored; it blocks nothing any more"),
+        Some(0) => format!("the call {id} is ignored; it no longer blocks anything"),
         Some(1) => format!("the call {id} is ignored; the item that it had ended waits again"),
         Some(items) => {
             format!("the call {id} is ignored; the {items} items that it had ended wait again")

@@ -1,29 +1,32 @@
-//! `ringonce queue …`: the calls that wait and what became of the others.
+//! `ringonce queue …`: lists, imports and cancels queue items, and moves duplicates out.
 
+pub(crate) mod import;
+
+use crate::cli::arguments::{call_type, known};
+use crate::present::queue_item::as_json;
+use crate::store::journal::Act;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
-use super::customers::usage;
-use super::exit::{CliError, Exit};
-use super::explain::occasion;
-use super::output::{self, Table, Tone, clean, toned};
-use super::queue_import::{ImportArgs, import};
-use super::{Global, Settings, settings};
+use crate::cli::arguments::configuration::{Global, Settings, settings};
+use crate::cli::arguments::usage;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::forecast::explain::occasion;
+use crate::cli::queue::import::{ImportArgs, import};
+use crate::domain::Instant;
 use crate::domain::call::{CallType, ItemStatus};
-use crate::domain::customer_name;
-use crate::domain::fields::{nearest, shown};
-use crate::domain::{Instant, instant_text};
+use crate::domain::customer::columns::shown;
+use crate::domain::customer::name;
+use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::Context;
-use crate::steps::cancel::{Refused, cancel};
+use crate::steps::operate::cancel::{CancelRefused, cancel};
 use crate::store::Store;
-use crate::store::dedupe::{self, Report};
-use crate::store::queue::Item;
-use crate::store::views::{self, ItemFilter, Listed};
+use crate::store::queue::dedupe::{self, DedupeReport};
+use crate::store::views::{self, ItemFilter, ListedItem};
 use crate::zones::Zones;
 
-/// The queue: list, cancel, clean duplicates, take an old queue over
+/// Manage the queue: list, cancel, move duplicates out, import an old queue
 #[derive(Args)]
 pub struct QueueArgs {
     #[command(subcommand)]
@@ -32,25 +35,26 @@ pub struct QueueArgs {
 
 #[derive(Subcommand)]
 enum QueueCommand {
-    /// Show the calls that wait; with --status others
+    /// List the waiting calls, or others with --status
     List(ListArgs),
-    /// Take an old call_queue export over: all of it or nothing
+    /// Import an old call_queue export: all rows or none
     Import(ImportArgs),
     /// Move duplicate rows out, keeping the oldest of each group; deletes nothing
     Dedupe(DedupeArgs),
-    /// Skip one waiting call for good
+    /// Skip one waiting call permanently
     Cancel(CancelArgs),
 }
 
 #[derive(Args)]
 struct ListArgs {
-    /// Only with this status: open, all, pending, retrying, processing, completed, failed, skipped
+    /// Only items with this status: open, all, pending, retrying, processing, completed, failed,
+    /// skipped
     #[arg(long, value_name = "STATUS", default_value = "open")]
     status: String,
     /// Only calls of this type: welcome, daily, extra
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// At most so many
+    /// Show at most N
     #[arg(long, default_value_t = 50, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -74,14 +78,15 @@ struct CancelArgs {
     /// The item's id, as `queue list` shows it under ITEM
     #[arg(value_name = "ITEM", value_parser = item_id)]
     id: i64,
-    /// Why; goes into the journal
+    /// The reason, recorded in the journal
     #[arg(long)]
     reason: String,
 }
 
-/// `4`, or `item:4` as the journal writes it. A customer's id is of another kind.
+/// Parses `4`, or `item:4` as the journal writes it. Refuses ids of other kinds, such as a
+/// customer's.
 fn item_id(text: &str) -> Result<i64, String> {
-    customer_name::id(text.strip_prefix("item:").unwrap_or(text))
+    name::id(text.strip_prefix("item:").unwrap_or(text))
         .ok_or_else(|| "is not the id of a queue item: see ITEM in `ringonce queue list`".into())
 }
 
@@ -102,7 +107,7 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
     let store = Store::look(&settings.loaded.db)?;
     let found = store.read(|conn| views::items(conn, &filter, args.limit as usize))?;
     if args.json {
-        let json = |listed: &Listed| as_json(&listed.item, listed.customer_name.as_deref());
+        let json = |listed: &ListedItem| as_json(&listed.item, listed.customer_name.as_deref());
         output::json(&found.iter().map(json).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
@@ -134,33 +139,10 @@ fn filter(args: &ListArgs) -> anyhow::Result<ItemFilter> {
         "all" => (None, false),
         text => (Some(known(text, "--status", ItemStatus::ALL, ItemStatus::as_str)?), false),
     };
-    Ok(ItemFilter { status, call_type, customer_id: None, open })
+    Ok(ItemFilter { status, call_type, open })
 }
 
-/// A call type of a flag.
-pub fn call_type(text: &str) -> anyhow::Result<CallType> {
-    known(text, "--type", CallType::ALL, CallType::as_str)
-}
-
-/// A word of a closed list, or an error with the nearest one.
-fn known<T: Copy>(
-    text: &str,
-    flag: &str,
-    all: &[T],
-    word: fn(T) -> &'static str,
-) -> anyhow::Result<T> {
-    if let Some(found) = all.iter().find(|known| word(**known) == text) {
-        return Ok(*found);
-    }
-    let words: Vec<&str> = all.iter().map(|known| word(*known)).collect();
-    let hint = match nearest(text, words.iter().copied()) {
-        Some(near) => format!("did you mean {near}?"),
-        None => format!("give one of {}", words.join(", ")),
-    };
-    Err(usage(format!("{flag} \"{}\" is not known: {hint}", shown(text))))
-}
-
-fn cells(listed: &Listed, zones: &Zones, now: Instant) -> [String; 7] {
+fn cells(listed: &ListedItem, zones: &Zones, now: Instant) -> [String; 7] {
     let item = &listed.item;
     let zone = listed.timezone.as_deref().and_then(|name| zones.get(name));
     let due = item.due_at();
@@ -196,30 +178,7 @@ fn cells(listed: &Listed, zones: &Zones, now: Instant) -> [String; 7] {
     ]
 }
 
-/// An item as JSON shows it, on the command line and in the API.
-pub fn as_json(item: &Item, customer_name: Option<&str>) -> Value {
-    json!({
-        "id": item.id,
-        "customer_id": item.customer_id,
-        "customer_name": customer_name,
-        "call_type": item.call_type.as_str(),
-        "occasion": item.occasion,
-        "scheduled_for": instant_text(item.scheduled_for),
-        "due_at": instant_text(item.due_at()),
-        "status": item.status.as_str(),
-        "reason": item.reason.map(|reason| reason.as_str()),
-        "attempts": item.attempts,
-        "max_attempts": item.max_attempts,
-        "not_before": item.not_before.map(instant_text),
-        "expires_at": item.expires_at.map(instant_text),
-        "error_message": item.error_message,
-        "vapi_call_id": item.vapi_call_id,
-        "created_at": instant_text(item.created_at),
-        "processed_at": item.processed_at.map(instant_text),
-    })
-}
-
-/// A file without its unique indexes is looked at as it is; opening it for writing cleans it.
+/// Reports duplicates before the file is opened to write, because opening it moves them out.
 fn dedupe(settings: &Settings, args: &DedupeArgs, now: Instant) -> anyhow::Result<Exit> {
     let path = &settings.loaded.db;
     let report = Store::look(path)?.read(dedupe::audit)?;
@@ -235,7 +194,7 @@ fn dedupe(settings: &Settings, args: &DedupeArgs, now: Instant) -> anyhow::Resul
     Ok(Exit::Done)
 }
 
-fn print_report(report: &Report, dry_run: bool) -> anyhow::Result<()> {
+fn print_report(report: &DedupeReport, dry_run: bool) -> anyhow::Result<()> {
     if report.groups.is_empty() {
         return output::line("no duplicates");
     }
@@ -252,9 +211,10 @@ fn print_report(report: &Report, dry_run: bool) -> anyhow::Result<()> {
     }
     table.print()?;
     let (rows, groups) = (report.moved, report.groups.len());
-    output::line(&match dry_run {
-        true => format!("{rows} rows of {groups} groups would move (dry run, nothing was written)"),
-        false => format!("{rows} rows of {groups} groups moved to call_queue_duplicates"),
+    output::line(&if dry_run {
+        format!("{rows} rows of {groups} groups would move (dry run, nothing was written)")
+    } else {
+        format!("{rows} rows of {groups} groups moved to call_queue_duplicates")
     })
 }
 
@@ -265,9 +225,10 @@ fn cancel_one(settings: Settings, args: &CancelArgs, now: Instant) -> anyhow::Re
     Store::look(&settings.loaded.db)?;
     let store = Arc::new(Store::open(&settings.loaded.db, now)?);
     let cx = Context::new(store, settings.loaded.config, Arc::new(settings.zones))?;
-    let cancelled = cx.store.write(|tx| cancel(&cx, tx, args.id, "cli", &args.reason, now));
-    let item = cancelled.map_err(|error| match error.downcast::<Refused>() {
-        Ok(Refused::Unknown(id)) => usage(Refused::Unknown(id)),
+    let cancelled =
+        cx.store.write(|tx| cancel(&cx, tx, args.id, Act { who: "cli", why: &args.reason, now }));
+    let item = cancelled.map_err(|error| match error.downcast::<CancelRefused>() {
+        Ok(CancelRefused::Unknown(id)) => usage(CancelRefused::Unknown(id)),
         Ok(refused) => CliError { exit: Exit::Failed, message: refused.to_string() }.into(),
         Err(error) => error,
     })?;

@@ -1,31 +1,32 @@
-//! `ringonce status`: whether it dials, what waits for what, and what a person should do. Reads
-//! only; works on any copy.
+//! `ringonce status`: whether the database dials, what waits and why, and what a person should
+//! do. It only reads and works on any copy.
 
 use std::time::Duration;
 
 use clap::Args;
 
-use super::exit::Exit;
-use super::output::{self, Tone, clean, toned};
-use super::{Global, settings};
+use crate::cli::arguments::configuration::{Global, settings};
+use crate::cli::exit::Exit;
 use crate::clock;
 use crate::domain::{Instant, instant_words, parse_instant};
+use crate::present::output::{self, Tone, clean, toned};
+use crate::steps::readiness::hold_words;
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::{self, Count};
 
-/// How often `--watch` looks again.
+/// How often `--watch` refreshes.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Doubts that are listed; the rest is counted.
+/// At most this many doubts are listed; the rest are counted.
 const DOUBTS_SHOWN: usize = 10;
 
-/// Armed or not, holds, due, waiting, in doubt, lines in use, today, the last tick
+/// Show the right to dial, holds, waiting calls, doubts, lines in use, today and the last tick
 #[derive(Args)]
 pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Show it again every two seconds, until Ctrl-C
+    /// Refresh every two seconds, until Ctrl-C
     #[arg(long)]
     watch: bool,
 }
@@ -37,7 +38,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
         let now = settings.loaded.clock.now()?;
         let found = status(&store, &settings.loaded.config, &settings.zones, now)?;
         if args.watch && !args.json {
-            // Clears the window and puts the cursor into its corner.
+            // Clears the window and moves the cursor to the top left.
             output::bytes(b"\x1b[2J\x1b[H")?;
         }
         if args.json {
@@ -53,7 +54,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// What a pause stops, in words.
+/// The scope of a pause in words.
 fn paused(pause: &Paused) -> String {
     match (pause.customer_id, pause.scope.split_once(':')) {
         (Some(id), _) => {
@@ -67,71 +68,79 @@ fn paused(pause: &Paused) -> String {
     }
 }
 
-/// The status in lines: what is wrong first.
+/// The status in lines, problems first.
+/// One line: a name, and what is to say about it.
+type Line = (&'static str, String);
+
 fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut add = |name: &str, text: String| lines.push(format!("{name:<12} {text}"));
-    add(
-        "database",
-        format!(
-            "{}, {} + {} log",
-            clean(file),
-            bytes(found.database_bytes),
-            bytes(found.wal_bytes)
-        ),
-    );
-    add(
-        "armed",
-        match &found.not_armed_because {
-            None => toned(Tone::Good, "yes, here"),
-            Some(why) => toned(Tone::Bad, why),
-        },
-    );
+    let sizes = (bytes(found.database_bytes), bytes(found.wal_bytes));
+    let mut all: Vec<Line> =
+        vec![("database", format!("{}, {} + {} log", clean(file), sizes.0, sizes.1))];
+    all.extend(stops(found, now));
+    all.extend(capacity(found));
+    all.extend(coming(found, now));
+    all.extend(of_today(found));
+    let named = |(name, text): Line| format!("{name:<12} {text}");
+    let mut lines: Vec<String> = all.into_iter().map(named).collect();
+    lines.extend(doubts(found, now));
+    lines
+}
+
+/// Whether this file may dial, and everything that stops it.
+fn stops(found: &Status, now: Instant) -> Vec<Line> {
+    let armed = match &found.not_armed_because {
+        None => toned(Tone::Good, "yes, here"),
+        Some(why) => toned(Tone::Bad, why),
+    };
+    let mut lines = vec![("armed", armed)];
     if let (Some(why), Some(since)) = (&found.not_dialing_because, &found.not_dialing_since) {
         let what = format!("since {}: {why}", instant_words(since));
-        add("not dialing", toned(Tone::Bad, &what));
+        lines.push(("not dialing", toned(Tone::Bad, &what)));
     }
     for hold in &found.holds {
-        let what = format!("{} ({}): {}", hold.kind, ago(&hold.since, now), hold.why);
-        add("held", toned(Tone::Bad, &what));
+        let (since, lifts) = (ago(&hold.since, now), hold_words::what_lifts(&hold.kind));
+        let what = format!("{} ({since}): {}; {lifts}", hold.kind, hold.why);
+        lines.push(("held", toned(Tone::Bad, &what)));
     }
     for pause in &found.pauses {
         let since = ago(&pause.since, now);
         let what = format!("{} by {} ({since}): {}", paused(pause), pause.who, pause.why);
-        add("paused", toned(Tone::Warn, &what));
+        lines.push(("paused", toned(Tone::Warn, &what)));
     }
     if let Some(breaker) = &found.breaker {
-        let (why, opened) = (&breaker.breaker.why, ago(&breaker.breaker.opened_at, now));
-        let (tone, stands) = match breaker.half_open {
-            true => (Tone::Warn, "half open, the next call is the probe".to_string()),
-            false => {
-                let probe = ago(&breaker.breaker.probe_at, now);
-                (Tone::Bad, format!("open, one call is tried {probe}"))
-            }
+        let (why, opened) = (breaker.breaker.words(), ago(&breaker.breaker.opened_at, now));
+        let (tone, stands) = if breaker.half_open {
+            (Tone::Warn, "half open, the next call is the probe".to_string())
+        } else {
+            let probe = ago(&breaker.breaker.probe_at, now);
+            (Tone::Bad, format!("open, one call is tried {probe}"))
         };
-        add("breaker", toned(tone, &format!("{stands} (opened {opened}): {why}")));
+        lines.push(("breaker", toned(tone, &format!("{stands} (opened {opened}): {why}"))));
     }
-    let lines_used = format!("{} of {} in use", found.lines_in_use, found.max_active_calls);
-    add("lines", lines_used);
+    lines
+}
+
+/// Lines in use, limits and alarms.
+fn capacity(found: &Status) -> Vec<Line> {
+    let in_use = format!("{} of {} in use", found.lines_in_use, found.max_active_calls);
+    let mut lines = vec![("lines", in_use)];
     if let Some(numbers) = found.only_numbers {
         let noun = if numbers == 1 { "number" } else { "numbers" };
-        let what = format!("nobody but {numbers} {noun} (dialing.only_numbers)");
-        add("dials", toned(Tone::Warn, &what));
+        let what = format!("only {numbers} {noun} (dialing.only_numbers)");
+        lines.push(("dials", toned(Tone::Warn, &what)));
     }
-    if let Some(overdue) = &found.overdue_call {
-        let what = format!("a call has run for {} min; it holds its line", overdue.minutes);
-        add("alarm", toned(Tone::Bad, &what));
-    }
+    let overdue = found.overdue_call.as_ref();
+    let overdue =
+        overdue.map(|call| format!("a call has run for {} min; it holds its line", call.minutes));
     let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
-    for what in zoneless.into_iter().chain(views::long_log(found.wal_bytes)) {
-        add("alarm", toned(Tone::Bad, &what));
-    }
-    add("due now", found.due.to_string());
-    add("waiting", counted(&found.waiting));
-    add(
-        "next call",
-        found.next_call_at.as_deref().map_or("none queued".into(), |at| when(at, now)),
-    );
+    let alarms = overdue.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
+    lines.extend(alarms.map(|what| ("alarm", toned(Tone::Bad, &what))));
+    lines
+}
+
+/// The calls to come, and when the program last worked.
+fn coming(found: &Status, now: Instant) -> Vec<Line> {
+    let next = found.next_call_at.as_deref().map_or("none queued".into(), |at| when(at, now));
     let tick = match &found.last_tick_at {
         None => "never".to_string(),
         Some(at) if found.tick_is_late => {
@@ -139,25 +148,42 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
         }
         Some(at) => when(at, now),
     };
-    add("last tick", tick);
-    match (&found.backup_trouble, &found.last_backup_at) {
-        (Some(why), _) => add("last backup", toned(Tone::Bad, why)),
-        (None, Some(at)) => add("last backup", when(at, now)),
-        (None, None) => {}
-    }
+    let mut lines = vec![
+        ("due now", found.due.to_string()),
+        ("waiting", counted(&found.waiting)),
+        ("next call", next),
+        ("last tick", tick),
+    ];
+    let backup = match (&found.backup_trouble, &found.last_backup_at) {
+        (Some(why), _) => Some(toned(Tone::Bad, why)),
+        (None, Some(at)) => Some(when(at, now)),
+        (None, None) => None,
+    };
+    lines.extend(backup.map(|backup| ("last backup", backup)));
+    lines
+}
+
+fn of_today(found: &Status) -> Vec<Line> {
     let today = &found.today;
     let reached = format!("{} called, {} reached", today.called, today.reached);
-    add("today", format!("{reached}, {} failed", today.failed));
+    let mut lines = vec![("today", format!("{reached}, {} failed", today.failed))];
     if !today.dispositions.is_empty() {
-        add("  ended", counted(&today.dispositions));
+        lines.push(("  ended", counted(&today.dispositions)));
     }
     if !today.skipped.is_empty() {
-        add("  skipped", counted(&today.skipped));
+        lines.push(("  skipped", counted(&today.skipped)));
     }
-    match found.in_doubt.len() {
-        0 => add("in doubt", "none".to_string()),
-        n => add("in doubt", toned(Tone::Bad, &format!("{n}: nobody knows whether a phone rang"))),
-    }
+    let in_doubt = match found.in_doubt.len() {
+        0 => "none".to_string(),
+        n => toned(Tone::Bad, &format!("{n}: not known whether a phone rang")),
+    };
+    lines.push(("in doubt", in_doubt));
+    lines
+}
+
+/// The first doubts, each with the command that settles it.
+fn doubts(found: &Status, now: Instant) -> Vec<String> {
+    let mut lines = Vec::new();
     for doubt in found.in_doubt.iter().take(DOUBTS_SHOWN) {
         let who = doubt.customer_id.map_or("a stranger".into(), |id| format!("customer {id}"));
         let (call, since) = (doubt.call_type, ago(&doubt.since, now));
@@ -165,7 +191,7 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
         lines.push(format!("    {}", doubt.resolve));
     }
     let more = found.in_doubt.len().saturating_sub(DOUBTS_SHOWN);
-    if 0 < more {
+    if more > 0 {
         lines.push(format!("  … and {more} more: ringonce attempts list --state in_doubt"));
     }
     lines

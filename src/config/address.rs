@@ -1,10 +1,10 @@
-//! The provider's base URL. Refuses plain http beyond loopback, and everything that could hide
-//! the real host: user names, queries, odd characters.
+//! The provider's base URL. Refuses plain http beyond loopback, and all parts that could hide the
+//! real host: user names, queries, odd characters.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 
-/// A base URL in its parts; no end slash.
+/// A base URL in its parts, without an end slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     pub https: bool,
@@ -16,7 +16,7 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Reads `https://host[:port][/path]`. The error says what is wrong with it.
+    /// Reads `https://host[:port][/path]`. The error names the fault.
     pub fn parse(text: &str) -> Result<BaseUrl, String> {
         let (https, rest) = match text.split_once("://") {
             Some(("https", rest)) => (true, rest),
@@ -83,20 +83,20 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     };
     let port = match port {
         Some(text) => {
-            Some(text.parse::<NonZeroU16>().map_err(|_| format!("{text:?} is no port"))?.get())
+            Some(text.parse::<NonZeroU16>().map_err(|_| format!("{text:?} is not a port"))?.get())
         }
         None => None,
     };
     Ok((host, port))
 }
 
-/// Whether a listen address is on this machine only. The error says what is wrong with it.
+/// Whether a listen address is on this machine only. The error names the fault.
 pub fn listens_on_loopback(text: &str) -> Result<bool, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address.ip().is_loopback());
     }
     match text.split_once(':') {
-        // Only the one name that needs no look-up: a configuration is read without a network.
+        // `localhost` is the one name without a look-up: reading a configuration uses no network.
         Some(("localhost", port)) if port.parse::<u16>().is_ok() => Ok(true),
         _ => Err("must be ADDRESS:PORT, for example 127.0.0.1:8787".to_string()),
     }
@@ -142,7 +142,7 @@ mod tests {
         check("http://127.0.0.1 /", Err("no host"));
         check("http://[::1].example.com", Err("no host"));
         check("http://[::ffff:192.0.2.1]", Err("must be https"));
-        check("https://host:99999", Err("no port"));
+        check("https://host:99999", Err("not a port"));
         check("https://:443", Err("no host"));
     }
 

@@ -1,6 +1,6 @@
 //! Reads the text of `ringonce.toml`. Refuses unknown keys and wrong types with the line, the
-//! column and the nearest known key. Never repeats a value that it did not understand as a key,
-//! because somebody may have put a secret there.
+//! column and the nearest known key. An error never repeats the value of an unknown key, because
+//! it may be a secret.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,9 +8,10 @@ use std::ops::Range;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError};
+use crate::config::error::ConfigError;
+use crate::config::settings::Config;
 
-/// What the file said, and where.
+/// The values of the file and their lines.
 #[derive(Debug)]
 pub struct Parsed {
     pub config: Config,
@@ -18,7 +19,7 @@ pub struct Parsed {
     pub lines: BTreeMap<String, usize>,
 }
 
-/// Reads the text of the file `name`; what the text leaves out keeps its default.
+/// Reads the text of the file `name`; a key that is not in the text keeps its default.
 pub fn parse(name: &str, text: &str) -> Result<Parsed, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let at = |offset: usize| {
@@ -47,7 +48,7 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed, ConfigError> {
         let key = walk.key_at(start).map(|key| format!("{key}: ")).unwrap_or_default();
         ConfigError::new(format!("{}: {key}{}", at(start), plain(error.message())))
     };
-    // Once for the types, because only the text itself knows the places; once over the defaults.
+    // Read the text twice: first for type errors with their places, then over the defaults.
     toml::from_str::<Config>(text).map_err(wrong_type)?;
     let config = over_defaults(text.parse().map_err(wrong_type)?).map_err(wrong_type)?;
     let lines =
@@ -55,8 +56,8 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed, ConfigError> {
     Ok(Parsed { config, lines })
 }
 
-/// The defaults with the file's values over them, key by key: a rule of which the file changes one
-/// key keeps the others.
+/// The defaults with the file's values over them, key by key: a rule keeps the keys that the file
+/// does not set.
 fn over_defaults(file: toml::Table) -> Result<Config, toml::de::Error> {
     fn lay_over(base: &mut toml::Table, file: toml::Table) {
         for (key, value) in file {
@@ -73,7 +74,7 @@ fn over_defaults(file: toml::Table) -> Result<Config, toml::de::Error> {
     merged.try_into()
 }
 
-/// Every key of the configuration as `table.key`; tables themselves are in the list too.
+/// Every key of the configuration as `table.key`, including the tables themselves.
 pub fn known_keys() -> Vec<String> {
     fn add(path: &str, value: &Value, keys: &mut Vec<String>) {
         let Value::Object(children) = value else { return };
@@ -89,12 +90,12 @@ pub fn known_keys() -> Vec<String> {
     keys
 }
 
-/// Tables whose keys the file chooses itself.
+/// Tables whose keys are free.
 const OPEN_TABLES: &[&str] = &["calling_window.days"];
 
 struct Walk<'a> {
     known: &'a [String],
-    /// Key, and where it stands: from the key's first byte to the value's end.
+    /// Each key and its place: from the key's first byte to the value's end.
     spans: Vec<(String, Range<usize>)>,
     unknown: Vec<(String, usize)>,
 }
@@ -129,7 +130,7 @@ fn unknown_key(key: &str, known: &[String]) -> String {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     if let Some(variable) = secret_variable(name) {
         return format!(
-            "secrets never come from this file: take {key} out and set {variable} in the environment"
+            "secrets never come from this file: remove {key} and set {variable} in the environment"
         );
     }
     match nearest_key(table, name, known) {
@@ -148,7 +149,7 @@ fn secret_variable(name: &str) -> Option<&'static str> {
     }
 }
 
-/// A near name in the same table, else the same or a near name in another table.
+/// A similar name in the same table, else the same or a similar name in another table.
 fn nearest_key<'a>(table: &str, name: &str, known: &'a [String]) -> Option<&'a str> {
     let typing_errors = |candidate: &str| strsim::damerau_levenshtein(name, candidate);
     let split = |key: &'a String| match key.rsplit_once('.') {
@@ -178,7 +179,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// The parser's message on one line, in an operator's words.
+/// The parser's message on one line, without the words of Rust.
 fn plain(message: &str) -> String {
     const WORDS: &[(&str, &str)] = &[
         ("expected usize", "expected a whole number"),
@@ -246,7 +247,7 @@ mod tests {
         let error = parse("f", "[vapi]\napi_key = \"canary-1\"\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "f:2:1: secrets never come from this file: take vapi.api_key out and set \
+            "f:2:1: secrets never come from this file: remove vapi.api_key and set \
              VAPI_API_KEY in the environment"
         );
     }

@@ -1,32 +1,32 @@
-//! Brings flags, environment and file together. Refuses a test clock that could reach a real
-//! provider, and a file that was named but is not there.
+//! Merges flags, environment and file. Refuses a test clock with a provider beyond loopback, and a
+//! named file that is missing.
 
+use crate::config::error::Environment;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::address::BaseUrl;
-use super::secret::{self, Secret};
-use super::validate::{self, Problem};
-use super::{Config, ConfigError, file};
 use crate::clock::Clock;
+use crate::config::address::BaseUrl;
+use crate::config::error::{ConfigError, ConfigProblem};
+use crate::config::file;
+use crate::config::secret::{self, Secret};
+use crate::config::settings::Config;
+use crate::config::validate;
 
-/// How the environment is asked: the value of a variable, `None` when it is unset.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The file that is read when none is named and it exists.
+/// The file that is read when no file is named and this one exists.
 pub const DEFAULT_FILE: &str = "ringonce.toml";
 
 const DEFAULT_DATABASE: &str = "ringonce.db";
 
-/// A shorter token could be guessed, however slowly guesses are answered.
+/// In characters. A shorter token could be guessed, even with slow answers to guesses.
 const SHORTEST_TOKEN: usize = 16;
 
-/// No sensible configuration is longer.
+/// 1 MiB; no sensible configuration is longer.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// What the command line says; it beats the environment, which beats the file.
+/// Values from the command line; they win over the environment, which wins over the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     pub config: Option<PathBuf>,
@@ -34,10 +34,10 @@ pub struct Overrides {
     pub listen: Option<String>,
 }
 
-/// A configuration that could be read. Its values are judged by `problems`.
+/// A configuration that could be read. `problems` checks its values.
 #[derive(Clone, Debug)]
-pub struct Loaded {
-    /// `vapi.phone_number_ids` holds the single id too; `vapi.base_url` has no end slash.
+pub struct LoadedConfig {
+    /// `vapi.phone_number_ids` includes the single id; `vapi.base_url` has no end slash.
     pub config: Config,
     pub db: PathBuf,
     pub api_key: Option<Secret>,
@@ -46,15 +46,15 @@ pub struct Loaded {
     pub clock: Clock,
     /// `None`: no file, only defaults.
     pub config_path: Option<PathBuf>,
-    /// Allowed, but worth a word; one line each.
+    /// Allowed but risky values; one line each.
     pub warnings: Vec<String>,
     /// Dotted key to its line in the file.
     lines: BTreeMap<String, usize>,
     base_url_is_from_environment: bool,
 }
 
-/// Reads the configuration. Fails on what cannot be read; values are judged by `problems`.
-pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigError> {
+/// Reads the configuration. Fails on text that cannot be read; `problems` checks the values.
+pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<LoadedConfig, ConfigError> {
     let variable = |name: &str| env(name).filter(|value| !value.trim().is_empty());
     let (config_path, parsed) = read_file(flags, &variable)?;
     let (mut config, lines) = match parsed {
@@ -83,7 +83,7 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigErr
     let api_key = secret::read("VAPI_API_KEY", env, &mut warnings)?;
     let webhook_secret = secret::read("VAPI_WEBHOOK_SECRET", env, &mut warnings)?;
     let api_token = secret::read("RINGONCE_API_TOKEN", env, &mut warnings)?;
-    Ok(Loaded {
+    Ok(LoadedConfig {
         config,
         db: linked(db.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE))),
         api_key,
@@ -97,24 +97,24 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<Loaded, ConfigErr
     })
 }
 
-/// What a link to the database points to: lock, log and do-not-call file lie beside the file itself,
-/// so that every name of it means the same ones.
+/// The target of a link to the database. The lock, the WAL and the do-not-call file lie beside the
+/// target, so that every name of the database uses the same ones.
 fn linked(db: PathBuf) -> PathBuf {
     let target = db.is_symlink().then(|| db.canonicalize().ok()).flatten();
     target.unwrap_or(db)
 }
 
-impl Loaded {
-    /// Every value that cannot be used. `known_zone` says whether a zone name can be loaded.
-    pub fn problems(&self, known_zone: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+impl LoadedConfig {
+    /// Every value that cannot be used. `known_zone` checks whether a zone name can be loaded.
+    pub fn problems(&self, known_zone: &dyn Fn(&str) -> bool) -> Vec<ConfigProblem> {
         validate::validate(&self.config, known_zone)
     }
 
-    /// What stops a dial, though every other command works: the provider's ids and its key.
-    pub fn missing_for_dialing(&self) -> Vec<Problem> {
+    /// Missing values that stop a dial but no other command: the provider's ids and its key.
+    pub fn missing_for_dialing(&self) -> Vec<ConfigProblem> {
         let mut missing = validate::missing_for_dialing(&self.config);
         if self.api_key.is_none() {
-            missing.push(Problem {
+            missing.push(ConfigProblem {
                 key: "VAPI_API_KEY".to_string(),
                 what: "is not set: put the provider's private key there, or its file into \
                        VAPI_API_KEY_FILE"
@@ -124,7 +124,7 @@ impl Loaded {
         missing
     }
 
-    /// Why nothing may be served with this token. It opens everything that the page can do.
+    /// Why the token is too short to serve with. It permits everything that the page can do.
     pub fn short_token(&self) -> Option<String> {
         let token = self.api_token.as_ref()?;
         (token.expose().len() < SHORTEST_TOKEN).then(|| {
@@ -135,8 +135,8 @@ impl Loaded {
         })
     }
 
-    /// The problem on one line, with the place where it was written.
-    pub fn describe(&self, problem: &Problem) -> String {
+    /// The problem on one line, with the place of the value.
+    pub fn describe(&self, problem: &ConfigProblem) -> String {
         if problem.key == "vapi.base_url" && self.base_url_is_from_environment {
             return format!("VAPI_BASE_URL: {}", problem.what);
         }
@@ -190,7 +190,7 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// One list, the single id first, each id once.
+/// Merges both keys into one list: the single id first, each id once.
 fn merge_phone_numbers(config: &mut Config) {
     let mut merged: Vec<String> = Vec::new();
     for id in config.vapi.phone_number_id.iter().chain(&config.vapi.phone_number_ids) {
@@ -201,7 +201,7 @@ fn merge_phone_numbers(config: &mut Config) {
     config.vapi.phone_number_ids = merged;
 }
 
-/// The machine's clock, or the clock file: only where no real phone can ring.
+/// The machine's clock, or the clock file, which is refused if a real phone could ring.
 fn clock(config: &Config, variable: Environment<'_>) -> Result<Clock, ConfigError> {
     let Some(path) = variable("RINGONCE_TEST_CLOCK") else { return Ok(Clock::System) };
     let base_url = &config.vapi.base_url;

@@ -1,10 +1,10 @@
-//! Flags over environment over file, and what is refused on the way.
+//! Tests that flags win over the environment and the environment over the file, and of refusals.
 
 use std::fs;
 
 use super::*;
 
-/// A folder with a configuration file, and the environment that points at it.
+/// A folder with a configuration file, and an environment that names the file.
 struct Setting {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
@@ -24,7 +24,7 @@ impl Setting {
         self
     }
 
-    fn load(&self, flags: &Overrides) -> Result<Loaded, ConfigError> {
+    fn load(&self, flags: &Overrides) -> Result<LoadedConfig, ConfigError> {
         load(flags, &|name| {
             self.variables.iter().rev().find(|(known, _)| known == name).map(|(_, v)| v.clone())
         })

@@ -1,13 +1,13 @@
-//! Judges `dialing.only_numbers`: a number in another form than the customers' would dial nobody.
+//! Checks `dialing.only_numbers`: a number that is not in the stored form would match no customer.
 
-use super::Dialing;
-use super::validate::Problem;
+use crate::config::error::ConfigProblem;
+use crate::config::settings::Dialing;
 use crate::phones;
 
 /// Every entry that is not a number in the stored form, with the form to write.
-pub fn problems(dialing: &Dialing) -> Vec<Problem> {
+pub fn problems(dialing: &Dialing) -> Vec<ConfigProblem> {
     let Some(numbers) = &dialing.only_numbers else { return Vec::new() };
-    let problem = |what: String| Problem { key: "dialing.only_numbers".to_string(), what };
+    let problem = |what: String| ConfigProblem { key: "dialing.only_numbers".to_string(), what };
     if numbers.is_empty() {
         let what = "is empty, so nobody would be called: name a number, or delete the key";
         return vec![problem(what.to_string())];
@@ -33,7 +33,7 @@ mod tests {
     fn told(numbers: &[&str]) -> String {
         let only_numbers = Some(numbers.iter().map(|text| text.to_string()).collect());
         let problems = problems(&Dialing { only_numbers, ..Dialing::default() });
-        problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+        problems.iter().map(ConfigProblem::to_string).collect::<Vec<_>>().join("\n")
     }
 
     #[test]

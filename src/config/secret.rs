@@ -1,13 +1,13 @@
-//! Secrets: read from the environment or from a file named there, never from `ringonce.toml`,
-//! never printed. Refuses a secret that could not travel in a header.
+//! Secrets come from the environment or from a file named there, never from `ringonce.toml`. They
+//! are never printed. Refuses a secret that is not valid in a header.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::{ConfigError, Environment};
+use crate::config::error::{ConfigError, Environment};
 
-/// A text that no output may show. It has no `Serialize`, and prints as `•••`.
+/// A text that must not appear in any output. It has no `Serialize`, and prints as `•••`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -16,7 +16,7 @@ impl Secret {
         Secret(text.to_string())
     }
 
-    /// The text itself: for the request's header and for comparing, never for a message.
+    /// The text itself, for a request's header and for comparisons, never for a message.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -36,7 +36,7 @@ impl fmt::Display for Secret {
 
 /// The secret in the variable `name`, else in the file that `name_FILE` names.
 ///
-/// `None` when neither is set. A file that others may read is a warning, not an error, because
+/// `None` when neither is set. A file that others may read causes a warning, not an error, because
 /// container platforms mount their secrets that way.
 pub(super) fn read(
     name: &str,
@@ -73,10 +73,10 @@ pub(super) fn read(
 }
 
 fn checked(name: &str, text: &str) -> Result<Secret, ConfigError> {
-    // Docker's `--env-file` keeps quotes; the provider would refuse every call with them.
+    // Docker's `--env-file` keeps quotes, and the provider would refuse every call with them.
     if 1 < text.len() && ['"', '\''].iter().any(|q| text.starts_with(*q) && text.ends_with(*q)) {
         return Err(ConfigError::new(format!(
-            "{name} stands in quotes, which are no part of it: write the secret without them"
+            "{name} is in quotes, which are not part of the secret: write it without them"
         )));
     }
     if !text.chars().all(|c| c.is_ascii_graphic()) {
@@ -87,7 +87,7 @@ fn checked(name: &str, text: &str) -> Result<Secret, ConfigError> {
     Ok(Secret::new(text))
 }
 
-/// Whether the group or the world may read the file; `false` where modes do not exist.
+/// Whether the group or the world may read the file; `false` on systems without modes.
 fn others_may_read(path: &Path) -> bool {
     #[cfg(unix)]
     {

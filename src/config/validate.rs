@@ -1,51 +1,37 @@
-//! Judges the values of a configuration, all at once. Refuses nothing itself: every problem is
-//! handed back, so that one run of `check` names them all.
+//! Checks the values of a configuration. It returns every problem, so that one run of `check` names
+//! them all.
 
+use crate::config::error::ConfigProblem;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use chrono::{NaiveDate, NaiveTime};
 
-use super::address::{BaseUrl, listens_on_loopback};
-use super::{CallingWindow, Config, RetryRule};
+use crate::config::address::{BaseUrl, listens_on_loopback};
+use crate::config::retry::RetryTimes;
+use crate::config::settings::{Config, WindowSettings};
+use crate::domain::calendar::cron::Cron;
 use crate::domain::call::{CallType, Disposition};
-use crate::domain::cron::Cron;
+use crate::domain::customer::columns::nearest;
 use crate::domain::disposition::{disposition, nearest_ended_reason};
-use crate::domain::fields::nearest;
 
-/// A value that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// `table.key`.
-    pub key: String,
-    /// What is wrong, and what to write instead.
-    pub what: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.what)
-    }
-}
-
-/// The names that `calling_window.preset` may have.
+/// The values that `calling_window.preset` may have.
 pub const WINDOW_PRESETS: &[&str] = &["us-federal", "us-florida", "uk", "ca", "au", "fr"];
 
-/// The names that `calling_window.days` may have, in the order of the week.
+/// The keys that `calling_window.days` may have, in the order of the week.
 pub const WEEKDAYS: &[&str] =
     &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// Concurrent calls that a new account at the provider may have.
 pub const USUAL_LINE_LIMIT: usize = 10;
 
-/// Shortest settling time that keeps the promise about calls in doubt.
+/// In minutes. With a shorter settle time the promise about calls in doubt does not hold.
 const SETTLE_MINUTES: i64 = 15;
 
 const DAY_MINUTES: i64 = 24 * 60;
 
-/// Every problem of the values. `known_zone` says whether a zone name can be loaded.
-pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+/// Every problem of the values. `known_zone` checks whether a zone name can be loaded.
+pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<ConfigProblem> {
     let mut judge = Judge { problems: Vec::new() };
     provider(&mut judge, config);
     schedule(&mut judge, config, known_zone);
@@ -56,13 +42,13 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Probl
     retries(&mut judge, config);
     rest(&mut judge, config);
     judge.problems.extend(config.backup.problems());
-    judge.problems.extend(super::only_numbers::problems(&config.dialing));
+    judge.problems.extend(crate::config::only_numbers::problems(&config.dialing));
     judge.problems.extend(config.webhook.problems());
     judge.problems
 }
 
-/// What only stops a dial: the provider's ids. Reading commands work without them.
-pub fn missing_for_dialing(config: &Config) -> Vec<Problem> {
+/// Missing or wrong ids of the provider. They stop only a dial; reading commands work without them.
+pub fn missing_for_dialing(config: &Config) -> Vec<ConfigProblem> {
     let mut judge = Judge { problems: Vec::new() };
     let vapi = &config.vapi;
     let is_id = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
@@ -74,7 +60,7 @@ pub fn missing_for_dialing(config: &Config) -> Vec<Problem> {
     for id in vapi.phone_number_ids.iter().filter(|id| !is_id(id)) {
         let is_the_one = vapi.phone_number_id.as_ref() == Some(id);
         let key = if is_the_one { "vapi.phone_number_id" } else { "vapi.phone_number_ids" };
-        judge.problem(key, format!("{id:?} is no id: {advice}"));
+        judge.problem(key, format!("{id:?} is not an id: {advice}"));
     }
     let assistants = [
         ("vapi.welcome_assistant_id", &vapi.welcome_assistant_id),
@@ -83,7 +69,7 @@ pub fn missing_for_dialing(config: &Config) -> Vec<Problem> {
     ];
     for (key, id) in assistants {
         if let Some(id) = id.as_ref().filter(|id| !is_id(id)) {
-            judge.problem(key, format!("{id:?} is no id: {advice}"));
+            judge.problem(key, format!("{id:?} is not an id: {advice}"));
         }
     }
     let covered = vapi.welcome_assistant_id.is_some() && vapi.daily_assistant_id.is_some();
@@ -93,7 +79,7 @@ pub fn missing_for_dialing(config: &Config) -> Vec<Problem> {
     judge.problems
 }
 
-/// What is allowed but deserves a word.
+/// Warnings about values that are allowed but risky.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let lines = config.dialing.max_active_calls;
@@ -114,18 +100,16 @@ pub fn warnings(config: &Config) -> Vec<String> {
     let seen_ahead = config.schedule.look_ahead_minutes;
     if seen_ahead < pause {
         warnings.push(format!(
-            "schedule.scan: {pause} minutes may lie between two scans, and one looks only \
-             {seen_ahead} ahead: calls are late, or missed; raise schedule.look_ahead_minutes"
+            "schedule.scan: scans may be {pause} minutes apart, but one looks only {seen_ahead} \
+             ahead, so calls are late or missed: raise schedule.look_ahead_minutes"
         ));
     }
     let retry = &config.retry;
     let risky =
         [("answered", &retry.answered), ("failed", &retry.failed), ("unknown", &retry.unknown)];
     for (name, rules) in risky {
-        if [&rules.daily, &rules.welcome, &rules.extra].iter().any(|rule| 0 < rule.times) {
-            warnings.push(format!(
-                "retry.{name}: calls people again who may have been reached already"
-            ));
+        if [&rules.daily, &rules.welcome, &rules.extra].iter().any(|rule| rule.times > 0) {
+            warnings.push(format!("retry.{name}: calls people again who may have been reached"));
         }
     }
     if config.breaker.failure_share == 1.0 {
@@ -138,9 +122,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
     for reason in config.do_not_call.ended_reasons.iter().filter(is_unknown) {
         let hint = match nearest_ended_reason(reason) {
             Some(near) => format!("did you mean {near}?"),
-            None => "it adds a number only if the provider writes just that".to_string(),
+            None => "it adds a number only if the provider sends exactly this text".to_string(),
         };
-        let what = "is no ended reason that is known";
+        let what = "is not a known ended reason";
         warnings.push(format!("do_not_call.ended_reasons: {reason:?} {what}: {hint}"));
     }
     if let Some(listen) = &config.web.listen
@@ -155,12 +139,12 @@ pub fn warnings(config: &Config) -> Vec<String> {
 }
 
 struct Judge {
-    problems: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
 }
 
 impl Judge {
     fn problem(&mut self, key: &str, what: impl Into<String>) {
-        self.problems.push(Problem { key: key.to_string(), what: what.into() });
+        self.problems.push(ConfigProblem { key: key.to_string(), what: what.into() });
     }
 
     fn range(&mut self, key: &str, value: impl TryInto<i64>, allowed: RangeInclusive<i64>) {
@@ -171,11 +155,11 @@ impl Judge {
         }
     }
 
-    /// The time of day, or a problem.
+    /// Reads a time of day; notes a problem when it cannot.
     fn time(&mut self, key: &str, text: &str) -> Option<NaiveTime> {
         let time = time_of_day(text);
         if time.is_none() {
-            self.problem(key, format!("{text:?} is no time of day: write HH:MM, 00:00 to 23:59"));
+            self.problem(key, format!("{text:?} is not a time of day: write 00:00 to 23:59"));
         }
         time
     }
@@ -207,7 +191,7 @@ fn schedule(judge: &mut Judge, config: &Config, known_zone: &dyn Fn(&str) -> boo
     if !known_zone(&schedule.timezone) {
         judge.problem(
             "schedule.timezone",
-            format!("{:?} is no IANA zone: write UTC or Area/City", schedule.timezone),
+            format!("{:?} is not an IANA zone: write UTC or Area/City", schedule.timezone),
         );
     }
     judge.range("schedule.look_ahead_minutes", schedule.look_ahead_minutes, 0..=720);
@@ -247,30 +231,30 @@ fn window(judge: &mut Judge, config: &Config) {
         let what = format!("{preset:?} is unknown: {}", one_of(preset, WINDOW_PRESETS));
         judge.problem("calling_window.preset", what);
     }
-    let usual = CallingWindow::default();
+    let usual = WindowSettings::default();
     for (key, hours, usual) in
         [("start", &window.start, usual.start), ("end", &window.end, usual.end)]
     {
         if window.preset.is_some() && *hours != usual {
             let key = format!("calling_window.{key}");
-            judge.problem(&key, "is not used beside preset: take one of both away");
+            judge.problem(&key, "cannot be combined with preset: remove one of them");
         }
     }
     judge.range("calling_window.stop_margin_minutes", window.stop_margin_minutes, 0..=720);
     for (day, hours) in &window.days {
         let key = format!("calling_window.days.{day}");
         if !WEEKDAYS.contains(&day.as_str()) {
-            judge.problem(&key, format!("is no weekday: {}", one_of(day, WEEKDAYS)));
+            judge.problem(&key, format!("is not a weekday: {}", one_of(day, WEEKDAYS)));
         } else if hours != "closed" && !hours.split(',').all(is_span) {
             judge.problem(
                 &key,
-                format!("{hours:?} is no span of hours: write \"09:00-17:00\" or \"closed\""),
+                format!("{hours:?} is not a span of hours: write \"09:00-17:00\" or \"closed\""),
             );
         }
     }
 }
 
-/// What to write instead: the nearest word, or all of them.
+/// The advice on a wrong word: the nearest known word, or all of them.
 fn one_of(text: &str, words: &[&str]) -> String {
     match nearest(text, words.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
@@ -278,7 +262,7 @@ fn one_of(text: &str, words: &[&str]) -> String {
     }
 }
 
-/// `09:00-17:00`, the start before the end.
+/// Whether the text is like `09:00-17:00`, with the start before the end.
 fn is_span(text: &str) -> bool {
     let Some((start, end)) = text.split_once('-') else { return false };
     match (time_of_day(start.trim()), time_of_day(end.trim())) {
@@ -304,10 +288,10 @@ fn dialing(judge: &mut Judge, config: &Config) {
     let mut seen = BTreeSet::new();
     for name in &dialing.priority {
         if !types.contains(&name.as_str()) {
-            let what = format!("{name:?} is no call type: {}", one_of(name, &types));
+            let what = format!("{name:?} is not a call type: {}", one_of(name, &types));
             judge.problem("dialing.priority", what);
         } else if !seen.insert(name) {
-            judge.problem("dialing.priority", format!("{name:?} stands there twice"));
+            judge.problem("dialing.priority", format!("{name:?} is listed twice"));
         }
     }
 }
@@ -330,7 +314,7 @@ fn limits(judge: &mut Judge, config: &Config) {
     if !(0.0 < breaker.failure_share && breaker.failure_share <= 1.0) {
         judge.problem(
             "breaker.failure_share",
-            format!("{} is no share: write a number above 0, at most 1", breaker.failure_share),
+            format!("{} is not a share: write a number above 0, at most 1", breaker.failure_share),
         );
     }
     judge.range("breaker.sample", breaker.sample, 1..=10_000);
@@ -358,9 +342,9 @@ fn retries(judge: &mut Judge, config: &Config) {
     }
 }
 
-fn retry_rule(judge: &mut Judge, key: &str, rule: &RetryRule) {
+fn retry_rule(judge: &mut Judge, key: &str, rule: &RetryTimes) {
     judge.range(&format!("{key}.times"), rule.times, 0..=10);
-    if 0 < rule.times {
+    if rule.times > 0 {
         judge.range(&format!("{key}.after_minutes"), rule.after_minutes, 1..=DAY_MINUTES);
     }
     if let Some(until) = &rule.until {
@@ -373,7 +357,7 @@ fn rest(judge: &mut Judge, config: &Config) {
         if date.len() != 10 || NaiveDate::parse_from_str(date, "%Y-%m-%d").is_err() {
             judge.problem(
                 "holidays.blackout_dates",
-                format!("{date:?} is no date: write it as 2026-12-25"),
+                format!("{date:?} is not a date: write it as 2026-12-25"),
             );
         }
     }
@@ -391,7 +375,7 @@ fn rest(judge: &mut Judge, config: &Config) {
         && !url.starts_with("https://")
         && !url.starts_with("http://")
     {
-        judge.problem("web.ping_url", "is no URL: write https://…");
+        judge.problem("web.ping_url", "is not a URL: write https://…");
     }
 }
 

@@ -1,11 +1,11 @@
-//! Every rule of `validate`, as a table of configuration text and answer.
+//! Tests every rule of `validate` with a table of configuration texts and problems.
 
 use super::*;
 use crate::config::file::parse;
 
 fn problems(text: &str) -> Vec<String> {
     let config = parse("f", text).expect(text).config;
-    validate(&config, &|zone| zone == "UTC").iter().map(Problem::to_string).collect()
+    validate(&config, &|zone| zone == "UTC").iter().map(ConfigProblem::to_string).collect()
 }
 
 #[track_caller]
@@ -22,14 +22,14 @@ fn the_defaults_have_no_problem_and_no_warning() {
 }
 
 #[test]
-fn scans_that_are_too_rare_to_see_every_call_in_time_deserve_a_word() {
+fn scans_that_are_too_rare_give_a_warning() {
     for (scan, look_ahead, expected) in [
         ("* * * * *", 1, None),
         ("*/15 * * * *", 15, None),
-        ("*/15 * * * *", 14, Some("schedule.scan: 15 minutes")),
-        ("*/25 * * * *", 20, Some("schedule.scan: 25 minutes")),
-        ("0 6 * * *", 20, Some("schedule.scan: 1440 minutes")),
-        ("0 6 * * 1-5", 720, Some("schedule.scan: 4320 minutes")),
+        ("*/15 * * * *", 14, Some("schedule.scan: scans may be 15 minutes")),
+        ("*/25 * * * *", 20, Some("schedule.scan: scans may be 25 minutes")),
+        ("0 6 * * *", 20, Some("schedule.scan: scans may be 1440 minutes")),
+        ("0 6 * * 1-5", 720, Some("schedule.scan: scans may be 4320 minutes")),
     ] {
         let text = format!("[schedule]\nscan = '{scan}'\nlook_ahead_minutes = {look_ahead}");
         let found = warnings(&parse("f", &text).expect("a configuration").config);
@@ -48,7 +48,7 @@ fn every_bad_value_is_named_with_its_key() {
     check("vapi.daily_calls_per_number = 0", "vapi.daily_calls_per_number: 0");
     check("schedule.scan = '*/15 * * *'", "schedule.scan: ");
     check("schedule.scan = '0 0 30 2 *'", "schedule.scan: ");
-    check("schedule.timezone = 'Eastern'", "schedule.timezone: \"Eastern\" is no IANA zone");
+    check("schedule.timezone = 'Eastern'", "schedule.timezone: \"Eastern\" is not an IANA zone");
     check("schedule.look_ahead_minutes = 721", "schedule.look_ahead_minutes: 721");
     check("schedule.welcome_delay_minutes = -1", "schedule.welcome_delay_minutes: -1");
     check("schedule.max_lateness_minutes = 1440", "schedule.max_lateness_minutes: 1440");
@@ -57,8 +57,8 @@ fn every_bad_value_is_named_with_its_key() {
     check("customers.min_gap_hours = 24", "customers.min_gap_hours: 24");
     check("customers.min_gap_any_minutes = -5", "customers.min_gap_any_minutes: -5");
     check("customers.disable_after_failures = 0", "customers.disable_after_failures: 0");
-    check("calling_window.start = '8:00'", "calling_window.start: \"8:00\" is no time of day");
-    check("calling_window.end = '25:00'", "calling_window.end: \"25:00\" is no time of day");
+    check("calling_window.start = '8:00'", "calling_window.start: \"8:00\" is not a time of day");
+    check("calling_window.end = '25:00'", "calling_window.end: \"25:00\" is not a time of day");
     check("calling_window.end = '08:00'", "calling_window.end: 08:00 is not after the start");
     check(
         "calling_window.preset = 'x'",
@@ -70,11 +70,12 @@ fn every_bad_value_is_named_with_its_key() {
     );
     check(
         "[calling_window]\npreset = 'uk'\nstart = '07:00'",
-        "calling_window.start: is not used beside preset",
+        "calling_window.start: cannot be combined with preset",
     );
     check("calling_window.stop_margin_minutes = -1", "calling_window.stop_margin_minutes: -1");
-    check("calling_window.days.funday = 'closed'", "calling_window.days.funday: is no weekday");
-    check("calling_window.days.monday = '9-17'", "calling_window.days.monday: \"9-17\" is no span");
+    check("calling_window.days.funday = 'closed'", "calling_window.days.funday: is not a weekday");
+    let not_a_span = "calling_window.days.monday: \"9-17\" is not a span";
+    check("calling_window.days.monday = '9-17'", not_a_span);
     check("calling_window.days.monday = '17:00-09:00'", "calling_window.days.monday: \"17:00-");
     check("dialing.workers = 0", "dialing.workers: 0 is out of range: write 1 to 64");
     check("dialing.workers = 65", "dialing.workers: 65");
@@ -84,15 +85,12 @@ fn every_bad_value_is_named_with_its_key() {
     check("dialing.ramp_minutes = -1", "dialing.ramp_minutes: -1");
     check("dialing.backoff_minutes = []", "dialing.backoff_minutes: is empty");
     check("dialing.backoff_minutes = [15, 0]", "dialing.backoff_minutes: 0");
-    check("dialing.priority = ['weekly']", "dialing.priority: \"weekly\" is no call type");
-    check(
-        "dialing.priority = ['daily', 'daily']",
-        "dialing.priority: \"daily\" stands there twice",
-    );
+    check("dialing.priority = ['weekly']", "dialing.priority: \"weekly\" is not a call type");
+    check("dialing.priority = ['daily', 'daily']", "dialing.priority: \"daily\" is listed twice");
     check("caps.calls_per_number_per_day = 0", "caps.calls_per_number_per_day: 0");
     check("caps.period_days = 0", "caps.period_days: 0");
-    check("breaker.failure_share = 0.0", "breaker.failure_share: 0 is no share");
-    check("breaker.failure_share = nan", "breaker.failure_share: NaN is no share");
+    check("breaker.failure_share = 0.0", "breaker.failure_share: 0 is not a share");
+    check("breaker.failure_share = nan", "breaker.failure_share: NaN is not a share");
     check("breaker.sample = 0", "breaker.sample: 0");
     check("breaker.probe_after_minutes = 0", "breaker.probe_after_minutes: 0");
     check("retry.busy.daily.times = 11", "retry.busy.daily.times: 11");
@@ -105,7 +103,7 @@ fn every_bad_value_is_named_with_its_key() {
     check("reconcile.poll_seconds = 0", "reconcile.poll_seconds: 0");
     check("reconcile.retention_days = 0", "reconcile.retention_days: 0");
     check("web.listen = '8787'", "web.listen: \"8787\" must be ADDRESS:PORT");
-    check("web.ping_url = 'example.com'", "web.ping_url: is no URL");
+    check("web.ping_url = 'example.com'", "web.ping_url: is not a URL");
 }
 
 #[test]
@@ -153,11 +151,11 @@ fn a_dial_needs_a_number_and_an_assistant_for_each_type() {
 }
 
 #[test]
-fn what_can_never_work_as_it_is_written_gets_a_word() {
+fn settings_that_can_never_work_give_a_warning() {
     for (text, expected) in [
         (
             "do_not_call.ended_reasons = ['custmer-ended-call']",
-            "do_not_call.ended_reasons: \"custmer-ended-call\" is no ended reason that is known: did \
+            "do_not_call.ended_reasons: \"custmer-ended-call\" is not a known ended reason: did \
              you mean customer-ended-call?",
         ),
         ("breaker.failure_share = 1.0", "breaker.failure_share: no share is above 1, so failures"),

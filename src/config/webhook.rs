@@ -1,33 +1,33 @@
 //! `[webhook]`: how the provider proves that a webhook comes from it. The names are those of the
-//! provider's own credential, so that a person copies them from its dashboard.
+//! provider's own credential, so that a person can copy them from its dashboard.
 
 use serde::{Deserialize, Serialize};
 
-use super::{BaseUrl, Problem};
+use crate::config::address::BaseUrl;
+use crate::config::error::ConfigProblem;
 
-/// What the provider signs unless its credential says otherwise.
+/// The payload that the provider signs unless its credential has another format.
 const USUAL_PAYLOAD: &str = "{timestamp}.{body}";
-/// Everything that a payload format may name.
+/// The parts that a payload format may name.
 const PARTS: [&str; 5] = ["{timestamp}", "{body}", "{method}", "{url}", "{svix-id}"];
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webhook {
-    /// The header that carries the secret with or without `Bearer`; `None`: `Authorization`, with
-    /// `Bearer`.
+    /// The header of the secret, with or without `Bearer`. `None` = `Authorization`, with `Bearer`.
     pub bearer_header: Option<String>,
     pub algorithm: Algorithm,
     pub signature_header: String,
-    /// Stands before the signature in its header.
+    /// The text before the signature in its header.
     pub signature_prefix: String,
     pub signature_encoding: Encoding,
     pub include_timestamp: bool,
     pub timestamp_header: String,
-    /// `None`: `{timestamp}.{body}`, and `{body}` without a timestamp.
+    /// `None` = `{timestamp}.{body}`, or `{body}` without a timestamp.
     pub payload_format: Option<String>,
-    /// The header of the message's id, `{svix-id}` in the format.
+    /// The header of the message's id, which is `{svix-id}` in the format.
     pub message_id_header: String,
-    /// The address that the provider calls, `{url}` in the format.
+    /// The address that the provider calls, which is `{url}` in the format.
     pub url: Option<String>,
     /// The key of the signature is the secret decoded from base64.
     pub secret_is_base64: bool,
@@ -69,7 +69,7 @@ impl Default for Webhook {
 }
 
 impl Webhook {
-    /// What is signed.
+    /// The format of the signed text.
     pub fn payload(&self) -> &str {
         match &self.payload_format {
             Some(format) => format,
@@ -83,11 +83,11 @@ impl Webhook {
         self.payload().contains("{timestamp}")
     }
 
-    /// What of it cannot be used.
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// The values that cannot be used.
+    pub(super) fn problems(&self) -> Vec<ConfigProblem> {
         let mut found = Vec::new();
         let mut problem = |key: &str, what: String| {
-            found.push(Problem { key: format!("webhook.{key}"), what });
+            found.push(ConfigProblem { key: format!("webhook.{key}"), what });
         };
         for (key, name) in [
             ("bearer_header", self.bearer_header.as_deref().unwrap_or("authorization")),
@@ -113,7 +113,7 @@ impl Webhook {
                 problem("payload_format", format!("{part} is unknown: write one of {known}"));
             }
             if !self.include_timestamp && format.contains("{timestamp}") {
-                let why = "is false, but payload_format names {timestamp}: change one of both";
+                let why = "is false, but payload_format names {timestamp}: change one of them";
                 problem("include_timestamp", why.to_string());
             }
             if format.contains("{url}") && self.url.is_none() {
@@ -131,7 +131,7 @@ impl Webhook {
     }
 }
 
-/// A part in braces that is none of ours.
+/// A part in braces that is not known.
 fn unknown_part(format: &str) -> Option<String> {
     let rest = PARTS.iter().fold(format.to_string(), |rest, part| rest.replace(part, ""));
     let start = rest.find(['{', '}'])?;

@@ -1,23 +1,23 @@
-//! The words of a call: types, states, reasons, and which state may follow which.
+//! The types, states and reasons of calls, and which state may follow which.
 
 use chrono::NaiveDate;
 
 use crate::domain::text_enum;
 
 text_enum! {
-    /// What kind of call an item or attempt is.
+    /// The kind of call of an item or attempt.
     pub enum CallType {
         /// Once ever, after sign-up.
         Welcome = "welcome",
         /// Once per customer-local date.
         Daily = "daily",
-        /// Asked for by a person with a reason; its own occasion each time.
+        /// Requested by a person with a reason; each request is its own occasion.
         Extra = "extra",
     }
 }
 
 impl CallType {
-    /// The letter before the attempt's id in the tags that travel to the provider.
+    /// The letter before the attempt's id in the tags that are sent to the provider.
     pub fn tag_letter(self) -> char {
         match self {
             CallType::Welcome => 'w',
@@ -28,13 +28,13 @@ impl CallType {
 }
 
 text_enum! {
-    /// Where a queue item stands.
+    /// The status of a queue item.
     pub enum ItemStatus {
-        /// Waits for its instant, or for what `reason` names.
+        /// Waits for its instant, or for the cause in `reason`.
         Pending = "pending",
         /// Waits for another attempt: a machine failed, or nobody answered.
         Retrying = "retrying",
-        /// An attempt of it is `dialing`.
+        /// One of its attempts is `dialing`.
         Processing = "processing",
         /// An attempt was placed, or the occasion was found already called.
         Completed = "completed",
@@ -53,15 +53,15 @@ impl ItemStatus {
 }
 
 text_enum! {
-    /// Where an attempt stands. Each state answers first: may a phone have rung?
+    /// The state of an attempt. Each state shows whether a phone may have rung.
     pub enum AttemptState {
         /// The intent is committed. A phone may ring from this moment on.
         Dialing = "dialing",
-        /// The provider's answer was lost. Only evidence or a person moves it on.
+        /// The provider's answer was lost. Only evidence or a person ends this state.
         InDoubt = "in_doubt",
         /// The provider accepted the call. It is followed to its end.
         Placed = "placed",
-        /// Over; the disposition says how.
+        /// The call is over; the disposition says how.
         Ended = "ended",
         /// Proven that no phone rang.
         NotPlaced = "not_placed",
@@ -77,7 +77,7 @@ impl AttemptState {
             (Dialing, Placed | InDoubt | NotPlaced)
                 | (InDoubt, Placed | NotPlaced)
                 | (Placed, Ended)
-                // Late truth: a person said "not placed", the provider's record says otherwise.
+                // A person resolved it as not placed; later the provider's record shows the call.
                 | (NotPlaced, Placed)
         )
     }
@@ -99,7 +99,7 @@ text_enum! {
         /// The provider accepted the call and proved that it never dialed.
         NeverDialed = "never_dialed",
         Failed = "failed",
-        /// A reason that the table does not know. Never permits a retry.
+        /// A reason that is not in the table. Never permits a retry.
         Unknown = "unknown",
     }
 }

@@ -1,11 +1,15 @@
 //! A customer: who is called, where they live, and when they want to be called.
 
+pub mod columns;
+pub mod entry;
+pub mod name;
+
 use chrono::NaiveDate;
 
 use crate::domain::{Instant, text_enum};
 
 text_enum! {
-    /// What the last call came to, or why no call is made.
+    /// The result of the last call, or why no call is made.
     pub enum CallStatus {
         Pending = "pending",
         /// The last occasion was placed.
@@ -23,7 +27,7 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Customer {
     pub id: i64,
-    /// Stable UUID; what the provider knows the customer by.
+    /// Stable UUID by which the provider knows the customer.
     pub key: String,
     pub external_id: Option<String>,
     pub name: String,
@@ -59,8 +63,8 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Whether the phone is spelt as E.164 is. Another program may have written the row, and two
-    /// spellings of one number would be two numbers to the ledger and to the do-not-call list.
+    /// Whether the phone has the E.164 form. Another program may have written the row. Two
+    /// spellings would count as two numbers in the ledger and in the do-not-call list.
     pub fn has_e164_phone(&self) -> bool {
         let digits = self.phone.strip_prefix('+').unwrap_or_default();
         (1..=15).contains(&digits.len())
@@ -69,8 +73,8 @@ impl Customer {
     }
 }
 
-/// `+12125550101` as `+1•••••••0101`: enough to recognise, too little to dial. The dots do not
-/// tell how long the number is.
+/// `+12125550101` as `+1•••••••0101`: enough to recognise, too little to dial. There are always
+/// seven dots, so that they hide the length. Text under 8 characters becomes dots only.
 pub fn mask_phone(phone: &str) -> String {
     let characters: Vec<char> = phone.chars().collect();
     if characters.len() < 8 {

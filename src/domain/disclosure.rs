@@ -1,6 +1,6 @@
-//! Whether words tell a person that a machine speaks. A first look, not a judgement of the law.
+//! Checks whether a text says that a machine speaks. A first check, not a legal judgement.
 
-/// Words that stand alone: `AI`, but not the `ai` of `said`.
+/// Matched as whole words: `AI`, but not the `ai` in `said`.
 const WORDS: [&str; 12] = [
     "ai",
     "a.i.",
@@ -16,7 +16,7 @@ const WORDS: [&str; 12] = [
     "automatizada",
 ];
 
-/// Phrases, wherever they stand.
+/// Matched anywhere in the text.
 const PHRASES: [&str; 10] = [
     "artificial intelligence",
     "artificial voice",
@@ -30,7 +30,7 @@ const PHRASES: [&str; 10] = [
     "asistente virtual",
 ];
 
-/// Whether a text names what speaks as a machine.
+/// Whether a text calls its speaker a machine.
 pub fn names_a_machine(text: &str) -> bool {
     let text = text.to_lowercase();
     let is_inside = |c: char| c.is_alphanumeric() || c == '.';

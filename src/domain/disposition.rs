@@ -1,12 +1,12 @@
-//! From the provider's ended reason to our small class of how a call ended.
+//! Maps the provider's ended reason to a disposition, our small class of how a call ended.
 //!
-//! Exact text first, then prefix, else `unknown`. Only exact texts ever say `never_dialed`,
-//! because that class lets an occasion be tried again; no prefix proves that a phone kept silent.
+//! Exact texts come first, then prefixes; any other text is `unknown`. Only an exact text maps to
+//! `never_dialed`, because that class permits another attempt; a prefix does not prove silence.
 
 use crate::domain::call::Disposition;
-use crate::domain::fields::nearest;
+use crate::domain::customer::columns::nearest;
 
-/// Somebody took the call, whatever became of it then.
+/// Somebody answered the call, however it went on.
 const ANSWERED: [&str; 25] = [
     "assistant-ended-call",
     "assistant-ended-call-after-message-spoken",
@@ -77,9 +77,9 @@ const NEVER_DIALED: [&str; 19] = [
     "scheduled-call-deleted",
 ];
 
-/// A phone may have rung, and nobody knows what was heard. Texts that belong to inbound or web
-/// calls stand here too: one of them on a call that we placed is a fault, not a proof of silence.
-/// So do a call that was cancelled by hand and a record that was deleted.
+/// A phone may have rung, and it is unknown what was heard. Texts of inbound and web calls are here
+/// too: on a call that we placed they show a fault and do not prove silence. Calls cancelled by
+/// hand and deleted records also belong here.
 const FAILED: [&str; 23] = [
     "assistant-join-timed-out",
     "assistant-not-valid",
@@ -107,10 +107,10 @@ const FAILED: [&str; 23] = [
     "call.in-progress.error-sip-inbound-call-failed-to-connect",
 ];
 
-/// Families of errors. `in-progress` does not prove an answer.
+/// Prefixes of error families. `in-progress` does not prove an answer.
 const FAILED_PREFIXES: [&str; 2] = ["call.in-progress.error-", "pipeline-error-"];
 
-/// The reason that a person may have meant.
+/// The known reason that a person probably meant; `None` when none is near.
 pub fn nearest_ended_reason(text: &str) -> Option<&'static str> {
     let voicemail: &[&str] = &["voicemail", "customer-busy"];
     let known =
@@ -118,7 +118,7 @@ pub fn nearest_ended_reason(text: &str) -> Option<&'static str> {
     nearest(text, known.into_iter().flatten().copied())
 }
 
-/// How a call ended. `None` (the provider named no reason) is as unknown as a new text.
+/// How a call ended. `None` (the provider named no reason) and a new text are `unknown`.
 pub fn disposition(reason: Option<&str>) -> Disposition {
     let Some(reason) = reason else { return Disposition::Unknown };
     let exact: [(&[&str], Disposition); 8] = [
@@ -134,14 +134,15 @@ pub fn disposition(reason: Option<&str>) -> Disposition {
     if let Some((_, found)) = exact.iter().find(|(texts, _)| texts.contains(&reason)) {
         return *found;
     }
-    match FAILED_PREFIXES.iter().any(|prefix| reason.starts_with(prefix)) {
-        true => Disposition::Failed,
-        false => Disposition::Unknown,
+    if FAILED_PREFIXES.iter().any(|prefix| reason.starts_with(prefix)) {
+        Disposition::Failed
+    } else {
+        Disposition::Unknown
     }
 }
 
-/// Whether a call that was never dialed says that no other call of this account would be either:
-/// credits, wallet, subscription, concurrency or daily limit. Dialing then stops for everybody.
+/// Whether the reason stops every call of this account: credits, wallet, subscription, concurrency
+/// or daily limit. Dialing then stops for all customers.
 pub fn is_account_wide(reason: &str) -> bool {
     ACCOUNT_WIDE.contains(&reason)
 }

@@ -1,172 +1,25 @@
-//! The gate: may this item be dialed now? Asked for `explain`, and once more in the transaction
-//! that writes the intent. The only way to `Open` is that every rule says yes.
+//! The gate decides whether an item may be dialed now. `explain` asks it, and so does the
+//! transaction that writes the intent. The verdict is `Open` only when every rule is `Open`.
 
-use std::sync::Arc;
+pub mod facts;
+pub mod limits;
+pub mod made_elsewhere;
+pub mod only_numbers;
 
-use chrono::{Duration, NaiveDate, NaiveTime};
+use crate::domain::gate::facts::Decision;
+use crate::domain::gate::facts::{Answer, Facts, Rules, Verdict, open, wait};
+
+use chrono::{Duration, NaiveTime};
 
 use crate::domain::Instant;
-use crate::domain::call::{CallType, Disposition, Reason};
+use crate::domain::calendar::schedule::Rhythm;
+use crate::domain::calendar::window::CallingWindow;
+use crate::domain::calendar::zone::Zone;
+use crate::domain::call::{CallType, Reason};
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::elsewhere::{self, MadeElsewhere};
-use crate::domain::limits::{self, Made};
-use crate::domain::only_numbers::OnlyNumbers;
-use crate::domain::retry::{Earlier, RetryRule};
-use crate::domain::schedule::Rhythm;
-use crate::domain::window::CallingWindow;
-use crate::domain::zone::Zone;
 
-/// The configured rules, as values.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    pub eligible_payment_status: Vec<String>,
-    /// `None`: everybody may be dialed.
-    pub only_numbers: Option<OnlyNumbers>,
-    pub welcome_delay: Duration,
-    pub look_ahead: Duration,
-    pub max_lateness: Duration,
-    /// So long after the chosen instant a daily call counts as at its time.
-    pub grace: Duration,
-    /// Between two daily calls of one customer.
-    pub min_gap_daily: Duration,
-    /// Between any two calls to one number, and to one customer.
-    pub min_gap_any: Duration,
-    pub window: CallingWindow,
-    /// The window binds the chosen time too.
-    pub strict: bool,
-    pub require_consent: bool,
-    /// These two count for a number and for a customer; the fuller of both binds.
-    pub calls_per_day: Option<i64>,
-    pub calls_per_period: Option<i64>,
-    pub period: Duration,
-    pub extra_calls_per_day: i64,
-    pub disable_after_failures: i64,
-    pub max_attempts: i64,
-    pub back_off: Vec<Duration>,
-    /// By the order of `Disposition::ALL`, then of `CallType::ALL`.
-    pub retry: Vec<Vec<RetryRule>>,
-}
-
-impl Rules {
-    pub fn retry_rule(&self, disposition: Disposition, call_type: CallType) -> RetryRule {
-        self.retry
-            .get(disposition as usize)
-            .and_then(|by_type| by_type.get(call_type as usize))
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// The last instant at which an occasion may be dialed; `None` = there is none.
-    ///
-    /// Daily: the chosen instant and its lateness, cut at the window's end on that date, but
-    /// never less than the grace at the chosen time itself. Extra: a day after it was asked for.
-    pub fn last_permitted(
-        &self,
-        call_type: CallType,
-        scheduled_for: Instant,
-        zone: &Zone,
-    ) -> Option<Instant> {
-        match call_type {
-            CallType::Welcome => None,
-            CallType::Extra => Some(scheduled_for + Duration::hours(24)),
-            CallType::Daily => {
-                let latest = scheduled_for + self.max_lateness;
-                let window_end = self.window.last_start_on(zone, zone.date(scheduled_for));
-                let cut = window_end.map_or(scheduled_for, |end| end.min(latest));
-                let at_its_time = scheduled_for + self.grace.min(self.max_lateness);
-                Some(if self.strict { cut } else { cut.max(at_its_time) })
-            }
-        }
-    }
-
-    /// Why an occasion that nobody could be called for any more was missed: a chosen time that
-    /// the strict window never allows is no lateness of ours.
-    pub fn missed_reason(&self, scheduled_for: Instant, zone: &Zone) -> Reason {
-        match self.strict && !self.window.is_open(zone, scheduled_for) {
-            true => Reason::OutsideWindow,
-            false => Reason::TooLate,
-        }
-    }
-}
-
-/// What is known about one item at the moment of asking.
-#[derive(Clone, Debug)]
-pub struct Facts<'a> {
-    pub now: Instant,
-    pub call_type: CallType,
-    /// The local date that a daily occasion names.
-    pub date: Option<NaiveDate>,
-    pub scheduled_for: Instant,
-    /// The last permitted instant; `None` = none.
-    pub expires_at: Option<Instant>,
-    /// `None`: the row is gone.
-    pub customer: Option<&'a Customer>,
-    /// `None`: the zone is not known, so no local time is.
-    pub zone: Option<&'a Zone>,
-    pub do_not_call: bool,
-    /// What is paused, by whom and why.
-    pub pause: Option<String>,
-    /// Earlier attempts of this occasion, by number.
-    pub earlier: Vec<Earlier>,
-    /// Another row with this number had the same kind of call (on this date), and not both rows
-    /// say that the number is shared.
-    pub same_phone: bool,
-    /// A call to this number that this database did not make.
-    pub elsewhere: Option<MadeElsewhere>,
-    /// The calls so far to this number, and to this customer at whatever number.
-    pub to_number: Made,
-    pub to_customer: Made,
-    /// The latest daily call of another date to this customer or number.
-    pub last_other_daily: Option<Instant>,
-    /// Extra calls of this customer in the last 24 hours.
-    pub extra_in_day: i64,
-    /// The name of today's holiday or blackout where the customer lives.
-    pub holiday: Option<String>,
-    /// The window of the phone's country and every zone of it, where the customer's zone lies in
-    /// another country and `strict` asks for both: nobody knows in which of them the phone is.
-    pub phone_window: Option<(CallingWindow, Vec<Arc<Zone>>)>,
-}
-
-impl Facts<'_> {
-    /// Whether an earlier attempt of the occasion was placed, and is over.
-    pub fn was_placed(&self) -> bool {
-        self.earlier.iter().any(|earlier| earlier.disposition.is_some())
-    }
-}
-
-/// What a rule, or the whole gate, answers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    Open,
-    /// Not now; the call stays owed. `None`: until something changes.
-    Wait {
-        reason: Reason,
-        until: Option<Instant>,
-    },
-    /// Not ever.
-    Skip(Reason),
-    /// A phone rang for this occasion, or may have.
-    AlreadyCalled,
-}
-
-/// One rule and what it says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    pub rule: &'static str,
-    pub verdict: Verdict,
-    /// For a person; empty when the rule stands open and there is nothing to tell.
-    pub detail: String,
-}
-
-/// The verdict, and every rule's answer in the order in which they count.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    pub verdict: Verdict,
-    pub answers: Vec<Answer>,
-}
-
-/// Asks every rule. What is final counts before what may pass; among those the first counts, and
-/// the look again comes no sooner than the latest known end of a wait.
+/// Asks every rule. `AlreadyCalled` wins, then the first `Skip`, then a `Wait`. A wait has the
+/// reason of the first rule that waits and the latest known end of all waits.
 pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
     let Some(customer) = facts.customer else {
         return refused("customer exists", Reason::CustomerGone);
@@ -179,7 +32,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
     };
     let answers = vec![
         already_called(facts, customer),
-        elsewhere::answer(facts),
+        made_elsewhere::answer(facts),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
         yes_or("no same call to this number", facts.same_phone, Verdict::Skip(Reason::SamePhone)),
         in_time(facts, zone),
@@ -229,24 +82,11 @@ fn weigh(answers: &[Answer], expires_at: Option<Instant>) -> Verdict {
     }
 }
 
-pub(super) fn open(rule: &'static str) -> Answer {
-    Answer { rule, verdict: Verdict::Open, detail: String::new() }
-}
-
-pub(super) fn wait(
-    rule: &'static str,
-    reason: Reason,
-    until: Option<Instant>,
-    detail: String,
-) -> Answer {
-    Answer { rule, verdict: Verdict::Wait { reason, until }, detail }
-}
-
 fn yes_or(rule: &'static str, broken: bool, verdict: Verdict) -> Answer {
     if broken { Answer { rule, verdict, detail: String::new() } } else { open(rule) }
 }
 
-/// The ledger first; the flags too, unless an earlier attempt of this occasion set them.
+/// Checks the ledger, then the flags, unless an earlier attempt of this occasion set the flags.
 fn already_called(facts: &Facts<'_>, customer: &Customer) -> Answer {
     let rule = "not called yet";
     let called = |detail: String| Answer { rule, verdict: Verdict::AlreadyCalled, detail };
@@ -282,7 +122,7 @@ fn in_time(facts: &Facts<'_>, zone: &Zone) -> Answer {
         return wait(rule, Reason::OutsideWindow, Some(facts.scheduled_for), detail);
     }
     let late = facts.expires_at.is_some_and(|expires| expires < facts.now);
-    // Who was called is called again on that date or not at all, also where they have moved to.
+    // Another attempt starts on the occasion's date or not at all, also in a new zone.
     let over = facts.was_placed() && facts.date.is_some_and(|date| date < zone.date(facts.now));
     yes_or(rule, late || over, Verdict::Skip(Reason::TooLate))
 }
@@ -363,15 +203,16 @@ fn window(facts: &Facts<'_>, rules: &Rules, zone: &Zone) -> Answer {
         return open(rule);
     }
     let there = zone.local(facts.now).format("%a %H:%M");
-    let detail = match rules.window.is_open(zone, facts.now) {
-        true => format!("it is {there} there, but the phone's country may be closed"),
-        false => format!("it is {there} there"),
+    let detail = if rules.window.is_open(zone, facts.now) {
+        format!("it is {there} there, but the phone's country may be closed")
+    } else {
+        format!("it is {there} there")
     };
     wait(rule, Reason::OutsideWindow, until, detail)
 }
 
-/// Whether the item's instant is the one that the customer chose for its date: another program may
-/// have worked it out by other hours.
+/// Whether the item's instant is the time that the customer chose for its date. Another program may
+/// have computed it from other hours.
 fn is_chosen(facts: &Facts<'_>, zone: &Zone) -> bool {
     let Some(customer) = facts.customer else { return false };
     let (time, schedule) = (customer.call_time.as_deref(), customer.call_schedule.as_deref());
@@ -382,7 +223,7 @@ fn is_chosen(facts: &Facts<'_>, zone: &Zone) -> bool {
     slot == Some(facts.scheduled_for)
 }
 
-/// The first instant at or after `at` at which every place is open; `None` when none is near.
+/// The first instant from `at` on at which every place is open; `None`: none within 15 days.
 fn open_everywhere(places: &[(&CallingWindow, &Zone)], at: Instant) -> Option<Instant> {
     let mut candidate = at;
     while candidate <= at + Duration::days(15) {

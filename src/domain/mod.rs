@@ -1,33 +1,24 @@
-//! Floor 0: decides. Values in, values out; no clock, SQL, HTTP, files, environment or logging.
+//! The lowest layer decides. Values in, values out; no clock, SQL, HTTP, files, environment or log.
 
+pub mod absence_proof;
+pub mod calendar;
 pub mod call;
-pub mod cron;
-mod cron_words;
 pub mod customer;
-pub mod customer_name;
 pub mod disclosure;
 pub mod disposition;
-pub mod elsewhere;
-pub mod entry;
-pub mod fields;
 pub mod gate;
-pub mod limits;
-pub mod only_numbers;
-pub mod recovery;
+pub mod hold;
 pub mod retry;
-pub mod schedule;
-pub mod window;
-pub mod zone;
-pub mod zone_country;
+pub mod start;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 
-/// A point on the UTC time line. Time is always a value handed in by the caller.
+/// A point on the UTC time line. The caller always passes the time as a value.
 pub type Instant = DateTime<Utc>;
 
 /// The one text form of an instant: UTC, fixed width, so that text order is time order.
 ///
-/// Every row that is written or asked for has some, so the usual ones are put together by hand.
+/// Almost every row holds some, so the years 0 to 9999 are formatted by hand, for speed.
 pub fn instant_text(at: Instant) -> String {
     let (date, time) = (at.date_naive(), at.time());
     let (Ok(year @ 0..=9999), nanos @ 0..1_000_000_000) =
@@ -46,7 +37,7 @@ pub fn instant_text(at: Instant) -> String {
         (nanos / 1_000_000, 100, 'Z'),
     ] {
         let mut place = places;
-        while 0 < place {
+        while place > 0 {
             text.push(char::from(b'0' + (value / place % 10) as u8));
             place /= 10;
         }
@@ -55,7 +46,7 @@ pub fn instant_text(at: Instant) -> String {
     text
 }
 
-/// Reads the one text form; `None` for every other.
+/// Reads the one text form; `None` for any other text.
 fn parse_own_form(text: &str) -> Option<Instant> {
     let text: &[u8; 24] = text.as_bytes().try_into().ok()?;
     let number = |from: usize, to: usize| {
@@ -74,9 +65,9 @@ fn parse_own_form(text: &str) -> Option<Instant> {
 
 /// Reads an RFC 3339 instant with any offset; also the old `2026-11-22 17:01:00+00` of Postgres.
 ///
-/// `None` when the text names no instant. A text without an offset is read as UTC only when it
-/// has the Postgres form (`timestamp without time zone`), because that is how the old tables
-/// stored it. A leap second (`:60`) is read as the second before it: the machine's clock has none.
+/// `None` when the text is not an instant. A text without an offset is read as UTC, but only in the
+/// Postgres form (`timestamp without time zone`), because the old tables stored UTC so. A leap
+/// second (`:60`) is read as the second before it, because the machine's clock has none.
 pub fn parse_instant(text: &str) -> Option<Instant> {
     parse_own_form(text).or_else(|| {
         let at = parse_other_form(text.trim())?;
@@ -106,13 +97,13 @@ pub fn utc_words(at: Instant) -> String {
     at.format("%a %Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// The same of a stored one. What is none stays as it is.
+/// The same for a stored text. A text that is not an instant stays as it is.
 pub fn instant_words(text: &str) -> String {
     parse_instant(text).map_or_else(|| text.to_string(), utc_words)
 }
 
-/// Declares an enum whose variants are stored as text: variant and text stand side by side, and
-/// both directions come from the one list.
+/// Declares an enum whose variants are stored as text. Both directions come from one list of
+/// variants and texts.
 macro_rules! text_enum {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*
@@ -144,7 +135,8 @@ macro_rules! text_enum {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
                 let text = String::deserialize(from)?;
                 $name::parse(&text).ok_or_else(|| {
-                    serde::de::Error::custom(format!("{text:?} is no {}", stringify!($name)))
+                    let name = stringify!($name);
+                    serde::de::Error::custom(format!("{text:?} is not a valid {name}"))
                 })
             }
         }

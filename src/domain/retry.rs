@@ -1,22 +1,22 @@
-//! When a call that ended, or a machine that failed, is tried again.
+//! The retry after a call that ended, and the backoff after a machine failure.
 
 use chrono::{Duration, NaiveDate, NaiveTime};
 
 use crate::domain::Instant;
+use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{AttemptState, Disposition};
-use crate::domain::zone::Zone;
 
-/// After how long, how often, and until what local time a person is called again.
+/// How long to wait, how often, and until which local time a person is called again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RetryRule {
     pub after: Duration,
-    /// A retry never starts later than this on the occasion's date; `None` = the date's end.
+    /// A retry starts before this time on the occasion's date; `None` = the date's end.
     pub until: Option<NaiveTime>,
     /// How many more attempts of the occasion; 0 = none.
     pub times: usize,
 }
 
-/// An earlier attempt of the same occasion, as far as rules need it.
+/// The facts about an earlier attempt of the same occasion that the rules need.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Earlier {
     pub state: AttemptState,
@@ -25,10 +25,10 @@ pub struct Earlier {
     pub permits_another: bool,
 }
 
-/// Marks each ended attempt with whether its rule permits one more: the n-th ending of an occasion
-/// does when n is at most the `times` of its rule. All calls that may have rung are counted
-/// together, so that no answer and then busy is one call more and not two; those that were never
-/// dialed disturbed nobody and are counted apart.
+/// Marks each attempt with whether it permits one more. The n-th ending of an occasion does so when
+/// n is at most the `times` of its rule. All calls that may have rung are counted together: a call
+/// with no answer and a busy call permit one more call, not two. Calls that were never dialed
+/// disturbed nobody and are counted apart.
 pub fn judge(
     history: &[(AttemptState, Option<Disposition>)],
     rule: impl Fn(Disposition) -> RetryRule,
@@ -56,7 +56,7 @@ pub fn judge(
 
 /// The instant of a retry and its last permitted instant; `None` when it would be too late.
 ///
-/// `date` is the occasion's local date; a welcome call has none and is bound by nothing.
+/// `date` is the occasion's local date; a welcome call has no date and no limit.
 pub fn retry_at(
     rule: &RetryRule,
     ended_at: Instant,
@@ -70,13 +70,13 @@ pub fn retry_at(
         (Some(date), None) => zone.resolve(date.succ_opt()?.and_time(NaiveTime::MIN)),
     };
     let on_the_date = date.is_none_or(|date| zone.date(at) == date);
-    // Before `until`, not at it: a call that starts at 20:00 is no longer before 20:00.
+    // The limit is exclusive: with `until` 20:00, no call starts at 20:00.
     (on_the_date && at < last).then_some((at, Some(last)))
 }
 
-/// How long a machine failure waits before the next try; `None` when no attempt is left.
+/// The wait after a machine failure before the next attempt; `None` when no attempt is left.
 ///
-/// `used` counts the attempts that were made, 1 for the first failure.
+/// `used` counts the attempts made: 1 after the first failure.
 pub fn back_off(used: i64, max_attempts: i64, steps: &[Duration]) -> Option<Duration> {
     if max_attempts <= used {
         return None;

@@ -1,4 +1,4 @@
-//! Phone numbers: what is accepted, kept but not dialed, and refused.
+//! Tests which texts are accepted, which are kept but not dialed, and which are refused.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ fn a_lost_zero_and_a_trunk_zero_give_the_same_british_number() {
 fn the_short_way_for_e164_agrees_with_the_library() {
     let mut short = 0;
     for code in PLAIN_COUNTRY_CODES {
-        // A walk through the numbering plan, with a step that is prime to its blocks.
+        // Samples of the numbering plan, with a step that is coprime to its blocks.
         for national in (20_000_000..9_999_999_999_u64).step_by(9_999_991) {
             let text = format!("+{code}{national}");
             let Some(number) = read_e164(&text) else { continue };
@@ -54,7 +54,7 @@ fn the_short_way_for_e164_agrees_with_the_library() {
 }
 
 #[test]
-fn the_country_is_told_by_the_number() {
+fn the_country_comes_from_the_number() {
     for (number, expected) in [
         ("+12125550101", Some("US")),
         ("+442079460101", Some("GB")),
@@ -66,7 +66,7 @@ fn the_country_is_told_by_the_number() {
 }
 
 #[test]
-fn what_is_no_phone_is_refused_with_the_reason() {
+fn a_text_that_is_not_a_phone_is_refused_with_the_reason() {
     for (text, country, part) in [
         ("", None, "is empty"),
         (" \u{200b} ", Some("US"), "is empty"),
@@ -81,8 +81,8 @@ fn what_is_no_phone_is_refused_with_the_reason() {
         ("+9991234567", None, "unknown country code"),
         ("+1 212 555 0101 \u{1F4DE}", None, "character"),
         ("*67 212 555 0101", Some("US"), "character"),
-        ("212 555 0101", Some("Narnia"), "no country"),
-        ("212 555 0101", Some("ZZ"), "no country"),
+        ("212 555 0101", Some("Narnia"), "not a country code"),
+        ("212 555 0101", Some("ZZ"), "not a country code"),
         ("5", Some("US"), "few digits"),
     ] {
         let error = parse(text, country).expect_err(text);
@@ -149,7 +149,7 @@ fn the_only_valid_reading_is_taken() {
     }
 }
 
-/// What a text of plain digits comes to in a country, against both of its readings.
+/// Checks the result for a text of plain digits in a country against both of its readings.
 fn check_readings(country: &str, code: i32, text: &str) -> Option<bool> {
     let meant = [format!("+{text}"), format!("+{code}{text}")].map(|reading| {
         let number = PHONE_NUMBER_UTIL.parse(&reading, None).ok()?;
@@ -173,8 +173,8 @@ fn check_readings(country: &str, code: i32, text: &str) -> Option<bool> {
     }
 }
 
-/// Example numbers of every country and kind, their neighbours, and any digits: all with the
-/// calling code and without the plus.
+/// The texts are example numbers of every country and kind, their neighbours, and random digits,
+/// all with the calling code and without the plus.
 #[test]
 fn no_country_takes_a_number_without_plus_for_a_third_one() {
     use PhoneNumberType::*;
@@ -251,7 +251,7 @@ fn two_numbers_in_a_cell_are_refused_and_both_are_shown() {
 }
 
 #[test]
-fn a_legal_spelling_of_one_number_is_not_taken_for_two() {
+fn a_legal_spelling_of_one_number_does_not_count_as_two() {
     for (text, country, expected) in [
         ("+44 (0)20 7946 0101", None, "+442079460101"),
         ("+44(0)20-7946-0101", None, "+442079460101"),
@@ -267,7 +267,7 @@ fn a_legal_spelling_of_one_number_is_not_taken_for_two() {
         ("+49 (0) 30 / 23125014", None, "+493023125014"),
         ("+49 30 - 23125014", None, "+493023125014"),
         ("030 - 231 - 25014", Some("DE"), "+493023125014"),
-        // A direct line, and the switchboard.
+        // Direct lines and switchboards.
         ("+49 30 23125-14", None, "+49302312514"),
         ("+49 30 23125-0", None, "+4930231250"),
         ("+49 30 23125 - 0", None, "+4930231250"),
@@ -332,10 +332,10 @@ fn old_and_new_forms_of_a_renumbered_number_know_each_other() {
     }
 }
 
-/// Otherwise an entry would take a stranger's calls away.
+/// Otherwise a do-not-call entry would stop the calls of a stranger.
 #[test]
 fn an_old_form_is_nobody_elses_number_today() {
-    // Both forms circulate there, or the library knows the old one still.
+    // Both forms are in use there, or the library still knows the old one.
     const KNOWN: [&str; 4] = ["+54", "+241", "+377", "+386"];
     let mut walked = 0;
     for region in PHONE_NUMBER_UTIL.get_supported_regions() {
@@ -354,7 +354,7 @@ fn an_old_form_is_nobody_elses_number_today() {
                     walked += 1;
                     let is_valid = PHONE_NUMBER_UTIL.parse(&form, None).is_ok_and(|n| n.is_valid());
                     let is_known = KNOWN.iter().any(|code| form.starts_with(code));
-                    // Brazil: eight digits that begin with 7 were a network that has ended.
+                    // Brazil: eight digits that begin with 7 belonged to a network that has ended.
                     let is_ended = form.starts_with("+55") && form.as_bytes()[5] == b'7';
                     let is_kosovo = form.starts_with("+383") || e164.starts_with("+383");
                     assert!(!is_valid || is_known || is_ended || is_kosovo, "{e164}: {form}");

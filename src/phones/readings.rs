@@ -1,15 +1,15 @@
 //! The numbers that a text without `+` may mean under a country.
 //!
 //! `491713920012` in Germany is a national number, or an international one whose plus was lost.
-//! The library silently prefers one of them; when both are numbers, nobody can know which was meant.
+//! The library silently prefers one of them. When both are numbers, the text is ambiguous.
 
 use rlibphonenumber::CountryCodeSource::{self, FromDefaultCountry, FromNumberWithoutPlusSign};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, Region};
 
-use super::renumbered;
+use crate::phones::renumbered;
 
-/// The number of a text. The outer error is the library's; the inner one holds two valid readings
-/// in E.164.
+/// The number of a text. The outer error is the library's; the inner one holds two possible
+/// readings in E.164.
 pub(super) fn read(
     text: &str,
     region: Option<Region>,
@@ -19,11 +19,11 @@ pub(super) fn read(
     let (Some(code), false) = (country, is_international) else {
         return PHONE_NUMBER_UTIL.parse(text, region).map(Ok);
     };
-    let digits = super::text::digits(text);
+    let digits = crate::phones::text::digits(text);
     let mut preferred = PHONE_NUMBER_UTIL.parse_and_keep_raw_input(text, region);
     let mut readings: Vec<PhoneNumber> = others(&digits, code, preferred.as_ref().ok());
     if preferred.as_ref().is_ok_and(|number| has_source(number, FromNumberWithoutPlusSign)) {
-        // The library would also read a local number behind the calling code.
+        // The library would also accept a local number after the calling code.
         preferred = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None);
     }
     readings.extend(preferred.clone());
@@ -40,7 +40,7 @@ pub(super) fn read(
     }
 }
 
-/// What else than the library's reading the digits may mean.
+/// The readings of the digits besides the one that the library prefers.
 fn others(digits: &str, code: i32, preferred: Option<&PhoneNumber>) -> Vec<PhoneNumber> {
     let is_national = preferred.is_some_and(|number| has_source(number, FromDefaultCountry));
     let mut texts = Vec::new();
@@ -50,7 +50,7 @@ fn others(digits: &str, code: i32, preferred: Option<&PhoneNumber>) -> Vec<Phone
     if digits.starts_with(&code.to_string()) {
         texts.push(format!("+{digits}"));
     }
-    // 00 is the way out of most countries, also for who writes to one that has another.
+    // 00 is the international prefix of most countries; people write it in other countries too.
     if let Some(abroad) = digits.strip_prefix("00") {
         texts.push(format!("+{abroad}"));
     }

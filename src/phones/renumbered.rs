@@ -1,24 +1,24 @@
-//! Numbers that a country renumbered: the form before and the form of today are one subscriber.
+//! Numbers that a country renumbered: the old form and today's form belong to one subscriber.
 //!
 //! Each row is a published change of a national numbering plan that maps every old number to
-//! exactly one new one. Changes that need more than the digits (such as Metro Manila's of 2019,
-//! where the operator decides) are not here: such an old form is no valid number.
+//! exactly one new one. Changes that need more than the digits are not here, such as Metro Manila's
+//! of 2019, where the operator decides. Such an old form is not a valid number.
 
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 
 /// One change: `old.0 area old.1 rest` became `new.0 area new.1 rest`.
-struct Change {
-    /// The digits with the calling code before the area, and those between area and rest.
+struct Renumbering {
+    /// The calling code and the digits before the area; the digits between area and rest.
     old: (&'static str, &'static str),
     new: (&'static str, &'static str),
-    /// Which digits stand at each place of the area.
+    /// The permitted digits at each place of the area.
     area: &'static [&'static str],
-    /// Which digits may begin the rest.
+    /// The permitted digits at the first places of the rest.
     rest: &'static [&'static str],
-    /// How many digits the rest has.
+    /// The number of digits in the rest.
     len: usize,
-    /// A number of today that lost a digit never looks like the old form, so that today's form may
-    /// be dialed for it.
+    /// A number of today that lost a digit never looks like the old form, so today's form may be
+    /// dialed instead of the old one.
     is_certain: bool,
 }
 
@@ -29,41 +29,41 @@ const fn change(
     new: &'static str,
     rest: &'static [&'static str],
     len: usize,
-) -> Change {
-    Change { old: (old, ""), new: (new, ""), area: &[], rest, len, is_certain: true }
+) -> Renumbering {
+    Renumbering { old: (old, ""), new: (new, ""), area: &[], rest, len, is_certain: true }
 }
 
-/// The same where a lost digit could make one form look like the other.
+/// The same, when a lost digit could make one form look like the other.
 const fn doubtful(
     old: &'static str,
     new: &'static str,
     rest: &'static [&'static str],
     len: usize,
-) -> Change {
-    Change { is_certain: false, ..change(old, new, rest, len) }
+) -> Renumbering {
+    Renumbering { is_certain: false, ..change(old, new, rest, len) }
 }
 
-/// An old number got a digit between its area and the rest.
+/// A change that added a digit between the area and the rest.
 const fn inside(
     code: &'static str,
     area: &'static [&'static str],
     new: &'static str,
     rest: &'static [&'static str],
     len: usize,
-) -> Change {
-    Change { old: (code, ""), new: (code, new), area, rest, len, is_certain: false }
+) -> Renumbering {
+    Renumbering { old: (code, ""), new: (code, new), area, rest, len, is_certain: false }
 }
 
-const CHANGES: &[Change] = &[
-    // Mexico 2019: the 1 before mobile numbers ended.
+const CHANGES: &[Renumbering] = &[
+    // Mexico 2019: the 1 before mobile numbers was dropped.
     change("521", "52", &["23456789"], 10),
     // Argentina: a mobile number is dialed with a 9 from abroad and written without it at home.
     // No fixed line has the digits of a mobile one.
     doubtful("54", "549", &["123"], 10),
     // Brazil 2012–2016: a 9 before mobile numbers of eight digits.
     inside("55", &["123456789", "123456789"], "9", &["6789"], 8),
-    // Ivory Coast 2021: two digits by operator, told by the second digit of a mobile number and the
-    // third of a fixed one.
+    // Ivory Coast 2021: two digits by operator. The second digit of a mobile number shows the
+    // operator, and the third digit of a fixed one.
     doubtful("225", "22507", &["0456789", "789"], 8),
     doubtful("225", "22505", &["0456789", "456"], 8),
     doubtful("225", "22501", &["0456789", "0123"], 8),
@@ -135,12 +135,12 @@ const CHANGES: &[Change] = &[
     change("84199", "8459", &[ANY], 7),
 ];
 
-/// The other E.164 forms of the same subscriber, of before a renumbering or of after it. Empty for
+/// The other E.164 forms of the same subscriber, from before or after a renumbering. Empty for
 /// nearly every number.
 pub fn other_forms(e164: &str) -> Vec<String> {
     let mut forms = vec![e164.to_string()];
     let mut at = 0;
-    // Two old forms of one number are each other's forms through today's.
+    // Two old forms of one number are found through today's form.
     while let Some(form) = forms.get(at).cloned() {
         for change in CHANGES {
             for other in [change.applied(&form), change.undone(&form)].into_iter().flatten() {
@@ -154,7 +154,7 @@ pub fn other_forms(e164: &str) -> Vec<String> {
     forms.split_off(1)
 }
 
-/// Today's form of a number that is valid no longer, and whether it may be dialed for the old one.
+/// Today's form of a number that is no longer valid, and whether it may be dialed instead.
 pub(super) fn today(e164: &str) -> Option<(String, bool)> {
     let is_valid =
         |form: &String| PHONE_NUMBER_UTIL.parse(form, None).is_ok_and(|number| number.is_valid());
@@ -164,7 +164,7 @@ pub(super) fn today(e164: &str) -> Option<(String, bool)> {
     })
 }
 
-impl Change {
+impl Renumbering {
     fn applied(&self, e164: &str) -> Option<String> {
         self.moved(e164, self.old, self.new)
     }
@@ -182,7 +182,7 @@ impl Change {
     }
 }
 
-/// Whether each of the first digits is one of those at its place.
+/// Whether each of the first digits is permitted at its place.
 fn begins(digits: &str, places: &[&str]) -> bool {
     places.len() <= digits.len()
         && digits.chars().zip(places).all(|(digit, allowed)| allowed.contains(digit))

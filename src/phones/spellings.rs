@@ -1,12 +1,12 @@
-//! What a person can mean by a number that is written without its country.
+//! The numbers that a person can mean by a text without a country.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 
-use super::e164;
-use super::text::{check_shape, clean, digit, split_extension};
+use crate::phones::e164;
+use crate::phones::text::{check_shape, clean, digit, split_extension};
 
-/// Every number that a person can mean by a text: as it is written with a plus or an
-/// international prefix, or as some country writes its own numbers. For finding known numbers only.
+/// Every number that a person can mean by a text. It is read with a plus, with an international
+/// prefix, and as a national number of any country. Only for finding known numbers.
 pub fn readings(text: &str) -> Vec<String> {
     /// Shorter texts are parts of numbers.
     const DIGITS_MIN: usize = 6;
@@ -27,7 +27,7 @@ pub fn readings(text: &str) -> Vec<String> {
     found
 }
 
-/// The text with the digits 0–9 instead of those of other scripts.
+/// The text with the digits 0–9 instead of the digits of other scripts.
 pub fn with_plain_digits(text: &str) -> String {
     let plain = |c: char| match c {
         '\u{FF10}'..='\u{FF19}' => char::from_digit(u32::from(c) - 0xFF10, 10),

@@ -1,16 +1,16 @@
-//! What a person or a spreadsheet wrote, as the plain ASCII text of one number.
+//! Cleans the text of a person or a spreadsheet into the plain ASCII text of one number.
 //!
-//! Refuses what the library would turn into a number by dropping a part of it.
+//! Refuses a text that the library would turn into a number by dropping a part of it.
 
-/// The longest text that is looked at; the library itself stops at 250 characters.
+/// The longest text that is read, in characters; the library's own limit is 250.
 const TEXT_CHARACTERS_MAX: usize = 64;
-/// An extension has at most this many digits. Seven are a second local number.
+/// An extension has at most this many digits. Seven can be a second local number.
 const EXTENSION_DIGITS_MAX: usize = 6;
 /// The shortest run of digits that can be a number of its own before a second one.
 const NUMBER_DIGITS_MIN: usize = 5;
 
-/// Plain ASCII: digits of other scripts become 0–9, all blanks and dashes the plain ones,
-/// invisible marks vanish. A line break becomes `;`, because it separates two numbers.
+/// Converts to plain ASCII: digits of other scripts become 0–9, blanks and dashes the plain ones.
+/// Invisible marks are removed. A line break becomes `;`, because it separates two numbers.
 pub(super) fn clean(text: &str) -> Result<String, String> {
     let text = text.trim();
     if TEXT_CHARACTERS_MAX < text.chars().count() {
@@ -30,7 +30,7 @@ pub(super) fn clean(text: &str) -> Result<String, String> {
             '\u{060C}' | '\u{061B}' | '\u{3001}' | '\u{00B7}' | '\u{2022}' => cleaned.push(';'),
             '\u{2044}' | '\u{2215}' => cleaned.push('/'),
             '\u{2010}'..='\u{2015}' | '\u{2212}' => cleaned.push('-'),
-            // Full-width forms lie at a fixed distance from ASCII.
+            // Full-width forms have a fixed distance from ASCII.
             '\u{FF01}'..='\u{FF5E}' => {
                 cleaned.extend(char::from_u32(u32::from(character) - 0xFEE0));
             }
@@ -63,9 +63,9 @@ pub(super) fn digit(character: char) -> Option<char> {
     char::from_digit(code - zero, 10)
 }
 
-/// The number and, apart, whether an extension followed it (`ext. 5`, `x5`, `#5`, `,,5`).
+/// The number without its extension (`ext. 5`, `x5`, `#5`, `,,5`), and whether it had one.
 ///
-/// One comma or semicolon begins no extension: lists of numbers are separated so.
+/// One comma or semicolon does not begin an extension, because it separates numbers in a list.
 pub(super) fn split_extension(text: &str) -> (&str, bool) {
     let marks = |c: char| c.is_ascii_alphabetic() || matches!(c, '#' | ',' | ';');
     let Some(start) = text.find(marks) else {
@@ -88,7 +88,7 @@ pub(super) fn split_extension(text: &str) -> (&str, bool) {
     }
 }
 
-/// Refuses what is not the text of one number.
+/// Refuses a text that is not one number.
 pub(super) fn check_shape(text: &str) -> Result<(), String> {
     if is_spreadsheet_number(text) {
         return Err("is a spreadsheet's number, its digits are lost: export phones as text".into());
@@ -113,10 +113,10 @@ pub(super) fn check_shape(text: &str) -> Result<(), String> {
 }
 
 pub(super) fn no_phone(why: &str) -> String {
-    format!("is no phone number: {why}")
+    format!("is not a phone number: {why}")
 }
 
-/// The reason of a text that holds two numbers; it shows both.
+/// The error for a text that holds two numbers; it shows both.
 pub(super) fn two_numbers(left: &str, right: &str) -> String {
     format!("holds two numbers, \"{}\" and \"{}\": keep one", left.trim(), right.trim())
 }
@@ -129,7 +129,7 @@ fn is_of_a_number(byte: u8) -> bool {
     byte.is_ascii_digit() || b" +-.()/".contains(&byte)
 }
 
-/// The two sides of a mark that never stands inside a number: `;`, `|`, `or`, a second `+`.
+/// The two sides of a mark that is never inside a number: `;`, `|`, `or`, a second `+`.
 fn listed(text: &str) -> Option<(&str, &str)> {
     let is_inside = |(at, byte): (usize, u8)| {
         let separates = !is_of_a_number(byte) || byte == b'+';
@@ -141,7 +141,7 @@ fn listed(text: &str) -> Option<(&str, &str)> {
     right.bytes().any(|b| b.is_ascii_digit()).then_some((left, right))
 }
 
-/// `1.41556E+10`, and `12125550101.0` as a table of floats prints it.
+/// Whether it is like `1.41556E+10`, or like `12125550101.0` from a table of floats.
 fn is_spreadsheet_number(text: &str) -> bool {
     let number = text.trim_start_matches(['+', '-']);
     let (mantissa, exponent) = number.split_once(['E', 'e']).unwrap_or((number, ""));
@@ -153,7 +153,7 @@ fn is_spreadsheet_number(text: &str) -> bool {
     digits(whole) && digits(fraction) && (shifted || (7 <= whole.len() && fraction.len() <= 2))
 }
 
-/// `2026-01-31`, `31.12.2026`, `1/31/2026`: some countries have numbers of these digits.
+/// Whether it is like `2026-01-31`, `31.12.2026` or `1/31/2026`: some countries have such numbers.
 fn is_date(text: &str) -> bool {
     let Some(separator) = text.chars().find(|c| matches!(c, '-' | '.' | '/')) else {
         return false;

@@ -1,23 +1,23 @@
-//! Two numbers in one cell that are written with the marks of one: `+49 30 23125014/15`.
+//! Finds two numbers in one cell that have only the marks of one: `+49 30 23125014/15`.
 //!
-//! A slash, a bracket, several blanks or a dash between blanks may stand between the area code and
-//! the rest. After a whole number they begin a second one, or the last digits of a second one.
-//! An unspaced dash before a few digits is a direct line (`23125-14`), unless these digits go on
-//! counting where the number ended (`23125014-15`). A single 0 at the end is the switchboard.
+//! A slash, a bracket, several blanks or a dash between blanks may separate the area code from the
+//! rest. After a whole number they begin a second number, or the last digits of a second number.
+//! An unspaced dash before a few digits is a direct line (`23125-14`). If these digits continue the
+//! count of the number, it is a range (`23125014-15`). A single 0 at the end is the switchboard.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
-use super::text::digits;
+use crate::phones::text::digits;
 
-/// No area code has so many digits, so a text of so many that is valid is a number.
+/// No area code has this many digits, so a valid text with this many digits is a number.
 const NUMBER_DIGITS_MIN: usize = 6;
-/// Both sides of a slash have so many digits: neither is an area code or an extension.
+/// If both sides of a slash have this many digits, neither is an area code or an extension.
 const SIDE_DIGITS_MIN: usize = 5;
-/// The longest direct line that may be the end of a range of numbers.
+/// At most this many digits after a dash may be the end of a range of numbers.
 const LAST_DIGITS_MAX: usize = 3;
-/// A range of numbers is at most this long.
+/// A range of numbers ends at most this far after its first number.
 const RANGE_MAX: u64 = 9;
-/// A plan with numbers of any length rarely gives more digits, without the calling code.
+/// Numbering plans with variable lengths rarely have more digits, without the calling code.
 const USUAL_DIGITS_MAX: usize = 10;
 
 /// The two sides, when the text holds two numbers.
@@ -34,7 +34,7 @@ pub(super) fn sides(text: &str, region: Option<Region>) -> Option<(&str, &str)> 
     None
 }
 
-/// Where each run of digits begins and ends.
+/// The beginning and the end of each run of digits.
 fn groups(text: &str) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -64,14 +64,14 @@ fn begins_a_second(
         let is_long = 2 <= right_digits.len() || USUAL_DIGITS_MAX <= national_digits(left, region);
         return is_long && is_number(left, region);
     }
-    // A second number with its own trunk zero, or one that makes the whole too long.
+    // The second number has its own trunk zero, or makes the whole too long.
     NUMBER_DIGITS_MIN <= right_digits.len()
         && (right.starts_with('0') || !is_number(text, region))
         && is_number(left, region)
         && is_number(right, region.or_else(|| region_of(left)))
 }
 
-/// Whether `last` goes on counting where the number ends: `14` and `15`, `9` and `12` do not.
+/// Whether `last` continues the count of the number, as `15` after `…14`, but not `12` after `…19`.
 fn is_next(number: &str, last: &str) -> bool {
     let number = digits(number);
     let end = &number[number.len().saturating_sub(last.len())..];

@@ -1,37 +1,42 @@
-//! `reconcile` and `adopt`: a person asks for what every start does by itself, and may accept
-//! what a start refuses. Nothing here dials.
+//! `reconcile` and `adopt`: a person requests the checks that every start runs, and may accept
+//! gaps that a start refuses. Nothing here dials.
 
 use crate::clock;
+use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
+use crate::provider::ReadError;
 use crate::service::follower::{self, Which};
-use crate::service::run::Refused;
+use crate::service::run::NeedsPerson;
 use crate::service::{Service, opening};
-use crate::steps::guard::{self, Clocks, Heard};
-use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{account, disarm, operate, restart, unread};
-use crate::store::files::Identity;
-use crate::store::given::{self, Given};
-use crate::store::meta::{self, Mark};
+use crate::steps::operate;
+use crate::steps::readiness::clock_check::{self, Heard};
+use crate::steps::readiness::{armed, disarm_others, restart};
+use crate::steps::reconcile::{self, Reconciled, account, unreadable_rows};
+use crate::store::file::identity::Identity;
+use crate::store::file::last_seq::{self, Given};
+use crate::store::journal::Act;
+use crate::store::meta::marks::{self, Mark};
+use crate::store::meta::{installation, sequence};
 
-/// Asks the provider's records as a start does. The caller holds the dialer's lock.
+/// Loads the provider's records as a start does. The caller holds the dialer's lock.
 pub fn reconcile_alone(service: &Service) -> anyhow::Result<Reconciled> {
-    if let Some(why) = guard::not_armed(&service.cx)? {
-        return Err(Refused(why).into());
+    if let Some(why) = armed::not_armed(&service.cx)? {
+        return Err(NeedsPerson(why).into());
     }
     reconcile::read_back(&service.cx)?;
     let reading = service.clock.read()?;
-    let opened = opening::open(service, &reading, false)?;
-    if let Some(why) = opened.shut.filter(|_| !opened.waits) {
-        return Err(Refused(why).into());
+    let opened = opening::open(service, &reading, Acceptance::Nothing)?;
+    if let Some(why) = opened.shut.filter(|why| !why.waits_for_the_list()) {
+        return Err(NeedsPerson(why.to_string()).into());
     }
     let mut asking = follower::pace_of_asking(service);
     follower::follow(service, &mut asking, Which::All, reading.now)?;
-    Ok(opened.reconciled)
+    Ok(opened.reconciled.unwrap_or_default())
 }
 
-/// The same while another process dials: what that one has under way is left alone.
+/// The same while another process dials; leaves that process's POSTs in flight alone.
 pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
-    if let Some(why) = guard::not_armed(&service.cx)? {
-        return Err(Refused(why).into());
+    if let Some(why) = armed::not_armed(&service.cx)? {
+        return Err(NeedsPerson(why).into());
     }
     reconcile::read_back(&service.cx)?;
     let reading = service.clock.read()?;
@@ -40,39 +45,39 @@ pub fn reconcile_beside(service: &Service) -> anyhow::Result<Reconciled> {
         .and_then(|answer| {
             let heard = Heard::of(answer.date());
             let now = service.clock.read()?;
-            match guard::watch_clock(&service.cx, &now, heard, clock::machine_now())? {
-                Clocks::Agree => reconcile::take_in(&service.cx, &answer, &reading),
-                Clocks::Disagree(why) => Err(Refused(why).into()),
-                Clocks::Unproven => Err(Refused("nothing vouches for the clock".into()).into()),
+            match clock_check::watch_clock(&service.cx, &now, heard, clock::machine_now())? {
+                Clocks::Agree => reconcile::load(&service.cx, &answer, &reading),
+                Clocks::Disagree(why) => Err(NeedsPerson(why).into()),
+                Clocks::Unproven => Err(Shut::ClockUnproven.into()),
             }
         })
-        .map_err(|error| match error.downcast::<Closed>() {
-            Ok(closed) => Refused(closed.to_string()).into(),
+        .map_err(|error| match error.downcast::<Shut>() {
+            Ok(shut) => NeedsPerson(shut.to_string()).into(),
             Err(error) => error,
         })
 }
 
-/// What an adoption came to.
+/// The result of an adoption.
 #[derive(Debug)]
 pub struct Adopted {
     pub reconciled: Reconciled,
-    /// The person accepted another account than the one whose calls the file knows.
+    /// The person accepted a provider account that differs from the one in the file's calls.
     pub other_account: bool,
 }
 
-/// Takes in the provider's records and arms this file, here. A person says that no other copy
-/// dials, and accepts a gap beyond the records, another account, and a mark that a wrong clock
-/// has left. Refuses a damaged file. The caller holds the dialer's lock.
+/// Loads the provider's records and arms this file at this place. The person confirms that no
+/// other copy dials. The person accepts a gap beyond the records, another account, and a mark
+/// left by a wrong clock. Refuses a damaged file. The caller holds the dialer's lock.
 ///
-/// `unread`: the person also accepts records that cannot be read, which may be calls of this file. What a
-/// start waits for after an end out of order is waited for all the same: no person can see a lagging list.
+/// `unread`: the person also accepts unreadable records, which may be calls of this file. After
+/// an unclean end, the next start still waits for the list: no person can see that it lags.
 pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::Result<Adopted> {
     let cx = &service.cx;
     cx.store.check()?;
-    if cx.store.read(meta::armed_identity)?.is_none() {
-        let what = "this file is a snapshot for debugging: its people cannot be called; adopt a \
+    if cx.store.read(installation::armed_identity)?.is_none() {
+        let what = "this file is a snapshot for debugging, which never dials; adopt a \
                     backup instead";
-        return Err(Refused(what.to_string()).into());
+        return Err(NeedsPerson(what.to_string()).into());
     }
     restart::begin(cx, &service.clock.read()?)?;
     let adopted = take_in_and_arm(service, unread, who, why);
@@ -88,47 +93,53 @@ fn take_in_and_arm(
 ) -> anyhow::Result<Adopted> {
     let cx = &service.cx;
     let reading = service.clock.read()?;
-    let was_behind = cx.store.read(|conn| guard::behind_mark(conn, reading.now))?.is_some();
+    let was_behind = cx.store.read(|conn| clock_check::behind_mark(conn, reading.now))?.is_some();
     if was_behind {
         check_against_the_provider(service)?;
-        cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
+        cx.store.write(|tx| clock_check::accept_clock(tx, &reading))?;
     }
-    let opened = opening::open(service, &reading, true)?;
-    let shut = opened.shut.filter(|_| !opened.waits && (!unread || opened.unread.is_empty()));
+    let accepted = Acceptance::Adoption { unreadable_rows: unread };
+    let opened = opening::open(service, &reading, accepted)?;
+    let shut = opened.shut.filter(|why| !why.waits_for_the_list());
     let here = Identity::of(cx.store.path())?;
-    // While calls of another file are awaited, that file must make no more.
-    if shut.is_none() || opened.behind {
-        disarm::others(cx, &here, who, why, reading.now)
-            .map_err(|error| Refused(format!("{error:#}")))?;
+    // While the records lack calls that another file made, that file must not make more.
+    if shut.as_ref().is_none_or(Shut::is_behind) {
+        disarm_others::others(cx, &here, Act { who, why, now: reading.now })
+            .map_err(|error| NeedsPerson(format!("{error:#}")))?;
     }
     if let Some(why) = shut {
-        return Err(Refused(why).into());
+        return Err(NeedsPerson(why.to_string()).into());
     }
     let other_account = cx.store.read(account::is_newer_than_the_arming)?;
     cx.store.write(|tx| {
-        if !opened.unread.is_empty() {
-            unread::accept(tx, &opened.unread)?;
-            meta::reset_mark(tx, Mark::LastReconciled, reading.now)?;
+        if !opened.unreadable_rows.is_empty() {
+            unreadable_rows::accept(tx, &opened.unreadable_rows)?;
+            marks::reset_mark(tx, Mark::LastReconciled, reading.now)?;
         }
         cx.machine.arm(tx)?;
-        operate::arm(tx, &here, who, why, &reading)
+        operate::arm(tx, &here, Act { who, why, now: reading.now }, &reading)
     })?;
-    let given = Given { seq: cx.store.read(meta::highest_seq)?, at: reading.now };
-    given::note(cx.store.path(), &cx.installation.id, given)?;
-    // What another copy did is taken in, and the person says that it is over.
-    Ok(Adopted { reconciled: Reconciled { foreign: None, ..opened.reconciled }, other_account })
+    let given = Given { seq: cx.store.read(sequence::highest_seq)?, at: reading.now };
+    last_seq::note(cx.store.path(), &cx.installation.id, given)?;
+    // The other copy's calls are loaded, and the person confirmed that it has stopped.
+    Ok(Adopted {
+        reconciled: Reconciled { foreign: None, ..opened.reconciled.unwrap_or_default() },
+        other_account,
+    })
 }
 
-/// A clock that is behind what the file has seen is accepted only when the provider's agrees.
+/// Accepts a clock behind the file's mark only if the provider's date agrees with it.
 fn check_against_the_provider(service: &Service) -> anyhow::Result<()> {
     let reading = service.clock.read()?;
-    let listing = service.provider.list(reading.now).map_err(Closed::from);
-    let listing = listing.map_err(|closed| Refused(closed.to_string()))?;
+    let listing = service.provider.list(reading.now);
+    let unreadable =
+        |error: ReadError| NeedsPerson(Shut::Unreadable(error.to_string()).to_string());
+    let listing = listing.map_err(unreadable)?;
     if listing.date.is_none() {
-        return Err(Refused(guard::NOBODY_VOUCHES.to_string()).into());
+        return Err(NeedsPerson(clock_check::UNCONFIRMED.to_string()).into());
     }
-    match guard::date_disagrees(&reading, listing.date, clock::machine_now()) {
-        Some(why) => Err(Refused(format!("the clocks disagree: {why}")).into()),
+    match clock_check::date_disagrees(&reading, listing.date, clock::machine_now()) {
+        Some(why) => Err(NeedsPerson(format!("the clocks disagree: {why}")).into()),
         None => Ok(()),
     }
 }

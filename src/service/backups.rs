@@ -1,4 +1,4 @@
-//! Backups beside the dialer, in a thread of their own.
+//! Backups while the service dials, in a separate thread.
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -8,12 +8,13 @@ use anyhow::Context as _;
 
 use crate::domain::Instant;
 use crate::service::{Service, follower};
-use crate::steps::{backup, guard};
+use crate::steps::backup;
+use crate::steps::readiness::clock_check;
 
-/// How often it is looked whether one is due.
+/// How often the thread checks whether a backup is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Makes backups at their instants until the service stops; `None` where none are configured.
+/// Makes backups by `backup.cron` until the service stops; `None` if no cron is configured.
 pub fn keep_making(service: &Arc<Service>) -> anyhow::Result<Option<JoinHandle<()>>> {
     if service.cx.config.backup.cron.is_none() {
         return Ok(None);
@@ -33,9 +34,9 @@ pub fn keep_making(service: &Arc<Service>) -> anyhow::Result<Option<JoinHandle<(
 
 fn make_if_due(service: &Service, since: Instant) -> anyhow::Result<()> {
     let reading = service.clock.read()?;
-    // A wrong clock would give a wrong name, by which rotation chooses.
+    // A wrong clock would give a wrong file name, and rotation sorts by name.
     if !backup::is_due(&service.cx, since, reading.now)?
-        || !guard::is_trusted(&service.cx, &reading)?
+        || !clock_check::is_trusted(&service.cx, &reading)?
     {
         return Ok(());
     }

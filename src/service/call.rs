@@ -1,35 +1,36 @@
-//! One call that a person asked for: opened like a tick, dialed by the one dialer.
+//! One call that a person requested. It opens as a tick does and uses the same dialer.
 
-use crate::service::dialer::{Dialer, Passed, Patience};
-use crate::service::follower;
-use crate::service::{Service, opening};
-use crate::steps::{guard, restart};
+use crate::domain::start::Acceptance;
+use crate::service::dialer::Dialer;
+use crate::service::dialer::passed::{Passed, Patience};
+use crate::service::{Service, follower, opening};
+use crate::steps::readiness::{armed, restart};
 
-/// Whether anything may be dialed now, after everything that stands before the first dial of a
-/// start. The caller holds the dialer's lock. `Some`: why not.
+/// Does everything that precedes the first dial of a start. Returns why nothing may be dialed;
+/// `None` = dialing is open. The caller holds the dialer's lock.
 pub fn open(service: &Service) -> anyhow::Result<Option<String>> {
-    if let Some(why) = guard::not_armed(&service.cx)? {
+    if let Some(why) = armed::not_armed(&service.cx)? {
         return Ok(Some(why));
     }
     let reading = service.clock.read()?;
     restart::begin(&service.cx, &reading)?;
-    let opened = opening::open(service, &reading, false)?;
+    let opened = opening::open(service, &reading, Acceptance::Nothing)?;
     if opened.shut.is_none() {
         follower::repair_unproven(service, reading.now)?;
     }
     match opened.shut {
-        Some(why) => Ok(Some(why)),
+        Some(why) => Ok(Some(why.to_string())),
         None => opening::shut(service),
     }
 }
 
-/// The last write, whatever came of the call. The caller still holds the lock.
+/// Writes the mark of a clean end, whatever the call's outcome. The caller still holds the lock.
 pub fn close(service: &Service) -> anyhow::Result<()> {
     restart::end(&service.cx, &service.clock.read()?);
     Ok(())
 }
 
-/// Dials one item, if the gate lets it through. The caller holds the lock and opened.
+/// Dials one item if the gate allows it. The caller holds the lock and has called [`open`].
 pub fn dial(service: &Service, item_id: i64) -> anyhow::Result<Passed> {
     let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
     Dialer::new(service, patience, service.clock.now()?)?.only(item_id).pass(&mut |_| Ok(None))

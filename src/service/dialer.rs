@@ -1,8 +1,10 @@
-//! The dialer: claims as many items as there are free lines, posts each on its own thread, and
-//! records the replies, several intents or outcomes in one commit where several are ready.
+//! The dialer claims as many items as there are free lines and posts each on its own thread. Then
+//! it records the replies. One commit takes all intents or outcomes that are ready together.
 
 mod outcomes;
+pub mod passed;
 
+use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
@@ -14,65 +16,40 @@ use crate::domain::call::Reason;
 use crate::provider::{Accepted, PlaceError};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
-use crate::steps::dial::{self, Intent, Pass};
-use crate::steps::guard::{self, Heard};
-use crate::steps::record::Reply;
-use crate::store::{self, given, meta, moves};
+use crate::steps::dial::intent::Intent;
+use crate::steps::dial::record::PostReply;
+use crate::steps::dial::{self, Pass};
+use crate::steps::follow::webhook_events;
+use crate::steps::readiness::armed;
+use crate::steps::readiness::clock_check::{self, Heard};
+use crate::store;
+use crate::store::file::last_seq;
+use crate::store::meta::breaker;
+use crate::store::queue::transitions;
 
-/// How long a pass may last before the rest waits for the next one.
-pub const PASS_AT_MOST: Duration = Duration::from_secs(600);
-/// How the reason begins when the breaker ended a pass.
-pub const BREAKER: &str = "the breaker is open";
-
-/// What a pass did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Passed {
-    /// Items taken up: dialed, skipped, or found already called.
-    pub processed: usize,
-    pub succeeded: usize,
-    pub failed: usize,
-    pub skipped: usize,
-    pub in_doubt: usize,
-    /// Why the pass ended before every due item was looked at.
-    pub shut: Option<String>,
-    /// Due items were left for want of a line or of pace.
-    pub no_line: bool,
-}
-
-/// What a process remembers between passes.
+/// The state of a process between passes.
 pub struct Dialer<'s> {
     service: &'s Service,
     pace: Pace,
-    /// The one item to dial: a call that a person asked for. `None`: every due one.
+    /// The one item to dial: a call that a person requested. `None`: every due item.
     only: Option<i64>,
-    /// A POST was accepted since the start, or since the breaker opened: several may be in
-    /// flight.
+    /// A POST was accepted since the start or since the breaker opened: several may be in flight.
     proven: bool,
-    /// The breaker was open when it was looked at last.
+    /// The breaker was open at the last check.
     broken: bool,
-    /// An item that was refused for our number may be called from another one in this pass.
+    /// The provider refused one of our numbers: this pass may call the item from another number.
     look_again: bool,
     patience: Patience,
     /// Called while an outcome cannot be written, for a watchdog.
     alive: &'s dyn Fn(),
-    /// The last trusted look at both clocks: what a jump is measured against.
+    /// The last trusted reading of both clocks; a jump is measured from it.
     trusted: Reading,
 }
 
-/// How long a dialer waits for what is not its own doing.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// Wait inside a pass until the pace allows the next POST.
-    pub pace: bool,
-    /// How long a reply that cannot be written is tried again before the pass ends with an
-    /// error; the service tries until it is stopped.
-    pub record: Duration,
-}
+type Answered = (Intent, PostReply);
 
-type Answered = (Intent, Reply);
-
-/// What the caller does while replies are awaited: it says how long the dialer may wait before it
-/// looks at the due items again; `None` = until a reply comes.
+/// The caller's work while the dialer waits for replies. Returns how long the dialer may wait
+/// before it checks the due items again; `None` = until a reply comes.
 pub type Meanwhile<'m, 's> = &'m mut dyn FnMut(&mut Dialer<'s>) -> anyhow::Result<Option<Duration>>;
 
 impl<'s> Dialer<'s> {
@@ -85,7 +62,7 @@ impl<'s> Dialer<'s> {
         let minute_ago = now - chrono::Duration::seconds(60);
         let (begun, mended_at) = service.cx.store.read(|conn| {
             let begun = crate::store::attempts::intents_since(conn, minute_ago)?;
-            Ok((begun, meta::breaker_closed_at(conn)?))
+            Ok((begun, breaker::breaker_closed_at(conn)?))
         })?;
         let ages = begun.iter().map(|begun| (now - *begun).to_std().unwrap_or_default());
         let ramp = Duration::from_secs(60 * u64::try_from(dialing.ramp_minutes).unwrap_or(0));
@@ -108,30 +85,30 @@ impl<'s> Dialer<'s> {
 
     /// Whether the wall clock jumped since it was last trusted.
     pub fn has_jumped(&self, reading: &Reading) -> bool {
-        guard::jumped(&self.trusted, reading)
+        clock_check::jumped(&self.trusted, reading)
     }
 
-    /// Dials this item alone.
+    /// Restricts the dialer to this item.
     pub fn only(mut self, item_id: i64) -> Dialer<'s> {
         self.only = Some(item_id);
         self
     }
 
-    /// Tells a watchdog that it lives while an outcome cannot be written: a process that waits for
-    /// space on the disk holds what nobody else knows.
+    /// Calls `alive` while an outcome cannot be written, so that no watchdog kills the process. A
+    /// process that waits for disk space holds the only copy of the outcome.
     pub fn watched(mut self, alive: &'s dyn Fn()) -> Dialer<'s> {
         self.alive = alive;
         self
     }
 
-    /// The clocks were compared, and agree.
+    /// Notes a reading at which the clocks were compared and agreed.
     pub fn trust(&mut self, reading: Reading) {
         self.trusted = reading;
     }
 
-    /// Dials what is due, at the allowed pace, while lines are free. One slow reply keeps nobody
-    /// waiting: whatever falls due meanwhile is dialed on the other lines, if `meanwhile` says
-    /// when. An error: the database failed, and nothing more is posted.
+    /// Dials due items at the allowed pace while lines are free. A slow reply does not delay the
+    /// other lines: they dial newly due items when the callback asks for a check. An error means
+    /// that the database failed; nothing more is posted.
     pub fn pass(&mut self, meanwhile: Meanwhile<'_, 's>) -> anyhow::Result<Passed> {
         let mut done = Passed::default();
         let started = clock::elapsed();
@@ -159,40 +136,40 @@ impl<'s> Dialer<'s> {
     {
         let mut pass = self.only.map_or_else(Pass::default, Pass::over);
         loop {
-            self.take_replies(&post.receiver, &mut post.in_flight, Wait::Not, done)?;
+            self.take_replies(&post.receiver, &mut post.in_flight, ReplyWait::Not, done)?;
             let lines = self.lines(post.in_flight, post.started, done)?;
             let (posted, exhausted) = match lines {
                 0 => (0, false),
                 _ => self.claim(&mut pass, lines, post, done)?,
             };
             post.in_flight += posted;
-            if 0 < lines && (0 < posted || !exhausted) {
+            if lines > 0 && (posted > 0 || !exhausted) {
                 continue;
             }
             if post.in_flight == 0 {
-                // Each time one more of our numbers rests, so this comes to an end.
-                if 0 < lines && std::mem::take(&mut self.look_again) {
+                // Each round rests one more of our numbers, so the loop ends.
+                if lines > 0 && std::mem::take(&mut self.look_again) {
                     pass = self.only.map_or_else(Pass::default, Pass::over);
                     continue;
                 }
-                if 0 < lines || !self.waits_for_pace(post.started, done) {
+                if lines > 0 || !self.waits_for_pace(post.started, done) {
                     return Ok(());
                 }
                 continue;
             }
             let wait = match meanwhile(self)? {
                 Some(wait) => {
-                    // What was looked at may have changed by then.
+                    // Items that were already examined may have changed.
                     pass = self.only.map_or_else(Pass::default, Pass::over);
-                    Wait::AtMost(wait)
+                    ReplyWait::AtMost(wait)
                 }
-                None => Wait::ForOne,
+                None => ReplyWait::ForOne,
             };
             self.take_replies(&post.receiver, &mut post.in_flight, wait, done)?;
         }
     }
 
-    /// How many more POSTs may begin now; 0 with the reason in `done` when none may.
+    /// How many more POSTs may begin now; if dialing is shut, 0, and the reason is in `done`.
     fn lines(
         &mut self,
         in_flight: usize,
@@ -201,23 +178,23 @@ impl<'s> Dialer<'s> {
     ) -> anyhow::Result<usize> {
         let service = self.service;
         if service.stopping() {
-            done.shut = Some("stopping".to_string());
+            done.shut = Some(Stop::Stopping);
             return Ok(0);
         }
         if let Some(why) = opening::shut(service)? {
-            done.shut = Some(why);
+            done.shut = Some(Stop::Held(why));
             return Ok(0);
         }
         let reading = service.clock.read()?;
         if self.has_jumped(&reading) {
-            guard::watch_clock(&service.cx, &reading, Heard::Nothing, clock::machine_now())?;
-            done.shut = Some("the clock jumped".to_string());
+            clock_check::watch_clock(&service.cx, &reading, Heard::Nothing, clock::machine_now())?;
+            done.shut = Some(Stop::ClockJumped);
             return Ok(0);
         }
         let now = reading.now;
         let at_once = match self.breaker(now)? {
             Breaking::Open(why) => {
-                done.shut = Some(format!("{BREAKER}: {why}"));
+                done.shut = Some(Stop::Breaker(why));
                 return Ok(0);
             }
             Breaking::Probing => 1,
@@ -233,11 +210,11 @@ impl<'s> Dialer<'s> {
         Ok(lines.min(pace).min(at_once.saturating_sub(in_flight)))
     }
 
-    /// Whether only the pace holds the pass up; waits a moment then.
+    /// Returns whether only the pace delays the pass, and if so waits for at most 200 ms.
     fn waits_for_pace(&mut self, started: Duration, done: &Passed) -> bool {
         let now = clock::elapsed();
         let over = PASS_AT_MOST <= now.saturating_sub(started);
-        if over || !self.patience.pace || done.shut.is_some() || 0 < self.pace.free(now) {
+        if over || !self.patience.pace || done.shut.is_some() || self.pace.free(now) > 0 {
             return false;
         }
         let lines_full = self
@@ -260,7 +237,7 @@ impl<'s> Dialer<'s> {
         due.unwrap_or(false)
     }
 
-    /// Claims and posts. Returns how many were posted, and whether every due item was looked at.
+    /// Claims and posts. Returns how many were posted, and whether every due item was examined.
     fn claim<'scope>(
         &mut self,
         pass: &mut Pass,
@@ -272,12 +249,12 @@ impl<'s> Dialer<'s> {
         's: 'scope,
     {
         let service = self.service;
-        // Read before the transaction: an intent that waited long for the lock is stale.
+        // Read before the transaction, so that an intent that waited long for the lock is stale.
         let reading = service.clock.read()?;
         if self.has_jumped(&reading) {
             return Ok((0, true));
         }
-        crate::steps::events::hear(&service.cx, reading.now)?;
+        webhook_events::hear(&service.cx, reading.now)?;
         let mut ids = Vec::new();
         let mut new_id = || {
             let id = new_id(reading.now);
@@ -287,7 +264,7 @@ impl<'s> Dialer<'s> {
         let claimed = match dial::claim(&service.cx, pass, lines, reading.now, &mut new_id) {
             Ok(claimed) => claimed,
             Err(error) => {
-                // The commit may be on the disk; what it wrote was not posted, and never will be.
+                // The commit may be on disk, but its intents were not posted and never will be.
                 if store::is_uncertain_commit(&error) {
                     dial::disown(&service.cx, &ids, reading.now)?;
                 }
@@ -310,7 +287,7 @@ impl<'s> Dialer<'s> {
     }
 
     fn breaker(&mut self, now: Instant) -> anyhow::Result<Breaking> {
-        let Some(breaker) = self.service.cx.store.read(meta::breaker)? else {
+        let Some(breaker) = self.service.cx.store.read(breaker::breaker)? else {
             if self.broken {
                 self.mended();
             }
@@ -318,35 +295,36 @@ impl<'s> Dialer<'s> {
         };
         self.broken = true;
         self.proven = false;
-        Ok(match breaker.is_half_open(now) {
-            true => Breaking::Probing,
-            false => Breaking::Open(breaker.why),
+        Ok(if breaker.is_half_open(now) {
+            Breaking::Probing
+        } else {
+            Breaking::Open(breaker.words())
         })
     }
 
-    /// The outage is over: the pace grows back instead of bursting.
+    /// Notes the end of an outage: the pace grows back gradually.
     fn mended(&mut self) {
         self.broken = false;
         self.pace.recovered(clock::elapsed(), Duration::ZERO);
     }
 
-    /// Marks what is due and was left with the reason, so that people see why it waits.
+    /// Writes the reason into due items that were left, so that people see why they wait.
     fn tell_left(&self, done: Passed) -> anyhow::Result<Passed> {
         let reason = match &done.shut {
-            Some(why) if why.starts_with(BREAKER) => Reason::Breaker,
+            Some(Stop::Breaker(_)) => Reason::Breaker,
             Some(_) => Reason::Held,
             None if done.no_line => Reason::NoLine,
             None => return Ok(done),
         };
         let now = self.service.clock.now()?;
-        self.service.cx.store.write(|tx| moves::mark_left(tx, reason, now))?;
+        self.service.cx.store.write(|tx| transitions::mark_left(tx, reason, now))?;
         Ok(done)
     }
 }
 
 enum Breaking {
     Closed,
-    /// One call may be tried.
+    /// One probe call may be placed.
     Probing,
     Open(String),
 }
@@ -362,37 +340,39 @@ struct Posting<'scope, 'env> {
 
 /// How long to wait for a reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Wait {
+pub(super) enum ReplyWait {
     Not,
     AtMost(Duration),
     ForOne,
 }
 
-/// Before the first byte of a POST: an older database at this place must not seem to be the newest.
+/// Writes the highest `seq` beside the database before the first byte of a POST. Otherwise an
+/// older database at this path would pass for the newest.
 fn note_numbers(service: &Service, intents: &[Intent]) -> anyhow::Result<()> {
     let Some(attempt) = intents.iter().map(|intent| &intent.attempt).max_by_key(|made| made.seq)
     else {
         return Ok(());
     };
     let (store, id) = (&service.cx.store, &service.cx.installation.id);
-    given::note(store.path(), id, given::Given { seq: attempt.seq, at: attempt.created_at })
+    last_seq::note(store.path(), id, last_seq::Given { seq: attempt.seq, at: attempt.created_at })
 }
 
-/// One POST on its own thread. The reply always reaches the dialer: it holds the receiver until
-/// every thread of the pass has ended, and a panic is a reply that says nothing.
+/// Sends one POST on its own thread. The reply always reaches the dialer, which holds the receiver
+/// until every thread of the pass has ended. A panic becomes a reply in doubt.
 fn post_one(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
     let read_clock = || service.clock.read().ok();
-    // An intent in a file that is not ours any more is as good as none.
-    let ready = || guard::swapped(&service.cx.store).map_or_else(read_clock, |_| None);
+    // An intent in a swapped file is void, because the file at the path does not have it.
+    let ready = || armed::swapped(&service.cx.store).map_or_else(read_clock, |_| None);
     let place = || dial::place(service.provider.as_ref(), &intent, committed, &ready);
     let reply = catch_unwind(AssertUnwindSafe(place)).unwrap_or_else(|_| {
         let detail = "the thread that placed the call panicked".to_string();
         Err(PlaceError::InDoubt { detail, stop_dialing: true })
     });
     if let (Ok(Accepted { date: Some(date), .. }), Some(reading)) = (&reply, read_clock())
-        && let Err(error) = guard::heard_date(&service.cx, &reading, *date, clock::machine_now())
+        && let Err(error) =
+            clock_check::heard_date(&service.cx, &reading, *date, clock::machine_now())
     {
-        log::error!("the provider's clock disagrees, and that cannot be written: {error:#}");
+        log::error!("the provider's clock disagrees, but the hold cannot be written: {error:#}");
     }
     if sender.send((intent, reply)).is_err() {
         log::error!("a reply came after its pass had ended; the next start asks the provider");

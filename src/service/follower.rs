@@ -1,5 +1,5 @@
-//! The follower: asks about placed calls, applies what the webhook was told, and reconciles
-//! doubts. It never dials; everything it does may be repeated.
+//! The follower: asks about placed calls and ended calls without analysis, and applies stored
+//! webhook events. It never dials, and all of its work may be repeated.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use crate::domain::Instant;
 use crate::domain::call::AttemptState;
 use crate::service::Service;
 use crate::service::pace::Pace;
-use crate::steps::analysis::{self, Asked};
-use crate::steps::follow::{self, Followed};
-use crate::steps::{events, settle};
-use crate::store::attempts::{self, Attempt};
-use crate::store::doubts;
+use crate::steps::follow::analysis::{self, AnalysisAnswer};
+use crate::steps::follow::{self, Followed, webhook_events};
+use crate::steps::settle;
+use crate::store::attempts::{self, Attempt, unresolved};
+use crate::store::journal::By;
 
-/// Which placed calls are asked about.
+/// Which placed calls the follower asks about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Those whose time to be asked has come.
+    /// Calls whose next question is due.
     Due,
-    /// All of them: a single pass has no later.
+    /// All calls, because a single pass has no later round.
     All,
 }
 
-/// The pace of asking of one process: it never asks more often than so many times a minute.
+/// The pace of one process's questions: at most `follow.requests_per_minute`.
 pub fn pace_of_asking(service: &Service) -> Pace {
     let requests = service.cx.config.follow.requests_per_minute;
     Pace::new(requests, Duration::ZERO, [], clock::elapsed())
 }
 
-/// Applies stored webhook events, then asks about placed calls and about ended ones whose analysis is
-/// awaited: those that wait longest first, and no more than the pace allows. Returns how many calls
-/// were found ended.
+/// Applies stored webhook events. Then asks about placed calls, and about ended calls that still
+/// lack their analysis. The longest wait goes first, and the pace is the limit. Returns how many
+/// calls were found ended.
 pub fn follow(
     service: &Service,
     asking: &mut Pace,
@@ -39,7 +39,7 @@ pub fn follow(
     now: Instant,
 ) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let mut ended = events::apply(cx, service.provider.as_ref(), now)?;
+    let mut ended = webhook_events::apply(cx, service.provider.as_ref(), now)?;
     let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
     let mut due: Vec<Attempt> = placed
         .into_iter()
@@ -55,7 +55,7 @@ pub fn follow(
             Followed::Ended(_) => ended += 1,
             Followed::GoesOn => {}
             Followed::Unanswered(why) => {
-                // One call that cannot be asked about means that none can: do not insist.
+                // If the provider does not answer about one call, stop: the others would fail too.
                 log::warn!("placed calls cannot be followed now: {why}");
                 return Ok(ended);
             }
@@ -65,7 +65,7 @@ pub fn follow(
     Ok(ended)
 }
 
-/// After the placed calls, which hold lines.
+/// Asks about missing analyses, after the placed calls because those occupy lines.
 fn ask_for_analyses(
     service: &Service,
     asking: &mut Pace,
@@ -73,7 +73,7 @@ fn ask_for_analyses(
     now: Instant,
 ) -> anyhow::Result<()> {
     let cx = &service.cx;
-    for awaited in cx.store.read(crate::store::events::awaited)? {
+    for awaited in cx.store.read(crate::store::webhook_events::awaited)? {
         if which == Which::Due && !analysis::is_due(&awaited, now) {
             continue;
         }
@@ -81,7 +81,8 @@ fn ask_for_analyses(
             break;
         }
         asking.count(clock::elapsed());
-        if let Asked::Unanswered(why) = analysis::ask(cx, service.provider.as_ref(), &awaited, now)?
+        if let AnalysisAnswer::Unanswered(why) =
+            analysis::ask(cx, service.provider.as_ref(), &awaited, now)?
         {
             log::warn!("ended calls cannot be asked about now: {why}");
             break;
@@ -90,23 +91,29 @@ fn ask_for_analyses(
     Ok(())
 }
 
-/// Tries again what could not be proven: attempts that are placed while their item is still
-/// `processing`. Returns how many are left.
+/// Retries attempts that are placed while their item is still `processing`, because the customer's
+/// flags could not be proven. Returns how many are left.
 pub fn repair_unproven(service: &Service, now: Instant) -> anyhow::Result<usize> {
     let cx = &service.cx;
-    let unproven = cx.store.read(doubts::placed_without_flags)?;
+    let unproven = cx.store.read(unresolved::placed_without_flags)?;
     let mut left = 0;
     for attempt in unproven {
         let call_id = attempt.vapi_call_id.clone();
         let held = cx.store.write(|tx| {
-            settle::complete_or_hold(cx, tx, &attempt, call_id.as_deref(), "repair", now)
+            settle::complete_or_hold(
+                cx,
+                tx,
+                &attempt,
+                call_id.as_deref(),
+                By { who: "repair", now },
+            )
         })?;
         left += usize::from(held.is_some());
     }
     Ok(left)
 }
 
-/// Sleeps in short steps until the time is over or the service stops.
+/// Sleeps in short steps until `time` has passed or the service stops.
 pub fn rest(service: &Service, time: Duration) {
     let until = clock::elapsed() + time;
     while !service.stopping() {

@@ -1,29 +1,29 @@
-//! The pace of dialing, and of asking about calls: at most so many requests in any minute, and
-//! fewer POSTs just after an outage.
+//! The pace of dialing and of asking about calls: at most N requests in any minute, and fewer
+//! POSTs just after an outage.
 //!
-//! Counted in real time, also under a test clock, so that a frozen clock never stops it.
+//! It counts in real time, also under a test clock, so that a frozen clock never blocks it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// The share of the pace that is allowed at once when an outage is over.
+/// The share of the full pace that is allowed as soon as an outage is over.
 const AT_FIRST: f64 = 0.25;
 
-/// When the last minute's POSTs began.
+/// The start times of the last minute's requests, and the limit on the next ones.
 #[derive(Debug)]
 pub struct Pace {
     calls_per_minute: usize,
     ramp: Duration,
-    /// Process time of each POST of the last minute, oldest first.
+    /// Process time of each request of the last minute, oldest first.
     begun: VecDeque<Duration>,
-    /// Process time at which an outage's end was noticed, and how long it was over then; `None` =
-    /// none that still counts.
+    /// Process time at which an outage's end was noticed, and for how long it had been over.
+    /// `None` = no outage still lowers the pace.
     recovered: Option<(Duration, Duration)>,
 }
 
 impl Pace {
-    /// `ages` are how long ago the ledger's POSTs of the last minute began.
+    /// `ages`: how long ago each of the ledger's POSTs of the last minute began.
     pub fn new(
         calls_per_minute: usize,
         ramp: Duration,
@@ -36,7 +36,7 @@ impl Pace {
         Pace { calls_per_minute, ramp, begun: begun.into(), recovered: None }
     }
 
-    /// How many POSTs may begin now.
+    /// How many requests may begin now.
     pub fn free(&mut self, now: Duration) -> usize {
         while self.begun.front().is_some_and(|begun| *begun + MINUTE <= now) {
             self.begun.pop_front();
@@ -44,7 +44,7 @@ impl Pace {
         self.limit(now).saturating_sub(self.begun.len())
     }
 
-    /// How long until one more may begin, when none may now.
+    /// How long to wait until one more request may begin, when none may now.
     pub fn wait(&self, now: Duration) -> Duration {
         let oldest = self.begun.front().copied().unwrap_or(now);
         (oldest + MINUTE).saturating_sub(now)
@@ -54,7 +54,7 @@ impl Pace {
         self.begun.push_back(now);
     }
 
-    /// An outage is over, since `ago`: the pace grows back over the ramp instead of bursting.
+    /// Notes that an outage ended `ago` before now. The pace grows back over the ramp: no burst.
     pub fn recovered(&mut self, now: Duration, ago: Duration) {
         self.recovered = Some((now, ago));
     }
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(pace.free(secs(1000)), 15);
         assert_eq!(pace.free(secs(1150)), 37);
         assert_eq!(pace.free(secs(1300)), 60);
-        // A process that started two and a half minutes later knows of it from the file.
+        // A process that starts 150 s after the outage reads its end from the database.
         pace.recovered(secs(2000), secs(150));
         assert_eq!(pace.free(secs(2000)), 37);
         assert_eq!(pace.free(secs(2150)), 60);

@@ -1,6 +1,5 @@
-//! run: the service. The main thread scans on the cron and dials each item at its own instant;
-//! a second thread follows and reconciles. Both end cleanly on SIGTERM, SIGINT and
-//! SIGHUP.
+//! `run`: the service. The main thread scans on the cron and dials each item at its own instant.
+//! A second thread follows and reconciles. Both end cleanly on SIGTERM, SIGINT and SIGHUP.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,42 +9,47 @@ use anyhow::Context as _;
 
 use crate::clock::{self, Reading};
 use crate::domain::Instant;
+use crate::domain::calendar::cron::Cron;
+use crate::domain::calendar::zone::Zone;
 use crate::domain::call::AttemptState;
-use crate::domain::cron::Cron;
-use crate::domain::zone::Zone;
-use crate::service::dialer::{Dialer, Patience};
+use crate::domain::hold::HoldKind;
+use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
+use crate::service::dialer::Dialer;
+use crate::service::dialer::passed::{Patience, Stop};
 use crate::service::follower::{self, Which, rest};
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
-use crate::steps::guard::{self, Clocks, Heard};
-use crate::steps::reconcile::{self, Asking, Closed, Reconciled};
-use crate::steps::{restart, scan, unwritten};
+use crate::steps::readiness::clock_check::{self, Heard};
+use crate::steps::readiness::{armed, restart};
+use crate::steps::reconcile::{self, Reconciled};
+use crate::steps::scan;
 use crate::store::attempts;
-use crate::store::meta::{self, Mark};
+use crate::store::meta::holds;
+use crate::store::meta::marks::{self, Mark};
 
-/// The longest sleep: changes by other processes are noticed within it.
+/// The longest sleep, so that changes by other processes are noticed within a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(1000);
 /// How often the clocks are compared and the marks written.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
-/// A doubt that is not settled soon is asked about this often.
+/// How often doubts are reconciled once none is young.
 const OLD_DOUBTS_EVERY: Duration = Duration::from_secs(900);
 
-/// Runs until it is told to stop. The caller holds the dialer's lock. `alive` is called in each
-/// round, for a watchdog.
+/// Runs until `service.stop` is set. The caller holds the dialer's lock. Each round calls `alive`,
+/// which notifies a watchdog.
 pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
-    if let Some(why) = guard::not_armed(&service.cx)? {
-        return Err(Refused(why).into());
+    if let Some(why) = armed::not_armed(&service.cx)? {
+        return Err(NeedsPerson(why).into());
     }
     restart::begin(&service.cx, &service.clock.read()?)?;
     let served = serve(service, alive);
-    let in_order = served.as_ref().map_or_else(|error| error.is::<Refused>(), |()| true);
+    let in_order = served.as_ref().map_or_else(|error| error.is::<NeedsPerson>(), |()| true);
     if in_order {
         restart::end(&service.cx, &service.clock.read()?);
     }
     served
 }
 
-/// Everything between the first write and the last.
+/// Opens, then dials and follows until both threads end.
 fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     let Some(opened_at) = wait_until_open(service, alive)? else { return Ok(()) };
     let dialing_since = *service.cx.dialing_since.get_or_init(|| opened_at);
@@ -63,7 +67,7 @@ fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
         };
         let followed = follower.join();
         if dialed.is_err() {
-            // Whatever could not be read or written then, this is why.
+            // A swapped file is the likely cause of any read or write error, so report that.
             end_if_swapped(service)?;
         }
         dialed?;
@@ -71,9 +75,8 @@ fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     })
 }
 
-/// The dialer and the follower end together, also when one of them breaks down: a process that
-/// dials and never asks what became of its calls looks well and is not. The supervisor starts it
-/// anew.
+/// Ends the dialer and the follower together, also when one of them panics. A process that dials
+/// but does not follow its calls looks healthy and is not. The supervisor restarts the process.
 struct EndsTheService<'s>(&'s Service);
 
 impl Drop for EndsTheService<'_> {
@@ -85,11 +88,11 @@ impl Drop for EndsTheService<'_> {
 /// A refusal that needs a person: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub String);
+pub struct NeedsPerson(pub String);
 
-/// Opens before the first dial, asking again until the provider's records can be read and the
-/// clocks agree. `None`: stopped before. Due calls wait meanwhile, and so do scans and following, unless
-/// everything but a late list is known.
+/// Opens before the first dial. Retries until the provider's records can be read and the clocks
+/// agree. `None`: the service was stopped first. Due calls wait until then. Scans and following
+/// wait too, unless only a lagging list keeps dialing shut.
 fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
     let mut told = None;
     let mut asking = follower::pace_of_asking(service);
@@ -98,20 +101,21 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
         alive();
         end_if_swapped(service)?;
         let reading = service.clock.read()?;
-        let opened = opening::open(service, &reading, false)?;
-        if let Some(why) = opened.shut.as_ref().filter(|_| opened.needs_a_person) {
-            return Err(Refused(why.clone()).into());
+        let opened = opening::open(service, &reading, Acceptance::Nothing)?;
+        if let Some(why) = opened.shut.as_ref().filter(|why| why.needs_a_person()) {
+            return Err(NeedsPerson(why.to_string()).into());
         }
-        let Some(why) = opened.shut else {
+        let Some(shut) = opened.shut else {
             follower::repair_unproven(service, reading.now)?;
             service.halt(None);
             return Ok(Some(reading.now));
         };
-        if opened.waits {
+        if shut.waits_for_the_list() {
             follower::follow(service, &mut asking, Which::Due, reading.now)?;
             scans.scan_if_due(service, reading.now)?;
-            service.cx.store.write(|tx| meta::set_mark(tx, Mark::LastTick, reading.now))?;
+            service.cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
         }
+        let why = shut.to_string();
         service.halt(Some(why.clone()));
         if told.as_ref() != Some(&why) {
             log::warn!("{why}");
@@ -123,10 +127,11 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
     Ok(None)
 }
 
-/// What goes on in a file that was moved away is lost to the one that lies at the path now, so the
-/// service ends. What was in flight is recorded by then; the next start asks the provider.
-fn end_if_swapped(service: &Service) -> Result<(), Refused> {
-    guard::swapped(&service.cx.store).map_or(Ok(()), |why| Err(Refused(why)))
+/// Ends the service if another file lies at the database's path. Writes to the moved file would
+/// be missing from the file at the path. Replies in flight are already recorded; the next start
+/// asks the provider.
+fn end_if_swapped(service: &Service) -> Result<(), NeedsPerson> {
+    armed::swapped(&service.cx.store).map_or(Ok(()), |why| Err(NeedsPerson(why)))
 }
 
 fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
@@ -150,17 +155,17 @@ fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says in the log, once each, that dialing stopped and why, and that it goes on.
-fn tell_shut(told: &mut Option<String>, shut: Option<String>) {
+/// Logs each change once: dialing stopped, with the reason, or dialing continues.
+fn tell_shut(told: &mut Option<Stop>, shut: Option<Stop>) {
     match &shut {
         _ if *told == shut => return,
         Some(why) => log::warn!("nothing more is dialed: {why}"),
-        None => log::info!("dialing goes on"),
+        None => log::info!("dialing continues"),
     }
     *told = shut;
 }
 
-/// The scans by their cron; the first is due at once.
+/// Runs scans by their cron; the first is due at once.
 struct Scans {
     cron: Cron,
     zone: Arc<Zone>,
@@ -189,7 +194,7 @@ impl Scans {
     }
 }
 
-/// What the service does beside dialing, also while replies are awaited.
+/// The main thread's other work, also done while it waits for replies: clocks and scans.
 struct Duties<'s> {
     service: &'s Service,
     alive: &'s dyn Fn(),
@@ -204,60 +209,59 @@ impl<'s> Duties<'s> {
         Ok(Duties { service, alive, scans, next_watch: clock::elapsed() })
     }
 
-    /// Compares the clocks and scans when it is time. Says whether the clock may be dialed by.
+    /// Compares the clocks and scans when due. Returns whether the clock is good enough to dial.
     fn see_to(&mut self, dialer: &mut Dialer<'_>) -> anyhow::Result<bool> {
         (self.alive)();
         let service = self.service;
         let reading = service.clock.read()?;
-        // Before a scan or a claim, so that a jump ends no occasion and rings nobody.
+        // Before a scan or a claim, so that a clock jump cannot end an occasion or cause a call.
         if self.next_watch <= clock::elapsed() || dialer.has_jumped(&reading) {
             self.next_watch = clock::elapsed() + WATCH_EVERY;
             if watch(service, &reading)? {
                 dialer.trust(reading.clone());
             }
         }
-        if is_held(service, "clock")? {
+        if is_held(service, &HoldKind::Clock)? {
             return Ok(false);
         }
         self.scans.scan_if_due(service, reading.now)?;
         Ok(true)
     }
 
-    /// How long until the next item or scan is due, but never long: other processes may queue a
-    /// call.
+    /// How long until the next item or scan is due, at most `LOOK_AGAIN`: other processes may
+    /// queue a call.
     fn until_due(&self) -> anyhow::Result<Duration> {
         let service = self.service;
         let now = service.clock.now()?;
         let next_due = service.cx.store.read(|conn| crate::store::queue::next_due(conn, now))?;
         let next = next_due.into_iter().chain(self.scans.next).min();
         let wait = next.map_or(LOOK_AGAIN, |at| (at - now).to_std().unwrap_or(Duration::ZERO));
-        // A millisecond more, so that the instant has come when the wait is over.
+        // One millisecond more, so that the instant has passed when the wait ends.
         Ok((wait + Duration::from_millis(1)).min(LOOK_AGAIN))
     }
 }
 
-fn is_held(service: &Service, kind: &str) -> anyhow::Result<bool> {
-    let holds = service.cx.store.read(meta::holds)?;
-    Ok(holds.iter().any(|hold| hold.kind == kind))
+fn is_held(service: &Service, kind: &HoldKind) -> anyhow::Result<bool> {
+    service.cx.store.read(|conn| holds::is_held(conn, kind))
 }
 
-/// Compares the clocks and writes the marks; says whether they agree.
+/// Compares the clocks and writes the marks. Returns whether the clocks agree.
 fn watch(service: &Service, reading: &Reading) -> anyhow::Result<bool> {
     let cx = &service.cx;
-    match guard::watch_clock(cx, reading, Heard::Nothing, clock::machine_now())? {
+    match clock_check::watch_clock(cx, reading, Heard::Nothing, clock::machine_now())? {
         Clocks::Agree => {}
         Clocks::Disagree(why) => {
-            log::error!("dialing holds: {why}");
+            log::error!("dialing is held: {why}");
             return Ok(false);
         }
         Clocks::Unproven => return Ok(false),
     }
-    cx.store.write(|tx| meta::set_mark(tx, Mark::LastTick, reading.now))?;
+    cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
     Ok(true)
 }
 
-/// The follower's loop. Trouble is told and tried again; where the database cannot be written, the
-/// dialer ends the service.
+/// The follower's loop. It logs errors and retries; if the database cannot be written, the dialer
+/// ends the service.
 fn follow_on(service: &Service, dialing_since: Instant) {
     let mut last_asked = None;
     let mut asking = follower::pace_of_asking(service);
@@ -269,7 +273,7 @@ fn follow_on(service: &Service, dialing_since: Instant) {
     }
 }
 
-/// `last_asked`: when the records were read last.
+/// One round of the follower. `last_asked`: process time of the last request for the list.
 fn follow_once(
     service: &Service,
     asking: &mut Pace,
@@ -278,11 +282,10 @@ fn follow_once(
 ) -> anyhow::Result<()> {
     let cx = &service.cx;
     let reading = service.clock.read()?;
-    // By a wrong clock a retry would be too late, and an occasion lost.
-    if guard::is_trusted(cx, &reading)? {
+    // A wrong clock would make a retry seem too late, and the occasion would be lost.
+    if clock_check::is_trusted(cx, &reading)? {
         follower::follow(service, asking, Which::Due, reading.now)?;
-        let holds = cx.store.read(meta::holds)?;
-        if !holds.iter().any(|hold| hold.kind == "flag") {
+        if !is_held(service, &HoldKind::Flag)? {
             follower::repair_unproven(service, reading.now)?;
         }
     }
@@ -294,7 +297,7 @@ fn follow_once(
     Ok(())
 }
 
-/// How soon doubts are asked about again: often while they are young.
+/// How often to ask about doubts: `poll_seconds` while one is young; `None` = the slow interval.
 fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Duration>> {
     let config = &service.cx.config.reconcile;
     let young = chrono::Duration::minutes(config.settle_minutes * 4);
@@ -305,8 +308,8 @@ fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Dur
     })?;
     let any_young = doubts.iter().any(|attempt| now - attempt.created_at < young);
     let often = Duration::from_secs(u64::try_from(config.poll_seconds).unwrap_or(10));
-    // Either lifts by itself when the list is taken in.
-    let held = is_held(service, "clock")? || is_held(service, unwritten::HOLD)?;
+    // Both holds are lifted automatically when the list is loaded.
+    let held = is_held(service, &HoldKind::Clock)? || is_held(service, &HoldKind::Record)?;
     Ok((any_young || nameless || held).then_some(often))
 }
 
@@ -315,22 +318,22 @@ fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::
     let asking = Asking::Beside { dialing_since: Some(dialing_since) };
     let done = reconcile::ask(cx, service.provider.as_ref(), reading, asking).and_then(|answer| {
         let now = service.clock.read()?;
-        match guard::watch_clock(cx, &now, Heard::of(answer.date()), clock::machine_now())? {
-            Clocks::Agree => reconcile::take_in(cx, &answer, reading),
+        match clock_check::watch_clock(cx, &now, Heard::of(answer.date()), clock::machine_now())? {
+            Clocks::Agree => reconcile::load(cx, &answer, reading),
             Clocks::Disagree(why) => {
-                log::error!("dialing holds: {why}");
+                log::error!("dialing is held: {why}");
                 Ok(Reconciled::default())
             }
             Clocks::Unproven => Ok(Reconciled::default()),
         }
     });
-    match done.map_err(anyhow::Error::downcast::<Closed>) {
+    match done.map_err(anyhow::Error::downcast::<Shut>) {
         Ok(_) => Ok(()),
-        Err(Ok(closed)) => {
-            log::warn!("doubts stay open: {closed}");
-            if closed.needs_a_person() {
-                let why = closed.to_string();
-                cx.store.write(|tx| meta::hold(tx, "account", &why, reading.now))?;
+        Err(Ok(shut)) => {
+            log::warn!("doubts stay open: {shut}");
+            if shut.needs_a_person() {
+                let why = shut.to_string();
+                cx.store.write(|tx| holds::hold(tx, HoldKind::Account, &why, reading.now))?;
             }
             Ok(())
         }

@@ -1,23 +1,34 @@
 //! Creates, changes, pauses and resumes customers, with the journal in the same transaction.
 //!
-//! The one way for files, flags and requests: what calls have told is never taken back, and a
-//! change of zone or time always gives the next occasion. Deletes nobody.
+//! Files, flags and requests all use this module. A record of a call is never removed. A change of
+//! zone or time always recomputes the next occasion. Customers are not deleted here.
+
+pub mod find;
 
 use anyhow::{anyhow, bail};
 
-use crate::domain::Instant;
+use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::call::{CallType, WELCOME_OCCASION, daily_occasion};
+use crate::domain::customer::entry::{CustomerEntry, FieldChange, changes};
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::entry::{Change, Entry, changes};
-use crate::domain::schedule::Rhythm;
-use crate::steps::due_since::{DUE_FROM_THEN_ON, is_due_from_then_on};
-use crate::steps::entry_text::Reader;
-use crate::steps::reschedule::{movable_item, reschedule, tell_passed_over};
-use crate::store::left_numbers::{self, Known};
-use crate::store::{Conn, Tx, customers, erase, flags, journal, meta};
+use crate::domain::{Instant, instant_text};
+use crate::steps::import::field_values::Reader;
+use crate::steps::occasions::first_due::is_due_from_then_on;
+use crate::steps::occasions::reschedule::{movable_item, record_dates_before_edit, reschedule};
+use crate::store::customers::left_numbers::{self, NumberFlags};
+use crate::store::customers::{self, called_flags, erase};
+use crate::store::journal::facts::{self, EntryFacts};
+use crate::store::journal::{self, Act, By};
+use crate::store::meta::installation;
+use crate::store::{Conn, Tx};
 
-/// The new customer that an entry makes, with the first occasion after now unless one was said.
-pub fn plan_new(reader: &mut Reader<'_>, entry: &Entry, now: Instant) -> anyhow::Result<Customer> {
+/// A new customer from an entry. The next call is the first occasion after now, unless the entry
+/// names it.
+pub fn plan_new(
+    reader: &mut Reader<'_>,
+    entry: &CustomerEntry,
+    now: Instant,
+) -> anyhow::Result<Customer> {
     let mut customer = entry.new_customer(now).map_err(|reason| anyhow!(reason))?;
     if customer.next_call_scheduled_at.is_none() {
         customer.next_call_scheduled_at = next_call(None, reader, &customer, now)?;
@@ -27,13 +38,13 @@ pub fn plan_new(reader: &mut Reader<'_>, entry: &Entry, now: Instant) -> anyhow:
 
 /// The known customer after an entry.
 ///
-/// The next call moves when the zone, the time or the schedule becomes different, or when the
-/// entry names an instant that is still to come and no date that was called already.
+/// The next call moves when the zone, the time, the schedule or the last called date changes. It
+/// also moves when the entry names a future instant after the last called date.
 pub fn plan_change(
     conn: &Conn,
     reader: &mut Reader<'_>,
     known: &Customer,
-    entry: &Entry,
+    entry: &CustomerEntry,
     now: Instant,
 ) -> anyhow::Result<Customer> {
     let mut after = entry.applied_to(known);
@@ -52,7 +63,7 @@ pub fn plan_change(
     Ok(after)
 }
 
-/// `same phone as customer 1, 7`; `None`: nobody else has the number, or all say that it is shared.
+/// `same phone as customer 1, 7`; `None`: nobody else has the number, or all mark it as shared.
 pub fn same_phone_words(others: &[i64]) -> Option<String> {
     let ids: Vec<String> = others.iter().map(i64::to_string).collect();
     (!ids.is_empty()).then(|| format!("same phone as customer {}", ids.join(", ")))
@@ -63,32 +74,34 @@ pub fn create(
     tx: &Tx<'_>,
     reader: &mut Reader<'_>,
     customer: &Customer,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<i64> {
+    let By { who, now } = by;
     let id = customers::insert(tx, customer)?;
     let subject = format!("customer:{id}");
-    let new = match is_due_from_then_on(reader, customer, now) {
-        true => format!("created, {DUE_FROM_THEN_ON}"),
-        false => "created".to_string(),
-    };
-    let new = Some(new.as_str());
+    let is_due_from_then_on = is_due_from_then_on(reader, customer, now);
+    let new = Some("created");
     let entry =
         journal::Entry { who, what: "customer", subject: &subject, new, ..Default::default() };
-    journal::add(tx, now, entry)?;
+    facts::add(
+        tx,
+        now,
+        entry,
+        &EntryFacts { is_created: true, is_due_from_then_on, ..EntryFacts::default() },
+    )?;
     Ok(id)
 }
 
-/// Writes a planned change and journals it; an unchanged customer is not touched. The call that
-/// waits moves along with an edit of its time: see `reschedule`.
+/// Writes a planned change and journals it. An unchanged customer is not touched. A change of the
+/// call time also moves the waiting item: see `reschedule`.
 pub fn change(
     tx: &Tx<'_>,
     reader: &mut Reader<'_>,
     known: &Customer,
     after: &Customer,
-    who: &str,
-    now: Instant,
-) -> anyhow::Result<Vec<Change>> {
+    by: By<'_>,
+) -> anyhow::Result<Vec<FieldChange>> {
+    let By { who, now } = by;
     let changes = changes(known, after);
     if changes.is_empty() {
         return Ok(changes);
@@ -97,7 +110,7 @@ pub fn change(
     if has_moved && let Some(zone) = reader.zone(&known.timezone) {
         let next = after.next_call_scheduled_at;
         let next_date = next.zip(reader.zone(&after.timezone)).map(|(at, zone)| zone.date(at));
-        tell_passed_over(tx, known, &zone, (after.last_call_date, next_date), now)?;
+        record_dates_before_edit(tx, known, &zone, (after.last_call_date, next_date), now)?;
     }
     keep_for_the_number(tx, known, after)?;
     customers::update_fields(tx, after, now)?;
@@ -107,29 +120,33 @@ pub fn change(
         let zone = reader.zone(&after.timezone);
         reschedule(tx, after.id, after.next_call_scheduled_at, zone.as_deref(), now)?;
     } else if has_moved {
-        flags::set_next(tx, after.id, after.next_call_scheduled_at)?;
+        called_flags::set_next(tx, after.id, after.next_call_scheduled_at)?;
     }
     let (old, new) = journal_texts(&changes);
     let subject = format!("customer:{}", known.id);
     let (old, new) = (Some(old.as_str()), Some(new.as_str()));
     let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
-    journal::add(tx, now, entry)?;
+    let moved_to = after.next_call_scheduled_at.filter(|_| has_moved).map(instant_text);
+    let fields = changes.iter().map(|change| change.field.to_string()).collect();
+    let facts = EntryFacts { fields, next_call_scheduled_at: moved_to, ..EntryFacts::default() };
+    facts::add(tx, now, entry, &facts)?;
     Ok(changes)
 }
 
-/// A customer leaves a number: it keeps the calls that their row alone knows of. A call in the ledger
-/// stays known by its own number, and permits the retries of its own customer.
+/// When a customer's number changes, the old number keeps the calls that only the customer's row
+/// records. A call in the ledger stays under its own number, and permits its own customer's
+/// retries.
 fn keep_for_the_number(tx: &Tx<'_>, known: &Customer, after: &Customer) -> anyhow::Result<()> {
     if known.phone == after.phone {
         return Ok(());
     }
-    let phone_key = meta::installation(tx)?.phone_key(&known.phone);
+    let phone_key = installation::installation(tx)?.phone_key(&known.phone);
     let only_the_row_knows = |call_type: CallType, occasion: &str| {
         let call_type = call_type.as_str();
         let in_ledger = erase::is_in_ledger(tx, known.id, &phone_key, call_type, occasion);
         in_ledger.map(|(is_in_ledger, _)| !is_in_ledger)
     };
-    let mut left = Known::default();
+    let mut left = NumberFlags::default();
     if known.welcome_call_completed {
         left.welcome = only_the_row_knows(CallType::Welcome, WELCOME_OCCASION)?;
     }
@@ -141,14 +158,9 @@ fn keep_for_the_number(tx: &Tx<'_>, known: &Customer, after: &Customer) -> anyho
     left_numbers::keep(tx, &phone_key, known.shared_phone, left)
 }
 
-/// Stops all calls of a customer until `resume`. `false` when they were paused already.
-pub fn pause(
-    tx: &Tx<'_>,
-    customer: &Customer,
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<bool> {
+/// Stops all calls of a customer until `resume`. `false`: they were already paused.
+pub fn pause(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<bool> {
+    let Act { who, why, now } = act;
     if customer.call_status == CallStatus::Paused {
         return Ok(false);
     }
@@ -156,15 +168,10 @@ pub fn pause(
     Ok(true)
 }
 
-/// Lets a paused or disabled customer be called again and forgets the failures in a row.
-/// `false` when nothing stopped their calls.
-pub fn resume(
-    tx: &Tx<'_>,
-    customer: &Customer,
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<bool> {
+/// Permits calls to a paused or disabled customer again, and resets the failures in a row. `false`:
+/// their calls were not stopped.
+pub fn resume(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<bool> {
+    let Act { who, why, now } = act;
     if !matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled) {
         return Ok(false);
     }
@@ -190,8 +197,8 @@ fn move_status(
     journal::add(tx, now, entry)
 }
 
-/// The first occasion after now that is later than the last call and free in the ledger. `conn`
-/// is `None` for a customer who cannot be in the ledger yet.
+/// The first occasion after now that is later than the last call and free in the ledger. `conn` is
+/// `None` for a customer who cannot be in the ledger yet.
 fn next_call(
     conn: Option<&Conn>,
     reader: &mut Reader<'_>,
@@ -206,10 +213,10 @@ fn next_call(
     let mut failed = None;
     let own = conn.map(|conn| movable_item(conn, customer.id)).transpose()?.flatten();
     let own_date = own.and_then(|item| item.date());
-    // The call that waits moves along, so its date is not taken by itself.
+    // The waiting item moves too, so its own date counts as free.
     let is_free = |date| {
         let Some(conn) = conn.filter(|_| Some(date) != own_date) else { return true };
-        flags::date_is_free(conn, customer.id, date).unwrap_or_else(|error| {
+        called_flags::date_is_free(conn, customer.id, date).unwrap_or_else(|error| {
             failed = Some(error);
             true
         })
@@ -221,7 +228,7 @@ fn next_call(
     }
 }
 
-/// Another name of the same zone moves no call.
+/// A different name of the same zone does not move a call.
 fn has_other_rhythm(reader: &mut Reader<'_>, known: &Customer, after: &Customer) -> bool {
     let is_same_zone = known.timezone == after.timezone
         || match (reader.zone(&known.timezone), reader.zone(&after.timezone)) {
@@ -233,7 +240,7 @@ fn has_other_rhythm(reader: &mut Reader<'_>, known: &Customer, after: &Customer)
 }
 
 /// `call_time 07:00, name` and `call_time 08:00, name`.
-fn journal_texts(changes: &[Change]) -> (String, String) {
+fn journal_texts(changes: &[FieldChange]) -> (String, String) {
     let text = |side: fn(&(String, String)) -> &String| {
         let fields: Vec<String> = changes
             .iter()

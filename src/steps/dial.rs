@@ -1,79 +1,81 @@
-//! dial: claim → place. Each phase is a function, so that a test kills the process by not
-//! calling the next one. The only file that calls `Provider::place`, and only with a committed
-//! intent.
+//! Claims queue items and places their calls. Each phase is a function, so that a test can stop the
+//! process between two phases. This is the only file that calls `Provider::place`, and only with a
+//! committed intent.
+
+pub mod caller_id;
+pub mod gate_facts;
+pub mod intent;
+pub mod record;
 
 use std::collections::BTreeMap;
 
 use chrono::Duration;
 
 use crate::clock::Reading;
-use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
-use crate::domain::elsewhere::alone_ends;
-use crate::domain::gate::{self, Verdict};
+use crate::domain::gate::facts::Verdict;
+use crate::domain::gate::made_elsewhere::alone_ends;
+use crate::domain::{Instant, gate};
 use crate::provider::{PlaceOrder, Provider};
-use crate::steps::record::Reply;
-use crate::steps::{Context, elsewhere, gather, guard, next, numbers, settle};
-use crate::store::attempts::{self, Attempt};
-use crate::store::meta;
-use crate::store::moves::{self, Change, WAITING};
-use crate::store::queue::{self, Cursor, Item, Moved};
-use crate::store::{Tx, customers, facts};
+use crate::steps::dial::gate_facts::ItemInQuestion;
+use crate::steps::dial::intent::Intent;
+use crate::steps::dial::record::PostReply;
+use crate::steps::occasions::finish;
+use crate::steps::readiness::armed;
+use crate::steps::{Context, made_elsewhere, settle};
+use crate::store::attempts::{self, Attempt, history};
+use crate::store::journal::By;
+use crate::store::meta::{installation, pauses, sequence};
+use crate::store::queue::transitions::{self, Change, WAITING};
+use crate::store::queue::{self, Cursor, Item};
+use crate::store::transaction::Moved;
+use crate::store::{Tx, customers};
 
 const WHO: &str = "dial";
-/// An intent older than this is not sent: the world may have moved on.
+/// An intent older than this is not sent, because the facts may have changed.
 pub const FRESH_FOR: Duration = Duration::seconds(5);
-/// A clock may be set back so far by its daemon without being wrong.
+/// A time daemon may set the clock back by this much, so it does not count as wrong.
 const STEP_BACK: Duration = Duration::seconds(2);
-/// Items looked at before the transaction is given back, so that a long queue never keeps
-/// others from writing.
+/// At most this many items are checked in one transaction, so that a long queue does not block
+/// other writers.
 const LOOK_AT: usize = 200;
-/// An item this near to its last permitted instant goes before every other.
+/// An item this near to its expiry goes before every other.
 const LAST_CHANCE: Duration = Duration::minutes(15);
 
-/// A committed intent: from here on a phone may ring.
-#[derive(Clone, Debug)]
-pub struct Intent {
-    pub attempt: Attempt,
-    pub order: PlaceOrder,
-    /// When its item fell due; the rest until now it waited for a line or for pace.
-    pub due_at: Instant,
-}
-
-/// One pass over the due items: each is looked at once.
+/// One pass over the due items: each is checked once.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    /// `None`: the items whose last permitted instant is near.
+    /// `None`: the items that expire soon.
     cursors: BTreeMap<Option<CallType>, Cursor>,
-    /// `None`: every due item. Else this one alone.
+    /// `None`: every due item. Otherwise only this one.
     only: Option<i64>,
 }
 
 impl Pass {
-    /// A pass over one item: a call that a person asked for.
+    /// A pass over one item: a call that a person requested.
     pub fn over(item_id: i64) -> Pass {
         Pass { only: Some(item_id), ..Pass::default() }
     }
 }
 
-/// What a claim came to.
+/// The result of a claim.
 #[derive(Clone, Debug, Default)]
 pub struct Claimed {
-    /// Durable intents, to be placed within [`FRESH_FOR`].
+    /// Committed intents, to be placed within [`FRESH_FOR`].
     pub intents: Vec<Intent>,
     /// Items that ended as skipped.
     pub skipped: usize,
-    /// Items that were found already called.
+    /// Items that had already been called.
     pub completed: usize,
-    /// Whether every due item of this pass has been looked at.
+    /// Whether every due item of this pass was checked.
     pub exhausted: bool,
 }
 
-/// Claims up to `lines` due items in the order of priority, asking the gate once more in the
-/// transaction that writes the intents (L3). `new_id` makes the ids: UUIDv7 of `now`.
+/// Claims up to `lines` due items by priority, and asks the gate again in the transaction that
+/// writes the intents (L3). `new_id` makes the ids: UUIDv7 of `now`.
 ///
-/// Nothing is looked at in a file that lost the right to dial before the transaction began.
+/// Checks no item if the file was disarmed before the transaction began.
 pub fn claim(
     cx: &Context,
     pass: &mut Pass,
@@ -84,12 +86,12 @@ pub fn claim(
     let mut tried = pass.clone();
     let claimed = cx.store.write(|tx| {
         let mut claimed = Claimed::default();
-        // Asked before, but the database's lock may be waited for.
-        if guard::not_armed_in(tx, cx.store.path(), &cx.machine)?.is_some() {
+        // This was checked before, but the transaction may have waited for the database lock.
+        if armed::not_armed_in(tx, cx.store.path(), &cx.machine)?.is_some() {
             return Ok(claimed);
         }
         cx.store.check_not_set_back(tx)?;
-        let pauses = meta::pauses(tx)?;
+        let pauses = pauses::pauses(tx)?;
         let mut looked_at = 0;
         for class in priority(cx) {
             let cursor = tried.cursors.entry(class).or_default();
@@ -110,7 +112,12 @@ pub fn claim(
                     if pass.only.is_some_and(|only| only != item.id) {
                         continue;
                     }
-                    take(cx, tx, &item, &pauses, now, new_id, &mut claimed)?;
+                    match take(cx, tx, &item, &pauses, now, new_id)? {
+                        ItemOutcome::Intent(intent) => claimed.intents.push(intent),
+                        ItemOutcome::Skipped => claimed.skipped += 1,
+                        ItemOutcome::Completed => claimed.completed += 1,
+                        ItemOutcome::Waits => {}
+                    }
                 }
             }
         }
@@ -122,8 +129,8 @@ pub fn claim(
     Ok(claimed)
 }
 
-/// What is claimed first: items that are nearly too late, so that no stream of other calls can
-/// starve them, then the types in the configured order; those that are not named come last.
+/// The order of claims. Items that expire soon come first, so that other calls cannot starve them.
+/// Then come the types in the configured order; types not named there come last.
 fn priority(cx: &Context) -> Vec<Option<CallType>> {
     let named = &cx.config.dialing.priority;
     let place = |call_type: &CallType| {
@@ -134,70 +141,86 @@ fn priority(cx: &Context) -> Vec<Option<CallType>> {
     std::iter::once(None).chain(order.into_iter().map(Some)).collect()
 }
 
-/// L3 for one item: what the gate says is done, in this transaction.
+/// How a claim left one item.
+// One exists at a time, so the unused bytes of the small variants do not matter.
+#[allow(clippy::large_enum_variant)]
+enum ItemOutcome {
+    Intent(Intent),
+    Skipped,
+    /// It had been called before.
+    Completed,
+    /// It waits, or another process moved it first.
+    Waits,
+}
+
+/// L3 for one item: applies the gate's verdict in this transaction.
 fn take(
     cx: &Context,
     tx: &Tx<'_>,
     item: &Item,
-    pauses: &[(String, meta::Pause)],
+    pauses: &[(String, pauses::Pause)],
     now: Instant,
     new_id: &mut dyn FnMut() -> String,
-    claimed: &mut Claimed,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ItemOutcome> {
     let customer = customers::by_id(tx, item.customer_id)?;
     let zone = customer.as_ref().and_then(|customer| cx.zones.get(&customer.timezone));
-    let facts = gather::facts(cx, tx, item, customer.as_ref(), zone.as_deref(), pauses, now)?;
+    let facts = gate_facts::facts(
+        cx,
+        tx,
+        &ItemInQuestion { item, customer: customer.as_ref(), zone: zone.as_deref(), pauses },
+        now,
+    )?;
     let decision = gate::ask(&facts, &cx.rules);
     if let Some(made) = alone_ends(&facts, &decision) {
-        let moved = elsewhere::end(cx, tx, item, made, WHO, now)?;
-        claimed.completed += usize::from(moved == Moved::Yes);
-        return Ok(());
+        let moved = made_elsewhere::end(cx, tx, item, made, By { who: WHO, now })?;
+        return Ok(if moved == Moved::Yes { ItemOutcome::Completed } else { ItemOutcome::Waits });
     }
     match decision.verdict {
         Verdict::Open => {
             let customer = customer.expect("the gate never opens without a customer");
             match write_intent(cx, tx, item, &customer, now, new_id)? {
-                Some(intent) => claimed.intents.push(intent),
-                None => moves::park(tx, item, Reason::NoLine, item.not_before, now)?,
+                Some(intent) => return Ok(ItemOutcome::Intent(intent)),
+                None => transitions::park(tx, item, Reason::NoLine, item.not_before, now)?,
             }
         }
         Verdict::Wait { reason, until } => {
             let recheck = (!cx.recheck_after.is_zero()).then(|| now + cx.recheck_after);
-            moves::park(tx, item, reason, until.or(recheck).or(item.not_before), now)?;
+            transitions::park(tx, item, reason, until.or(recheck).or(item.not_before), now)?;
         }
         Verdict::Skip(reason) => {
             let reason = if reason == Reason::TooLate { late_reason(item) } else { reason };
-            // Skipped means never dialed: a retry that is no longer allowed was called before.
+            // `skipped` means never dialed. An item whose retry is no longer allowed was called
+            // before.
             let was_placed = facts.was_placed();
-            let change = match was_placed {
-                true => Change::to(ItemStatus::Completed),
-                false => Change::because(ItemStatus::Skipped, reason),
+            let change = if was_placed {
+                Change::to(ItemStatus::Completed)
+            } else {
+                Change::because(ItemStatus::Skipped, reason)
             };
-            if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
-                claimed.skipped += usize::from(!was_placed);
-                claimed.completed += usize::from(was_placed);
-                next::advance(cx, tx, item.call_type, item.customer_id, now)?;
+            let by = By { who: WHO, now };
+            if finish::item(cx, tx, item, &WAITING, &change, by)? == Moved::Yes {
+                return Ok(if was_placed { ItemOutcome::Completed } else { ItemOutcome::Skipped });
             }
         }
         Verdict::AlreadyCalled => {
             let change = Change::because(ItemStatus::Completed, Reason::AlreadyCalled);
-            if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::Yes {
-                claimed.completed += 1;
-                next::advance(cx, tx, item.call_type, item.customer_id, now)?;
+            let by = By { who: WHO, now };
+            if finish::item(cx, tx, item, &WAITING, &change, by)? == Moved::Yes {
+                return Ok(ItemOutcome::Completed);
             }
         }
     }
-    Ok(())
+    Ok(ItemOutcome::Waits)
 }
 
 fn late_reason(item: &Item) -> Reason {
     crate::steps::scan::skip_reason(item.reason)
 }
 
-/// Writes the intent and moves the item to `processing`, together. `None`: no number of ours may
-/// call now.
+/// Writes the intent and moves the item to `processing` together. `None`: no number of ours may
+/// call now, or the item no longer waits.
 ///
-/// After this commits a phone may ring, so this is the last moment to say no.
+/// A phone may ring after this commit, so this is the last point at which to refuse.
 fn write_intent(
     cx: &Context,
     tx: &Tx<'_>,
@@ -206,21 +229,21 @@ fn write_intent(
     now: Instant,
     new_id: &mut dyn FnMut() -> String,
 ) -> anyhow::Result<Option<Intent>> {
-    let Some(phone_number_id) = numbers::choose(cx, tx, customer, now)? else { return Ok(None) };
-    let assistant_id = numbers::assistant(cx, item.call_type)?;
+    let Some(phone_number_id) = caller_id::choose(cx, tx, customer, now)? else { return Ok(None) };
+    let assistant_id = caller_id::assistant(cx, item.call_type)?;
     let change = Change { attempts: 1, ..Change::to(ItemStatus::Processing) };
-    if moves::item(tx, item, &WAITING, &change, WHO, now)? == Moved::No {
+    if transitions::item(tx, item, &WAITING, &change, By { who: WHO, now })? == Moved::No {
         return Ok(None);
     }
     let attempt = Attempt {
         id: new_id(),
-        seq: meta::next_seq(tx)?,
+        seq: sequence::next_seq(tx)?,
         queue_id: Some(item.id),
         customer_id: Some(customer.id),
         customer_key: customer.key.clone(),
         call_type: item.call_type,
         occasion: item.occasion.clone(),
-        attempt_no: facts::next_attempt_no(tx, customer.id, item.call_type, &item.occasion)?,
+        attempt_no: history::next_attempt_no(tx, customer.id, item.call_type, &item.occasion)?,
         phone: Some(customer.phone.clone()),
         phone_key: cx.installation.phone_key(&customer.phone),
         state: AttemptState::Dialing,
@@ -237,7 +260,7 @@ fn write_intent(
         phone_number_id,
         variables: variables(customer),
         installation_id: cx.installation.id.clone(),
-        armed_at: meta::armed_at(tx)?,
+        armed_at: installation::armed_at(tx)?,
         seq: attempt.seq,
         attempt_no: attempt.attempt_no,
         customer_key: customer.key.clone(),
@@ -247,7 +270,7 @@ fn write_intent(
     Ok(Some(Intent { attempt, order, due_at: item.due_at() }))
 }
 
-/// What the assistant gets: the customer's own variables, and the name where they hold none.
+/// The assistant's variables: the customer's own, plus the name if they do not set it.
 fn variables(customer: &Customer) -> serde_json::Map<String, serde_json::Value> {
     let mut variables = customer.variables.clone();
     if !customer.name.is_empty() {
@@ -256,24 +279,24 @@ fn variables(customer: &Customer) -> serde_json::Map<String, serde_json::Value> 
     variables
 }
 
-/// The commit of these intents failed, so they may be on the disk or not; nothing was posted for
-/// them. Those that are there are proven not placed, and their items wait on.
+/// Handles intents whose commit failed. They may be on disk or not, but no POST was sent. Those on
+/// disk become not placed, and their items keep waiting.
 pub fn disown(cx: &Context, ids: &[String], now: Instant) -> anyhow::Result<()> {
     cx.store.write(|tx| {
         for id in ids {
             let Some(attempt) = attempts::by_id(tx, id)? else { continue };
             let why = "the commit of the intent failed; no byte was sent";
             let dialing = AttemptState::Dialing;
-            if attempts::refuse(tx, &attempt, dialing, why, WHO, now)? == Moved::Yes {
-                settle::give_back(tx, &attempt, None, WHO, now)?;
+            if attempts::refuse(tx, &attempt, dialing, why, By { who: WHO, now })? == Moved::Yes {
+                settle::give_back(tx, &attempt, None, By { who: WHO, now })?;
             }
         }
         Ok(())
     })
 }
 
-/// Places one committed intent: one POST, asked just before the first byte whether the intent is
-/// still fresh. `read_clock` is asked there, because the process may have been stopped since.
+/// Places one committed intent with one POST. Just before the first byte, `read_clock` shows
+/// whether the intent is still fresh, because the process may have been stopped since the commit.
 ///
 /// Never called twice for one intent, and never with a transaction open.
 pub fn place(
@@ -281,12 +304,12 @@ pub fn place(
     intent: &Intent,
     committed: &Reading,
     read_clock: &(dyn Fn() -> Option<Reading> + Sync),
-) -> Reply {
+) -> PostReply {
     provider
         .place(&intent.order, &|| read_clock().is_some_and(|reading| is_fresh(committed, &reading)))
 }
 
-/// Whether so little time passed since the commit, on both clocks, that the intent still holds.
+/// Whether the intent is still fresh by both clocks.
 pub fn is_fresh(committed: &Reading, now: &Reading) -> bool {
     let wall = now.now - committed.now;
     let monotonic = Duration::milliseconds(now.monotonic_ms - committed.monotonic_ms);

@@ -1,4 +1,7 @@
-//! follow: asks about placed calls until they have ended, then lets the retry rule decide.
+//! Polls placed calls until they have ended, then applies the retry rule.
+
+pub mod analysis;
+pub mod webhook_events;
 
 use chrono::Duration;
 
@@ -7,35 +10,39 @@ use crate::domain::call::{CallType, Disposition, ItemStatus};
 use crate::domain::disposition::disposition;
 use crate::domain::retry::{judge, retry_at};
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::{Context, analysis, breaker, next, opt_out, settle};
-use crate::store::attempts::{self, Attempt};
-use crate::store::moves::{self, Change};
-use crate::store::queue::{Item, Moved};
-use crate::store::{Tx, customers, doubts, facts, second};
+use crate::steps::do_not_call::opt_out;
+use crate::steps::occasions::next;
+use crate::steps::{Context, breaker, settle};
+use crate::store::attempts::{self, Attempt, history, second_calls, unresolved};
+use crate::store::journal::By;
+use crate::store::queue::Item;
+use crate::store::queue::transitions::{self, Change};
+use crate::store::transaction::Moved;
+use crate::store::{Tx, customers};
 
 const WHO: &str = "follow";
-/// A young call is asked about this often; the distance grows with its age.
+/// The poll interval of a young call. The interval grows with the call's age.
 const POLL_AT_FIRST: Duration = Duration::seconds(10);
 const POLL_AT_MOST: Duration = Duration::minutes(5);
-/// No call lasts that long; what is not visible by then never will be.
+/// No call lasts this long. A call that is still not visible then never will be.
 const GIVEN_UP_AFTER: Duration = Duration::hours(24);
 
-/// What asking about one call came to.
+/// The result of asking about one call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Followed {
     GoesOn,
     Ended(Disposition),
-    /// The provider could not be asked; asked again later.
+    /// The provider could not be asked. The call is polled again later.
     Unanswered(String),
 }
 
-/// Whether a placed call is asked about now. No question is planned further ahead than five minutes:
-/// a later instant was written by a wrong clock, and would keep its line until then.
+/// Whether a placed call is polled now. No poll is planned more than five minutes ahead. A later
+/// instant comes from a wrong clock, and would block the call's line until then.
 pub fn is_due(attempt: &Attempt, now: Instant) -> bool {
     attempt.next_poll_at.is_none_or(|at| at <= now || now + POLL_AT_MOST < at)
 }
 
-/// Asks the provider about one placed call. No transaction is open while it is asked.
+/// Asks the provider about one placed call. No transaction is open during the request.
 pub fn poll(
     cx: &Context,
     provider: &dyn Provider,
@@ -43,7 +50,7 @@ pub fn poll(
     now: Instant,
 ) -> anyhow::Result<Followed> {
     let Some(call_id) = &attempt.vapi_call_id else {
-        // Placed by a reply that could not be read: reconcile finds the id by the tag.
+        // The reply could not be read. Reconcile finds the id by the tag.
         return unseen(cx, attempt, "its record was never found by its tag", now);
     };
     match provider.get(call_id) {
@@ -51,8 +58,8 @@ pub fn poll(
             log::error!("the provider's call {call_id} carries another tag than its attempt");
             unseen(cx, attempt, "the provider's call of this id carries another tag", now)
         }
-        Ok(fetched) => take_in(cx, attempt, &fetched.call, now),
-        // Just after a 201 a call may not be visible yet: 404 alone is never an end.
+        Ok(fetched) => apply_record(cx, attempt, &fetched.call, now),
+        // Just after a 201 a call may not be visible yet, so a 404 alone never ends it.
         Err(ReadError::NotFound) => unseen(cx, attempt, "the provider no longer knows it", now),
         Err(error) => {
             later(cx, attempt, None, now)?;
@@ -61,39 +68,40 @@ pub fn poll(
     }
 }
 
-/// Whether the call names an attempt, and another one: an id that a person mistyped.
+/// Whether the call carries another attempt's tag, for example after a person mistyped the id.
 fn is_strange(attempt: &Attempt, call: &ProviderCall) -> bool {
     call.tags().next().is_some() && !call.carries(&attempt.tag())
 }
 
-/// A placed call whose record is not to be seen: asked about again, and after a day given up as
-/// ended in a way that nobody can tell. It was placed, so that permits nothing; it only frees the
-/// line that it would hold for ever.
+/// Handles a placed call whose record is not visible: polls it again, and after a day ends it with
+/// an unknown disposition. It was placed, so this permits no retry. It only frees the line.
 fn unseen(cx: &Context, attempt: &Attempt, why: &str, now: Instant) -> anyhow::Result<Followed> {
     if now - attempt.created_at < GIVEN_UP_AFTER {
         later(cx, attempt, None, now)?;
         return Ok(Followed::GoesOn);
     }
-    log::warn!("attempt {} ended in a way that nobody can tell: {why}", attempt.id);
-    let moved = cx.store.write(|tx| doubts::end_untold(tx, attempt, why, WHO, now))?;
+    log::warn!("attempt {} ended with an unknown outcome: {why}", attempt.id);
+    let moved = cx
+        .store
+        .write(|tx| unresolved::end_without_record(tx, attempt, why, By { who: WHO, now }))?;
     Ok(match moved {
         Moved::Yes => Followed::Ended(Disposition::Unknown),
         Moved::No => Followed::GoesOn,
     })
 }
 
-/// Takes in what the provider tells of a call, by whatever way it came. Idempotent: an event
-/// changes a call at most once, and a status that goes backwards changes nothing.
-pub fn take_in(
+/// Applies the provider's record of a call from any source. Idempotent: an event changes a call at
+/// most once, and a status that goes backwards changes nothing.
+pub fn apply_record(
     cx: &Context,
     attempt: &Attempt,
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<Followed> {
     if !call.is_ended() {
-        // A tool may be called in the middle of a call.
-        if opt_out::is_asked(cx, call) {
-            cx.store.write(|tx| opt_out::honour(cx, tx, attempt, call, now))?;
+        // A tool may be called during a call.
+        if opt_out::opts_out(cx, call) {
+            cx.store.write(|tx| opt_out::add_to_list(cx, tx, attempt, call, now))?;
         }
         later(cx, attempt, call.status.as_deref(), now)?;
         return Ok(Followed::GoesOn);
@@ -112,7 +120,7 @@ fn later(
     cx.store.write(|tx| attempts::poll_again(tx, &attempt.id, status, now + wait))
 }
 
-/// The end of a call, once: the ledger, the opt-out, the retry rule.
+/// Ends a call once: in the ledger, with the opt-out and the retry rule.
 pub fn end(
     cx: &Context,
     tx: &Tx<'_>,
@@ -121,11 +129,11 @@ pub fn end(
     now: Instant,
 ) -> anyhow::Result<Followed> {
     // Also of a call whose end is known already: this reading may be the first that tells it.
-    opt_out::honour(cx, tx, attempt, call, now)?;
+    opt_out::add_to_list(cx, tx, attempt, call, now)?;
     let how = disposition(call.ended_reason.as_deref());
-    // Of a person who was erased meanwhile nothing that they said is kept.
+    // If the person was erased, nothing that they said is kept.
     let keep_words = cx.config.follow.store_transcripts && attempt.phone.is_some();
-    if attempts::end(tx, attempt, call, how, keep_words, WHO, now)? == Moved::No {
+    if attempts::end(tx, attempt, call, how, keep_words, By { who: WHO, now })? == Moved::No {
         return Ok(Followed::Ended(how));
     }
     if how == Disposition::Unknown {
@@ -138,15 +146,15 @@ pub fn end(
     if let Some(item) = settle::item_of(tx, attempt)?
         && item.status == ItemStatus::Completed
     {
-        // Counted from the call's own end: how soon we hear of it must not matter.
+        // Counted from the call's own end, so that it does not matter when we learn of it.
         let own_end = call.ended_at.filter(|at| attempt.created_at <= *at && *at <= now);
         retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)?;
     }
     Ok(Followed::Ended(how))
 }
 
-/// The retry rule: the same occasion, attempt n+1, when its rule permits and there is time. No
-/// flag is cleared for it.
+/// The retry rule: the same occasion, attempt n+1, if the rule permits and there is time. No flag
+/// is cleared.
 fn retry(
     cx: &Context,
     tx: &Tx<'_>,
@@ -156,7 +164,7 @@ fn retry(
     now: Instant,
 ) -> anyhow::Result<()> {
     let rule = cx.rules.retry_rule(how, attempt.call_type);
-    let history = facts::history(tx, item.customer_id, item.call_type, &item.occasion)?;
+    let history = history::history(tx, item.customer_id, item.call_type, &item.occasion)?;
     let earlier = judge(&history, |ended| cx.rules.retry_rule(ended, item.call_type));
     if !earlier.iter().all(|earlier| earlier.permits_another) {
         return Ok(());
@@ -164,7 +172,7 @@ fn retry(
     let Some(customer) = customers::by_id(tx, item.customer_id)? else { return Ok(()) };
     let Some(zone) = cx.zones.get(&customer.timezone) else { return Ok(()) };
     // A person who was called is called again on that date or not at all. An item that was never
-    // dialed keeps the last instant of its occasion: a welcome call has none.
+    // dialed keeps its occasion's expiry; a welcome call has none.
     let date = match (how, item.call_type) {
         (Disposition::NeverDialed, CallType::Welcome | CallType::Extra) => None,
         _ => item.date().or_else(|| Some(zone.date(attempt.created_at))),
@@ -175,24 +183,20 @@ fn retry(
         _ if item.call_type == CallType::Extra => last.min(item.expires_at.or(last)),
         _ => last,
     };
-    if last.is_some_and(|last| last < at.max(now)) || has_other_open(tx, item)? {
+    if last.is_some_and(|last| last < at.max(now)) || !settle::no_other_open(tx, item)? {
         return Ok(());
     }
     let change =
         Change { not_before: Some(at), expires_at: last, ..Change::to(ItemStatus::Retrying) };
     let from = [ItemStatus::Completed];
-    if moves::item(tx, item, &from, &change, WHO, now)? == Moved::Yes {
+    if transitions::item(tx, item, &from, &change, By { who: WHO, now })? == Moved::Yes {
         next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }
 
-fn has_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
-    Ok(crate::store::queue::open_item(tx, item.customer_id, item.call_type)?.is_some())
-}
-
-/// A provider call that carries the tag of an attempt which has another call already, or rang at
-/// another number: somebody's phone may have rung twice. Stored, the customer is held, and `audit` exits 1.
+/// Stores a second call: one with the tag of an attempt that has another call, or that rang at
+/// another number. A phone may have rung twice, so the customer is paused and `audit` exits 1.
 pub fn note_second_call(
     tx: &Tx<'_>,
     attempt: &Attempt,
@@ -201,12 +205,12 @@ pub fn note_second_call(
 ) -> anyhow::Result<()> {
     let detail = match &attempt.vapi_call_id {
         Some(id) if *id != call.id => format!("attempt {} has the call {id} too", attempt.id),
-        _ => format!("it is for the occasion of attempt {}, and not its call", attempt.id),
+        _ => format!("it is for the occasion of attempt {}, but is not its call", attempt.id),
     };
     note_second_call_as(tx, attempt, call, &detail, now)
 }
 
-/// The same in other words.
+/// The same with a given text.
 pub fn note_second_call_as(
     tx: &Tx<'_>,
     attempt: &Attempt,
@@ -214,14 +218,20 @@ pub fn note_second_call_as(
     detail: &str,
     now: Instant,
 ) -> anyhow::Result<()> {
-    if second::note(tx, &call.id, &attempt.id, &attempt.customer_key, detail, now)? == Moved::Yes {
+    if second_calls::note(tx, &call.id, &attempt.id, &attempt.customer_key, detail, now)?
+        == Moved::Yes
+    {
         log::error!("a second provider call {} was seen: {detail}", call.id);
-        let pause = crate::store::meta::Pause {
+        let pause = crate::store::meta::pauses::Pause {
             who: WHO.to_string(),
             why: format!("a second provider call was seen: {detail}"),
             since: crate::domain::instant_text(now),
         };
-        crate::store::meta::set_pause(tx, &format!("customer:{}", attempt.customer_key), &pause)?;
+        crate::store::meta::pauses::set_pause(
+            tx,
+            &format!("customer:{}", attempt.customer_key),
+            &pause,
+        )?;
     }
     Ok(())
 }

@@ -1,104 +1,64 @@
-//! Floor 3: acts. One verb a file; each takes the store, the provider where it needs one, and
-//! `now`. Nothing here names Vapi, reads a clock or keeps a thread.
+//! The steps layer: one act a file. Each takes the store, the provider if it needs one, and `now`.
+//! Nothing here names Vapi, reads a clock or keeps a thread.
 
-pub mod absence;
-pub mod account;
-pub mod adopt;
-pub mod analysis;
 pub mod audit;
-pub mod audit_calendar;
-pub mod audit_calls;
-pub mod audit_elsewhere;
-pub mod audit_since;
 pub mod backup;
-pub mod behind;
 pub mod breaker;
-pub mod call;
-pub mod cancel;
-pub mod csv_rows;
 pub mod customers;
 pub mod dial;
-pub mod disarm;
-pub mod dnc;
-pub mod dnc_file;
-pub mod doors;
-pub mod due_since;
-pub mod elsewhere;
-pub mod entry_text;
-pub mod erase;
-pub mod events;
-pub mod explain;
-pub mod explain_json;
+pub mod do_not_call;
 pub mod follow;
-pub mod foreign;
-pub mod gather;
-pub mod guard;
-pub mod holidays;
+pub mod forecast;
 pub mod import;
-pub mod import_file;
-pub mod import_header;
-pub mod import_report;
-pub mod instance;
-pub mod next;
-pub mod numbers;
+pub mod made_elsewhere;
+pub mod occasions;
 pub mod operate;
-pub mod opt_out;
-pub mod plan;
-pub mod queue_import;
-pub mod queue_rows;
+pub mod readiness;
 pub mod reconcile;
-pub mod record;
-pub mod reschedule;
-pub mod restart;
-pub mod resume;
 pub mod scan;
 pub mod settle;
-pub mod simulate;
 pub mod status;
-pub mod unexplained;
-pub mod unread;
-pub mod unwritten;
-pub mod whom;
-pub mod whose;
 
 use std::sync::{Arc, OnceLock};
 
 use chrono::{Duration, NaiveTime};
 
-use crate::config::{Config, RetryRule as RetryConfig};
+use crate::config::retry::RetryTimes as RetryConfig;
+use crate::config::settings::Config;
 use crate::domain::Instant;
+use crate::domain::calendar::window::CallingWindow;
 use crate::domain::call::{CallType, Disposition};
-use crate::domain::gate::Rules;
-use crate::domain::only_numbers::OnlyNumbers;
+use crate::domain::gate::facts::Rules;
+use crate::domain::gate::only_numbers::OnlyNumbers;
 use crate::domain::retry::RetryRule;
-use crate::domain::window::CallingWindow;
-use crate::steps::instance::InstanceIds;
+use crate::steps::readiness::instance::InstanceIds;
 use crate::store::Store;
-use crate::store::meta::{self, Installation};
+use crate::store::meta::installation::{self, Installation};
 use crate::zones::Zones;
 
-/// What every step works with.
+/// The data that every step uses.
 pub struct Context {
     pub store: Arc<Store>,
     pub config: Config,
-    /// The configuration's rules as values.
+    /// The configured rules, parsed.
     pub rules: Rules,
     pub zones: Arc<Zones>,
     pub installation: Installation,
-    /// Items that wait for something without a known end are looked at again after this; zero
-    /// for a single pass, which looks at each once.
+    /// An item that waits without a known end is checked again after this time. Zero for a single
+    /// pass, which checks each item once.
     pub recheck_after: Duration,
-    /// Since when this process dials and knows all calls of its own: an unknown one from later is
-    /// another dialer's. Set once, by the service; empty where nothing dials all the time.
+    /// When this process began to dial. It knows all of its own calls since then, so a later
+    /// unknown call is another dialer's. Set once, by the service; empty in processes that do not
+    /// dial continuously.
     pub dialing_since: OnceLock<Instant>,
-    /// The ids that tell this machine from a clone of it.
+    /// The ids that distinguish this machine from a clone of it.
     pub machine: InstanceIds,
 }
 
 impl Context {
     pub fn new(store: Arc<Store>, config: Config, zones: Arc<Zones>) -> anyhow::Result<Context> {
         let rules = rules(&config)?;
-        let installation = store.read(meta::installation)?;
+        let installation = store.read(installation::installation)?;
         let recheck_after = Duration::zero();
         let dialing_since = OnceLock::new();
         let machine = InstanceIds::here();
@@ -161,10 +121,10 @@ fn retry_rule(rule: &RetryConfig) -> anyhow::Result<RetryRule> {
 
 fn local_time(text: &str) -> anyhow::Result<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M")
-        .map_err(|_| anyhow::anyhow!("{text:?} is no local time HH:MM"))
+        .map_err(|_| anyhow::anyhow!("{text:?} is not a local time HH:MM"))
 }
 
-/// The configured calling window: a preset, or start and end, with weekdays of their own.
+/// The configured calling window: a preset, or start and end, optionally with separate weekdays.
 fn calling_window(config: &Config) -> anyhow::Result<CallingWindow> {
     let wanted = &config.calling_window;
     CallingWindow::from_parts(

@@ -1,24 +1,34 @@
-//! operate: what only a person may do. Pauses, the word about a doubt, and the right to dial from this
-//! file. Each wants a reason, and each is journaled. Nothing here dials.
+//! Acts that only a person may do: pauses, resolving doubts, and arming this file. Each needs a
+//! reason and is journaled. Nothing here dials.
+
+pub mod call_now;
+pub mod cancel;
+pub mod erase;
+pub mod ignore_elsewhere;
+pub mod resume;
 
 use crate::clock::Reading;
-use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::customer::Customer;
+use crate::domain::hold::HoldKind;
 use crate::domain::instant_text;
-use crate::steps::settle::Unplaced;
-use crate::steps::{Context, guard, settle};
-use crate::store::attempts::{self, Attempt};
-use crate::store::files::Identity;
+use crate::steps::Context;
+use crate::steps::readiness::{clock_check, hold_words};
+use crate::steps::settle::{self, Unplaced};
+use crate::store::attempts::{self, Attempt, unresolved};
+use crate::store::file::identity::Identity;
+use crate::store::file::lost_database::{self, NewBeside};
 use crate::store::journal::{self, Entry};
-use crate::store::meta::{self, Hold, Pause};
-use crate::store::queue::Moved;
-use crate::store::traces::{self, NewBeside};
-use crate::store::{Conn, Tx, doubts};
+use crate::store::journal::{Act, By};
+use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::installation;
+use crate::store::meta::pauses::{self, Pause};
+use crate::store::transaction::Moved;
+use crate::store::{Conn, Tx};
 
-/// Why a person's word is not taken. Each is one line.
+/// Why a person's request is refused. Each text is one line.
 #[derive(Debug, thiserror::Error, PartialEq)]
-pub enum Refused {
+pub enum ActRefused {
     #[error("say why: the reason is empty")]
     NoReason,
     #[error("there is no attempt {0}; `ringonce attempts list` shows them")]
@@ -35,28 +45,32 @@ pub enum Refused {
     #[error("attempt {id} is {state}, and only an attempt in doubt can be resolved")]
     NotInDoubt { id: String, state: AttemptState },
     #[error(
-        "nothing was settled, because it would be noted by a wrong clock: {0}; then say it again"
+        "nothing was settled, because the clock is not trusted: {0}; then run the command again"
     )]
     WrongClock(String),
     #[error("the call {call_id} belongs to attempt {attempt_id} already")]
     CallTaken { call_id: String, attempt_id: String },
     #[error(
-        "nothing was lifted, because several holds stand ({}); name one, each with a reason: `{}`",
-        .0.join(", "), commands(.0)
+        "nothing was lifted, because several holds are set ({}); name one, each with a reason: `{}`",
+        listed(.0), commands(.0)
     )]
-    SeveralHolds(Vec<String>),
+    SeveralHolds(Vec<HoldKind>),
     #[error(
         "there is no hold \"{kind}\"{}; `ringonce status` shows them",
-        if stands.is_empty() { String::new() } else { format!(", only {}", stands.join(", ")) }
+        if stands.is_empty() { String::new() } else { format!(", only {}", listed(stands)) }
     )]
-    NoSuchHold { kind: String, stands: Vec<String> },
+    NoSuchHold { kind: HoldKind, stands: Vec<HoldKind> },
 }
 
-fn commands(kinds: &[String]) -> String {
-    kinds.iter().map(|kind| guard::lifted_by(kind)).collect::<Vec<_>>().join("`, `")
+fn listed(kinds: &[HoldKind]) -> String {
+    kinds.iter().map(HoldKind::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What a pause or a resume concerns.
+fn commands(kinds: &[HoldKind]) -> String {
+    kinds.iter().map(hold_words::lifted_by).collect::<Vec<_>>().join("`, `")
+}
+
+/// The calls that a pause or a resume affects.
 #[derive(Clone, Debug)]
 pub enum Scope {
     Everything,
@@ -67,7 +81,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The key under which the gate looks for the pause.
+    /// The key under which the gate finds the pause.
     pub(super) fn key(&self, cx: &Context) -> String {
         match self {
             Scope::Everything => "all".to_string(),
@@ -78,87 +92,83 @@ impl Scope {
     }
 }
 
-/// Pauses calls until `resume`; effective before the next POST, and over restarts. `No` when
-/// they were paused already: the first reason stays.
-pub fn pause(
-    cx: &Context,
-    tx: &Tx<'_>,
-    scope: &Scope,
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<Moved> {
+/// Pauses calls until `resume`, before the next POST and across restarts. `No` if they were already
+/// paused: the first reason stays.
+pub fn pause(cx: &Context, tx: &Tx<'_>, scope: &Scope, act: Act<'_>) -> anyhow::Result<Moved> {
+    let Act { who, why, now } = act;
     check_reason(why)?;
     let key = scope.key(cx);
-    if meta::pauses(tx)?.iter().any(|(paused, _)| *paused == key) {
+    if pauses::pauses(tx)?.iter().any(|(paused, _)| *paused == key) {
         return Ok(Moved::No);
     }
     let since = instant_text(now);
     let pause = Pause { who: who.to_string(), why: why.to_string(), since };
-    meta::set_pause(tx, &key, &pause)?;
-    note(tx, who, "pause", &key, (None, Some("paused")), why, now)?;
+    pauses::set_pause(tx, &key, &pause)?;
+    note(tx, "pause", &key, (None, Some("paused")), act)?;
     Ok(Moved::Yes)
 }
 
-/// A person's word about an attempt in doubt.
+/// A person's statement about an attempt in doubt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Word {
-    /// The phone rang. The provider's id, if the person knows it; else it is looked for by tag.
+    /// The phone rang. Without the provider's id, the call is found by its tag.
     Placed { call_id: Option<String> },
-    /// It did not.
+    /// The phone did not ring.
     NotPlaced,
 }
 
-/// What a word came to.
+/// The result of resolving a doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
     Placed,
-    /// The occasion is tried again.
+    /// The occasion is retried.
     Retrying,
-    /// Nothing is tried again: the time is over, no attempt is left, or there is no item.
+    /// Nothing is retried: the occasion expired, no attempt is left, or the item is gone.
     Closed,
 }
 
-/// Characters of an attempt's id that name it. With fewer, an id of a customer or an item would
-/// name an attempt too.
+/// The fewest characters that name an attempt's id. With fewer, the id of a customer or an item
+/// would also name an attempt.
 const ID_BEGINNING_MIN: usize = 8;
 
-/// The one attempt that an id, the beginning of one, or a tag names.
+/// The one attempt that matches an id, the beginning of an id, or a tag.
 pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
     let text = text.trim().to_ascii_lowercase();
     let id = text.split_once('-').filter(|(letter, _)| letter.len() == 1).map_or(&*text, |t| t.1);
     if id.len() < ID_BEGINNING_MIN {
         let is_part = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
-        return Err(if is_part { Refused::Short(text) } else { Refused::Unknown(text) }.into());
+        return Err(
+            if is_part { ActRefused::Short(text) } else { ActRefused::Unknown(text) }.into()
+        );
     }
-    let mut found = doubts::beginning_with(conn, id)?;
+    let mut found = unresolved::beginning_with(conn, id)?;
     match (found.pop(), found.is_empty()) {
-        (None, _) => Err(Refused::Unknown(text).into()),
+        (None, _) => Err(ActRefused::Unknown(text).into()),
         (Some(attempt), true) => Ok(attempt),
-        (Some(_), false) => Err(Refused::Several(text).into()),
+        (Some(_), false) => Err(ActRefused::Several(text).into()),
     }
 }
 
-/// The only way out of doubt beside the provider's records. "Not placed" permits another attempt
-/// while the occasion lasts, whatever the policy: the person answers for it. Not by a clock that
-/// nobody vouches for: the call would wait until its instants come.
+/// The only way to end a doubt besides the provider's records. `NotPlaced` permits another attempt
+/// while the occasion lasts, whatever the retry policy is, because the person is responsible.
+/// ActRefused while the clock is unproven: the retry would wait for that clock's due times.
 pub fn resolve(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
     word: &Word,
-    who: &str,
-    why: &str,
+    act: Act<'_>,
     reading: &Reading,
 ) -> anyhow::Result<Resolved> {
+    let Act { who, why, now: _ } = act;
     check_reason(why)?;
     let now = reading.now;
-    let not_in_doubt = || Refused::NotInDoubt { id: attempt.id.clone(), state: attempt.state };
+    let not_in_doubt = || ActRefused::NotInDoubt { id: attempt.id.clone(), state: attempt.state };
     if attempt.state != AttemptState::InDoubt {
         return Err(not_in_doubt().into());
     }
-    if let Some(why) = guard::unproven_clock(tx, reading)? {
-        return Err(Refused::WrongClock(why).into());
+    if let Some(why) = clock_check::unproven_clock(tx, reading)? {
+        return Err(ActRefused::WrongClock(why).into());
     }
     let to = match word {
         Word::Placed { .. } => AttemptState::Placed,
@@ -167,26 +177,26 @@ pub fn resolve(
     let moved = match word {
         Word::Placed { call_id } => {
             check_call_is_free(tx, call_id.as_deref())?;
-            attempts::accept(tx, attempt, call_id.as_deref(), now, who, now)?
+            attempts::accept(tx, attempt, call_id.as_deref(), now, By { who, now })?
         }
         Word::NotPlaced => {
             let said = format!("said to be not placed: {why}");
-            attempts::refuse(tx, attempt, AttemptState::InDoubt, &said, who, now)?
+            attempts::refuse(tx, attempt, AttemptState::InDoubt, &said, By { who, now })?
         }
     };
     if moved == Moved::No {
         return Err(not_in_doubt().into());
     }
     let subject = format!("attempt:{}", attempt.id);
-    note(tx, who, "resolve", &subject, (Some("in_doubt"), Some(to.as_str())), why, now)?;
+    note(tx, "resolve", &subject, (Some("in_doubt"), Some(to.as_str())), act)?;
     match word {
         Word::Placed { call_id } => {
-            settle::complete_or_hold(cx, tx, attempt, call_id.as_deref(), who, now)?;
+            settle::complete_or_hold(cx, tx, attempt, call_id.as_deref(), By { who, now })?;
             Ok(Resolved::Placed)
         }
         Word::NotPlaced => {
             let said = "an earlier attempt was said to be not placed";
-            Ok(match settle::absent_item(tx, attempt, said, who, now)? {
+            Ok(match settle::absent_item(tx, attempt, said, By { who, now })? {
                 Unplaced::Retrying => Resolved::Retrying,
                 Unplaced::Failed | Unplaced::NoItem => Resolved::Closed,
             })
@@ -200,90 +210,79 @@ fn check_call_is_free(tx: &Tx<'_>, call_id: Option<&str>) -> anyhow::Result<()> 
         None => Ok(()),
         Some(other) => {
             let call_id = call_id.to_string();
-            Err(Refused::CallTaken { call_id, attempt_id: other.id }.into())
+            Err(ActRefused::CallTaken { call_id, attempt_id: other.id }.into())
         }
     }
 }
 
-/// Arms this file, here: a person says that no other copy dials. Called only after the provider's
-/// records were taken in. Vouches for the clock where it is behind what the file has seen, and
-/// lifts what held because of another copy, account or clock.
+/// Arms this file at this place: a person states that no other copy dials. Called only after the
+/// provider's records were loaded. Accepts a clock that is behind the file's mark, and lifts the
+/// holds for another copy, account or clock.
 pub fn arm(
     tx: &Tx<'_>,
     here: &Identity,
-    who: &str,
-    why: &str,
+    act: Act<'_>,
     reading: &Reading,
 ) -> anyhow::Result<Vec<String>> {
+    let Act { why, .. } = act;
     check_reason(why)?;
-    let was = meta::armed_identity(tx)?.map(|identity| identity.path);
-    meta::arm(tx, &here.armed())?;
-    meta::arm_anew(tx, reading.now)?;
-    note(tx, who, "adopt", "file", (was.as_deref(), Some(&here.path)), why, reading.now)?;
-    if guard::behind_mark(tx, reading.now)?.is_some() {
-        guard::accept_clock(tx, reading)?;
+    let was = installation::armed_identity(tx)?.map(|identity| identity.path);
+    installation::arm(tx, &here.armed())?;
+    installation::arm_anew(tx, reading.now)?;
+    note(tx, "adopt", "file", (was.as_deref(), Some(&here.path)), act)?;
+    if clock_check::behind_mark(tx, reading.now)?.is_some() {
+        clock_check::accept_clock(tx, reading)?;
     }
-    if let Some(new) = traces::accept(tx, reading.now)? {
-        note_accepted(tx, who, Some(&new), why, reading.now)?;
+    if let Some(new) = lost_database::accept(tx, reading.now)? {
+        note_accepted(tx, Some(&new), act)?;
     }
     let mut lifted = Vec::new();
-    for hold in meta::holds(tx)? {
-        if ["clock", "foreign", "account"].contains(&hold.kind.as_str()) {
-            lift(tx, &hold, who, why, reading.now)?;
-            lifted.push(hold.kind);
+    for hold in holds::holds(tx)? {
+        if [HoldKind::Clock, HoldKind::Foreign, HoldKind::Account].contains(&hold.kind) {
+            lift(tx, &hold, act)?;
+            lifted.push(hold.kind.to_string());
         }
     }
     Ok(lifted)
 }
 
-/// A person accepts this database as a new one: everybody may be called that an earlier database
-/// called. `false`: it was accepted before, and that stays as it is.
-pub fn accept_new(tx: &Tx<'_>, who: &str, why: &str, now: Instant) -> anyhow::Result<bool> {
+/// Accepts this database as a new one: customers whom an earlier database called may be called
+/// again. `false`: it was accepted before, and nothing changes.
+pub fn accept_new(tx: &Tx<'_>, act: Act<'_>) -> anyhow::Result<bool> {
+    let Act { why, now, .. } = act;
     check_reason(why)?;
-    if traces::accepted_at(tx)?.is_some() && traces::not_accepted(tx)?.is_none() {
+    if lost_database::accepted_at(tx)?.is_some() && lost_database::not_accepted(tx)?.is_none() {
         return Ok(false);
     }
-    let beside = traces::accept(tx, now)?;
-    note_accepted(tx, who, beside.as_ref(), why, now)?;
+    let beside = lost_database::accept(tx, now)?;
+    note_accepted(tx, beside.as_ref(), act)?;
     Ok(true)
 }
 
-fn note_accepted(
-    tx: &Tx<'_>,
-    who: &str,
-    beside: Option<&NewBeside>,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<()> {
+fn note_accepted(tx: &Tx<'_>, beside: Option<&NewBeside>, act: Act<'_>) -> anyhow::Result<()> {
     let files = beside.map(|new| new.files.join(", "));
-    note(tx, who, "new database", "file", (files.as_deref(), Some("accepted")), why, now)
+    note(tx, "new database", "file", (files.as_deref(), Some("accepted")), act)
 }
 
-/// Lifts a hold, and keeps its words in the journal.
-pub(super) fn lift(
-    tx: &Tx<'_>,
-    hold: &Hold,
-    who: &str,
-    why: &str,
-    now: Instant,
-) -> anyhow::Result<()> {
-    meta::lift_hold(tx, &hold.kind)?;
+/// Lifts a hold, and journals its reason.
+pub(super) fn lift(tx: &Tx<'_>, hold: &Hold, act: Act<'_>) -> anyhow::Result<()> {
+    holds::lift_hold(tx, hold.kind.clone())?;
     let subject = format!("dialing:{}", hold.kind);
-    note(tx, who, "hold", &subject, (Some(&hold.why), None), why, now)
+    note(tx, "hold", &subject, (Some(&hold.why), None), act)
 }
 
 pub(super) fn check_reason(why: &str) -> anyhow::Result<()> {
-    if why.trim().is_empty() { Err(Refused::NoReason.into()) } else { Ok(()) }
+    if why.trim().is_empty() { Err(ActRefused::NoReason.into()) } else { Ok(()) }
 }
 
+/// Journals an act. `change`: the states before and after it.
 pub(super) fn note(
     tx: &Tx<'_>,
-    who: &str,
     what: &str,
     subject: &str,
-    (old, new): (Option<&str>, Option<&str>),
-    why: &str,
-    now: Instant,
+    change: (Option<&str>, Option<&str>),
+    act: Act<'_>,
 ) -> anyhow::Result<()> {
-    journal::add(tx, now, Entry { who, what, subject, old, new, why: Some(why) })
+    let ((old, new), why) = (change, Some(act.why));
+    journal::add(tx, act.now, Entry { who: act.who, what, subject, old, new, why })
 }

@@ -1,42 +1,48 @@
-//! scan: due customers become queue items, once. L1 filters, L2 asks again while inserting.
+//! Turns due customers into queue items, once. L1 filters, and L2 checks again during the insert.
 
 use std::collections::BTreeSet;
 
-use chrono::{Duration, NaiveDate};
+use chrono::Duration;
 
 use crate::domain::Instant;
 use crate::domain::call::{
     AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion,
 };
 use crate::domain::customer::Customer;
-use crate::steps::{Context, elsewhere, next};
-use crate::store::meta::{self, Mark, Zoneless};
-use crate::store::moves::{self, Change, WAITING};
-use crate::store::queue::{self, Candidate, Item, Moved, NewItem};
-use crate::store::{Tx, customers, facts, stale};
+use crate::steps::occasions::finish;
+use crate::steps::occasions::missed::record_missed;
+use crate::steps::occasions::next;
+use crate::steps::{Context, made_elsewhere};
+use crate::store::Tx;
+use crate::store::attempts::history;
+use crate::store::customers::{self, next_call_missing};
+use crate::store::journal::By;
+use crate::store::meta::marks::{self, Mark};
+use crate::store::meta::scan_inputs::{self, Zoneless};
+use crate::store::queue::transitions::{self, Change, WAITING};
+use crate::store::queue::{self, Candidate, Item, NewItem};
+use crate::store::transaction::Moved;
 
-/// Missed dates are told of up to this far back.
-pub const MISSED_DAYS: i64 = 31;
-/// Customers without a known zone who are named.
+/// At most this many customers without a known zone are named.
 const ZONELESS_NAMED: usize = 5;
 
-/// What one scan did.
+/// The result of one scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scanned {
     /// New items that wait to be dialed.
     pub queued: usize,
     /// Occasions that ended as skipped.
     pub skipped: usize,
-    /// Open items that ended because an attempt of theirs was placed.
+    /// Open items that ended because one of their attempts was placed.
     pub completed: usize,
 }
 
-/// One scan in one transaction: ends what is over, repairs, then queues.
+/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues.
 pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();
-        take_rules(cx, tx, now)?;
+        note_rule_change(cx, tx, now)?;
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
@@ -49,22 +55,23 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
                 note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
         }
-        for (id, timezone) in stale::waiting_to_be_eligible(tx)? {
+        for (id, timezone) in next_call_missing::waiting_to_be_eligible(tx)? {
             note_zone(cx, id, &timezone, &mut zoneless);
         }
-        tell_zoneless(tx, &zoneless)?;
-        meta::set_mark(tx, Mark::LastScan, now)?;
+        store_zoneless(tx, &zoneless)?;
+        marks::set_mark(tx, Mark::LastScan, now)?;
         Ok(done)
     })
 }
 
-/// By other rules than those of the last scan a wait may be over: it is looked at again now.
-fn take_rules(cx: &Context, tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
+/// If the rules changed since the last scan, a wait may be over, so waiting items are checked
+/// again.
+fn note_rule_change(cx: &Context, tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
     let rules = format!("{:?}", cx.rules);
-    if meta::rules(tx)?.is_some_and(|last| last != rules) {
-        moves::wake_waiting(tx, now)?;
+    if scan_inputs::rules(tx)?.is_some_and(|last| last != rules) {
+        transitions::wake_waiting(tx, now)?;
     }
-    meta::set_rules(tx, &rules, &cx.rules.eligible_payment_status)
+    scan_inputs::set_rules(tx, &rules, &cx.rules.eligible_payment_status)
 }
 
 fn note_zone(cx: &Context, id: i64, timezone: &str, zoneless: &mut BTreeSet<i64>) {
@@ -73,16 +80,16 @@ fn note_zone(cx: &Context, id: i64, timezone: &str, zoneless: &mut BTreeSet<i64>
     }
 }
 
-/// Leaves for `status` who cannot be called until a person names their zone: they have no local
-/// date, so no occasion, and no row in the queue could tell of them.
-fn tell_zoneless(tx: &Tx<'_>, zoneless: &BTreeSet<i64>) -> anyhow::Result<()> {
+/// Stores for `status` the customers who cannot be called until a person sets their zone. Without a
+/// zone they have no local date, so no occasion and no queue row can show them.
+fn store_zoneless(tx: &Tx<'_>, zoneless: &BTreeSet<i64>) -> anyhow::Result<()> {
     let ids = zoneless.iter().copied().take(ZONELESS_NAMED).collect();
     let found = Zoneless { customers: zoneless.len(), ids };
-    if meta::zoneless(tx)?.unwrap_or_default() != found {
-        if 0 < found.customers {
-            log::warn!("{} customers are in no known time zone: never called", found.customers);
+    if scan_inputs::zoneless(tx)?.unwrap_or_default() != found {
+        if found.customers > 0 {
+            log::warn!("{} customers are in an unknown time zone: never called", found.customers);
         }
-        meta::set_zoneless(tx, &found)?;
+        scan_inputs::set_zoneless(tx, &found)?;
     }
     Ok(())
 }
@@ -126,7 +133,8 @@ pub fn queue_welcome(
         expires_at: None,
     };
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
-        let ended = elsewhere::end_welcome(cx, tx, candidate.customer_id, "scan", now)?;
+        let ended =
+            made_elsewhere::end_welcome(cx, tx, candidate.customer_id, By { who: "scan", now })?;
         done.queued += usize::from(ended == Moved::No);
         done.completed += usize::from(ended == Moved::Yes);
         return Ok(());
@@ -142,7 +150,7 @@ pub fn queue_daily(
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    // An unknown zone names no date. Nothing is queued; `status` and `check` tell of it.
+    // An unknown zone gives no date, so nothing is queued. `status` and `check` report it.
     let Some(zone) = cx.zones.get(&candidate.timezone) else { return Ok(()) };
     let occasion = daily_occasion(zone.date(candidate.instant));
     let expires_at = cx.rules.last_permitted(CallType::Daily, candidate.instant, &zone);
@@ -166,15 +174,15 @@ pub fn queue_daily(
     next::advance(cx, tx, CallType::Daily, candidate.customer_id, now)
 }
 
-/// A candidate that was refused on asking again: when the ledger or the flags say that it was
-/// called, the occasion gets its one terminal row.
+/// Handles a candidate that the second check refused. If the ledger or the flags show a call, the
+/// occasion gets its one terminal row.
 fn settle_called(
     tx: &Tx<'_>,
     new: &NewItem<'_>,
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    let history = facts::history(tx, new.customer_id, new.call_type, new.occasion)?;
+    let history = history::history(tx, new.customer_id, new.call_type, new.occasion)?;
     let in_ledger = history.iter().any(|(state, _)| *state != AttemptState::NotPlaced);
     let flagged =
         customers::by_id(tx, new.customer_id)?.is_some_and(|customer| match new.call_type {
@@ -198,41 +206,47 @@ fn skip_missed(
     now: Instant,
     done: &mut Scanned,
 ) -> anyhow::Result<()> {
-    if queue::insert_settled(tx, new, ItemStatus::Skipped, reason, now)? == Moved::Yes {
+    let by = By { who: "scan", now };
+    if finish::unqueued(cx, tx, new, (ItemStatus::Skipped, reason), by)? == Moved::Yes {
         done.skipped += 1;
-    }
-    next::advance(cx, tx, new.call_type, new.customer_id, now)
-}
-
-/// Ends open items whose last permitted instant has gone: `completed` when an attempt was
-/// placed, else `skipped` with what they waited for.
-fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> anyhow::Result<()> {
-    for item in queue::expired(tx, now, cx.rules.max_lateness)? {
-        if end_item(tx, &item, now)? == ItemStatus::Completed {
-            done.completed += 1;
-        } else {
-            done.skipped += 1;
-        }
-        next::advance(cx, tx, item.call_type, item.customer_id, now)?;
     }
     Ok(())
 }
 
-/// Ends one open item that can no longer be dialed, and says how.
-pub fn end_item(tx: &Tx<'_>, item: &Item, now: Instant) -> anyhow::Result<ItemStatus> {
-    let change = if facts::was_placed(tx, item)? {
+/// Ends open items that have expired: `completed` if an attempt was placed, else `skipped` with the
+/// reason for which they waited.
+fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> anyhow::Result<()> {
+    for item in queue::expired(tx, now, cx.rules.max_lateness)? {
+        if end_item(cx, tx, &item, now)? == ItemStatus::Completed {
+            done.completed += 1;
+        } else {
+            done.skipped += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Ends one open item that can no longer be dialed, and returns its status.
+pub fn end_item(
+    cx: &Context,
+    tx: &Tx<'_>,
+    item: &Item,
+    now: Instant,
+) -> anyhow::Result<ItemStatus> {
+    let change = if history::was_placed(tx, item)? {
         Change::to(ItemStatus::Completed)
     } else {
         Change::because(ItemStatus::Skipped, skip_reason(item.reason))
     };
-    // `No`: it was claimed in the meantime, and the claim decides.
-    match moves::item(tx, item, &WAITING, &change, "scan", now)? {
+    // `No`: it was claimed first, and the claim decides.
+    match finish::item(cx, tx, item, &WAITING, &change, By { who: "scan", now })? {
         Moved::Yes => Ok(change.to),
         Moved::No => Ok(item.status),
     }
 }
 
-/// What waited for something that did not come is skipped for that; the rest is late.
+/// The reason for skipping an item: why it waited, if a customer or a rule caused that; else
+/// `TooLate`.
 pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
     match waited_for {
         Some(
@@ -249,8 +263,8 @@ pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
     }
 }
 
-/// Gives customers whose next instant is missing or long gone a new one, and tells of the dates
-/// that they missed while they were eligible.
+/// Sets a new next call for customers whose next call is missing or long past. Records the dates
+/// that they missed while eligible.
 fn repair(
     cx: &Context,
     tx: &Tx<'_>,
@@ -260,7 +274,7 @@ fn repair(
     zoneless: &mut BTreeSet<i64>,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    for customer_id in stale::stale_customers(tx, payment_status, oldest_callable)? {
+    for customer_id in next_call_missing::stale_customers(tx, payment_status, oldest_callable)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         note_zone(cx, customer_id, &customer.timezone, zoneless);
         let Some(was_due) = customer.next_call_scheduled_at else {
@@ -270,8 +284,9 @@ fn repair(
             next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };
-        tell_missed(cx, tx, &customer, was_due, oldest_callable, now, done)?;
-        // Today's occasion may still be permitted: look from the oldest callable instant on.
+        done.skipped += record_missed(cx, tx, &customer, was_due, oldest_callable, now)?;
+        // Today's occasion may still be permitted, so the search begins at the oldest callable
+        // instant.
         let eligible_from = customer.eligible_from.unwrap_or(was_due);
         advance_from(cx, tx, &customer, oldest_callable.max(eligible_from))?;
     }
@@ -286,48 +301,5 @@ fn advance_from(
 ) -> anyhow::Result<()> {
     let just_before = from - Duration::milliseconds(1);
     let next = next::next_occasion(cx, tx, customer, just_before)?.map(|(_, at)| at);
-    crate::store::flags::set_next(tx, customer.id, next)
-}
-
-/// Gives each free date between two instants its row `too_late`, as far as the customer was
-/// eligible then.
-pub fn tell_missed(
-    cx: &Context,
-    tx: &Tx<'_>,
-    customer: &Customer,
-    was_due: Instant,
-    until: Instant,
-    now: Instant,
-    done: &mut Scanned,
-) -> anyhow::Result<()> {
-    let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(()) };
-    let from = was_due
-        .max(now - Duration::days(MISSED_DAYS))
-        .max(customer.eligible_from.unwrap_or(was_due));
-    for (date, at) in rhythm.slots_between(&zone, from, until) {
-        if until <= at || is_called(customer, date) {
-            continue;
-        }
-        let occasion = daily_occasion(date);
-        let new = NewItem {
-            customer_id: customer.id,
-            call_type: CallType::Daily,
-            occasion: &occasion,
-            scheduled_for: at,
-            max_attempts: cx.rules.max_attempts,
-            expires_at: cx.rules.last_permitted(CallType::Daily, at, &zone),
-        };
-        let in_ledger = !facts::history(tx, customer.id, CallType::Daily, &occasion)?.is_empty();
-        if !in_ledger
-            && queue::insert_settled(tx, &new, ItemStatus::Skipped, Reason::TooLate, now)?
-                == Moved::Yes
-        {
-            done.skipped += 1;
-        }
-    }
-    Ok(())
-}
-
-fn is_called(customer: &Customer, date: NaiveDate) -> bool {
-    Some(date) <= customer.last_call_date
+    crate::store::customers::called_flags::set_next(tx, customer.id, next)
 }

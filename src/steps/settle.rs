@@ -1,38 +1,46 @@
-//! settle: writes what a proven outcome means for the customer, the item and the next occasion.
-//! Shared by the reply to a POST, the provider's records and a person's word.
+//! Writes the effects of a proven outcome on the customer, the item and the next occasion. Used for
+//! the reply to a POST, the provider's records and a person's decision.
 
 use chrono::{NaiveDate, NaiveTime};
 
 use crate::domain::Instant;
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
+use crate::domain::hold::HoldKind;
 use crate::domain::retry::back_off;
-use crate::steps::{Context, next, scan};
-use crate::store::attempts::Attempt;
-use crate::store::moves::{self, Change};
-use crate::store::queue::{self, Item, Moved, NewItem};
-use crate::store::{self, Tx, customers, facts, flags, meta};
+use crate::steps::Context;
+use crate::steps::occasions::finish;
+use crate::steps::occasions::{missed, next};
+use crate::store::attempts::{Attempt, history};
+use crate::store::customers::{self, called_flags};
+use crate::store::journal::By;
+use crate::store::meta::holds;
+use crate::store::queue::transitions::{self, Change};
+use crate::store::queue::{self, Item, NewItem};
+use crate::store::transaction::Moved;
+use crate::store::{self, Tx};
 
-/// What a placed attempt means: the flag, proven; the item completed; the next occasion.
+/// Writes the effects of a placed attempt: the proven flag, the completed item and the next
+/// occasion.
 ///
-/// An error means that this is not written or not proven. The caller keeps the attempt as placed
-/// and halts dialing: whoever cannot write "called" must not call.
+/// An error means that this is not written or not proven. The caller then keeps the attempt as
+/// placed and halts dialing: a program that cannot write "called" must not call.
 pub fn complete_placed(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
     call_id: Option<&str>,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<()> {
+    let By { now, .. } = by;
     let Some(customer_id) = attempt.customer_id else { return Ok(()) };
     let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
     if attempt.state != AttemptState::Dialing && customers::by_id(tx, customer_id)?.is_none() {
-        // Erased since: there is no flag to set, and the ledger has what counts. While an attempt
-        // is dialing nobody is erased, so a row that is gone then is a flag that is not proven.
+        // The customer was erased: the flag is gone too, and the ledger has the call. While an
+        // attempt is dialing, erasure is refused, so a missing row then means an unproven flag.
         return match item_of(tx, attempt)? {
             Some(item) => {
                 let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
-                complete_item(tx, &item, &change, who, now)
+                complete_item(tx, &item, &change, by)
             }
             None => Ok(()),
         };
@@ -41,15 +49,16 @@ pub fn complete_placed(
     let is_first_welcome = call_type == CallType::Welcome
         && item.as_ref().is_none_or(|item| item.processed_at.is_none())
         && customers::by_id(tx, customer_id)?.is_some_and(|known| !known.welcome_call_completed);
-    tell_skipped_over(cx, tx, attempt, customer_id, now)?;
-    flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
+    record_dates_before_call(cx, tx, attempt, customer_id, now)?;
+    called_flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
     match item {
         Some(item) => {
             let change = Change { vapi_call_id: call_id, ..Change::to(ItemStatus::Completed) };
-            complete_item(tx, &item, &change, who, now)?;
+            complete_item(tx, &item, &change, by)?;
         }
         None => {
-            // Adopted from the provider's records: the occasion gets the row that it lacks.
+            // The call was adopted from the provider's records, so the occasion gets its missing
+            // row.
             let new = NewItem {
                 customer_id,
                 call_type,
@@ -64,42 +73,43 @@ pub fn complete_placed(
             }
         }
     }
-    match is_first_welcome {
-        true => next::begin(cx, tx, customer_id, attempt.created_at),
-        false => next::advance(cx, tx, call_type, customer_id, now),
+    if is_first_welcome {
+        next::begin(cx, tx, customer_id, attempt.created_at)
+    } else {
+        next::advance(cx, tx, call_type, customer_id, now)
     }
 }
 
-/// [`complete_placed`] in a part of its own: when the flags cannot be proven, that part is undone,
-/// the attempt stays placed, and dialing holds. Returns why.
+/// Runs [`complete_placed`] in a savepoint. If the flags cannot be proven, the savepoint is rolled
+/// back, the attempt stays placed, and dialing is held. Returns why.
 pub fn complete_or_hold(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
     call_id: Option<&str>,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Option<String>> {
-    match store::part(tx, |tx| complete_placed(cx, tx, attempt, call_id, who, now)) {
+    let By { now, .. } = by;
+    match store::part(tx, |tx| complete_placed(cx, tx, attempt, call_id, by)) {
         Ok(()) => Ok(None),
         Err(error) => {
-            let customer =
-                attempt.customer_id.map_or("nobody".to_string(), |id| format!("customer {id}"));
+            let erased = || "an erased customer".to_string();
+            let customer = attempt.customer_id.map_or_else(erased, |id| format!("customer {id}"));
             let why = format!(
-                "that {customer} was called ({} {}) cannot be written or proven: {error:#}; look at \
-                 the customer and mend the database, then run `ringonce resume --hold flag --reason WHY`",
+                "cannot record that {customer} was called ({} {}): {error:#}; check the customer and \
+                 repair the database",
                 attempt.call_type, attempt.occasion
             );
-            log::error!("dialing holds: {why}");
-            meta::hold(tx, "flag", &why, now)?;
+            log::error!("dialing is held: {why}");
+            holds::hold(tx, HoldKind::Flag, &why, now)?;
             Ok(Some(why))
         }
     }
 }
 
-/// A call that the file did not know moves the last date on, over dates that nobody was called
-/// on: they are told as missed before nothing looks at them any more.
-fn tell_skipped_over(
+/// A call that the file did not know moves the last called date past dates without a call. They are
+/// recorded as missed here, because no scan checks them later.
+fn record_dates_before_call(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
@@ -117,31 +127,24 @@ fn tell_skipped_over(
     ) else {
         return Ok(());
     };
-    // Where the customer is said to be now: the call may have been made for another zone, whose date
-    // was ahead.
+    // In the customer's present zone. The call may have been made for another zone, whose date was
+    // ahead.
     let begins = zone.resolve(date.and_time(NaiveTime::MIN));
     if was_due < begins {
-        let mut done = scan::Scanned::default();
-        scan::tell_missed(cx, tx, &customer, was_due, begins, now, &mut done)?;
+        missed::record_missed(cx, tx, &customer, was_due, begins, now)?;
     }
     Ok(())
 }
 
-fn complete_item(
-    tx: &Tx<'_>,
-    item: &Item,
-    change: &Change<'_>,
-    who: &str,
-    now: Instant,
-) -> anyhow::Result<()> {
+fn complete_item(tx: &Tx<'_>, item: &Item, change: &Change<'_>, by: By<'_>) -> anyhow::Result<()> {
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
     if item.status.is_active() {
-        return proven(moves::item(tx, item, &open, change, who, now)?, item);
+        return proven(transitions::item(tx, item, &open, change, by)?, item);
     }
-    // In doubt until now, or skipped in a file that was behind the world.
+    // The item was in doubt until now, or skipped in a file that lacked the call.
     if item.status != ItemStatus::Completed {
         let closed = [ItemStatus::Failed, ItemStatus::Skipped];
-        return proven(moves::item(tx, item, &closed, change, who, now)?, item);
+        return proven(transitions::item(tx, item, &closed, change, by)?, item);
     }
     Ok(())
 }
@@ -153,14 +156,13 @@ fn proven(moved: Moved, item: &Item) -> anyhow::Result<()> {
     }
 }
 
-/// An attempt in doubt takes its item out of the open ones at once, so that it blocks its own
-/// occasion and no other. Not counted as a failure of the customer.
+/// Closes the item of an attempt in doubt at once, so that it blocks only its own occasion. It does
+/// not count as a failure of the customer.
 pub fn item_in_doubt(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<()> {
     let Some(item) = item_of(tx, attempt)? else { return Ok(()) };
     if !item.status.is_active() {
@@ -168,30 +170,29 @@ pub fn item_in_doubt(
     }
     let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
-    proven(moves::item(tx, &item, &open, &change, who, now)?, &item)?;
-    next::advance(cx, tx, item.call_type, item.customer_id, now)
+    proven(finish::item(cx, tx, &item, &open, &change, by)?, &item)
 }
 
-/// What became of an item whose attempt was proven not to have been placed.
+/// The effect on an item whose attempt was proven not placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unplaced {
-    /// Tried again later.
+    /// It is retried later.
     Retrying,
-    /// Given up.
+    /// It was given up.
     Failed,
-    /// There was no item to move.
+    /// The attempt has no item.
     NoItem,
 }
 
-/// A machine failed before anything could ring: backs off, or gives the occasion up.
+/// Handles a machine failure before a phone could ring: backs off, or gives the occasion up.
 pub fn item_not_placed(
     cx: &Context,
     tx: &Tx<'_>,
     attempt: &Attempt,
     why: &str,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Unplaced> {
+    let By { now, .. } = by;
     let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
     let wait = back_off(item.attempts, item.max_attempts, &cx.rules.back_off);
     let retry_at = wait.map(|wait| now + wait);
@@ -202,23 +203,24 @@ pub fn item_not_placed(
             error_message: Some(why),
             ..Change::to(ItemStatus::Retrying)
         };
-        proven(moves::item(tx, &item, &moves::IN_FLIGHT, &change, who, now)?, &item)?;
+        proven(transitions::item(tx, &item, &transitions::IN_FLIGHT, &change, by)?, &item)?;
         return Ok(Unplaced::Retrying);
     }
     let reason = if wait.is_none() { Reason::AttemptsUsed } else { Reason::TooLate };
-    give_up(cx, tx, &item, reason, why, who, now)?;
+    give_up(cx, tx, &item, reason, why, by)?;
     Ok(Unplaced::Failed)
 }
 
-/// The item of a doubt that was settled as absent, by the records or by a person: tried again at
-/// once while its occasion's time lasts and an attempt is left; else it stays `failed`.
+/// Handles the item of a doubt that the records or a person settled as absent. It is retried at
+/// once while its occasion lasts and an attempt is left. Otherwise it stays `failed`, or is
+/// completed if an earlier attempt was placed.
 pub fn absent_item(
     tx: &Tx<'_>,
     attempt: &Attempt,
     why: &str,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Unplaced> {
+    let By { now, .. } = by;
     let Some(item) = item_of(tx, attempt)? else { return Ok(Unplaced::NoItem) };
     let in_time = item.expires_at.is_none_or(|last| now <= last);
     let left = item.attempts < item.max_attempts;
@@ -226,14 +228,15 @@ pub fn absent_item(
         return Ok(Unplaced::Failed);
     }
     if !in_time || !left || !no_other_open(tx, &item)? {
-        // No longer in doubt, and no longer to be dialed: the row says which of the two.
+        // The item is no longer in doubt and is not dialed again. The row records why.
         let reason = if left { Reason::TooLate } else { Reason::AttemptsUsed };
-        let over = match facts::was_placed(tx, &item)? {
-            true => Change::to(ItemStatus::Completed),
-            false => Change::because(ItemStatus::Failed, reason),
+        let over = if history::was_placed(tx, &item)? {
+            Change::to(ItemStatus::Completed)
+        } else {
+            Change::because(ItemStatus::Failed, reason)
         };
         let change = Change { error_message: Some(why), ..over };
-        proven(moves::item(tx, &item, &[ItemStatus::Failed], &change, who, now)?, &item)?;
+        proven(transitions::item(tx, &item, &[ItemStatus::Failed], &change, by)?, &item)?;
         return Ok(Unplaced::Failed);
     }
     let change = Change {
@@ -241,50 +244,48 @@ pub fn absent_item(
         error_message: Some(why),
         ..Change::to(ItemStatus::Retrying)
     };
-    proven(moves::item(tx, &item, &[ItemStatus::Failed], &change, who, now)?, &item)?;
+    proven(transitions::item(tx, &item, &[ItemStatus::Failed], &change, by)?, &item)?;
     Ok(Unplaced::Retrying)
 }
 
-/// The item fails for good, and counts as a failed occasion of its customer. When an earlier attempt
-/// was placed, only a second call failed: the occasion was called, and nothing is counted.
+/// Fails the item for good, and counts a failed occasion for its customer. If an earlier attempt
+/// was placed, only a later call failed: the item is completed, and nothing is counted.
 pub fn give_up(
     cx: &Context,
     tx: &Tx<'_>,
     item: &Item,
     reason: Reason,
     why: &str,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<()> {
-    if facts::was_placed(tx, item)? {
+    if history::was_placed(tx, item)? {
         let change = Change { error_message: Some(why), ..Change::to(ItemStatus::Completed) };
-        proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
-        return next::advance(cx, tx, item.call_type, item.customer_id, now);
+        return proven(finish::item(cx, tx, item, &transitions::IN_FLIGHT, &change, by)?, item);
     }
     let change = Change { error_message: Some(why), ..Change::because(ItemStatus::Failed, reason) };
-    proven(moves::item(tx, item, &moves::IN_FLIGHT, &change, who, now)?, item)?;
+    proven(finish::item(cx, tx, item, &transitions::IN_FLIGHT, &change, by)?, item)?;
     let limit = cx.rules.disable_after_failures;
-    if flags::count_failure(tx, item.customer_id, limit, who, now)? {
+    if called_flags::count_failure(tx, item.customer_id, limit, by)? {
         log::error!("customer {} is disabled: {limit} failed occasions in a row", item.customer_id);
     }
-    next::advance(cx, tx, item.call_type, item.customer_id, now)
+    Ok(())
 }
 
-/// The attempt does not count: the item waits as it did before (a breaker, a stale intent).
+/// Takes back an attempt that does not count: the item waits as before (an open breaker, a stale
+/// intent).
 pub fn give_back(
     tx: &Tx<'_>,
     attempt: &Attempt,
     reason: Option<Reason>,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<()> {
     let Some(item) = item_of(tx, attempt)? else { return Ok(()) };
     let to = if 1 < item.attempts { ItemStatus::Retrying } else { ItemStatus::Pending };
     let change = Change { reason, attempts: -1, ..Change::to(to) };
-    proven(moves::item(tx, &item, &moves::IN_FLIGHT, &change, who, now)?, &item)
+    proven(transitions::item(tx, &item, &transitions::IN_FLIGHT, &change, by)?, &item)
 }
 
-/// The item that an attempt belongs to.
+/// The item of an attempt.
 pub fn item_of(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<Option<Item>> {
     if let Some(queue_id) = attempt.queue_id
         && let Some(item) = queue::item(tx, queue_id)?
@@ -297,12 +298,12 @@ pub fn item_of(tx: &Tx<'_>, attempt: &Attempt) -> anyhow::Result<Option<Item>> {
     }
 }
 
-/// Whether the customer has no other open item of this type, so that this one may open again.
-fn no_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
+/// Whether the customer has no other open item of this type, so that this one may reopen.
+pub fn no_other_open(tx: &Tx<'_>, item: &Item) -> anyhow::Result<bool> {
     Ok(queue::open_item(tx, item.customer_id, item.call_type)?.is_none())
 }
 
-/// The customer that a key belongs to, if the file knows one.
+/// The customer with this key, if the file has one.
 pub fn customer_of_key(tx: &Tx<'_>, key: &str) -> anyhow::Result<Option<i64>> {
     customers::id_of_key(tx, key)
 }

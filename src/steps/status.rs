@@ -1,36 +1,41 @@
-//! status: everything a person asks first, read in one place for the command line and the page.
-//! Writes nothing and asks nobody.
+//! The state that a person needs first, read in one place for the command line and the page. Writes
+//! nothing and makes no network request.
 
 use chrono::{Duration, NaiveTime};
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::settings::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
-use crate::steps::{backup, guard};
-use crate::store::meta::{self, Breaker, Hold, Mark, Zoneless};
+use crate::steps::backup;
+use crate::steps::readiness::{armed, last_start};
+use crate::store::meta::breaker::{self, Breaker};
+use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::marks::{self, Mark};
+use crate::store::meta::pauses;
+use crate::store::meta::scan_inputs::{self, Zoneless};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, Store, attempts, customers, queue};
 use crate::zones::Zones;
 
-/// So many periods of the scan after a tick, the next one is late.
+/// The next tick is late this many scan periods after the last one.
 const PERIODS: i32 = 2;
 
-/// How everything stands.
+/// The state of the whole system.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     pub at: String,
     pub armed: bool,
-    /// Why nothing is dialed from this file here; `None` = armed.
+    /// Why this file may not dial here; `None` = armed.
     pub not_armed_because: Option<String>,
-    /// Why the last start did not open; `None` = it did, or this file is not armed.
+    /// Why dialing did not begin at the last start. `None`: it did, or this file is not armed.
     pub not_dialing_because: Option<String>,
     pub not_dialing_since: Option<String>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Paused>,
     /// `None`: closed.
     pub breaker: Option<Broken>,
-    /// Items that are due now, whatever they wait for.
+    /// Items that are due now, including those that wait for something.
     pub due: i64,
     pub waiting: Vec<Count>,
     pub in_doubt: Vec<Doubt>,
@@ -38,19 +43,19 @@ pub struct Status {
     pub max_active_calls: usize,
     /// How many numbers may be dialed; `None`: all.
     pub only_numbers: Option<usize>,
-    /// A placed call that runs longer than the alarm age; `None` = none does.
+    /// A placed call that runs longer than the alarm age; `None`: no call does.
     pub overdue_call: Option<Overdue>,
     pub last_tick_at: Option<String>,
-    /// Whether the last tick is older than two periods of the scan; `false` before the first.
+    /// Whether the last tick is older than two scan periods; `false` before the first tick.
     pub tick_is_late: bool,
     pub last_scan_at: Option<String>,
-    /// When `run` last made a backup by itself; `None`: it never did.
+    /// When `run` last made an automatic backup; `None`: never.
     pub last_backup_at: Option<String>,
-    /// Why backups are not made, or are late; `None`: all is well, or none are configured.
+    /// Why backups fail or are late; `None`: all is well, or none are configured.
     pub backup_trouble: Option<String>,
-    /// Customers who are due and in no known time zone: never called until a person names it.
+    /// Customers who are due without a known time zone: not called until a person sets it.
     pub zoneless: Option<Zoneless>,
-    /// When the next item falls due; `None` = none is queued.
+    /// When the next item falls due; `None`: none is queued.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
     pub today: Today,
@@ -63,7 +68,7 @@ pub struct Status {
 pub struct Broken {
     #[serde(flatten)]
     pub breaker: Breaker,
-    /// Its probe may go: the next call is tried alone, so nothing stands in its way any more.
+    /// The probe is permitted: the next call is tried alone, and the breaker no longer blocks it.
     pub half_open: bool,
 }
 
@@ -72,7 +77,8 @@ pub struct Broken {
 pub struct Paused {
     /// `all`, `type:daily`, `customer:KEY`, `number:…`.
     pub scope: String,
-    /// Whom a scope with a key means; `None`: nobody who is still there, or no single customer.
+    /// The customer of a scope with a key. `None`: no longer there, or the scope is not one
+    /// customer.
     pub customer_id: Option<i64>,
     pub customer_name: Option<String>,
     pub who: String,
@@ -80,7 +86,7 @@ pub struct Paused {
     pub since: String,
 }
 
-/// An attempt of which nobody knows whether a phone rang.
+/// An attempt for which it is unknown whether a phone rang.
 #[derive(Clone, Debug, Serialize)]
 pub struct Doubt {
     pub attempt_id: String,
@@ -88,11 +94,11 @@ pub struct Doubt {
     pub call_type: CallType,
     pub occasion: String,
     pub since: String,
-    /// What to type.
+    /// The command to type.
     pub resolve: String,
 }
 
-/// A call that runs too long. It still holds its line.
+/// A call that runs too long. It still uses its line.
 #[derive(Clone, Debug, Serialize)]
 pub struct Overdue {
     pub since: String,
@@ -100,19 +106,19 @@ pub struct Overdue {
     pub alarm_minutes: i64,
 }
 
-/// Reads the status of a store, which may be one that is only looked at.
+/// Reads the status of a store, which may be read-only.
 pub fn status(
     store: &Store,
     config: &Config,
     zones: &Zones,
     now: Instant,
 ) -> anyhow::Result<Status> {
-    let not_armed_because = guard::not_armed_at(store)?;
+    let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
     let since = day_start(config, zones, now);
     let alarm_minutes = config.follow.alarm_minutes;
     store.read(|conn| {
-        let marks = [Mark::LastTick, Mark::LastScan].map(|mark| meta::mark(conn, mark));
+        let marks = [Mark::LastTick, Mark::LastScan].map(|mark| marks::mark(conn, mark));
         let [last_tick, last_scan] = marks;
         let last_tick = last_tick?;
         let oldest = views::oldest_placed(conn)?;
@@ -123,7 +129,7 @@ pub fn status(
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
         let due = views::due(conn, now)?;
         let next = queue::next_due(conn, now)?;
-        let not_dialing = guard::not_dialing(conn)?.filter(|_| not_armed_because.is_none());
+        let not_dialing = last_start::not_dialing(conn)?.filter(|_| not_armed_because.is_none());
         let (not_dialing_because, not_dialing_since) =
             not_dialing.map(|told| (told.why, told.since)).unzip();
         Ok(Status {
@@ -132,12 +138,12 @@ pub fn status(
             not_armed_because,
             not_dialing_because,
             not_dialing_since,
-            holds: meta::holds(conn)?,
-            pauses: meta::pauses(conn)?
+            holds: holds::holds(conn)?,
+            pauses: pauses::pauses(conn)?
                 .into_iter()
                 .map(|pause| paused(conn, pause))
                 .collect::<anyhow::Result<_>>()?,
-            breaker: meta::breaker(conn)?
+            breaker: breaker::breaker(conn)?
                 .map(|breaker| Broken { half_open: breaker.is_half_open(now), breaker }),
             due,
             waiting: views::waiting(conn)?,
@@ -149,9 +155,9 @@ pub fn status(
             last_tick_at: last_tick.map(instant_text),
             tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
             last_scan_at: last_scan?.map(instant_text),
-            last_backup_at: meta::mark(conn, Mark::LastBackup)?.map(instant_text),
+            last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
-            zoneless: meta::zoneless(conn)?,
+            zoneless: scan_inputs::zoneless(conn)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
             database_bytes,
@@ -160,7 +166,7 @@ pub fn status(
     })
 }
 
-fn paused(conn: &Conn, (scope, pause): (String, meta::Pause)) -> anyhow::Result<Paused> {
+fn paused(conn: &Conn, (scope, pause): (String, pauses::Pause)) -> anyhow::Result<Paused> {
     let customer = match scope.strip_prefix("customer:") {
         Some(key) => customers::by_key(conn, key)?,
         None => None,
@@ -188,7 +194,7 @@ fn doubt(attempt: attempts::Attempt) -> Doubt {
     }
 }
 
-/// Midnight in the schedule's zone; what counts as today.
+/// Midnight in the schedule's zone, the beginning of today.
 pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
     match zones.get_schedule_zone(&config.schedule.timezone) {
         Some(zone) => zone.resolve(zone.date(now).and_time(NaiveTime::MIN)),
@@ -196,11 +202,11 @@ pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
     }
 }
 
-/// How long after a tick the next one is late: two periods of the scan, an hour when its cron
-/// cannot be read.
+/// How long after a tick the next one is late: two scan periods, or an hour if the cron expression
+/// is unreadable.
 fn period(config: &Config, zones: &Zones, last_tick: Instant) -> Duration {
     let zone = zones.get_schedule_zone(&config.schedule.timezone);
-    let cron = crate::domain::cron::Cron::parse(&config.schedule.scan).ok();
+    let cron = crate::domain::calendar::cron::Cron::parse(&config.schedule.scan).ok();
     let next = zone.zip(cron).and_then(|(zone, cron)| {
         let first = cron.next_after(&zone, last_tick)?;
         Some(cron.next_after(&zone, first)? - first)

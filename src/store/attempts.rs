@@ -1,13 +1,20 @@
 //! The ledger: one row per dialing, written before the POST, never deleted.
 
+pub mod caller_ids;
+pub mod history;
+pub mod recent_outcomes;
+pub mod second_calls;
+pub mod unresolved;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
+use crate::store::cells::{self, bad_text};
+use crate::store::journal::By;
 use crate::store::journal::{self, Entry};
-use crate::store::queue::Moved;
-use crate::store::rows::{self, bad_text};
+use crate::store::transaction::Moved;
 
 /// A row of `call_attempts`.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +23,7 @@ pub struct Attempt {
     pub id: String,
     pub seq: i64,
     pub queue_id: Option<i64>,
-    /// `None`: the file does not know the customer.
+    /// `None`: the database has no such customer.
     pub customer_id: Option<i64>,
     pub customer_key: String,
     pub call_type: CallType,
@@ -47,7 +54,7 @@ pub struct Attempt {
 }
 
 impl Default for Attempt {
-    /// An attempt without an id, in doubt at the beginning of time: every writer names the rest.
+    /// An attempt without an id, in doubt, at the Unix epoch: every caller sets the other fields.
     fn default() -> Attempt {
         Attempt {
             id: String::new(),
@@ -82,7 +89,7 @@ impl Default for Attempt {
 }
 
 impl Attempt {
-    /// The tag that travels to the provider: a letter for the type, and the id.
+    /// The tag that is sent to the provider: a letter for the type, and the id.
     pub fn tag(&self) -> String {
         tag(self.call_type, &self.id)
     }
@@ -119,17 +126,17 @@ pub fn attempt_from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         vapi_call_id: row.get(11)?,
         ended_reason: row.get(12)?,
         disposition: disposition.as_deref().and_then(Disposition::parse),
-        started_at: rows::optional_instant(row, 14)?,
-        ended_at: rows::optional_instant(row, 15)?,
+        started_at: cells::optional_instant(row, 14)?,
+        ended_at: cells::optional_instant(row, 15)?,
         duration_seconds: row.get(16)?,
         cost: row.get(17)?,
         error_message: row.get(18)?,
-        created_at: rows::instant(row, 19)?,
-        updated_at: rows::instant(row, 20)?,
+        created_at: cells::instant(row, 19)?,
+        updated_at: cells::instant(row, 20)?,
         phone_number_id: row.get(21)?,
-        next_poll_at: rows::optional_instant(row, 22)?,
+        next_poll_at: cells::optional_instant(row, 22)?,
         clean_reads: row.get(23)?,
-        absent_since: rows::optional_instant(row, 24)?,
+        absent_since: cells::optional_instant(row, 24)?,
         absent_since_monotonic_ms: row.get(25)?,
         absent_boot_id: row.get(26)?,
     })
@@ -137,7 +144,7 @@ pub fn attempt_from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
 
 /// Writes an attempt: the intent of a dialing, or one adopted from the provider's records.
 ///
-/// When an attempt in state `dialing` commits, a phone may ring: the last moment to say no.
+/// After an attempt in state `dialing` commits, a phone may ring: this is the last point to refuse.
 pub fn insert(tx: &Transaction<'_>, new: &Attempt, who: &str) -> anyhow::Result<()> {
     tx.prepare_cached(
         "INSERT INTO call_attempts (id, seq, queue_id, customer_id, customer_key, call_type,
@@ -172,18 +179,18 @@ pub fn insert(tx: &Transaction<'_>, new: &Attempt, who: &str) -> anyhow::Result<
         new.phone_number_id,
         new.next_poll_at.map(instant_text),
     ])?;
-    journal_move(tx, &new.id, None, new.state, who, None, new.updated_at)
+    journal_move(tx, &new.id, (None, new.state), By { who, now: new.updated_at }, None)
 }
 
-/// `dialing` or `in_doubt` → `placed`. `call_id` is `None` when the 2xx could not be read.
+/// `dialing` or `in_doubt` → `placed`. `call_id` is `None` if the 2xx reply was unreadable.
 pub fn accept(
     tx: &Transaction<'_>,
     attempt: &Attempt,
     call_id: Option<&str>,
     next_poll_at: Instant,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Moved> {
+    let By { now, .. } = by;
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'placed', vapi_call_id = ?2, next_poll_at = ?3,
@@ -191,7 +198,7 @@ pub fn accept(
              WHERE id = ?1 AND state IN ('dialing', 'in_doubt')",
         )?
         .execute(params![attempt.id, call_id, instant_text(next_poll_at), instant_text(now)])?;
-    moved(tx, rows, attempt, AttemptState::Placed, who, None, now)
+    moved(tx, rows, attempt, AttemptState::Placed, by, None)
 }
 
 /// `dialing` → `in_doubt`.
@@ -199,28 +206,28 @@ pub fn doubt(
     tx: &Transaction<'_>,
     attempt: &Attempt,
     why: &str,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Moved> {
+    let By { now, .. } = by;
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'in_doubt', error_message = ?2, updated_at = ?3
              WHERE id = ?1 AND state = 'dialing'",
         )?
         .execute(params![attempt.id, why, instant_text(now)])?;
-    moved(tx, rows, attempt, AttemptState::InDoubt, who, Some(why), now)
+    moved(tx, rows, attempt, AttemptState::InDoubt, by, Some(why))
 }
 
-/// `dialing` → `not_placed`, proven by the reply; `in_doubt` → `not_placed`, proven by the
-/// provider's records or said by a person. `from` is the one state that may be left.
+/// `dialing` → `not_placed`, proven by the reply. Or `in_doubt` → `not_placed`, proven by the
+/// provider's records or decided by a person. `from` is the only state that the attempt may leave.
 pub fn refuse(
     tx: &Transaction<'_>,
     attempt: &Attempt,
     from: AttemptState,
     why: &str,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Moved> {
+    let By { now, .. } = by;
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'not_placed', error_message = ?2, updated_at = ?3
@@ -228,19 +235,19 @@ pub fn refuse(
                AND vapi_call_id IS NULL",
         )?
         .execute(params![attempt.id, why, instant_text(now), from.as_str()])?;
-    moved(tx, rows, attempt, AttemptState::NotPlaced, who, Some(why), now)
+    moved(tx, rows, attempt, AttemptState::NotPlaced, by, Some(why))
 }
 
-/// `placed` → `ended`, with what the provider tells of the call.
+/// `placed` → `ended`, with the provider's data about the call.
 pub fn end(
     tx: &Transaction<'_>,
     attempt: &Attempt,
     call: &ProviderCall,
     disposition: Disposition,
     keep_words: bool,
-    who: &str,
-    now: Instant,
+    by: By<'_>,
 ) -> anyhow::Result<Moved> {
+    let By { now, .. } = by;
     let duration_seconds = match (call.started_at, call.ended_at) {
         (Some(started), Some(ended)) => Some((ended - started).num_milliseconds() as f64 / 1000.0),
         _ => None,
@@ -266,14 +273,14 @@ pub fn end(
             instant_text(now),
             call.id,
         ])?;
-    moved(tx, rows, attempt, AttemptState::Ended, who, call.ended_reason.as_deref(), now)
+    moved(tx, rows, attempt, AttemptState::Ended, by, call.ended_reason.as_deref())
 }
 
-/// The provider's words in the order in which a call goes through them.
+/// The provider's statuses in the order of a call.
 const STATUSES: &str = " scheduled queued ringing in-progress forwarding";
 
-/// A placed call that goes on: when to ask again, and the provider's last word. A word that goes
-/// backwards, or that is not known, changes nothing.
+/// Stores the next poll of a placed call that goes on, and the provider's latest status. A status
+/// that goes backward, or that is unknown, changes nothing.
 pub fn poll_again(
     tx: &Transaction<'_>,
     id: &str,
@@ -330,11 +337,12 @@ pub fn of_occasion(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Calls that hold a line: being dialed, or placed and not over.
+/// The number of calls that hold a line: being dialed, or placed and not ended.
 pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
     let count: i64 = conn
         .prepare_cached(
-            // The second condition is the index's own: without it the whole ledger is read.
+            // The second condition is the one of the partial index: without it SQLite reads the
+            // whole ledger.
             "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'placed')
                AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
         )?
@@ -342,12 +350,12 @@ pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
     Ok(count as usize)
 }
 
-/// Intents written at `since` or later, oldest first: what the pace is counted on.
+/// Intents written after `since`, oldest first; the pace counts them.
 pub fn intents_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Instant>> {
     let mut statement = conn.prepare_cached(
         "SELECT created_at FROM call_attempts WHERE ?1 < created_at ORDER BY created_at",
     )?;
-    let found = statement.query_map([instant_text(since)], |row| rows::instant(row, 0))?;
+    let found = statement.query_map([instant_text(since)], |row| cells::instant(row, 0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
@@ -356,12 +364,11 @@ pub(super) fn moved(
     rows: usize,
     attempt: &Attempt,
     to: AttemptState,
-    who: &str,
+    by: By<'_>,
     why: Option<&str>,
-    now: Instant,
 ) -> anyhow::Result<Moved> {
     if rows == 1 {
-        journal_move(tx, &attempt.id, Some(attempt.state), to, who, why, now)?;
+        journal_move(tx, &attempt.id, (Some(attempt.state), to), by, why)?;
     }
     Ok(Moved::from_rows(rows))
 }
@@ -369,20 +376,18 @@ pub(super) fn moved(
 fn journal_move(
     tx: &Transaction<'_>,
     id: &str,
-    from: Option<AttemptState>,
-    to: AttemptState,
-    who: &str,
+    (from, to): (Option<AttemptState>, AttemptState),
+    by: By<'_>,
     why: Option<&str>,
-    now: Instant,
 ) -> anyhow::Result<()> {
     let subject = format!("attempt:{id}");
     let entry = Entry {
-        who,
+        who: by.who,
         what: "attempt",
         subject: &subject,
         old: from.map(AttemptState::as_str),
         new: Some(to.as_str()),
         why,
     };
-    journal::add(tx, now, entry)
+    journal::add(tx, by.now, entry)
 }

@@ -1,16 +1,18 @@
-//! What an audit reads: its own queries, which share nothing with the scan, the gate or the
-//! claim. Reads only, and everything in one moment.
+//! The queries of an audit. They share nothing with the scan, the gate or the claim. Read only, all
+//! as of one moment.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
-use crate::store::{meta, rows};
+use crate::store::cells;
+use crate::store::journal::facts::{self, EntryFacts};
+use crate::store::meta::marks;
 
-/// A customer as far as it decides what was due. Texts as they stand in the file.
+/// The fields of a customer that decide which calls were due. Texts are unchanged from the file.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub struct AuditCustomer {
     pub id: i64,
     pub timezone: String,
     pub call_time: Option<String>,
@@ -25,9 +27,9 @@ pub struct Person {
     pub created_at: Instant,
 }
 
-/// A queue item as it stands.
+/// A queue item, with its texts unchanged.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct AuditItem {
     pub id: i64,
     pub customer_id: i64,
     pub call_type: String,
@@ -38,13 +40,13 @@ pub struct Entry {
     pub created_at: Instant,
     pub scheduled_for: Instant,
     pub expires_at: Option<Instant>,
-    /// When it reached its end; `None` while it is open.
+    /// When it ended; `None` while it is open.
     pub ended_at: Option<Instant>,
 }
 
-/// A row of the ledger as it stands.
+/// A row of the ledger, with its texts unchanged.
 #[derive(Clone, Debug)]
-pub struct Dialing {
+pub struct AuditAttempt {
     pub id: String,
     pub queue_id: Option<i64>,
     pub customer_id: Option<i64>,
@@ -58,7 +60,7 @@ pub struct Dialing {
     pub created_at: Instant,
 }
 
-/// How much an audit looked at.
+/// The number of rows that an audit checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Size {
     pub customers: i64,
@@ -66,7 +68,7 @@ pub struct Size {
     pub attempts: i64,
 }
 
-/// Runs a reading of several queries on one moment of the database.
+/// Runs several queries as of one moment of the database.
 pub fn in_one_moment<T>(
     conn: &Connection,
     f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
@@ -87,7 +89,7 @@ pub fn size(conn: &Connection) -> anyhow::Result<Size> {
 }
 
 /// Customers after an id, in the order of ids.
-pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<Person>> {
+pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<AuditCustomer>> {
     let mut statement = conn.prepare_cached(
         "SELECT id, timezone, call_time, call_schedule, payment_status, call_status,
            phone_validated, welcome_call_completed, last_call_date, next_call_scheduled_at,
@@ -95,7 +97,7 @@ pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<P
          FROM customers WHERE ?1 < id ORDER BY id LIMIT ?2",
     )?;
     let found = statement.query_map([after, limit], |row| {
-        Ok(Person {
+        Ok(AuditCustomer {
             id: row.get(0)?,
             timezone: row.get(1)?,
             call_time: row.get(2)?,
@@ -105,23 +107,23 @@ pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<P
             phone_validated: row.get(6)?,
             welcomed: row.get(7)?,
             last_call_date: row.get(8)?,
-            next_call_at: rows::optional_instant(row, 9)?,
-            eligible_from: rows::optional_instant(row, 10)?,
-            created_at: rows::instant(row, 11)?,
+            next_call_at: cells::optional_instant(row, 9)?,
+            eligible_from: cells::optional_instant(row, 10)?,
+            created_at: cells::instant(row, 11)?,
         })
     })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// All items of one customer.
-pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Entry>> {
+pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<AuditItem>> {
     let mut statement = conn.prepare_cached(
         "SELECT id, customer_id, call_type, occasion, status, reason, vapi_call_id, created_at,
            scheduled_for, expires_at, processed_at
          FROM call_queue WHERE customer_id = ?1 ORDER BY id",
     )?;
     let found = statement.query_map([customer_id], |row| {
-        Ok(Entry {
+        Ok(AuditItem {
             id: row.get(0)?,
             customer_id: row.get(1)?,
             call_type: row.get(2)?,
@@ -129,10 +131,10 @@ pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Ent
             status: row.get(4)?,
             reason: row.get(5)?,
             vapi_call_id: row.get(6)?,
-            created_at: rows::instant(row, 7)?,
-            scheduled_for: rows::instant(row, 8)?,
-            expires_at: rows::optional_instant(row, 9)?,
-            ended_at: rows::optional_instant(row, 10)?,
+            created_at: cells::instant(row, 7)?,
+            scheduled_for: cells::instant(row, 8)?,
+            expires_at: cells::optional_instant(row, 9)?,
+            ended_at: cells::optional_instant(row, 10)?,
         })
     })?;
     Ok(found.collect::<Result<_, _>>()?)
@@ -145,11 +147,11 @@ fn dialings(
     conn: &Connection,
     rest: &str,
     values: &[&dyn rusqlite::ToSql],
-) -> anyhow::Result<Vec<Dialing>> {
+) -> anyhow::Result<Vec<AuditAttempt>> {
     let mut statement =
         conn.prepare_cached(&format!("SELECT {DIALING_COLUMNS} FROM call_attempts {rest}"))?;
     let found = statement.query_map(values, |row| {
-        Ok(Dialing {
+        Ok(AuditAttempt {
             id: row.get(0)?,
             customer_id: row.get(1)?,
             customer_key: row.get(2)?,
@@ -159,7 +161,7 @@ fn dialings(
             state: row.get(6)?,
             disposition: row.get(7)?,
             vapi_call_id: row.get(8)?,
-            created_at: rows::instant(row, 9)?,
+            created_at: cells::instant(row, 9)?,
             queue_id: row.get(10)?,
         })
     })?;
@@ -167,26 +169,27 @@ fn dialings(
 }
 
 /// All attempts of one customer, in the order in which they were made.
-pub fn dialings_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Dialing>> {
+pub fn dialings_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<AuditAttempt>> {
     dialings(conn, "WHERE customer_id = ?1 ORDER BY seq", params![customer_id])
 }
 
-/// Attempts of customers that the file does not know any more, in the order of the ledger. What an
-/// erasure left of a flag has a number below zero, and was no call.
-pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<Dialing>> {
+/// Attempts of customers that the file no longer has, in the order of the ledger. The rest of a
+/// flag after an erasure has a negative sequence number and was not a call.
+pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<AuditAttempt>> {
     let gone = "WHERE 0 < seq AND (customer_id IS NULL
         OR customer_id NOT IN (SELECT id FROM customers)) ORDER BY seq";
     dialings(conn, gone, params![])
 }
 
-/// Calls that the provider took in some time, of customers that the file still knows: whoever is
-/// erased here may have been erased there, too. Those that `importer` brought were another's.
+/// Calls that the provider accepted between two instants, of customers that the file still has. A
+/// customer who was erased here may have been erased there too. Calls that `importer` added were
+/// made by another scheduler.
 pub fn dialings_between(
     conn: &Connection,
     from: Instant,
     until: Instant,
     importer: &str,
-) -> anyhow::Result<Vec<Dialing>> {
+) -> anyhow::Result<Vec<AuditAttempt>> {
     let rest = format!(
         "AS made WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
            AND customer_id IS NOT NULL AND state IN ('placed', 'ended')
@@ -197,7 +200,7 @@ pub fn dialings_between(
     dialings(conn, &rest, params![instant_text(from), instant_text(until), importer])
 }
 
-/// Whether an attempt came with the file of another scheduler.
+/// The SQL condition that an attempt came with the file of another scheduler.
 fn imported(attempt: &str, importer: &str) -> String {
     format!(
         "EXISTS (SELECT 1 FROM journal
@@ -205,17 +208,17 @@ fn imported(attempt: &str, importer: &str) -> String {
     )
 }
 
-/// Calls of an occasion at a number where somebody else was called for the same one before. Left
-/// out where every row that is still there shares its number, and where the journal tells that one
-/// of them once did. What an erasure left of a flag has a number below zero, and was no call from
-/// here; nor were those that `importer` brought.
+/// Calls at a number where another customer was called for the same occasion before. Omits them if
+/// both customers' remaining rows mark the number as shared, or if one did once, according to the
+/// journal. Omits calls not made here: the rest of a flag after an erasure, with its negative
+/// sequence number, and those that `importer` added.
 ///
-/// The numbers of two people are looked for first: in a ledger of years, to look at every earlier
+/// The query first finds the numbers of two people. In a ledger of years, checking every earlier
 /// call of a number for each of its calls takes hours.
 pub fn dialings_of_a_number_before(
     conn: &Connection,
     importer: &str,
-) -> anyhow::Result<Vec<Dialing>> {
+) -> anyhow::Result<Vec<AuditAttempt>> {
     let rang = "state IN ('placed', 'ended') AND coalesce(disposition, '') <> 'never_dialed'";
     let rest = format!(
         "AS later WHERE call_type <> 'extra' AND phone_key <> '' AND {rang}
@@ -230,8 +233,11 @@ pub fn dialings_of_a_number_before(
              AND made.occasion = later.occasion AND made.customer_key <> later.customer_key
              AND 0 < made.seq AND made.seq < later.seq AND made.{rang_there}
              AND NOT (coalesce(one.shared_phone, 1) AND coalesce(two.shared_phone, 1))
-             AND NOT EXISTS (SELECT 1 FROM journal WHERE old LIKE '%shared_phone%' AND subject IN
-               ('customer:' || made.customer_id, 'customer:' || later.customer_id)))
+             AND NOT EXISTS (
+               SELECT 1 FROM journal JOIN journal_facts AS its ON its.journal_id = journal.id,
+                 json_each(its.facts, '$.fields') AS field
+               WHERE field.value = 'shared_phone' AND subject IN
+                 ('customer:' || made.customer_id, 'customer:' || later.customer_id)))
          AND NOT {}
          ORDER BY seq",
         imported("later", "?1"),
@@ -240,51 +246,58 @@ pub fn dialings_of_a_number_before(
     dialings(conn, &rest, params![importer])
 }
 
-/// The attempt that a provider's call belongs to, by its id there or by our own.
+/// The attempt that a provider's call belongs to, by the call's id or by our own.
 pub fn dialing_of_call(
     conn: &Connection,
     call_id: &str,
     attempt_id: &str,
-) -> anyhow::Result<Option<Dialing>> {
+) -> anyhow::Result<Option<AuditAttempt>> {
     let rest = "WHERE vapi_call_id = ?1 OR id = ?2 ORDER BY vapi_call_id = ?1 DESC LIMIT 1";
     Ok(dialings(conn, rest, params![call_id, attempt_id])?.pop())
 }
 
-/// When the journal says that a customer's rhythm, or what was called, was edited, with the new
-/// values as written there; and when the customer was created by hand.
+/// The journal's edits of a customer's schedule or past calls, and the customer's creation by hand.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
-    /// With what the journal says beside it.
-    pub created: Option<(Instant, String)>,
-    /// The latest edit and its text.
-    pub latest: Option<(Instant, String)>,
+    pub created: Option<(Instant, EntryFacts)>,
+    pub latest: Option<(Instant, EntryFacts)>,
 }
 
-/// Every customer's edits that moved an occasion.
+/// Fields whose edit moves an occasion or changes which dates count as called.
+const MOVING: [&str; 6] = [
+    "timezone",
+    "call_time",
+    "call_schedule",
+    "next_call_scheduled_at",
+    "last_call_date",
+    "welcome_call_completed",
+];
+
+/// The edits of every customer that moved an occasion.
 pub fn edits(conn: &Connection) -> anyhow::Result<HashMap<i64, Edits>> {
     let mut statement = conn.prepare_cached(
-        "SELECT CAST(substr(subject, 10) AS INTEGER), at, coalesce(new, '') FROM journal
-         WHERE subject GLOB 'customer:[0-9]*' AND what IN ('customer', 'call_status')
-         ORDER BY id",
+        "SELECT CAST(substr(subject, 10) AS INTEGER), at, its.facts
+         FROM journal JOIN journal_facts AS its ON its.journal_id = journal.id
+         WHERE subject GLOB 'customer:[0-9]*' AND what = 'customer'
+         ORDER BY journal.id",
     )?;
     let found = statement.query_map([], |row| {
-        Ok((row.get::<_, i64>(0)?, rows::instant(row, 1)?, row.get::<_, String>(2)?))
+        Ok((row.get::<_, i64>(0)?, cells::instant(row, 1)?, facts::read(row.get(2)?)))
     })?;
-    let moves = ["timezone", "call_time", "call_schedule", "next_call", "last_call", "welcome"];
     let mut edits: HashMap<i64, Edits> = HashMap::new();
     for line in found {
-        let (id, at, new) = line?;
+        let (id, at, facts) = line?;
         let known = edits.entry(id).or_default();
-        if new.split(", ").next() == Some("created") {
-            known.created = Some((at, new));
-        } else if moves.iter().any(|field| new.contains(field)) {
-            known.latest = Some((at, new));
+        if facts.is_created {
+            known.created = Some((at, facts));
+        } else if facts.fields.iter().any(|field| MOVING.contains(&field.as_str())) {
+            known.latest = Some((at, facts));
         }
     }
     Ok(edits)
 }
 
-/// How often the journal says of an item that the retry rule of its time opened it again.
+/// How often the retry rule of its time reopened each item, according to the journal.
 pub fn retries_permitted(conn: &Connection) -> anyhow::Result<HashMap<i64, usize>> {
     let mut statement = conn.prepare_cached(
         "SELECT CAST(substr(subject, 6) AS INTEGER), count(*) FROM journal
@@ -300,21 +313,27 @@ pub fn retries_permitted(conn: &Connection) -> anyhow::Result<HashMap<i64, usize
 pub struct Import {
     pub at: Instant,
     pub who: String,
-    pub told: String,
+    pub facts: EntryFacts,
 }
 
 /// Every import, the newest first.
 pub fn imports(conn: &Connection) -> anyhow::Result<Vec<Import>> {
     let mut statement = conn.prepare_cached(
-        "SELECT at, who, coalesce(new, '') FROM journal WHERE what = 'import' ORDER BY id DESC",
+        "SELECT at, who, its.facts
+         FROM journal LEFT JOIN journal_facts AS its ON its.journal_id = journal.id
+         WHERE what = 'import' ORDER BY journal.id DESC",
     )?;
     let found = statement.query_map([], |row| {
-        Ok(Import { at: rows::instant(row, 0)?, who: row.get(1)?, told: row.get(2)? })
+        Ok(Import {
+            at: cells::instant(row, 0)?,
+            who: row.get(1)?,
+            facts: facts::read(row.get(2)?),
+        })
     })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The instant of the last complete scan; what fell due later waits for the next one.
+/// The instant of the last complete scan; later occasions wait for the next scan.
 pub fn last_scan(conn: &Connection) -> anyhow::Result<Option<Instant>> {
-    meta::mark(conn, meta::Mark::LastScan)
+    marks::mark(conn, marks::Mark::LastScan)
 }

@@ -1,21 +1,29 @@
 //! All SQL about customers.
 //!
-//! Nothing here deletes a customer, clears a flag or moves the date of a made call backward.
+//! Nothing here clears a flag or moves the date of a made call backward. Only `erase` deletes a
+//! customer.
+
+pub mod called_flags;
+pub mod erase;
+pub mod left_numbers;
+pub mod next_call_missing;
+pub mod rows;
+pub mod search;
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::call::daily_occasion;
+use crate::domain::customer::name::number_part;
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::customer_name::number_part;
 use crate::domain::{Instant, instant_text};
 use crate::phones;
-use crate::store::customer_rows::{COLUMNS, from_row, variables_text};
+use crate::store::customers::rows::{COLUMNS, from_row, variables_text};
 
-/// How many candidates a search returns when it cannot decide.
+/// How many candidates a search returns if it cannot decide.
 pub const CANDIDATES_MAX: usize = 10;
 
-/// Every payment status, and how many customers have it.
+/// Every payment status, and its number of customers.
 pub fn payment_statuses(conn: &Connection) -> anyhow::Result<Vec<(String, i64)>> {
     let mut statement =
         conn.prepare("SELECT payment_status, count(*) FROM customers GROUP BY payment_status")?;
@@ -23,12 +31,12 @@ pub fn payment_statuses(conn: &Connection) -> anyhow::Result<Vec<(String, i64)>>
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Whom a search found.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     Nobody,
     One(Box<Customer>),
-    /// More than one; the caller must be told which word names whom. At most ten.
+    /// More than one, at most ten. The caller must show which word names which customer.
     Several(Vec<Customer>),
 }
 
@@ -49,12 +57,12 @@ impl Found {
 pub struct Filter {
     pub call_status: Option<CallStatus>,
     pub payment_status: Option<String>,
-    /// Part of the name, e-mail or external id, in any case, or the end of the number.
+    /// Part of the name, e-mail or external id, in any case, or the end of the phone number.
     pub text: Option<String>,
 }
 
-/// Inserts a new customer and returns its id. `id` and `key` of the argument are not looked at:
-/// the database gives both.
+/// Inserts a new customer and returns its id. Ignores `id` and `key` of the argument: the database
+/// assigns both.
 pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO customers (external_id, name, email, phone, phone_validated,
@@ -96,8 +104,8 @@ pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> 
     Ok(tx.last_insert_rowid())
 }
 
-/// Writes what a person may say about a customer, but not the next call; the row must exist. What
-/// calls have told is only added to, also when the argument is older than the row.
+/// Writes the fields that a person may edit, except the next call; the row must exist. Facts from
+/// calls are only added to, even if the argument is older than the row.
 pub fn update_fields(
     tx: &Transaction<'_>,
     customer: &Customer,
@@ -149,8 +157,8 @@ pub fn update_fields(
     Ok(())
 }
 
-/// Moves the call status from the state that was seen, and forgets the failures in a row when
-/// calls may go on. `false`: somebody else moved it first.
+/// Moves the call status out of the state `from`, and resets the failures in a row if calls may
+/// continue. `false`: another writer changed it first.
 pub fn move_call_status(
     tx: &Transaction<'_>,
     id: i64,
@@ -167,7 +175,7 @@ pub fn move_call_status(
     Ok(rows == 1)
 }
 
-/// By the key that travels to the provider.
+/// The customer with this key, which is sent to the provider.
 pub fn by_key(conn: &Connection, key: &str) -> anyhow::Result<Option<Customer>> {
     let sql = "SELECT id FROM customers WHERE key = ?1";
     let id: Option<i64> =
@@ -219,12 +227,11 @@ pub fn list(
     )
 }
 
-/// The known customer that a row of a file speaks of: by external id, else by e-mail, else by
-/// phone.
+/// The existing customer that a row of a file means: by external id, else by e-mail, else by phone.
 ///
-/// A row with an external id also takes over a customer who has none and the same e-mail; a row
-/// with any key one who has no key at all and the same phone. Nobody is taken over who carries a
-/// different key: couples share phones and addresses.
+/// A row with an external id also matches a customer with the same e-mail and no external id. A row
+/// with any key matches a customer with the same phone and no key at all. A row never matches a
+/// customer with a different key, because couples share phones and addresses.
 pub fn matching(
     conn: &Connection,
     external_id: Option<&str>,
@@ -258,8 +265,8 @@ pub fn matching(
     )?))
 }
 
-/// The other customers with this number, by id, unless they and `customer` all say that it is
-/// shared. At most ten.
+/// The other customers with this number, by id, at most ten. If `customer` says that the number is
+/// shared, omits those that say so too.
 pub fn with_same_phone(conn: &Connection, customer: &Customer) -> anyhow::Result<Vec<i64>> {
     let sql = format!(
         "SELECT id FROM customers
@@ -273,13 +280,13 @@ pub fn with_same_phone(conn: &Connection, customer: &Customer) -> anyhow::Result
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Gives the connection room for a large import, and takes it back: without it the indexes are
-/// written out and read back all the time.
+/// Runs `work`, a large import, with a larger page cache, then restores the usual one. With the
+/// usual cache, index pages are written out and read back all the time.
 pub fn with_room<T>(
     tx: &Transaction<'_>,
     work: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    /// In KiB, as the negative value says.
+    /// The larger cache: 32 MiB. SQLite reads a negative value as KiB.
     const ROOM: i64 = -32_768;
     let usual: i64 = tx.pragma_query_value(None, "cache_size", |row| row.get(0))?;
     tx.pragma_update(None, "cache_size", ROOM)?;
@@ -288,13 +295,13 @@ pub fn with_room<T>(
     done
 }
 
-/// Whether there is nobody yet.
+/// Whether the database has no customers yet.
 pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT 1 FROM customers)";
     Ok(conn.query_one(sql, [], |row| row.get(0))?)
 }
 
-/// `condition` is a text of this folder, never a person's.
+/// `condition` is a text of this folder, never input of a person.
 pub(super) fn select(
     conn: &Connection,
     condition: &str,

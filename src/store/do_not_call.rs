@@ -1,8 +1,9 @@
 //! The do-not-call list: a table, and an append-only file beside the database that outlives a
 //! restored backup. The file is written first, so that a crash between the two keeps the number.
 //!
-//! A number is stored once, as it was told. Who asks whether a number is listed asks for all forms
-//! that its subscriber had: the list holds entries of before a renumbering, and so do customers.
+//! A number is stored once, in the form that was given. A lookup checks all forms that the
+//! subscriber's number had, because the list and the customers may hold forms from before a
+//! renumbering.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -14,58 +15,58 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::phones;
-use crate::store::files;
-use crate::store::queue::Moved;
+use crate::store::file::side_files;
+use crate::store::transaction::Moved;
 
-/// Beside the database: what was added and removed.
+/// The file of added and removed numbers, beside the database.
 const SIDE_FILE: &str = ".do-not-call";
 
-/// A number that nobody calls.
+/// A number that is never called.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct DoNotCallEntry {
     /// E.164.
     pub phone: String,
     pub reason: String,
-    /// Who or what added it.
+    /// The person or the command that added it.
     pub source: String,
     pub created_at: Instant,
 }
 
-/// Adds a number; `No` when it was listed. Effective before the next POST.
-pub fn add(tx: &Transaction<'_>, path: &Path, entry: &Entry) -> anyhow::Result<Moved> {
+/// Adds a number; `No` if it was listed. Effective before the next POST.
+pub fn add(tx: &Transaction<'_>, path: &Path, entry: &DoNotCallEntry) -> anyhow::Result<Moved> {
     append(path, "add", entry)?;
     insert(tx, entry)
 }
 
-/// Takes a number off the list, in every form that protects it; `No` when it was not on it.
-pub fn remove(tx: &Transaction<'_>, path: &Path, entry: &Entry) -> anyhow::Result<Moved> {
+/// Removes a number from the list, in every form that protects it; `No` if it was not listed.
+pub fn remove(tx: &Transaction<'_>, path: &Path, entry: &DoNotCallEntry) -> anyhow::Result<Moved> {
     let mut moved = Moved::No;
     for phone in listed_forms(tx, path, &entry.phone)? {
-        append(path, "remove", &Entry { phone: phone.clone(), ..entry.clone() })?;
+        append(path, "remove", &DoNotCallEntry { phone: phone.clone(), ..entry.clone() })?;
         tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1")?.execute([&phone])?;
         moved = Moved::Yes;
     }
     Ok(moved)
 }
 
-/// Brings the table up to the side file, at every start. Returns how many numbers were missing.
+/// Applies the side file to the table, at every start. Returns how many numbers were missing.
 pub fn replay(tx: &Transaction<'_>, path: &Path) -> anyhow::Result<usize> {
     replay_lines(tx, side_lines(path)?)
 }
 
-/// The same for one number, in all its forms.
+/// Applies the side file for one number, in all its forms.
 pub fn replay_one(tx: &Transaction<'_>, path: &Path, phone: &str) -> anyhow::Result<usize> {
     replay_lines(tx, lines_of(path, &forms(phone))?)
 }
 
-/// A number and its forms of before and after a renumbering: one of them on the list protects all.
+/// A number and its forms before and after a renumbering: one listed form protects all of them.
 pub fn forms(phone: &str) -> Vec<String> {
     let mut forms = vec![phone.to_string()];
     forms.extend(phones::other_forms(phone));
     forms
 }
 
-fn replay_lines(tx: &Transaction<'_>, lines: Vec<Line>) -> anyhow::Result<usize> {
+fn replay_lines(tx: &Transaction<'_>, lines: Vec<DoNotCallLine>) -> anyhow::Result<usize> {
     let mut missing = 0;
     for line in lines {
         match line.verb {
@@ -76,21 +77,21 @@ fn replay_lines(tx: &Transaction<'_>, lines: Vec<Line>) -> anyhow::Result<usize>
     Ok(missing)
 }
 
-/// The list as the next start makes it: the table, brought up to the side file without writing.
-/// Between a restored backup and that start the table alone lacks numbers.
-pub fn all(conn: &Connection, path: &Path) -> anyhow::Result<Vec<Entry>> {
+/// The list as the next start will store it: the table with the side file applied, without writing.
+/// Between a restored backup and that start, the table alone lacks numbers.
+pub fn all(conn: &Connection, path: &Path) -> anyhow::Result<Vec<DoNotCallEntry>> {
     let listed = brought_up(in_table(conn, None)?, side_lines(path)?);
-    let mut listed: Vec<Entry> = listed.into_values().map(|(entry, _)| entry).collect();
+    let mut listed: Vec<DoNotCallEntry> = listed.into_values().map(|(entry, _)| entry).collect();
     listed.sort_by(|a, b| (a.created_at, &a.phone).cmp(&(b.created_at, &b.phone)));
     Ok(listed)
 }
 
-/// Whether a number is on that list, in any of its forms.
+/// Whether a number is on the list of [`all`], in any of its forms.
 pub fn is_listed(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<bool> {
     Ok(!listed_forms(conn, path, phone)?.is_empty())
 }
 
-/// Its forms that are on that list.
+/// The forms of a number that are on the list of [`all`].
 fn listed_forms(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<Vec<String>> {
     let forms = forms(phone);
     let mut rows = Vec::new();
@@ -100,14 +101,15 @@ fn listed_forms(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<V
     Ok(brought_up(rows, lines_of(path, &forms)?).into_keys().collect())
 }
 
-/// By number, what `replay` would leave in the table: an entry, and the text of its time.
+/// The content that `replay` would leave in the table, by number: an entry, and the text of its
+/// time.
 fn brought_up(
-    in_table: Vec<(Entry, String)>,
-    lines: Vec<Line>,
-) -> HashMap<String, (Entry, String)> {
+    in_table: Vec<(DoNotCallEntry, String)>,
+    lines: Vec<DoNotCallLine>,
+) -> HashMap<String, (DoNotCallEntry, String)> {
     let by_number = in_table.into_iter().map(|(entry, at)| (entry.phone.clone(), (entry, at)));
     let mut listed: HashMap<_, _> = by_number.collect();
-    for Line { verb, entry } in lines {
+    for DoNotCallLine { verb, entry } in lines {
         let at = instant_text(entry.created_at);
         match verb {
             Verb::Add => drop(listed.entry(entry.phone.clone()).or_insert((entry, at))),
@@ -122,9 +124,9 @@ fn brought_up(
 }
 
 /// A line of the side file.
-struct Line {
+struct DoNotCallLine {
     verb: Verb,
-    entry: Entry,
+    entry: DoNotCallEntry,
 }
 
 enum Verb {
@@ -132,12 +134,12 @@ enum Verb {
     Remove,
 }
 
-/// The side file, oldest line first; empty where there is none.
-fn side_lines(path: &Path) -> anyhow::Result<Vec<Line>> {
+/// The lines of the side file, oldest first; empty if it does not exist.
+fn side_lines(path: &Path) -> anyhow::Result<Vec<DoNotCallLine>> {
     if path == Path::new(":memory:") {
         return Ok(Vec::new());
     }
-    let side = files::beside(path, SIDE_FILE);
+    let side = side_files::beside(path, SIDE_FILE);
     let text = match std::fs::read_to_string(&side) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -151,8 +153,8 @@ fn side_lines(path: &Path) -> anyhow::Result<Vec<Line>> {
     parsed.collect()
 }
 
-/// How many bytes at the end are the beginning of a line that was never written whole: nobody was
-/// told that its number is listed.
+/// How many bytes at the end belong to a line that was never written whole. Its number was never
+/// reported as listed.
 fn cut_off(text: &[u8]) -> usize {
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let tail = std::str::from_utf8(&text[whole..]);
@@ -160,26 +162,30 @@ fn cut_off(text: &[u8]) -> usize {
     if is_readable { 0 } else { text.len() - whole }
 }
 
-/// Its lines about some numbers.
-fn lines_of(path: &Path, phones: &[String]) -> anyhow::Result<Vec<Line>> {
+/// The lines of the side file about some numbers.
+fn lines_of(path: &Path, phones: &[String]) -> anyhow::Result<Vec<DoNotCallLine>> {
     let mut lines = side_lines(path)?;
     lines.retain(|line| phones.contains(&line.entry.phone));
     Ok(lines)
 }
 
-/// The table's rows, each with the text of its time: all, or that of one number.
-fn in_table(conn: &Connection, phone: Option<&str>) -> anyhow::Result<Vec<(Entry, String)>> {
+/// The rows of the table, each with the text of its time: all, or those of one number.
+fn in_table(
+    conn: &Connection,
+    phone: Option<&str>,
+) -> anyhow::Result<Vec<(DoNotCallEntry, String)>> {
     let mut statement = conn.prepare_cached(
         "SELECT phone, reason, source, created_at FROM do_not_call
          WHERE ?1 IS NULL OR phone = ?1",
     )?;
     let found = statement.query_map([phone], |row| {
         let created_at: String = row.get(3)?;
-        let entry = Entry {
+        let entry = DoNotCallEntry {
             phone: row.get(0)?,
             reason: row.get(1)?,
             source: row.get(2)?,
-            // A row of another program: its number counts, whatever it says of its time.
+            // Another program may have written the row: its number counts even if its time is
+            // unreadable.
             created_at: parse_instant(&created_at).unwrap_or_default(),
         };
         Ok((entry, created_at))
@@ -187,7 +193,7 @@ fn in_table(conn: &Connection, phone: Option<&str>) -> anyhow::Result<Vec<(Entry
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-fn insert(tx: &Transaction<'_>, entry: &Entry) -> anyhow::Result<Moved> {
+fn insert(tx: &Transaction<'_>, entry: &DoNotCallEntry) -> anyhow::Result<Moved> {
     let rows = tx
         .prepare_cached(
             "INSERT INTO do_not_call (phone, reason, source, created_at) VALUES (?1, ?2, ?3, ?4)
@@ -202,19 +208,19 @@ fn insert(tx: &Transaction<'_>, entry: &Entry) -> anyhow::Result<Moved> {
     Ok(Moved::from_rows(rows))
 }
 
-/// A number that was added again after it was taken off stays, also where only the table says so.
-fn delete(tx: &Transaction<'_>, removed: &Entry) -> anyhow::Result<()> {
+/// Keeps a number that was added again after its removal, even if only the table has the addition.
+fn delete(tx: &Transaction<'_>, removed: &DoNotCallEntry) -> anyhow::Result<()> {
     tx.prepare_cached("DELETE FROM do_not_call WHERE phone = ?1 AND created_at <= ?2")?
         .execute([&removed.phone, &instant_text(removed.created_at)])?;
     Ok(())
 }
 
-/// One line, synced: instant, verb, number, source, reason, separated by tabs.
-fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
+/// Appends one line and syncs it: instant, verb, number, source and reason, separated by tabs.
+fn append(path: &Path, verb: &str, entry: &DoNotCallEntry) -> anyhow::Result<()> {
     if path == Path::new(":memory:") {
         return Ok(());
     }
-    let side = files::beside(path, SIDE_FILE);
+    let side = side_files::beside(path, SIDE_FILE);
     let one_line = |text: &str| text.replace(['\t', '\n', '\r'], " ");
     let line = format!(
         "{}\t{verb}\t{}\t{}\t{}\n",
@@ -225,7 +231,7 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
     );
     let written = || -> anyhow::Result<()> {
         let options = &mut OpenOptions::new();
-        let mut file = files::open_beside(path, SIDE_FILE, options.read(true).append(true))?;
+        let mut file = side_files::open_beside(path, SIDE_FILE, options.read(true).append(true))?;
         end_last_line(&mut file)?;
         file.write_all(line.as_bytes())?;
         Ok(file.sync_all()?)
@@ -233,7 +239,8 @@ fn append(path: &Path, verb: &str, entry: &Entry) -> anyhow::Result<()> {
     written().with_context(|| format!("write {}", side.display()))
 }
 
-/// A line that a full disk or a power cut left unfinished must not swallow the next one.
+/// Ends or cuts a line that a full disk or a power cut left unfinished, so that it does not swallow
+/// the next one.
 fn end_last_line(file: &mut File) -> std::io::Result<()> {
     let mut last = [0];
     if file.metadata()?.len() == 0 {
@@ -253,7 +260,7 @@ fn end_last_line(file: &mut File) -> std::io::Result<()> {
     }
 }
 
-fn parse(line: &str) -> Option<Line> {
+fn parse(line: &str) -> Option<DoNotCallLine> {
     let mut cells = line.splitn(5, '\t');
     let created_at = parse_instant(cells.next()?)?;
     let verb = match cells.next()? {
@@ -264,5 +271,5 @@ fn parse(line: &str) -> Option<Line> {
     let phone = cells.next()?.to_string();
     let source = cells.next()?.to_string();
     let reason = cells.next()?.to_string();
-    Some(Line { verb, entry: Entry { phone, reason, source, created_at } })
+    Some(DoNotCallLine { verb, entry: DoNotCallEntry { phone, reason, source, created_at } })
 }

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why a database cannot be used. Each says what to do.
+/// Why a database cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("there is no database at {0}; `ringonce customers import FILE` creates one")]
     Missing(PathBuf),
     #[error(
-        "{0} is missing or empty, but its write-ahead log {0}-wal lies there and may hold calls. Put \
+        "{0} is missing or empty, but its write-ahead log {0}-wal exists and may hold calls. Put \
          the database back beside it, or move {0}-wal and {0}-shm to another folder, then run the \
          command again"
     )]
     StrayLog(PathBuf),
-    #[error("{0} is no ringonce database; name another file with --db")]
+    #[error("{0} is not a ringonce database; name another file with --db")]
     NotOurs(PathBuf),
     #[error(
         "{path} was written by a newer ringonce (schema {found}, this one knows {known}); \
@@ -36,8 +36,8 @@ pub enum StoreError {
     )]
     Swapped { what: &'static str, path: PathBuf },
     #[error(
-        "{0} was overwritten while it was open: its -wal and -shm belong to what was there before; \
-         take both away, put the database there that you want, then run \
+        "{0} was overwritten while it was open: its -wal and -shm belong to the previous database; \
+         remove both, put the right database at that path, then run \
          `ringonce adopt --reason WHY`"
     )]
     Overwritten(PathBuf),
@@ -47,19 +47,19 @@ pub enum StoreError {
     )]
     SetBack(PathBuf),
     #[error(
-        "{path} is damaged ({what}), as it is when a backup is put beside the -wal file of another \
-         database; restore a backup where no -wal and no -shm lie, then run \
+        "{path} is damaged ({what}), for example by a backup beside the -wal file of another \
+         database; restore a backup into a folder without -wal and -shm files, then run \
          `ringonce adopt --reason WHY`"
     )]
     Damaged { path: PathBuf, what: String },
     #[error(
-        "{path} has {names} names (hard links), and each would have a write-ahead log and a dialer of \
-         its own; find them with `find / -samefile {path}`, remove all but one, then run the \
-         command again"
+        "{path} has {names} names (hard links), and each would have a write-ahead log and a \
+         dialer of its own; find them with `find / -samefile {path}`, remove all but one, then run \
+         the command again"
     )]
     HardLinks { path: PathBuf, names: u64 },
     #[error(
-        "{0} was mounted as a single file, so its write-ahead log and its lock would lie outside of \
+        "{0} was mounted as a single file, so its write-ahead log and its lock would be outside \
          the mount; mount its folder instead, then run the command again"
     )]
     MountedAlone(PathBuf),
@@ -70,7 +70,7 @@ pub enum StoreError {
     OldSqlite(String),
 }
 
-/// A commit that returned an error. The rows may exist: nothing may be done as if they did not.
+/// A commit that returned an error. The rows may exist, so no caller may assume that they do not.
 #[derive(Debug, thiserror::Error)]
 #[error("the commit failed, so the change may or may not be on disk: {0}")]
 pub struct UncertainCommit(pub(super) rusqlite::Error);
@@ -80,18 +80,18 @@ pub fn is_uncertain_commit(error: &anyhow::Error) -> bool {
     error.downcast_ref::<UncertainCommit>().is_some()
 }
 
-/// Whether a file could not be looked at because it is surely not there.
+/// Whether a file could not be read because it surely does not exist.
 pub fn is_gone(error: &anyhow::Error) -> bool {
     io_kind(error)
         .is_some_and(|kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
-/// What the system said, wherever it stands in the chain.
+/// The kind of the I/O error anywhere in the chain.
 pub fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
     error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind())
 }
 
-/// Whether another user may do what this one may not.
+/// Whether this user lacks a permission that another user may have.
 pub fn is_denied(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
     matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
@@ -99,7 +99,7 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
         || io_kind(error) == Some(ErrorKind::PermissionDenied)
 }
 
-/// Turns what SQLite says into what a person can act on.
+/// Turns an error of SQLite into one that a person can act on.
 pub(super) fn explain(error: impl Into<anyhow::Error>, path: &Path) -> anyhow::Error {
     let error = error.into();
     match error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code) {

@@ -1,18 +1,18 @@
-//! The table of dates without calls. The files that it comes from are read elsewhere.
+//! The table of dates without calls. Other modules read the files that the dates come from.
 
 use chrono::NaiveDate;
 use rusqlite::{Transaction, params};
 
-/// A date on which nobody in a country is called.
+/// A date on which no customer of a country is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holiday {
-    /// Two letters, or `*` for everybody.
+    /// Two letters, or `*` for all countries.
     pub country: String,
     pub date: NaiveDate,
     pub name: String,
 }
 
-/// Writes these dates in place of all others. A date that is named twice keeps its first name.
+/// Replaces all dates with these. A date that is listed twice keeps its first name.
 pub fn replace(tx: &Transaction<'_>, days: &[Holiday]) -> anyhow::Result<()> {
     tx.execute("DELETE FROM holidays", [])?;
     let mut insert = tx.prepare_cached(

@@ -1,11 +1,35 @@
-//! Who did what to what, and why. Append-only: triggers refuse everything else.
+//! The journal: actor, change, subject and reason. Append-only: triggers refuse everything else.
+
+pub mod facts;
 
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
 
-/// The version that writes, so that a journal tells which build did it.
+/// The version that writes, so that the journal shows which build made a change.
 const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// The actor and the instant of a change.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    /// The command or thread that acts: `scan`, `dial`, `cli`, `page`, …
+    pub who: &'a str,
+    pub now: Instant,
+}
+
+/// An act that needs a reason, usually a person's.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    pub who: &'a str,
+    pub why: &'a str,
+    pub now: Instant,
+}
+
+impl<'a> Act<'a> {
+    pub fn by(self) -> By<'a> {
+        By { who: self.who, now: self.now }
+    }
+}
 
 /// One change, to be written in the transaction that makes it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,7 +45,7 @@ pub struct Entry<'a> {
     pub why: Option<&'a str>,
 }
 
-/// Writes one entry. Never holds a phone number or a secret.
+/// Writes one entry. An entry never contains a phone number or a secret.
 pub fn add(tx: &Transaction<'_>, at: Instant, entry: Entry<'_>) -> anyhow::Result<()> {
     tx.prepare_cached(
         "INSERT INTO journal (at, who, what, subject, old, new, why, build)
@@ -47,9 +71,9 @@ pub fn has(conn: &Connection, subject: &str, what: &str) -> anyhow::Result<bool>
         .query_one([subject, what], |row| row.get(0))?)
 }
 
-/// A line of the journal as it is shown.
+/// A line of the journal, for display.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Line {
+pub struct JournalLine {
     pub id: i64,
     pub at: String,
     pub who: String,
@@ -60,14 +84,18 @@ pub struct Line {
     pub why: Option<String>,
 }
 
-/// The newest lines first; of one subject when it is given.
-pub fn newest(conn: &Connection, subject: Option<&str>, limit: i64) -> anyhow::Result<Vec<Line>> {
+/// The newest lines first; only those of `subject` if it is given.
+pub fn newest(
+    conn: &Connection,
+    subject: Option<&str>,
+    limit: i64,
+) -> anyhow::Result<Vec<JournalLine>> {
     let mut statement = conn.prepare_cached(
         "SELECT id, at, who, what, subject, old, new, why FROM journal
          WHERE ?1 IS NULL OR subject = ?1 ORDER BY id DESC LIMIT ?2",
     )?;
     let lines = statement.query_map(params![subject, limit], |row| {
-        Ok(Line {
+        Ok(JournalLine {
             id: row.get(0)?,
             at: row.get(1)?,
             who: row.get(2)?,

@@ -1,4 +1,5 @@
-//! Makes a file ours: schema, version and identity. `schema.sql` is the database of today.
+//! Creates and migrates a database: schema, version and identity. `schema.sql` is the current
+//! schema.
 
 use std::path::Path;
 
@@ -6,23 +7,31 @@ use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::domain::Instant;
-use crate::store::{StoreError, dedupe, meta, traces};
+use crate::store::error::StoreError;
+use crate::store::file::lost_database;
+use crate::store::journal::facts;
+use crate::store::meta::installation;
+use crate::store::queue::dedupe;
 
 /// "RING" in the header of the file, shown by `file`.
 const APPLICATION_ID: i64 = 0x5249_4E47;
-/// The schema this program writes. A newer file is refused, an older one migrated.
-pub const SCHEMA_VERSION: i64 = 2;
+/// The schema version that this program writes. A newer file is refused, an older one migrated.
+pub const SCHEMA_VERSION: i64 = 3;
+
+/// The first version that stores facts beside the journal's texts.
+const WITH_FACTS: i64 = 3;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 
-/// What each version added: the version, and the tables and indexes that it created.
-const ADDED: [(i64, &[&str]); 1] = [(2, &["calls_elsewhere", "calls_elsewhere_by_number"])];
+/// Each version, and the tables and indexes that it added.
+const ADDED: [(i64, &[&str]); 2] =
+    [(2, &["calls_elsewhere", "calls_elsewhere_by_number"]), (3, &["journal_facts"])];
 
-/// Creates or migrates in one transaction, then makes sure that every guard is in place.
+/// Creates or migrates in one transaction, then makes sure that every guard exists.
 ///
-/// Begins to write only where something has to be written. Whoever opens a file beside a dialer
-/// would otherwise ask for its lock, and SQLite gives a lock to whoever asks at the right moment:
-/// beside many short writes with slow syncs some never get it.
+/// Takes the write lock only if something must be written. Otherwise every command that opens a
+/// file beside a dialer would compete for the lock. SQLite gives the lock to the process that asks
+/// at the right moment: beside many short writes with slow syncs, some processes never get it.
 pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Result<()> {
     if is_current(conn, path)? {
         return Ok(());
@@ -33,8 +42,8 @@ pub fn migrate(conn: &mut Connection, path: &Path, now: Instant) -> anyhow::Resu
         tx.execute_batch(SCHEMA).context("create the schema")?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        meta::create_installation(&tx, path, now)?;
-        traces::note(&tx, path)?;
+        installation::create_installation(&tx, path, now)?;
+        lost_database::note(&tx, path)?;
     } else {
         check_header(application_id, version, path)?;
         upgrade(&tx)?;
@@ -53,11 +62,14 @@ fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
     Ok(version == SCHEMA_VERSION && missing_guards(conn)?.is_empty())
 }
 
-/// Brings a file of an older version to today's. No row that is there changes.
+/// Migrates a file of an older version to the current schema. Changes no existing row.
 pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let (_, version) = read_header(tx)?;
     for (name, statement) in added_since(version) {
         tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
+    }
+    if version < WITH_FACTS {
+        facts::of_old_entries(tx)?;
     }
     if version < SCHEMA_VERSION {
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -66,8 +78,8 @@ pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives a connection that only looks at an older file the tables that the file lacks, empty and in
-/// memory, so that every query works. The file is left as it is.
+/// Gives a read-only connection to an older file the tables that the file lacks. They are in
+/// memory, so that every query works. The file does not change.
 pub fn ready_to_read(conn: &Connection, path: &Path) -> anyhow::Result<()> {
     check_readable(conn, path)?;
     let (_, version) = read_header(conn)?;
@@ -81,11 +93,14 @@ pub fn ready_to_read(conn: &Connection, path: &Path) -> anyhow::Result<()> {
             conn.execute_batch(&temporary).with_context(|| format!("do without {name}"))?;
         }
     }
+    if version < WITH_FACTS {
+        facts::of_old_entries(conn)?;
+    }
     conn.execute_batch("PRAGMA query_only = 1")?;
     Ok(())
 }
 
-/// What today's schema has and a file of an older version lacks, in the order of `schema.sql`.
+/// The statements of the current schema that an older version lacks, in the order of `schema.sql`.
 fn added_since(version: i64) -> Vec<(&'static str, &'static str)> {
     let later = ADDED.into_iter().filter(|(added, _)| version < *added);
     let names: Vec<&str> = later.flat_map(|(_, names)| names.iter().copied()).collect();
@@ -121,8 +136,8 @@ fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     Ok(tables == 0)
 }
 
-/// An index or trigger that somebody dropped is a defence that is gone: put it back, cleaning
-/// duplicates first where the index is unique. One transaction, so a kill leaves all or nothing.
+/// Puts dropped indexes and triggers back, because each is a safeguard. Duplicates are removed
+/// first if the index is unique. One transaction, so a kill leaves all or nothing.
 fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
     let missing = missing_guards(tx)?;
     if missing.iter().any(|(name, _)| dedupe::GUARDED_INDEXES.contains(name)) {
@@ -136,7 +151,7 @@ fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names of the guards that the file lacks, with the statements that make them.
+/// The names of the guards that the file lacks, with the statements that create them.
 fn missing_guards(conn: &Connection) -> anyhow::Result<Vec<(&'static str, &'static str)>> {
     let mut missing = Vec::new();
     for statement in statements(SCHEMA) {
@@ -152,7 +167,7 @@ fn missing_guards(conn: &Connection) -> anyhow::Result<Vec<(&'static str, &'stat
     Ok(missing)
 }
 
-/// Puts back the unique indexes that an import of old rows took away in this transaction.
+/// Puts back the unique indexes that an import of old rows dropped in this transaction.
 pub fn restore_unique(tx: &Transaction<'_>) -> anyhow::Result<()> {
     for statement in statements(SCHEMA) {
         if guard_name(statement).is_some_and(|name| dedupe::GUARDED_INDEXES.contains(&name)) {
@@ -183,7 +198,7 @@ fn guard_name(statement: &str) -> Option<&str> {
     name_in(statement).filter(|_| !statement.contains("CREATE TABLE "))
 }
 
-/// The name of what a statement creates.
+/// The name of the object that a statement creates.
 fn name_in(statement: &str) -> Option<&str> {
     let code = statement.lines().find(|line| line.starts_with("CREATE "))?;
     let rest = ["CREATE TABLE ", "CREATE UNIQUE INDEX ", "CREATE INDEX ", "CREATE TRIGGER "]

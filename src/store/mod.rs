@@ -1,51 +1,26 @@
 //! All SQL. Nothing outside this folder names a table.
 //!
-//! One connection writes, behind a mutex; a small pool reads. Every write is one `BEGIN
-//! IMMEDIATE` with a checked commit at `synchronous=FULL`: what `write` returned `Ok` for is on
-//! the disk. A commit that returned an error may still be there; callers treat it so.
+//! One connection writes, behind a mutex; a small pool reads. Every write is one `BEGIN IMMEDIATE`
+//! with a checked commit at `synchronous=FULL`. When `write` returns `Ok`, the change is on the
+//! disk. When a commit returns an error, the change may be on the disk too; callers must allow for
+//! both.
 
 pub mod attempts;
 pub mod audit;
-pub mod backup;
-mod connect;
-mod content;
-pub mod copy;
-pub mod customer_rows;
-pub mod customer_search;
+pub mod cells;
 pub mod customers;
-pub mod dedupe;
 pub mod do_not_call;
-pub mod doubts;
-pub mod elsewhere;
-pub mod enqueue;
-pub mod erase;
-mod error;
-pub mod events;
-pub mod facts;
-pub mod files;
-pub mod flags;
-pub mod given;
+pub mod error;
+pub mod file;
 pub mod holidays;
 pub mod journal;
-pub mod left_numbers;
+pub mod made_elsewhere;
 pub mod meta;
 pub mod migrations;
-pub mod moves;
-pub mod places;
-pub mod pool;
 pub mod queue;
-pub mod queue_import;
-pub mod results;
-pub mod rows;
-pub mod second;
-pub mod snapshot;
-pub mod stale;
-pub mod tally;
-pub mod traces;
-mod transaction;
-pub mod verify;
+pub mod transaction;
 pub mod views;
-pub mod web_views;
+pub mod webhook_events;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -55,73 +30,77 @@ use anyhow::Context;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction};
 
-pub use error::{StoreError, UncertainCommit, io_kind, is_denied, is_gone, is_uncertain_commit};
-pub use rusqlite::{Connection as Conn, Transaction as Tx};
-pub use transaction::part;
-
 use crate::domain::Instant;
-use crate::store::content::Content;
-use crate::store::error::explain;
-use crate::store::files::{DialerLock, LockAnswer, LockedFiles, OpenFiles};
+use crate::store::error::{StoreError, explain};
+use crate::store::file::lock::{DialerLock, LockAnswer, LockedFiles};
+use crate::store::file::overwrite_watch::Content;
+use crate::store::file::side_files::{self, OpenFiles};
+use crate::store::file::{connections, lost_database, modes, one_name, verify};
+use crate::store::meta::sequence;
 use crate::store::transaction::begin;
+
+pub use crate::store::error::{UncertainCommit, io_kind, is_denied, is_gone, is_uncertain_commit};
+pub use crate::store::transaction::part;
+pub use rusqlite::{Connection as Conn, Transaction as Tx};
 
 /// The database file, opened.
 pub struct Store {
     path: PathBuf,
-    /// The files that were opened for writing; another one at the path later is not ours.
+    /// The files that were opened for writing. A different file at the path later is not ours.
     opened: Option<(OpenFiles, Content)>,
-    /// What was locked when this process got the right to dial last.
+    /// The files that were locked when this process last took the dialer's lock.
     locked: Mutex<Option<LockedFiles>>,
-    /// A second name of the file was reported.
+    /// Whether a second name of the file has been reported.
     warned_of_names: AtomicBool,
-    /// The highest number of the ledger that this process has seen.
+    /// The highest sequence number of the ledger that this process has seen.
     highest_seq: AtomicI64,
-    /// A log lay beside the file when it was opened: somebody has it open, or died.
+    /// Whether a WAL lay beside the file when it was opened: another process has the file open, or
+    /// one crashed.
     found_a_log: bool,
-    /// This store, which only looks, made the index of a log that lay there without one.
+    /// Whether this read-only store made the index of a WAL that had no index.
     index_is_ours: bool,
-    /// `None` for a store in memory: its one connection reads too. Dropped before the writer, the
-    /// only one that may empty the log when it closes.
+    /// `None` for a store in memory, which reads through its one connection. The pool is dropped
+    /// before the writer, because only the writer may empty the WAL when it closes.
     readers: Option<r2d2::Pool<SqliteConnectionManager>>,
     writer: Mutex<Connection>,
 }
 
 impl Store {
-    /// Opens for writing; creates, migrates and arms a new file, which is then mode 0600. Refuses a
-    /// file with a second name, and makes one private that others may read.
+    /// Opens for writing. Creates, migrates and arms a new file with mode 0600. Refuses a file that
+    /// has a second name. Makes a file private that others may read.
     ///
     /// An existing file without the unique indexes is cleaned first: see `dedupe`.
     pub fn open(path: &Path, now: Instant) -> anyhow::Result<Store> {
         check_sqlite_version()?;
         check_no_folder(path)?;
-        traces::refuse_a_stray_log(path)?;
-        if let Some(made) = files::create_private(path)? {
-            files::give_to_owner_of(files::folder_of(path), &made)?;
+        lost_database::refuse_a_stray_log(path)?;
+        if let Some(made) = side_files::create_private(path)? {
+            side_files::give_to_owner_of(side_files::folder_of(path), &made)?;
         }
-        if let Some(why) = files::one_name::refusal(path) {
+        if let Some(why) = one_name::refusal(path) {
             return Err(why.into());
         }
-        let found_a_log = files::has_log(path);
-        let mut conn = connect::writer(path, found_a_log).map_err(|e| explain(e, path))?;
+        let found_a_log = side_files::has_log(path);
+        let mut conn = connections::writer(path, found_a_log).map_err(|e| explain(e, path))?;
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
-        files::modes::tighten_and_warn(path);
+        modes::tighten_and_warn(path);
         let opened = OpenFiles::of(path);
-        let readers = Some(connect::readers(path, &opened));
+        let readers = Some(connections::readers(path, &opened));
         let opened = Some((opened, Content::of(&conn, path)));
         let mut store = Store::at(path, conn);
         (store.opened, store.found_a_log, store.readers) = (opened, found_a_log, readers);
         Ok(store)
     }
 
-    /// Opens an existing file to look at it, also where nobody may write. Changes nothing.
+    /// Opens an existing file for reading, also where the user may not write. Changes nothing.
     pub fn look(path: &Path) -> anyhow::Result<Store> {
         check_sqlite_version()?;
-        traces::refuse_a_stray_log(path)?;
+        lost_database::refuse_a_stray_log(path)?;
         if !path.exists() {
             return Err(StoreError::Missing(path.to_path_buf()).into());
         }
         check_no_folder(path)?;
-        let looking = connect::open_to_look(path)?;
+        let looking = connections::open_to_look(path)?;
         let mut store = Store::at(path, looking.conn);
         store.index_is_ours = looking.index_is_ours;
         store.read(|conn| migrations::ready_to_read(conn, path)).map_err(|e| explain(e, path))?;
@@ -131,7 +110,7 @@ impl Store {
     /// A store in memory: the same schema and statements, for simulation.
     pub fn in_memory(now: Instant) -> anyhow::Result<Store> {
         let mut conn = Connection::open_in_memory()?;
-        connect::configure_common(&conn)?;
+        connections::configure_common(&conn)?;
         migrations::migrate(&mut conn, Path::new(":memory:"), now)?;
         Ok(Store::over(conn))
     }
@@ -155,12 +134,12 @@ impl Store {
         }
     }
 
-    /// Where the database file is, as it was named.
+    /// The path of the database file, as the user named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes the right to dial from this file, or says who has it.
+    /// Takes the dialer's lock of this file, or returns who holds it.
     pub fn lock_for_dialing(&self, now: Instant) -> anyhow::Result<LockAnswer> {
         let answer = DialerLock::take(&self.path, now)?;
         if let LockAnswer::Mine(lock) = &answer {
@@ -173,9 +152,9 @@ impl Store {
         self.locked.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Why what lies at the path is no longer what was opened: commits go on silently in a file that
-    /// was moved, and in one that somebody has written to. `None` also for a store that is in memory,
-    /// or only looked at.
+    /// Why the file at the path is no longer the opened one. Commits succeed silently into a file
+    /// that was moved or overwritten. `None` also for a store in memory and for one opened by
+    /// `look`.
     pub fn swapped(&self) -> Option<StoreError> {
         let (files, content) = self.opened.as_ref()?;
         if let Some(what) = files.changed(&self.path) {
@@ -190,10 +169,10 @@ impl Store {
             return Some(StoreError::Overwritten(self.path.clone()));
         }
         drop(conn);
-        // Before the reading: another thread may see a later number meanwhile.
+        // Load this before reading: another thread may see a later number in between.
         let seen = self.highest_seq.load(Ordering::Acquire);
-        // A reader keeps no pages from before a checkpoint; one may have covered an overwriting.
-        // A file that cannot be read is told by whoever reads it next.
+        // A reader keeps no pages from before a checkpoint, and a checkpoint may have hidden an
+        // overwrite. An unreadable file is reported by the next caller that reads it.
         let numbers = self.read(verify::numbers).ok()?;
         if numbers.are_lost() {
             return Some(StoreError::Overwritten(self.path.clone()));
@@ -202,10 +181,11 @@ impl Store {
         (numbers.given < seen).then(|| StoreError::SetBack(self.path.clone()))
     }
 
-    /// A name that was made while this process has the file open needs no stop: the lock on the inode
-    /// keeps a second dialer out. The next start is refused, so a person is told before it.
+    /// A second name that was made while this process has the file open does not stop dialing. The
+    /// lock on the inode keeps a second dialer out. The next start is refused, so warn a person
+    /// now.
     fn warn_of_a_second_name(&self) {
-        if files::one_name::other_names(&self.path) > 0
+        if one_name::other_names(&self.path) > 0
             && !self.warned_of_names.swap(true, Ordering::Relaxed)
         {
             log::warn!(
@@ -216,44 +196,45 @@ impl Store {
         }
     }
 
-    /// As `swapped`, inside a transaction: an error where it would give a number once more.
+    /// Like `swapped`, inside a transaction: an error if the file would assign a sequence number
+    /// twice.
     pub fn check_not_set_back(&self, tx: &Transaction<'_>) -> anyhow::Result<()> {
-        let is_older = meta::highest_seq(tx)? < self.highest_seq.load(Ordering::Acquire);
+        let is_older = sequence::highest_seq(tx)? < self.highest_seq.load(Ordering::Acquire);
         if is_older { Err(StoreError::SetBack(self.path.clone()).into()) } else { Ok(()) }
     }
 
-    /// Notes a number that was given and committed.
+    /// Notes a sequence number that was assigned and committed.
     pub fn has_given(&self, seq: i64) {
         self.highest_seq.fetch_max(seq, Ordering::AcqRel);
     }
 
-    /// Looks at the file's content before and after a commit, so that no checkpoint of ours covers
-    /// what somebody else wrote.
+    /// Checks the file's content before and after a commit, so that our own checkpoint cannot hide
+    /// what another process wrote.
     fn look_at_content(&self, conn: &Connection) {
         if let Some((_, content)) = &self.opened {
             content.is_overwritten(conn, &self.path);
         }
     }
 
-    /// Checks the whole database when a log was found beside it. SQLite takes any whole log for the
-    /// file's own, so a restored file beside the log of another one opens without an error. Until
-    /// this found nothing the log is left as it is, so that taking it away mends the file.
+    /// Checks the whole database if a WAL was found beside it. SQLite accepts any intact WAL as the
+    /// file's own, so a restored file beside another database's WAL opens without an error. The WAL
+    /// stays as it is until the check passes, so that removing it repairs the file.
     pub fn check_after_crash(&self) -> anyhow::Result<()> {
         if self.found_a_log {
             self.check()?;
-            connect::keep_log(&self.lock_writer(), false)?;
+            connections::keep_log(&self.lock_writer(), false)?;
         }
         let damaged = |what| StoreError::Damaged { path: self.path.clone(), what };
         self.read(verify::lost_numbers)?.map_or(Ok(()), |what| Err(damaged(what).into()))
     }
 
-    /// Reads the whole database, and fails when it is damaged.
+    /// Reads the whole database; an error if it is damaged.
     pub fn check(&self) -> anyhow::Result<()> {
         let damaged = |what| StoreError::Damaged { path: self.path.clone(), what };
         self.read(verify::problem)?.map_or(Ok(()), |what| Err(damaged(what).into()))
     }
 
-    /// Reads. The closure's connection refuses to write.
+    /// Runs the closure on a connection that refuses to write.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
         match &self.readers {
             None => f(&self.lock_writer()),
@@ -266,7 +247,7 @@ impl Store {
 
     /// Writes in one `BEGIN IMMEDIATE`, committed on `Ok` and rolled back on `Err`.
     ///
-    /// `Ok` means durable. An error of the commit itself means "may be there": see
+    /// `Ok` means durable. After an error of the commit itself the change may still exist: see
     /// [`is_uncertain_commit`].
     pub fn write<T>(
         &self,
@@ -281,7 +262,7 @@ impl Store {
         Ok(value)
     }
 
-    /// The writing connection, for backup and checkpoints; no transaction is open on it.
+    /// The writing connection, for backups and checkpoints, with no open transaction.
     pub(crate) fn with_writer<T>(
         &self,
         f: impl FnOnce(&mut Connection) -> anyhow::Result<T>,
@@ -290,7 +271,7 @@ impl Store {
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Connection> {
-        // A panic inside a closure rolled its transaction back, so the connection is sound.
+        // A panic inside a closure rolled its transaction back, so the connection is usable.
         let guard = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         debug_assert!(guard.is_autocommit(), "a transaction was left open");
         guard
@@ -298,11 +279,11 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// Leaves an empty log when another database lies at the path now: SQLite empties none on
-    /// closing a file that was moved, and the next process would read ours into that database.
+    /// Empties the WAL if another database lies at the path now. SQLite does not empty it when the
+    /// closed file was moved, and the next process would replay our WAL into that database.
     fn drop(&mut self) {
         if self.index_is_ours {
-            connect::remove_index(&self.lock_writer(), &self.path);
+            connections::remove_index(&self.lock_writer(), &self.path);
         }
         let moved = self.opened.as_ref().is_some_and(|(files, content)| {
             files.changed(&self.path).is_some() && !content.was_overwritten()
@@ -312,21 +293,18 @@ impl Drop for Store {
                 self.lock_writer()
                     .query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |busy| busy.get(0));
             if let Err(error) = emptied {
-                log::error!("the log of {} could not be emptied: {error}", self.path.display());
+                log::error!("the WAL of {} could not be emptied: {error}", self.path.display());
             }
         }
     }
 }
 
-/// SQLite would speak of an I/O error.
+/// SQLite would report only an I/O error.
 fn check_no_folder(path: &Path) -> Result<(), StoreError> {
-    match path.is_dir() {
-        true => Err(StoreError::NotOurs(path.to_path_buf())),
-        false => Ok(()),
-    }
+    if path.is_dir() { Err(StoreError::NotOurs(path.to_path_buf())) } else { Ok(()) }
 }
 
-/// 3.7.0 to 3.51.2 can corrupt a file in WAL mode.
+/// SQLite 3.7.0 to 3.51.2 can corrupt a file in WAL mode.
 fn check_sqlite_version() -> Result<(), StoreError> {
     if rusqlite::version_number() < 3_051_003 {
         return Err(StoreError::OldSqlite(rusqlite::version().to_string()));

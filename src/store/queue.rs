@@ -1,29 +1,19 @@
-//! The queue: due customers become items, items become claims. Every move names the state it
-//! leaves and says whether it happened.
+//! The queue: due customers become items, items become claims. Every update of an item names the
+//! state that the item leaves, and returns whether it happened.
+
+pub mod dedupe;
+pub mod import;
+pub mod insert;
+pub mod transitions;
 
 use chrono::{Duration, NaiveDate};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text, parse_instant};
-use crate::store::rows::{self, bad_text};
+use crate::store::cells::{self, bad_text};
 
-pub use crate::store::enqueue::{NewItem, insert_extra, insert_once, insert_settled};
-
-/// What became of a guarded update.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moved {
-    Yes,
-    /// Somebody else moved the row first. Drop what you were doing with it.
-    No,
-}
-
-impl Moved {
-    pub(crate) fn from_rows(rows: usize) -> Moved {
-        if rows == 1 { Moved::Yes } else { Moved::No }
-    }
-}
+pub use crate::store::queue::insert::{NewItem, insert_extra, insert_once, insert_settled};
 
 /// A row of `call_queue`.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,21 +30,21 @@ pub struct Item {
     pub reason: Option<Reason>,
     pub error_message: Option<String>,
     pub vapi_call_id: Option<String>,
-    /// Looked at again from then on; `None` = from `scheduled_for` on.
+    /// The item waits until this instant; `None`: until `scheduled_for`.
     pub not_before: Option<Instant>,
-    /// The last permitted instant; `None` = none, or not worked out yet.
+    /// The last permitted instant; `None`: no limit, or not computed yet.
     pub expires_at: Option<Instant>,
     pub created_at: Instant,
     pub processed_at: Option<Instant>,
 }
 
 impl Item {
-    /// From when on the item is looked at.
+    /// The instant from which the item is due.
     pub fn due_at(&self) -> Instant {
         self.not_before.unwrap_or(self.scheduled_for)
     }
 
-    /// The local date that a daily occasion names.
+    /// The local date of a daily occasion.
     pub fn date(&self) -> Option<NaiveDate> {
         match self.call_type {
             CallType::Daily => self.occasion.parse().ok(),
@@ -77,17 +67,17 @@ pub fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {
         customer_id: row.get(1)?,
         call_type: CallType::parse(&call_type).ok_or_else(|| bad_text(2, &call_type))?,
         occasion: row.get(3)?,
-        scheduled_for: rows::instant(row, 4)?,
+        scheduled_for: cells::instant(row, 4)?,
         status: ItemStatus::parse(&status).ok_or_else(|| bad_text(5, &status))?,
         attempts: row.get(6)?,
         max_attempts: row.get(7)?,
         reason: reason.as_deref().and_then(Reason::parse),
         error_message: row.get(9)?,
         vapi_call_id: row.get(10)?,
-        not_before: rows::optional_instant(row, 11)?,
-        expires_at: rows::optional_instant(row, 12)?,
-        created_at: rows::instant(row, 13)?,
-        processed_at: rows::optional_instant(row, 14)?,
+        not_before: cells::optional_instant(row, 11)?,
+        expires_at: cells::optional_instant(row, 12)?,
+        created_at: cells::instant(row, 13)?,
+        processed_at: cells::optional_instant(row, 14)?,
     })
 }
 
@@ -96,7 +86,7 @@ pub fn item(conn: &Connection, id: i64) -> anyhow::Result<Option<Item>> {
     Ok(conn.prepare_cached(&sql)?.query_one([id], item_from_row).optional()?)
 }
 
-/// The item of an occasion, whatever became of it.
+/// The item of an occasion, in any status.
 pub fn item_of_occasion(
     conn: &Connection,
     customer_id: i64,
@@ -113,7 +103,7 @@ pub fn item_of_occasion(
         .optional()?)
 }
 
-/// A customer whose next call falls due; what L1 found.
+/// A customer whose next call is due, as found by L1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     pub customer_id: i64,
@@ -128,12 +118,12 @@ fn candidate_from_row(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         customer_id: row.get(0)?,
         timezone: row.get(1)?,
         payment_status: row.get(2)?,
-        instant: rows::instant(row, 3)?,
+        instant: cells::instant(row, 3)?,
     })
 }
 
 /// L1 for welcome calls: eligible, not called, signed up at `signed_up_until` or before, and not
-/// yet queued. One eligible status at a time, so that the index leads.
+/// queued yet. One eligible status per query, so that SQLite uses the index.
 pub fn welcome_candidates(
     tx: &Transaction<'_>,
     payment_status: &str,
@@ -152,8 +142,8 @@ pub fn welcome_candidates(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// L1 for daily calls: eligible, welcomed (or the welcome call is over, or was and a person opened
-/// it again, whatever the flag says), next call inside the span, and no open daily item.
+/// L1 for daily calls: eligible, welcomed, next call inside the span, and no open daily item. An
+/// ended welcome item counts as welcomed, even if a person has reopened it.
 pub fn daily_candidates(
     tx: &Transaction<'_>,
     payment_status: &str,
@@ -168,7 +158,8 @@ pub fn daily_candidates(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// What lets the daily calls of a customer begin: the welcome call was made, or is over without.
+/// The condition for a customer's daily calls to begin: the welcome call was made, or ended without
+/// a call.
 pub(super) const WELCOME_IS_OVER: &str = "(welcome_call_completed = 1
       OR EXISTS (SELECT 1 FROM call_queue AS welcome
         WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
@@ -192,16 +183,16 @@ fn daily_candidates_sql() -> String {
     )
 }
 
-/// How far a pass over the due items of one type has come: an item is looked at once a pass.
+/// The position of a pass over due items: a pass reads each item once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor {
-    /// The instant of the last one, by which they are ordered: the very text of the file, else an
-    /// item whose text is of another form would come again for ever.
+    /// The instant of the last item, by which items are ordered. The exact text from the file:
+    /// otherwise an item whose text has another form would return forever.
     due_at: String,
     id: i64,
 }
 
-/// An item, and the text by which it was ordered, in the column after the item's own.
+/// An item, and the text by which it was ordered, from the column after the item's own.
 fn item_and_its_order(row: &Row<'_>) -> rusqlite::Result<(Item, String)> {
     Ok((item_from_row(row)?, row.get(ITEM_COLUMNS.split(',').count())?))
 }
@@ -215,7 +206,7 @@ impl Cursor {
     }
 }
 
-/// The next due items of a type, oldest first, beyond the cursor, which it moves on.
+/// The next due items of a type after the cursor, oldest first. Moves the cursor.
 pub fn due(
     conn: &Connection,
     call_type: CallType,
@@ -238,8 +229,8 @@ pub fn due(
     Ok(cursor.pass_by(found.collect::<Result<_, _>>()?))
 }
 
-/// Due items of any type whose last permitted instant comes before `until`, the nearest first,
-/// beyond the cursor, which it moves on.
+/// Due items of any type whose last permitted instant is before `until`, after the cursor, the
+/// nearest first. Moves the cursor.
 pub fn last_chance(
     conn: &Connection,
     now: Instant,
@@ -261,7 +252,7 @@ pub fn last_chance(
     Ok(cursor.pass_by(found.collect::<Result<_, _>>()?))
 }
 
-/// The instant at which the next item falls due; `None` when none waits.
+/// The instant after `after` at which the next item is due; `None` if none waits.
 pub fn next_due(conn: &Connection, after: Instant) -> anyhow::Result<Option<Instant>> {
     let text: Option<String> = conn
         .prepare_cached(
@@ -273,8 +264,8 @@ pub fn next_due(conn: &Connection, after: Instant) -> anyhow::Result<Option<Inst
     Ok(text.and_then(|text| parse_instant(&text)))
 }
 
-/// Open items whose last permitted instant has gone. Items that came in without one are judged
-/// by the latest a daily call can be.
+/// Waiting items whose last permitted instant is past. A daily item without one expires
+/// `max_lateness` after its instant.
 pub fn expired(
     conn: &Connection,
     now: Instant,
@@ -292,7 +283,7 @@ pub fn expired(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The open item of a customer and type, of which there is at most one.
+/// The open item of a customer and type; there is at most one.
 pub fn open_item(
     conn: &Connection,
     customer_id: i64,
@@ -308,7 +299,7 @@ pub fn open_item(
         .optional()?)
 }
 
-/// Whether any item is due, whatever it waits for.
+/// Whether any item is due, for any reason.
 pub fn is_anything_due(conn: &Connection, now: Instant) -> anyhow::Result<bool> {
     Ok(conn
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! One write: how it waits for its turn, how a part of it is undone, and what its commit proves.
+//! One write: how it waits for the lock, how a part of it is undone, and what its commit proves.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::Context;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
-/// How long a write waits in all: SQLite's own back-off is unfair under many processes.
+/// Total time that a write waits for the lock: SQLite's own backoff is unfair among many processes.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a part of a transaction that can be undone alone: on `Err` the part leaves no trace and
-/// the rest of the transaction goes on.
+/// Runs a part of a transaction that can be undone alone: on `Err` the part leaves no trace, and
+/// the rest of the transaction continues.
 pub fn part<T>(
     tx: &Transaction<'_>,
     f: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
@@ -30,7 +30,7 @@ pub fn part<T>(
     }
 }
 
-/// Begins to write, and asks again while another process writes.
+/// Begins a write transaction, and retries while another process writes.
 pub(super) fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Transaction<'c>> {
     let started = crate::clock::elapsed();
     loop {
@@ -49,4 +49,19 @@ pub(super) fn begin<'c>(conn: &'c Connection, path: &Path) -> anyhow::Result<Tra
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// The result of a guarded update.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    Yes,
+    /// Another writer changed the row first. Drop the work in progress on it.
+    No,
+}
+
+impl Moved {
+    pub(crate) fn from_rows(rows: usize) -> Moved {
+        if rows == 1 { Moved::Yes } else { Moved::No }
+    }
 }

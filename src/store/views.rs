@@ -1,26 +1,31 @@
-//! The questions behind lists, counts and the page: read only, the same on the command line and
-//! on the web. Decides nothing.
+//! The queries behind lists, counts and the page: read only, the same for the command line and the
+//! web. Decides nothing.
+
+pub mod locations;
+pub mod occasions;
+pub mod page;
 
 use rusqlite::{Connection, params};
 
 use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::{Instant, instant_text};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::file::side_files;
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
-use crate::store::{Store, files, rows};
+use crate::store::{Store, cells};
 
-/// How often something happened, with the word for it.
+/// A count of one kind of event, with its word.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
-    /// A reason, a disposition, or `scheduled` for what only waits for its instant.
+    /// A reason, a disposition, or `scheduled` for items that only wait for their instant.
     pub word: String,
     pub count: i64,
 }
 
-/// What happened since an instant.
+/// Calls and items since an instant.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Today {
-    /// Attempts that may have rung.
+    /// Attempts, except `not_placed` ones.
     pub called: i64,
     /// Of those, ended as answered.
     pub reached: i64,
@@ -32,7 +37,7 @@ pub struct Today {
     pub skipped: Vec<Count>,
 }
 
-/// A customer's items, whatever became of them, by id.
+/// All items of a customer, in every status, by id.
 pub fn items_of_customer(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Item>> {
     let sql = format!("SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 ORDER BY id");
     let mut statement = conn.prepare_cached(&sql)?;
@@ -55,11 +60,11 @@ pub fn calls_of_customer(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// An item as lists show it.
+/// An item in a list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub struct ListedItem {
     pub item: Item,
-    /// `None`: the customer is gone.
+    /// `None`: the customer no longer exists.
     pub customer_name: Option<String>,
     pub timezone: Option<String>,
 }
@@ -69,13 +74,16 @@ pub struct Listed {
 pub struct ItemFilter {
     pub status: Option<ItemStatus>,
     pub call_type: Option<CallType>,
-    pub customer_id: Option<i64>,
-    /// Only what is open: waiting, or with an attempt in flight.
+    /// Only open items: waiting, or with an attempt in flight.
     pub open: bool,
 }
 
-/// Items by their instant: of open ones the soonest first, else the newest first.
-pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Result<Vec<Listed>> {
+/// Items by their instant: the soonest first for `open`, else the newest first.
+pub fn items(
+    conn: &Connection,
+    filter: &ItemFilter,
+    limit: usize,
+) -> anyhow::Result<Vec<ListedItem>> {
     let columns: Vec<String> =
         ITEM_COLUMNS.split(',').map(|column| format!("item.{}", column.trim())).collect();
     let order = if filter.open { "ASC" } else { "DESC" };
@@ -83,9 +91,8 @@ pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Re
         "SELECT {}, person.name, person.timezone FROM call_queue AS item
            LEFT JOIN customers AS person ON person.id = item.customer_id
          WHERE (?1 IS NULL OR item.status = ?1) AND (?2 IS NULL OR item.call_type = ?2)
-           AND (?3 IS NULL OR item.customer_id = ?3)
-           AND (NOT ?4 OR item.status IN ('pending', 'retrying', 'processing'))
-         ORDER BY item.scheduled_for {order}, item.id {order} LIMIT ?5",
+           AND (NOT ?3 OR item.status IN ('pending', 'retrying', 'processing'))
+         ORDER BY item.scheduled_for {order}, item.id {order} LIMIT ?4",
         columns.join(", ")
     );
     let width = columns.len();
@@ -94,24 +101,24 @@ pub fn items(conn: &Connection, filter: &ItemFilter, limit: usize) -> anyhow::Re
         params![
             filter.status.map(ItemStatus::as_str),
             filter.call_type.map(CallType::as_str),
-            filter.customer_id,
             filter.open,
             limit as i64
         ],
         |row| {
             let item = item_from_row(row)?;
             let (customer_name, timezone) = (row.get(width)?, row.get(width + 1)?);
-            Ok(Listed { item, customer_name, timezone })
+            Ok(ListedItem { item, customer_name, timezone })
         },
     )?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// What the dialer looks at: items that wait, in the words of the index that finds the next one.
+/// The items that the dialer considers: those that wait, in the words of the index that finds the
+/// next one.
 pub(super) const OPEN: &str =
     "status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')";
 
-/// How many items are due now, whatever they wait for.
+/// How many items are due now, for any reason.
 pub fn due(conn: &Connection, now: Instant) -> anyhow::Result<i64> {
     let sql = format!(
         "SELECT count(*) FROM call_queue
@@ -120,7 +127,7 @@ pub fn due(conn: &Connection, now: Instant) -> anyhow::Result<i64> {
     Ok(conn.prepare_cached(&sql)?.query_one([instant_text(now)], |row| row.get(0))?)
 }
 
-/// Items that wait, by what they wait for.
+/// Counts of waiting items, by what they wait for.
 pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<Count>> {
     counts(
         conn,
@@ -131,7 +138,7 @@ pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<Count>> {
     )
 }
 
-/// What was called and skipped since an instant.
+/// The calls and skips since an instant.
 pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
     let since = instant_text(since);
     let called = conn
@@ -162,31 +169,32 @@ pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
     Ok(Today { called, reached, dispositions, failed, skipped })
 }
 
-/// When the longest running placed call began; `None` when none runs.
+/// When the longest running call began; `None`: no call is running.
 pub fn oldest_placed(conn: &Connection) -> anyhow::Result<Option<Instant>> {
     let mut statement = conn.prepare_cached(
         "SELECT created_at FROM call_attempts WHERE state IN ('dialing', 'placed')
          ORDER BY created_at LIMIT 1",
     )?;
-    let mut found = statement.query_map([], |row| rows::instant(row, 0))?;
+    let mut found = statement.query_map([], |row| cells::instant(row, 0))?;
     Ok(found.next().transpose()?)
 }
 
-/// Bytes of the database and of its write-ahead log; 0 for what is not there.
+/// Bytes of the database and of its WAL; 0 for a missing file.
 pub fn sizes(store: &Store) -> (u64, u64) {
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |about| about.len());
-    (size(store.path()), size(&files::beside(store.path(), "-wal")))
+    (size(store.path()), size(&side_files::beside(store.path(), "-wal")))
 }
 
-/// A log as long as this is carried into the file no more: usually it has some thousand pages.
+/// The WAL size in bytes from which a reader evidently blocks checkpoints. A WAL usually has some
+/// thousand pages.
 const LONG_LOG_BYTES: u64 = 256 << 20;
 
-/// What is wrong with a log of so many bytes, in words; `None` = nothing.
+/// The problem of a WAL of this size, in words; `None`: no problem.
 pub fn long_log(wal_bytes: u64) -> Option<String> {
     (LONG_LOG_BYTES <= wal_bytes).then(|| {
         format!(
-            "the write-ahead log has grown to {} MiB: some program reads the database without an \
-             end, and fills the disk; end it",
+            "the write-ahead log has grown to {} MiB: some program keeps a read transaction open; \
+             end that program before the disk is full",
             wal_bytes >> 20
         )
     })

@@ -1,29 +1,31 @@
-//! An assistant's configuration, as far as people hear it. Read by `check`, never before a call.
+//! The parts of an assistant's configuration that people hear. `check` reads them, never a call.
 
 use serde_json::Value;
 
-use super::{Vapi, path_segment};
 use crate::provider::ReadError;
+use crate::vapi::Vapi;
+use crate::vapi::values::path_segment;
 
-/// With this mode the first message is the model's own, and the configured one is not said.
+/// In this mode the model makes the first message, and the configured one is not spoken.
 const MODEL_SPEAKS_FIRST: &str = "assistant-speaks-first-with-model-generated-message";
 
-/// What an assistant says and what it is told.
+/// The first message and the instructions of an assistant.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AssistantWords {
-    /// What it says first; `None` when that is up to the model, or recorded.
+    /// Its first message; `None` when the model makes it, or when it is a recording.
     pub first_message: Option<String>,
     /// Its instructions, all system messages together.
     pub instructions: String,
 }
 
 impl Vapi {
-    /// The words of one assistant. One GET.
+    /// Reads the words of one assistant with one GET.
     pub fn assistant(&self, id: &str) -> Result<AssistantWords, ReadError> {
         let (value, _) = self.read(&format!("/assistant/{}", path_segment(id)))?;
-        match value.is_object() {
-            true => Ok(words(&value)),
-            false => Err(ReadError::Unavailable("its answer is no assistant".to_string())),
+        if value.is_object() {
+            Ok(words(&value))
+        } else {
+            Err(ReadError::Unavailable("its answer is not an assistant".to_string()))
         }
     }
 }
@@ -31,7 +33,7 @@ impl Vapi {
 fn words(assistant: &Value) -> AssistantWords {
     let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_string();
     let model_begins = assistant["firstMessageMode"] == MODEL_SPEAKS_FIRST;
-    // An address here is a recording: nobody can read what it says.
+    // An address here is a recording, whose words cannot be read.
     let first_message = Some(text(&assistant["firstMessage"]))
         .filter(|said| !said.is_empty() && !said.starts_with("http") && !model_begins);
     let messages = assistant["model"]["messages"].as_array();
@@ -46,7 +48,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_is_said_and_what_it_is_told_is_read() {
+    fn only_the_first_message_and_the_instructions_are_read() {
         let system = json!({"role": "system", "content": "You are Ada."});
         let user = json!({"role": "user", "content": "Hi, AI."});
         let model = json!({"provider": "openai", "model": "gpt-4o", "messages": [system, user]});

@@ -1,9 +1,9 @@
-//! Reads what the assistant found and did: structured outputs and tool calls, in every shape that
-//! the provider gives them. An odd entry never hides the others.
+//! Reads the assistant's structured outputs and tool calls, in every shape that the provider uses.
+//! An odd entry never hides the others.
 
 use serde_json::Value;
 
-use super::wire::word;
+use crate::vapi::values::word;
 
 /// Lists of messages, in a call or in the message of a webhook, that may hold tool calls.
 const MESSAGES: [&str; 3] = ["messages", "messagesOpenAIFormatted", "conversation"];
@@ -13,7 +13,7 @@ const TOOL_CALLS: [&str; 4] = ["toolCallList", "toolCalls", "tool_calls", "toolW
 /// One use of a tool that waits for its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall {
-    /// The answer repeats it.
+    /// The answer must repeat it.
     pub id: String,
     pub name: Option<String>,
 }
@@ -35,7 +35,7 @@ pub(super) fn structured_data(value: &Value) -> Option<Value> {
     Some(value["analysis"]["structuredData"].clone()).filter(|data| !data.is_null())
 }
 
-/// The names of the assistant's tools that were called, each once, in the order seen. `None`:
+/// The names of the assistant's tools that were called, each once, in the order seen. `None` =
 /// neither messages nor tool calls came.
 ///
 /// `value` is a call or the message of a webhook.
@@ -83,8 +83,8 @@ fn name_of(call: &Value) -> Option<String> {
         .find_map(word)
 }
 
-/// Lays what a webhook's message tells over what the call inside it tells. Entries that only one of
-/// them has stay.
+/// Merges the value of a webhook's message over the value of the call inside it. Entries that only
+/// one of them has stay.
 pub(super) fn lay_over(old: &mut Option<Value>, new: Option<Value>) {
     match (old.as_mut(), new) {
         (_, None) => {}
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn structured_outputs_are_kept_verbatim_and_nothing_else_is_taken_for_them() {
+    fn structured_outputs_are_kept_verbatim_and_nothing_else_counts_as_one() {
         let outputs = json!({"o1": {"name": "Opt out", "result": true}, "o2": 7});
         let told = json!({"artifact": {"structuredOutputs": outputs}});
         assert_eq!(structured_outputs(&told), Some(outputs));

@@ -1,18 +1,21 @@
-//! All HTTP to Vapi. One POST per order: never repeated, redirected, reused or sent by a proxy.
+//! All HTTP to Vapi. One POST per order, never repeated, never redirected, on its own connection
+//! and without a proxy.
 //!
-//! This module decides nothing but what a reply proves. It refuses to retry, also a GET: the
-//! caller knows when to ask again. The key leaves only in the `Authorization` header, only over
+//! This module decides only what a reply proves. It never retries, not even a GET, because the
+//! caller decides when to ask again. The key is sent only in the `Authorization` header, only over
 //! https or to loopback.
 
-mod assistant;
-mod findings;
-mod paging;
-mod ping;
-mod reply;
-mod transport;
+pub mod assistant;
+pub mod findings;
+pub mod paging;
+pub mod ping;
+pub mod reply;
+pub mod transport;
+pub mod values;
 pub mod webhook;
 pub mod wire;
 
+use crate::vapi::values::path_segment;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -32,25 +35,23 @@ use crate::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal, Seconds,
     no_seconds,
 };
-pub use assistant::AssistantWords;
-use paging::{Page, Window};
-pub use ping::ping;
-use reply::{Reply, in_doubt, scrub};
-use transport::{Question, Witness, gated};
+use crate::vapi::paging::{Page, Window};
+use crate::vapi::reply::{Reply, in_doubt, scrub};
+use crate::vapi::transport::{Question, Witness, gated};
 
-/// A phase before the provider can have read anything is cut after so long.
+/// The limit of each phase before the reply: resolving, connecting and sending.
 const LONGEST_PHASE: Duration = Duration::from_secs(5);
-/// Of a reply to a POST only the id matters.
+/// In bytes. Only the id matters in a reply to a POST.
 const LARGEST_REPLY: u64 = 1024 * 1024;
-/// A page of calls may hold a hundred transcripts.
+/// In bytes. A page of calls may hold a hundred transcripts.
 const LARGEST_PAGE: u64 = 64 * 1024 * 1024;
 
-/// The private key. Shows itself to nobody.
+/// The private key. Its text is never shown.
 #[derive(Clone)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Surrounding white space, as a file leaves it, is dropped.
+    /// Drops surrounding white space, such as the line end of a file.
     pub fn new(key: &str) -> ApiKey {
         ApiKey(key.trim().to_string())
     }
@@ -72,13 +73,13 @@ pub struct Vapi {
 }
 
 impl Vapi {
-    /// Checks the address and the key; asks nobody. `timeout_secs` bounds each request as a whole.
+    /// Checks the address and the key without a request. `timeout_secs` limits a whole request.
     ///
-    /// Fails on plain http to anything but loopback, because the key and the phone numbers would
-    /// travel in the open.
+    /// Fails on plain http beyond loopback, because others could read the key and the phone
+    /// numbers on the network.
     pub fn new(base_url: &str, key: ApiKey, timeout_secs: u64) -> anyhow::Result<Vapi> {
         let uri: Uri = base_url.parse().ok().with_context(|| {
-            format!("vapi.base_url {base_url:?} is no address; write https://…")
+            format!("vapi.base_url {base_url:?} is not an address; write https://…")
         })?;
         let plain = uri.query().is_none() && !base_url.contains(['@', '#']);
         if !plain || uri.host().is_none_or(str::is_empty) {
@@ -100,8 +101,8 @@ impl Vapi {
         Ok(Vapi { base_url, key, timeout, seconds: no_seconds() })
     }
 
-    /// Settings for one request. Every phase lies inside the global limit, so that the error says
-    /// which phase it was.
+    /// Settings for one request. Every phase has its own limit inside the global one, so that the
+    /// error names the phase.
     fn settings(&self) -> ureq::config::Config {
         let phase = Some(self.timeout.min(LONGEST_PHASE));
         Agent::config_builder()
@@ -123,7 +124,7 @@ impl Vapi {
             .build()
     }
 
-    /// The one POST, on its own connection. `ask` reaches the caller before the first byte.
+    /// The one POST, on its own connection. It asks the caller by `ask` before the first byte.
     fn post(
         &self,
         body: &[u8],
@@ -146,7 +147,7 @@ impl Vapi {
         Ok(Reply { status, date, retry_after_secs, body })
     }
 
-    /// One GET. Any answer but 200 is an error; none of them proves anything about a call.
+    /// One GET. Any status except 200 is an error, which proves nothing about a call.
     fn read(&self, path: &str) -> Result<(Value, Option<Instant>), ReadError> {
         let unavailable = |what: String| ReadError::Unavailable(scrub(&what, &self.key.0));
         let connector = DefaultConnector::default();
@@ -169,11 +170,11 @@ impl Vapi {
         }
         let body = bytes(response, LARGEST_PAGE).map_err(|error| unavailable(error.to_string()))?;
         let value = serde_json::from_slice(&body)
-            .map_err(|error| unavailable(format!("its answer is no JSON: {error}")))?;
+            .map_err(|error| unavailable(format!("its answer is not JSON: {error}")))?;
         Ok((value, date))
     }
 
-    /// Makes one request and counts how long it took.
+    /// Makes one request and records its duration.
     fn timed<T, E>(
         &self,
         method: &'static str,
@@ -191,8 +192,8 @@ impl Vapi {
     fn page(&self, window: &Window) -> Result<Page, ReadError> {
         match self.read(&format!("/call?{}", window.query())) {
             Ok((Value::Array(rows), date)) => Ok(Page { rows, date }),
-            Ok(_) => Err(ReadError::Unavailable("its answer is no list".to_string())),
-            // NotFound speaks of one call; a list that is not there is a wrong address.
+            Ok(_) => Err(ReadError::Unavailable("its answer is not a list".to_string())),
+            // `NotFound` is about one call; a missing list means a wrong address.
             Err(ReadError::NotFound) => {
                 Err(ReadError::Unavailable("it has no list of calls; check vapi.base_url".into()))
             }
@@ -212,16 +213,16 @@ impl Vapi {
         let witness = Arc::new(Witness::default());
         let (ask, asked) = channel::<Question>();
         let seen = witness.clone();
-        // The library keeps its connections for ever and `may_send` is only lent, so the request
-        // runs on its own thread and asks this one.
+        // The library's connections may outlive this call, and `may_send` is only borrowed. So the
+        // request runs on its own thread and asks this one.
         let outcome = std::thread::scope(|scope| {
             let poster = std::thread::Builder::new()
                 .name("post".to_string())
                 .spawn_scoped(scope, move || self.post(body.as_bytes(), seen, ask))
                 .map_err(|error| format!("no thread for the request: {error}"))?;
-            // Ends when the poster has dropped its connection.
+            // The loop ends when the poster has dropped its connection.
             while let Ok(answer) = asked.recv() {
-                // A poster that is gone needs no answer; its end is read below.
+                // If the poster has ended, it needs no answer; `join` reads its result below.
                 let _ = answer.send(may_send());
             }
             match poster.join() {
@@ -250,7 +251,7 @@ impl Vapi {
         match wire::read_call(&value) {
             Some(call) if call.id == call_id => Ok(Fetched { call, date }),
             Some(_) => Err(ReadError::Unavailable("it answered with another call".to_string())),
-            None => Err(ReadError::Unavailable("its answer is no call".to_string())),
+            None => Err(ReadError::Unavailable("its answer is not a call".to_string())),
         }
     }
 }
@@ -283,7 +284,7 @@ fn not_sent(refusal: Refusal, detail: &str, key: &str) -> PlaceError {
     PlaceError::NotPlaced { refusal, detail: scrub(detail, key) }
 }
 
-/// Whether this address names this very machine: `localhost`, `127.0.0.0/8` or `[::1]`.
+/// Whether the address is on this machine: `localhost`, `127.0.0.0/8` or `[::1]`.
 pub fn on_loopback(base_url: &str) -> bool {
     let Ok(uri) = base_url.parse::<Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
@@ -309,21 +310,13 @@ fn date_of(headers: &HeaderMap) -> Option<Instant> {
     http_date(header(headers, "date")?)
 }
 
-/// `Retry-After` in seconds; its date form counts from the provider's own `Date`.
+/// `Retry-After` in seconds; a date in it counts from the provider's own `Date`.
 fn retry_after(headers: &HeaderMap, date: Option<Instant>) -> Option<u64> {
     let text = header(headers, "retry-after")?.trim();
     text.parse().ok().or_else(|| {
         let wait = http_date(text)?.signed_duration_since(date?);
         Some(wait.num_seconds().max(0).unsigned_abs())
     })
-}
-
-/// An id from outside as one segment of a path; nothing in it can point elsewhere.
-fn path_segment(id: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    id.bytes()
-        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect()
 }
 
 #[cfg(test)]
@@ -369,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_no_header_is_refused_and_never_shown() {
+    fn a_key_that_is_not_a_header_is_refused_and_never_shown() {
         for key in ["", " ", "two words", "line\nbreak", "ключ"] {
             assert!(Vapi::new("https://api.vapi.ai", ApiKey::new(key), 20).is_err(), "{key:?}");
         }

@@ -1,36 +1,37 @@
-//! Follows the pages of a listing until nothing can be missing.
+//! Follows the pages of a listing until no call can be missing.
 //!
-//! The provider has no cursor, no total and no promised order; only time bounds and a limit. A
-//! listing is evidence of absence, so this file refuses to guess: an instant of which it cannot prove
-//! that every call was seen counts as a row that could not be read, and where not even that can be
-//! told the whole listing is an error.
+//! The provider offers no cursor, no total and no promised order, only time bounds and a limit. A
+//! listing is evidence of absence, so nothing is guessed. If the calls of one instant may be
+//! incomplete, the instant counts as an unreadable row. If the instant is unknown, the whole
+//! listing is an error.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::Duration;
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::wire;
 use crate::domain::{Instant, instant_text};
 use crate::provider::{Listing, ProviderCall, ReadError};
+use crate::vapi::{values, wire};
 
 /// Rows of a page. Small, because each row may hold a transcript.
 const USUAL_LIMIT: usize = 100;
-/// The largest limit that the provider takes; used when one instant fills a page.
+/// The largest limit that the provider accepts; used when one instant fills a page.
 const HIGHEST_LIMIT: usize = 1000;
-/// A question that shows whether limits are kept at all.
+/// The limit of a query that shows whether the provider obeys limits.
 const SMALLER_LIMIT: usize = USUAL_LIMIT - 1;
-/// More pages than any account fills in the provider's retention; ends a listing gone wrong.
+/// A longer listing is an error: no account fills this many pages in the provider's retention.
 const MOST_PAGES: usize = 5000;
 
-/// One page as it came.
+/// One page as the provider sent it.
 pub(super) struct Page {
     pub rows: Vec<Value>,
     pub date: Option<Instant>,
 }
 
-/// One question: calls created within these bounds, both inclusive.
+/// One query: calls created within these bounds, both inclusive.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Window {
     pub from: Instant,
@@ -40,18 +41,19 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The question as the query of an address.
+    /// The query part of the address.
     pub fn query(&self) -> String {
         let upper = self.to.map(|to| format!("&createdAtLe={}", instant_text(to)));
         let from = instant_text(self.from);
         format!("limit={}&createdAtGe={from}{}", self.limit, upper.unwrap_or_default())
     }
 
-    /// What is still to be asked after this page, which brought so many new calls.
+    /// The queries that remain after this page, which has `new` new calls.
     ///
-    /// A page in falling order is the newest part: go on from its oldest row. In any other order
-    /// it may be any part, so the window is cut in two at an instant inside. The end is a page
-    /// below the limit that brings nothing new: a short page alone may be a lower limit of theirs.
+    /// A page in descending order is the newest part, so the next query ends at its oldest row. A
+    /// page in another order may be any part, so the window is cut in two at an instant inside. The
+    /// end is a page below the limit without new calls. A short page with new calls is not an end,
+    /// because the provider may have a lower limit.
     fn rest(&self, rows: &[Value], new: usize) -> Result<Rest, ReadError> {
         if self.limit == SMALLER_LIMIT {
             return if self.limit < rows.len() { self.too_many(rows) } else { Ok(Rest::Nothing) };
@@ -82,8 +84,8 @@ impl Window {
         self.too_many(rows)
     }
 
-    /// More calls than any question brings: the first instant apart from the others. One that alone
-    /// holds so many is left, and the rest of the window asked without it.
+    /// For more calls than one page brings: separates the first instant from the others. If one
+    /// instant alone has too many, the queries leave it out and cover the rest of the window.
     fn too_many(&self, rows: &[Value]) -> Result<Rest, ReadError> {
         let times: Option<BTreeSet<Instant>> =
             rows.iter().map(|row| created_at(row).filter(|at| self.holds(*at))).collect();
@@ -102,16 +104,17 @@ impl Window {
         Ok(Rest::TooMany { at, others: before.into_iter().chain(after).collect() })
     }
 
-    /// What is asked before a short page counts as the end. One of just their usual length may be
-    /// the answer of a provider that looks at no limit, and then one instant may hold more. A
-    /// provider that looks at no bounds either always gives the same rows: that is no page.
+    /// The last query before a short page counts as the end. A page of exactly the usual length may
+    /// come from a provider that ignores limits, and then one instant may hold more. A provider
+    /// that ignores the bounds too always sends the same rows, which are not a page of the window.
     fn last_doubt(&self, rows: &[Value]) -> Rest {
         let is_usual = self.limit == HIGHEST_LIMIT
             && rows.len() == USUAL_LIMIT
             && rows.iter().filter_map(created_at).all(|at| self.holds(at));
-        match is_usual {
-            true => Rest::Ask(vec![Window { limit: SMALLER_LIMIT, ..self.clone() }]),
-            false => Rest::Nothing,
+        if is_usual {
+            Rest::Ask(vec![Window { limit: SMALLER_LIMIT, ..self.clone() }])
+        } else {
+            Rest::Nothing
         }
     }
 
@@ -123,7 +126,7 @@ impl Window {
         Window { from, to, limit: USUAL_LIMIT }
     }
 
-    /// The middle one of the instants that lie truly inside, so that both halves are smaller.
+    /// The middle of the instants strictly inside the window, so that both halves are smaller.
     fn middle(&self, mut times: Vec<Instant>) -> Option<Instant> {
         times.retain(|at| *at > self.from && self.to.is_none_or(|to| *at < to));
         times.sort_unstable();
@@ -131,10 +134,10 @@ impl Window {
     }
 }
 
-/// What is to be done after a page.
+/// The next step after a page.
 enum Rest {
     Ask(Vec<Window>),
-    /// Nothing, unless their own limit turns out to be no higher than the page is long.
+    /// No query, unless the provider's own limit is at most the length of the page.
     Nothing,
     TooMany {
         at: Instant,
@@ -142,14 +145,14 @@ enum Rest {
     },
 }
 
-/// Every call created at or after `since`. `read` answers one window; its error ends the listing.
+/// Every call created at or after `since`. `read` reads one window; its error ends the listing.
 pub(super) fn every_call(
     since: Instant,
     read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
 ) -> Result<Listing, ReadError> {
     let mut seen = Seen { since, ..Seen::default() };
     let mut open = vec![seen.everything(USUAL_LIMIT)];
-    // Windows that seem to be at their end, with the page that said so.
+    // Windows that seem complete, each with its last page.
     let mut ended: Vec<(Window, Vec<Value>)> = Vec::new();
     let mut is_cut = None;
     loop {
@@ -166,7 +169,7 @@ pub(super) fn every_call(
         if ended.is_empty() || !is_cut.map_or_else(|| seen.is_cut(read), Ok)? {
             return Ok(seen.listing());
         }
-        // Their own limit is this low, so a page of this length is no end.
+        // The provider's own limit is this low, so a page of this length is not the end.
         is_cut = Some(true);
         for (window, rows) in std::mem::take(&mut ended) {
             open.extend(seen.windows(window.too_many(&rows)?));
@@ -174,14 +177,14 @@ pub(super) fn every_call(
     }
 }
 
-/// What the pages have brought so far, each row once.
+/// The rows of all pages so far, each once.
 #[derive(Default)]
 struct Seen {
     since: Instant,
     calls: HashMap<String, ProviderCall>,
-    /// Marks of rows without a readable id, so that overlapping pages count each once.
+    /// Marks of rows without a readable id, so that overlapping pages count each row once.
     unreadable: BTreeSet<String>,
-    /// Instants that hold more calls than a question brings.
+    /// Instants with more calls than one page brings.
     too_many: HashSet<Instant>,
     longest_page: usize,
     pages: usize,
@@ -193,7 +196,7 @@ impl Seen {
         Window { from: self.since, to: None, limit }
     }
 
-    /// Reads a page, and says how many of its rows are new.
+    /// Reads a page and counts its new rows.
     fn page(
         &mut self,
         window: &Window,
@@ -211,7 +214,7 @@ impl Seen {
         Ok((page.rows, new))
     }
 
-    /// What is to be asked; an instant with too many calls is noted.
+    /// The next queries; notes an instant with too many calls.
     fn windows(&mut self, rest: Rest) -> Vec<Window> {
         match rest {
             Rest::Ask(windows) => windows,
@@ -223,7 +226,7 @@ impl Seen {
         }
     }
 
-    /// Whether they send no page longer than the longest so far, though more is asked for and there.
+    /// Whether the provider cuts pages at the longest length so far, although more calls exist.
     fn is_cut(
         &mut self,
         read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
@@ -232,7 +235,7 @@ impl Seen {
         if self.calls.len() + self.unreadable.len() <= longest {
             return Ok(false);
         }
-        // The first question was for everything, so only the limit can have cut a page this long.
+        // The first query was for everything, so only its limit can have cut a page this long.
         if USUAL_LIMIT <= longest {
             let everything = self.everything(HIGHEST_LIMIT);
             self.page(&everything, read)?;
@@ -240,14 +243,14 @@ impl Seen {
         Ok(self.longest_page == longest)
     }
 
-    /// Whether this row is new. A row from before the window is not ours to report.
+    /// Adds a row; whether it is new. A row from before `since` is left out.
     fn add(&mut self, row: &Value) -> bool {
         let Some(mut call) = wire::read_call(row) else {
             return self.unreadable.insert(mark_of(row));
         };
         if call.tags().next().is_none() {
-            // Nobody's call of ours, most of the list on an account with other uses: what was said
-            // in it is not needed, and would fill the memory.
+            // On an account with other uses, most calls of the list do not carry our tags. Their
+            // texts are not needed and would fill the memory.
             (call.transcript, call.summary) = (None, None);
         }
         if call.created_at.is_some_and(|at| at < self.since) {
@@ -265,16 +268,16 @@ impl Seen {
     }
 }
 
-/// Equal for equal rows; tells nothing of what the row holds.
+/// A hash of the row: equal for equal rows, and free of the row's content.
 fn mark_of(row: &Value) -> String {
     let hash = Sha256::digest(row.to_string().as_bytes());
-    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hash[..16])
 }
 
-/// When a row was created, rounded up to the milliseconds of our question: rounded down, the next
+/// When a row was created, rounded up to the milliseconds of our queries. Rounded down, the next
 /// page would leave out its neighbours.
 fn created_at(row: &Value) -> Option<Instant> {
-    let at = wire::read_instant(&row["createdAt"])?;
+    let at = values::read_instant(&row["createdAt"])?;
     let beyond = at.timestamp_subsec_nanos() % 1_000_000;
     let up = if beyond == 0 { 0 } else { i64::from(1_000_000 - beyond) };
     at.checked_add_signed(Duration::nanoseconds(up))

@@ -1,4 +1,4 @@
-//! Lists of every order, length and limit, and what is made of them.
+//! Tests listings of every order, length and limit.
 
 use std::cell::Cell;
 
@@ -15,7 +15,7 @@ fn row(id: usize, ms: i64) -> Value {
     json!({"id": format!("c{id}"), "createdAt": instant_text(at(ms))})
 }
 
-/// A provider that holds `rows` in this order, and answers with the first that fit.
+/// Lists from a provider that holds `rows` in this order and sends the first that fit.
 fn listing(rows: &[Value], cap: usize) -> (Result<Listing, ReadError>, usize) {
     let pages = Cell::new(0);
     let mut read = |window: &Window| {
@@ -59,7 +59,7 @@ fn one_instant_that_fills_a_page_loses_nothing() {
     }
 }
 
-/// How many calls were found, and how many instants or rows stayed unread.
+/// The number of calls found, and the number of unread instants or rows.
 fn found(rows: &[Value], cap: usize) -> (usize, usize) {
     let listing = listing(rows, cap).0.unwrap();
     (listing.calls.len(), listing.unreadable.len())
@@ -112,7 +112,7 @@ fn one_instant_that_fills_a_page_whose_limit_is_ignored_is_unread() {
 }
 
 #[test]
-fn a_hundred_calls_are_no_error_where_the_provider_looks_at_no_question() {
+fn a_full_first_page_is_accepted_from_a_provider_that_ignores_filters() {
     for order in [1, -1] {
         let rows: Vec<Value> =
             (0..USUAL_LIMIT).map(|id| row(id, 200 + order * id as i64)).collect();
@@ -122,7 +122,7 @@ fn a_hundred_calls_are_no_error_where_the_provider_looks_at_no_question() {
 }
 
 #[test]
-fn a_lower_limit_on_their_side_is_not_taken_for_the_end() {
+fn a_lower_limit_of_the_provider_does_not_end_the_list() {
     let rows: Vec<Value> = (0..200).rev().map(|id| row(id, id as i64)).collect();
     assert_eq!(listing(&rows, 30).0.unwrap().calls.len(), 200);
 }

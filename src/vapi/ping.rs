@@ -1,13 +1,13 @@
-//! The ping of a dead-man's switch: one GET, whose answer nobody reads.
+//! The ping of a dead-man's switch: one GET, of which only the status counts.
 
 use std::time::Duration;
 
 use ureq::Agent;
 
-/// The whole of it.
+/// The timeout of the whole ping.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the URL. The error is one line without the URL, which may hold a secret.
+/// Fetches the URL. The error is one line without the URL, which may hold a secret.
 pub fn ping(url: &str) -> Result<(), String> {
     let settings = Agent::config_builder()
         .http_status_as_error(false)
@@ -28,9 +28,10 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::web::delivery::{Delivery, Response};
-    use crate::web::http::Request;
-    use crate::web::listener::{Limits, Listener};
+    use crate::http::connections::Limits;
+    use crate::http::listener::Listener;
+    use crate::http::request::Request;
+    use crate::http::response::{Delivery, Response};
 
     fn pinged(answer: Response) -> Result<(), String> {
         let listener = Listener::bind("127.0.0.1:0").unwrap();

@@ -1,18 +1,18 @@
 //! Sorts the replies to a POST by what they prove. Values in, values out.
 //!
-//! One rule: a call is called not placed only on proof. Proof is our own count of zero bytes, or one
-//! of the provider's documented refusals in its own words. Everything else is accepted or in doubt.
+//! A call counts as not placed only with proof. Proof is our own count of zero bytes, or one of the
+//! provider's documented refusals in its own words. Everything else is accepted or in doubt.
 
 use serde_json::Value;
 
-use super::wire;
 use crate::domain::Instant;
 use crate::provider::{Accepted, PlaceError, Refusal};
+use crate::vapi::wire;
 
 /// The longest detail, in characters.
 const LONGEST_DETAIL: usize = 200;
 
-/// What came back to the one POST.
+/// The reply to the one POST.
 pub(super) struct Reply {
     pub status: u16,
     pub date: Option<Instant>,
@@ -23,7 +23,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// What this reply proves about the order with this tag.
+    /// Decides what this reply proves about the order with this tag.
     pub fn sort(self, tag: &str, key: &str) -> Result<Accepted, PlaceError> {
         match self.status {
             200..300 => {
@@ -36,7 +36,7 @@ impl Reply {
                 Err(PlaceError::InDoubt { detail, stop_dialing: true })
             }
             400..=404 | 422 | 429 => self.sort_refusal(key),
-            // Also other 4xx: a 409 or 425 may answer a call that exists, a 499 comes from a proxy.
+            // Also other 4xx: a 409 or 425 may be about an existing call, a 499 comes from a proxy.
             status => Err(in_doubt(&format!("the provider answered {status}"), key)),
         }
     }
@@ -62,8 +62,8 @@ pub(super) fn in_doubt(detail: &str, key: &str) -> PlaceError {
     PlaceError::InDoubt { detail: scrub(detail, key), stop_dialing: false }
 }
 
-/// The message of a refusal in the provider's own JSON shape. `None` for every other body: it may
-/// come from a machine in between, and the provider may have placed the call behind it.
+/// The message of a refusal in the provider's own JSON shape. `None` for any other body: it may
+/// come from a proxy, although the provider has placed the call.
 fn own_words(status: u16, body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     if value["statusCode"].as_u64()? != u64::from(status) {
@@ -79,7 +79,7 @@ fn own_words(status: u16, body: &[u8]) -> Option<String> {
     }
 }
 
-/// Whom a 400 concerns. A full line is like a 429: the occasion is not consumed.
+/// The scope of a 400. A concurrency limit counts like a 429: the occasion is not consumed.
 fn refusal_of_400(message: &str) -> Refusal {
     let message = message.to_lowercase();
     let names = |words: &[&str]| words.iter().all(|word| message.contains(word));

@@ -1,9 +1,9 @@
-//! The witness of one request: counts the bytes handed over, and asks before the first one.
+//! Counts the bytes of one request that are handed over, and asks the caller before the first one.
 //!
-//! The HTTP library's errors do not say whether a request was sent; the same error comes from a
-//! failed TLS handshake and from a reply that was lost. So the connection itself is wrapped, above
-//! TLS, where only bytes of the request pass. This file refuses to guess: it counts before it
-//! hands over, so that zero means that no byte left and anything else means that some may have.
+//! The HTTP library's errors do not show whether a request was sent: a failed TLS handshake and a
+//! lost reply give the same error. So this module wraps the connection itself, above TLS, where
+//! only bytes of the request pass. It counts bytes before it hands them over. Zero proves that no
+//! byte left; any other count means that some bytes may have left.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
 };
 
-/// What became of the bytes of one request.
+/// The record of the bytes of one request.
 #[derive(Debug, Default)]
 pub(super) struct Witness {
     handed_over: AtomicUsize,
@@ -28,13 +28,13 @@ impl Witness {
         self.handed_over.load(Ordering::SeqCst)
     }
 
-    /// Whether the question before the first byte was answered with no.
+    /// Whether the caller refused the first byte.
     pub fn was_stale(&self) -> bool {
         self.stale.load(Ordering::SeqCst)
     }
 }
 
-/// A question from the connection to the caller: may the first byte go out?
+/// A question from the connection to the caller: may it send the first byte?
 pub(super) type Question = Sender<bool>;
 
 /// Wraps each connection that the library opens.
@@ -71,7 +71,7 @@ pub(super) struct Gated<In> {
 }
 
 impl<In> Gated<In> {
-    /// Asks the caller. A caller that is gone means no.
+    /// Asks the caller; `false` when the caller has ended.
     fn may_send(&self) -> bool {
         let (answer, answered) = channel();
         self.ask.send(answer).is_ok() && answered.recv().unwrap_or(false)

@@ -1,24 +1,23 @@
-//! Reads what Vapi pushes. Pure functions: what was said, and which tools wait for an answer.
+//! Reads Vapi's webhooks with pure functions: the event, and the tools that wait for an answer.
 //!
-//! A webhook is a hint. It may be lost, doubled, late or out of order, so nothing read here may
-//! cause a call; the follow step asks the provider itself.
+//! A webhook is a hint. It may be lost, doubled, late or out of order, so it must never cause a
+//! call; the follow step asks the provider itself.
 
-mod signature;
+pub mod signature;
 
 use serde_json::Value;
 
-use super::{findings, wire};
 use crate::provider::ProviderCall;
+use crate::vapi::{findings, values, wire};
 
-pub use super::findings::ToolCall;
-pub use signature::{Believer, Disbelief, Sent};
+pub use crate::vapi::findings::ToolCall;
 
-/// What one webhook holds.
+/// The content of one webhook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Uses of tools that the assistant waits for; `None` for every message but `tool-calls`.
+    /// Uses of tools that the assistant waits for; `None` for every message except `tool-calls`.
     pub tool_calls: Option<Vec<ToolCall>>,
-    /// The error says in one line what is missing; such a message concerns no call.
+    /// The error names in one line the missing part; such a message is not about a call.
     pub event: Result<WebhookEvent, String>,
 }
 
@@ -28,9 +27,9 @@ pub struct WebhookEvent {
     pub call_id: String,
     /// The provider's word: `status-update`, `end-of-call-report`, `tool-calls`, …
     pub kind: String,
-    /// Of a status update its status; empty for every other kind.
+    /// The status of a status update; empty for every other kind.
     pub status: String,
-    /// The call as the event leaves it: what the message says wins over the call inside it.
+    /// The call after the event: values of the message win over values of the call inside it.
     pub call: ProviderCall,
     pub org_id: Option<String>,
 }
@@ -50,13 +49,13 @@ pub fn read_message(body: &[u8]) -> Message {
 }
 
 fn read_event(message: &Value) -> Result<WebhookEvent, String> {
-    let kind = wire::word(&message["type"]).ok_or("the message has no type")?;
+    let kind = values::word(&message["type"]).ok_or("the message has no type")?;
     let mut call = wire::read_call(&message["call"]).ok_or("the message names no call")?;
     wire::read_end(message, &mut call);
     let mut status = String::new();
     match kind.as_str() {
         "status-update" => {
-            if let Some(word) = wire::word(&message["status"]) {
+            if let Some(word) = values::word(&message["status"]) {
                 call.status = Some(word.clone());
                 status = word;
             }
@@ -64,7 +63,7 @@ fn read_event(message: &Value) -> Result<WebhookEvent, String> {
         "end-of-call-report" => call.status = Some("ended".to_string()),
         _ => {}
     }
-    let org_id = call.org_id.clone().or_else(|| wire::word(&message["orgId"]));
+    let org_id = call.org_id.clone().or_else(|| values::word(&message["orgId"]));
     Ok(WebhookEvent { call_id: call.id.clone(), kind, status, call, org_id })
 }
 
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_report_and_its_call_tell_is_kept_together() {
+    fn the_report_and_its_call_are_merged() {
         let body = br#"{"message":{"type":"end-of-call-report",
             "artifact":{"structuredOutputs":{"a":{"name":"x","result":1}},
                 "messages":[{"role":"tool_calls","toolCalls":[{"function":{"name":"late"}}]}]},

@@ -1,25 +1,21 @@
-//! Vapi's JSON, both ways: what one `POST /call` says, and a call as the provider tells it.
+//! Writes and reads Vapi's JSON: the body of one `POST /call`, and the provider's record of a call.
 //!
-//! Reading is tolerant. Of a call only the id is required; an unknown word, a missing field or a
-//! field of another type never loses the rest, because a call that cannot be read has rung all
-//! the same. Nothing here talks to anybody.
+//! Reading is tolerant: a call needs only its id. An unknown word, a missing field or a field of
+//! another type never loses the rest. A call that cannot be read has rung all the same. This module
+//! makes no requests.
 
+use crate::vapi::values::{call_id, number, read_instant, replace, text, whole, word};
 use serde_json::{Value, json};
 
-use super::findings;
 use crate::domain::call::CallType;
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::instant_text;
 use crate::provider::{PlaceOrder, ProviderCall};
-
-/// The longest name, id or reason that is kept; the provider's own limits are far below.
-const LONGEST_WORD: usize = 200;
-/// The longest transcript or summary that is kept, in bytes.
-const LONGEST_TEXT: usize = 256 * 1024;
+use crate::vapi::findings;
 
 /// The whole body of one `POST /call`. It holds only properties of the official schema; the
 /// provider answers 400 to any other.
 ///
-/// The tag travels in three places, because any of them may be lost on the provider's side.
+/// The tag is sent in three places, because the provider may lose any of them.
 pub fn order_body(order: &PlaceOrder) -> Value {
     json!({
         "assistantId": order.assistant_id,
@@ -42,7 +38,7 @@ pub fn order_body(order: &PlaceOrder) -> Value {
     })
 }
 
-/// A call of the provider. `None` only when it carries no usable id.
+/// A call of the provider. `None` only when it has no usable id.
 pub fn read_call(value: &Value) -> Option<ProviderCall> {
     let metadata = match &value["assistantOverrides"]["metadata"] {
         Value::Object(_) => &value["assistantOverrides"]["metadata"],
@@ -90,7 +86,8 @@ pub fn read_reply(body: &[u8], tag: &str) -> Option<ProviderCall> {
     })
 }
 
-/// Lays what `value`, the outer part of a webhook, tells over the call inside it.
+/// Merges `value`, the outer part of a webhook, over the call inside it. Only the customer's number
+/// of the call wins.
 pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
     let analysis = &value["analysis"];
     replace(&mut call.ended_reason, word(&value["endedReason"]));
@@ -112,51 +109,10 @@ pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
     }
 }
 
-/// A short text; longer ones are cut, because nothing that we compare with is that long.
-pub(super) fn word(value: &Value) -> Option<String> {
-    Some(cut(value.as_str()?, LONGEST_WORD)).filter(|word| !word.is_empty())
-}
-
-/// A call's id as it can stand in an address and in the database: never cut, else it would be
-/// another id.
-fn call_id(value: &Value) -> Option<String> {
-    let id = value.as_str()?;
-    let usable =
-        !id.is_empty() && id.len() <= LONGEST_WORD && id.chars().all(|c| c.is_ascii_graphic());
-    usable.then(|| id.to_string())
-}
-
-fn text(value: &Value) -> Option<String> {
-    Some(cut(value.as_str()?, LONGEST_TEXT)).filter(|text| !text.is_empty())
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    let end = (0..=longest.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    text[..end.unwrap_or(0)].to_string()
-}
-
-pub(super) fn read_instant(value: &Value) -> Option<Instant> {
-    parse_instant(value.as_str()?)
-}
-
-fn number(value: &Value) -> Option<f64> {
-    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
-    number.filter(|number| number.is_finite())
-}
-
-fn whole(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
-}
-
-fn replace<T>(old: &mut Option<T>, new: Option<T>) {
-    if new.is_some() {
-        *old = new;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vapi::values::LONGEST_WORD;
 
     #[test]
     fn a_call_is_read_whatever_else_is_odd_about_it() {
@@ -173,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_usable_id_is_no_call() {
+    fn a_call_without_a_usable_id_is_not_a_call() {
         let long = "x".repeat(LONGEST_WORD + 1);
         for id in [json!(null), json!(""), json!(7), json!("a b"), json!("a\nb"), json!(long)] {
             assert_eq!(read_call(&json!({"id": id})), None, "{id}");

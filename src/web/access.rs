@@ -1,32 +1,33 @@
-//! Who gets in: the token as bearer, or a session cookie that was given for it. Compares in
-//! constant time. The cookie never holds the token, and a form counts only with its own mark.
+//! Authentication: by the token as bearer, or by a session cookie issued for it. Compares in
+//! constant time. The cookie never holds the token, and a form needs its session's mark.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::Secret;
+use crate::config::secret::Secret;
 use crate::domain::Instant;
-use crate::web::http::Request;
+use crate::http::request::Request;
 
 /// The name of the session cookie.
 const COOKIE: &str = "ringonce_session";
-/// A session ends after so long: a working day.
+/// The lifetime of a session in seconds: a working day.
 const SESSION_SECONDS: i64 = 12 * 3600;
 
-/// The token's digest, and a key made from it that signs sessions and forms. Another token and
-/// another process end all sessions, so only this process has to remember who signed out.
+/// The token's digest, and the key that signs sessions and forms. The key is derived from the token
+/// and the process. All sessions end with the process, so signed-out ones are kept in memory.
 pub struct Keys {
     token: [u8; 32],
     signing: [u8; 32],
-    /// Sessions that were signed out before their time, with the second of their end.
+    /// Signed-out sessions that have not yet expired, with the Unix second of their expiry.
     left: Mutex<BTreeMap<String, i64>>,
 }
 
-/// A session that was checked.
+/// A session whose signature was verified, or a new one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     /// The cookie's value.
@@ -34,7 +35,7 @@ pub struct Session {
 }
 
 impl Keys {
-    /// `process` is a text that nobody can guess, another one in each process.
+    /// `process`: a text that nobody can guess, different in each process.
     pub fn new(token: &Secret, process: &str) -> Keys {
         let token = token.expose().as_bytes();
         let signing = Sha256::new()
@@ -49,7 +50,7 @@ impl Keys {
         }
     }
 
-    /// Whether this is the token.
+    /// Whether the given text is the token.
     pub fn is_token(&self, given: &str) -> bool {
         Sha256::digest(given.as_bytes()).ct_eq(&self.token).into()
     }
@@ -61,15 +62,14 @@ impl Keys {
         scheme.eq_ignore_ascii_case("bearer") && self.is_token(token.trim())
     }
 
-    /// A new session; `nonce` makes two of one second differ.
+    /// Creates a session; `nonce` makes two sessions of the same second differ.
     pub fn session(&self, now: Instant, nonce: &str) -> Session {
         let told = format!("{}.{nonce}", now.timestamp() + SESSION_SECONDS);
         let value = format!("{told}.{}", self.sign("session", &told));
         Session { value }
     }
 
-    /// The session of a request; `None` when it has none, a forged one, an old one, or one that was
-    /// signed out.
+    /// The session of a request; `None` if it has none, or if it is forged, expired or signed out.
     pub fn session_of(&self, request: &Request, now: Instant) -> Option<Session> {
         let cookies = request.header("cookie")?;
         let value = cookies
@@ -85,11 +85,11 @@ impl Keys {
         goes_on.then(|| Session { value: value.to_string() })
     }
 
-    /// Ends a session for good, whoever has a copy of its cookie.
+    /// Ends a session permanently, so that copies of its cookie are refused too.
     pub fn sign_out(&self, session: &Session, now: Instant) {
         let mut left = self.left();
         left.retain(|_, ends| now.timestamp() < *ends);
-        // No session lasts longer than one that began now.
+        // An upper bound: no valid session expires later than one that begins now.
         left.insert(session.value.clone(), now.timestamp() + SESSION_SECONDS);
     }
 
@@ -97,7 +97,7 @@ impl Keys {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The mark that every form of this session carries.
+    /// The mark in every form of this session, which protects against forged requests.
     pub fn form_mark(&self, session: &Session) -> String {
         self.sign("form", &session.value)
     }
@@ -113,12 +113,12 @@ impl Keys {
         mac.update(purpose.as_bytes());
         mac.update(b"\0");
         mac.update(text.as_bytes());
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&mac.finalize().into_bytes())
     }
 }
 
 impl Session {
-    /// The header that gives the cookie. `Secure` where the proxy says that it came by TLS.
+    /// The header that sets the cookie. `Secure` if the proxy reports that the request used TLS.
     pub fn cookie(&self, request: &Request) -> String {
         let secure = if came_by_tls(request) { "; Secure" } else { "" };
         format!(
@@ -128,7 +128,7 @@ impl Session {
     }
 }
 
-/// The header that takes the cookie away.
+/// The header that deletes the cookie.
 pub fn no_cookie() -> String {
     format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
 }
@@ -137,13 +137,13 @@ fn came_by_tls(request: &Request) -> bool {
     request.header("x-forwarded-proto").is_some_and(|by| by.eq_ignore_ascii_case("https"))
 }
 
-/// Whether the request carries any bearer.
+/// Whether the request carries any bearer token, right or wrong.
 pub fn shows_bearer(request: &Request) -> bool {
     let scheme = request.header("authorization").and_then(|text| text.split_whitespace().next());
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
 }
 
-/// Whether the browser says that another site made it send this.
+/// Whether the browser reports that another site caused the request.
 pub fn is_from_another_site(request: &Request) -> bool {
     request.header("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
 }
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::domain::parse_instant;
-    use crate::web::http::parse_head;
+    use crate::http::request::parse_head;
 
     fn request(headers: &str) -> Request {
         let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(keys.session_of(&sent(&mine), now()), None);
         assert_eq!(keys.session_of(&sent(&yours), now()), Some(yours.clone()));
         keys.sign_out(&yours, now() + Duration::hours(12));
-        assert_eq!(keys.left().len(), 1, "what has ended by itself is not remembered");
+        assert_eq!(keys.left().len(), 1, "an expired session is not kept");
     }
 
     #[test]

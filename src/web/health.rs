@@ -1,5 +1,5 @@
-//! Is the service well? Green only when nothing stands between a due call and its phone; else
-//! every reason in one line each. Refuses to be green for want of an answer.
+//! The health check. It is green only if nothing stops due calls; otherwise it gives each reason
+//! on one line. A failed check is a reason too.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -7,25 +7,21 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock;
+use crate::domain::calendar::cron::Cron;
 use crate::domain::call::AttemptState;
-use crate::domain::cron::Cron;
 use crate::domain::{Instant, instant_words};
+use crate::http::response::Response;
 use crate::service::Service;
-use crate::steps::{Context, backup, guard};
+use crate::steps::readiness::{armed, hold_words};
+use crate::steps::{Context, backup};
 use crate::store::attempts;
-use crate::store::meta::{self, Mark};
-use crate::web::delivery::Response;
-use crate::web::router::Asked;
+use crate::store::meta::breaker;
+use crate::store::meta::marks::{self, Mark};
+use crate::web::asked::Asked;
+use crate::web::front::HealthAnswer;
 
-/// An answer is good for so long: a crowd that asks costs no more than one that does.
+/// How long an answer is reused, so that many requests cost no more than one.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// The latest answer.
-pub struct Seen {
-    /// Of `clock::elapsed`.
-    at: Duration,
-    reasons: Vec<String>,
-}
 
 /// `GET /healthz`.
 pub fn healthz(asked: &Asked<'_>) -> anyhow::Result<Response> {
@@ -37,25 +33,26 @@ pub fn healthz(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let word = if reasons.is_empty() { "ok" } else { "red" };
         return Ok(Response::json(status, &json!({ "status": word, "reasons": reasons })));
     }
-    Ok(match reasons.is_empty() {
-        true => Response::text(200, "ok"),
-        false => Response::text(503, &reasons.join("\n")),
+    Ok(if reasons.is_empty() {
+        Response::text(200, "ok")
+    } else {
+        Response::text(503, &reasons.join("\n"))
     })
 }
 
 fn seen(asked: &Asked<'_>) -> Vec<String> {
     let front = asked.front;
-    // Held while looking: whoever comes meanwhile gets the same answer.
+    // The lock is held during the check, so that concurrent requests get the same answer.
     let mut seen = front.health.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = seen.as_ref().filter(|known| clock::elapsed() < known.at + FRESH) {
         return known.reasons.clone();
     }
     let reasons = reasons(&front.service, asked.now);
-    *seen = Some(Seen { at: clock::elapsed(), reasons: reasons.clone() });
+    *seen = Some(HealthAnswer { at: clock::elapsed(), reasons: reasons.clone() });
     reasons
 }
 
-/// Why the service is not well; empty when it is. Holds no phone number.
+/// Why the service is not healthy; empty if it is. The text holds no phone number.
 pub fn reasons(service: &Service, now: Instant) -> Vec<String> {
     let mut reasons: Vec<String> = service.halted().into_iter().collect();
     if service.stopping() {
@@ -71,22 +68,22 @@ pub fn reasons(service: &Service, now: Instant) -> Vec<String> {
 
 fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>> {
     let cx = &service.cx;
-    let mut reasons: Vec<String> = guard::not_armed(cx)?.into_iter().collect();
-    reasons.extend(guard::swapped(&cx.store));
-    reasons.extend(guard::holds(cx)?);
+    let mut reasons: Vec<String> = armed::not_armed(cx)?.into_iter().collect();
+    reasons.extend(armed::swapped(&cx.store));
+    reasons.extend(hold_words::holds(cx)?);
     let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, now)?;
-        Ok((meta::breaker(conn)?, meta::mark(conn, Mark::LastTick)?, doubts, no_backup))
+        Ok((breaker::breaker(conn)?, marks::mark(conn, Mark::LastTick)?, doubts, no_backup))
     })?;
     reasons.extend(no_backup);
-    // Half open, it lets the next call through.
+    // A half-open breaker allows the next call.
     if let Some(breaker) = breaker.filter(|breaker| !breaker.is_half_open(now)) {
         let since = instant_words(&breaker.opened_at);
-        reasons.push(format!("the breaker is open since {since}: {}", breaker.why));
+        reasons.push(format!("the breaker is open since {since}: {}", breaker.words()));
     }
     match last_tick {
-        None => reasons.push("nothing was dialed yet: the first tick has not come".to_string()),
+        None => reasons.push("nothing was dialed yet: the first tick has not run".to_string()),
         Some(at) if longest_silence(cx, now) < now - at => {
             let silence = (now - at).num_minutes();
             reasons.push(format!("the last tick is {silence} minutes old"));
@@ -101,7 +98,7 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     Ok(reasons)
 }
 
-/// Two scans: after that the last tick is too old.
+/// Two scan periods: an older last tick means that the dialer is silent.
 fn longest_silence(cx: &Context, now: Instant) -> chrono::Duration {
     let schedule = &cx.config.schedule;
     let period = || {

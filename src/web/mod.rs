@@ -1,18 +1,13 @@
-//! Everything that answers HTTP. Built on one small listener; TLS stays with a reverse proxy.
+//! The HTTP side: pages, API, webhook, health and metrics. A reverse proxy must provide TLS.
 
 pub mod access;
-mod acts;
 pub mod api;
-pub mod delivery;
+pub mod asked;
 pub mod front;
-pub mod guesses;
 pub mod health;
-pub mod http;
-pub mod listener;
 pub mod metrics;
+pub(crate) mod operate;
 pub mod page;
-pub mod problem;
-pub mod quiet;
 pub mod router;
-mod visit;
+pub mod serve;
 pub mod webhook;

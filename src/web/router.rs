@@ -1,88 +1,47 @@
-//! Which path does what, and who may. One table; everything that is not in it is not there.
+//! The table of routes, each with its handler and the access that it requires. All other paths
+//! answer 404.
 
-use crate::domain::Instant;
-use crate::web::access::{Session, is_from_another_site, shows_bearer};
+use crate::http::problem::{Problem, of_error};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::web::access::{is_from_another_site, shows_bearer};
 use crate::web::api::{calls, customers, numbers, service};
-use crate::web::delivery::Response;
+use crate::web::asked::{Access, Asked, form};
 use crate::web::front::{Front, GuessedAt};
-use crate::web::http::{Request, percent_decode};
-use crate::web::page::{self, acts, people, today, work};
-use crate::web::problem::{Problem, of_error};
+use crate::web::page::{customers as customer_pages, forms, layout, lists, login, today};
 use crate::web::{health, metrics, webhook};
 
-/// Who may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody; the act itself looks at the sender where it must.
-    Open,
-    /// Whoever knows the token.
-    Token,
-    /// The same, or a session; others see the form to sign in.
-    Page,
-    /// A form of a page of this session.
-    Form,
-}
+type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
 
-/// A request on its way.
-pub struct Asked<'a> {
-    pub front: &'a Front,
-    pub request: &'a Request,
-    pub now: Instant,
-    /// `None`: it came with the token itself, or openly.
-    pub session: Option<Session>,
-    /// What stands in the braces of the route's path.
-    pub place: Option<String>,
-    form: Vec<(String, String)>,
-}
-
-impl Asked<'_> {
-    /// A field of the form; empty when it was not sent.
-    pub fn form(&self, name: &str) -> &str {
-        self.form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.trim())
-    }
-
-    /// A value of the query; `None` when it is not there or empty.
-    pub fn query(&self, name: &str) -> Option<&str> {
-        self.request.query_value(name).map(str::trim).filter(|value| !value.is_empty())
-    }
-
-    /// Whether a program asked, not a page's form.
-    pub fn is_api(&self) -> bool {
-        self.request.path.starts_with("/api/")
-    }
-
-    /// What stands in the braces of the route's path.
-    pub fn named(&self) -> &str {
-        self.place.as_deref().unwrap_or_default()
-    }
-}
-
-type Act = fn(&Asked<'_>) -> anyhow::Result<Response>;
-
-/// One method of one path.
+/// The handler of one method of one path.
 pub struct Route {
     pub method: &'static str,
-    /// At most one segment in braces, which takes any text.
+    /// At most one segment is in braces; it matches any text that is not empty.
     pub path: &'static str,
     pub access: Access,
-    act: Act,
+    act: RouteHandler,
 }
 
-const fn route(method: &'static str, path: &'static str, access: Access, act: Act) -> Route {
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    access: Access,
+    act: RouteHandler,
+) -> Route {
     Route { method, path, access, act }
 }
 
-/// Where the provider sends its messages.
+/// The path to which the provider sends its messages.
 pub const WEBHOOK: &str = "/webhooks/vapi";
 
-/// Everything there is.
+/// All routes.
 pub const ROUTES: &[Route] = &[
     route("GET", "/healthz", Access::Open, health::healthz),
     route("POST", WEBHOOK, Access::Open, webhook::take),
-    route("GET", "/style.css", Access::Open, page::style),
-    route("GET", "/login", Access::Open, page::login_form),
-    route("POST", "/login", Access::Open, page::login),
-    route("POST", "/logout", Access::Form, page::logout),
+    route("GET", "/style.css", Access::Open, layout::style),
+    route("GET", "/login", Access::Open, login::login_form),
+    route("POST", "/login", Access::Open, login::login),
+    route("POST", "/logout", Access::Form, login::logout),
     route("GET", "/metrics", Access::Token, metrics::metrics),
     route("GET", "/api/openapi.json", Access::Token, service::openapi),
     route("GET", "/api/status", Access::Token, service::status),
@@ -101,24 +60,24 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/attempts", Access::Token, calls::attempts),
     route("POST", "/api/attempts/{id}/resolve", Access::Token, calls::resolve),
     route("GET", "/", Access::Page, today::page),
-    route("POST", "/pause", Access::Form, acts::pause),
-    route("POST", "/resume", Access::Form, acts::resume),
-    route("GET", "/customers", Access::Page, people::list),
-    route("GET", "/customers/{id}", Access::Page, people::one),
-    route("POST", "/customers/{id}/reveal", Access::Form, people::reveal),
-    route("POST", "/customers/{id}/pause", Access::Form, acts::pause_customer),
-    route("POST", "/customers/{id}/resume", Access::Form, acts::resume_customer),
-    route("POST", "/customers/{id}/call", Access::Form, acts::call),
-    route("POST", "/customers/{id}/do-not-call", Access::Form, acts::never_call),
-    route("GET", "/queue", Access::Page, work::queue),
-    route("GET", "/calls", Access::Page, work::calls),
-    route("POST", "/calls/{id}/resolve", Access::Form, acts::resolve),
-    route("GET", "/do-not-call", Access::Page, work::numbers),
-    route("POST", "/do-not-call", Access::Form, acts::never_call_number),
-    route("GET", "/journal", Access::Page, work::journal),
+    route("POST", "/pause", Access::Form, forms::pause),
+    route("POST", "/resume", Access::Form, forms::resume),
+    route("GET", "/customers", Access::Page, customer_pages::list),
+    route("GET", "/customers/{id}", Access::Page, customer_pages::one),
+    route("POST", "/customers/{id}/reveal", Access::Form, customer_pages::reveal),
+    route("POST", "/customers/{id}/pause", Access::Form, forms::pause_customer),
+    route("POST", "/customers/{id}/resume", Access::Form, forms::resume_customer),
+    route("POST", "/customers/{id}/call", Access::Form, forms::call),
+    route("POST", "/customers/{id}/do-not-call", Access::Form, forms::never_call),
+    route("GET", "/queue", Access::Page, lists::queue),
+    route("GET", "/calls", Access::Page, lists::calls),
+    route("POST", "/calls/{id}/resolve", Access::Form, forms::resolve),
+    route("GET", "/do-not-call", Access::Page, lists::numbers),
+    route("POST", "/do-not-call", Access::Form, forms::never_call_number),
+    route("GET", "/journal", Access::Page, lists::journal),
 ];
 
-/// Answers one request.
+/// Answers one request by the table of routes.
 pub fn answer(front: &Front, request: &Request) -> Response {
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let mut allowed = Vec::new();
@@ -129,18 +88,17 @@ pub fn answer(front: &Front, request: &Request) -> Response {
         }
         allowed.push(route.method);
     }
-    let problem = match allowed.is_empty() {
-        true => Problem::not_found("there is nothing here"),
-        false => Problem::new(405, format!("only {} is known here", allowed.join(", "))),
+    let problem = if allowed.is_empty() {
+        Problem::not_found("there is nothing here")
+    } else {
+        Problem::new(405, format!("only {} is known here", allowed.join(", ")))
     };
     let response = hardened(problem.response());
-    match allowed.is_empty() {
-        true => response,
-        false => response.with_header("Allow", &allowed.join(", ")),
-    }
+    if allowed.is_empty() { response } else { response.with_header("Allow", &allowed.join(", ")) }
 }
 
-/// What stands in the braces, when the path fits: `Some(None)` where the route has no braces.
+/// Matches a path. `None`: no match. `Some(None)`: a match without braces. `Some(Some(…))`: the
+/// segment that matches the braces.
 fn matched(pattern: &str, path: &str) -> Option<Option<String>> {
     let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
     let mut place = None;
@@ -163,7 +121,7 @@ fn guarded(front: &Front, request: &Request, route: &Route, place: Option<String
         Err(error) => {
             let problem = of_error(error);
             match route.access {
-                Access::Page | Access::Form => page::problem(front, request, &problem),
+                Access::Page | Access::Form => layout::problem(front, request, &problem),
                 Access::Open | Access::Token => problem.response(),
             }
         }
@@ -185,7 +143,7 @@ fn admitted(
         return (route.act)(&asked);
     }
     let Some(keys) = &front.keys else {
-        let why = "RINGONCE_API_TOKEN is not set, so nobody gets in; set it and start again";
+        let why = "RINGONCE_API_TOKEN is not set, so every request is refused; set it and restart";
         return Err(Problem::new(403, why).into());
     };
     let by_token = keys.has_bearer(request);
@@ -195,7 +153,7 @@ fn admitted(
             Access::Open | Access::Token => None,
         };
         if asked.session.is_none() {
-            // A wrong token is answered 429 when there were many; the right one never is.
+            // Many wrong tokens are answered 429; the right token never is.
             if shows_bearer(request) {
                 front.count_guess(GuessedAt::Bearer, request, now)?;
             }
@@ -219,24 +177,7 @@ fn admitted(
     (route.act)(&asked)
 }
 
-/// The fields of a form; nothing when the body is something else.
-fn form(request: &Request) -> anyhow::Result<Vec<(String, String)>> {
-    let kind = request.header("content-type").unwrap_or_default();
-    if !kind.starts_with("application/x-www-form-urlencoded") {
-        return Ok(Vec::new());
-    }
-    let unreadable = || Problem::new(400, "the form cannot be read");
-    let text = std::str::from_utf8(&request.body).map_err(|_| unreadable())?;
-    let mut fields = Vec::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decoded = |text| percent_decode(text, true).map_err(|_| unreadable());
-        fields.push((decoded(name)?, decoded(value)?));
-    }
-    Ok(fields)
-}
-
-/// The headers that every answer carries. Nothing is kept, framed, or run.
+/// Adds the security headers of every answer: no caching, no framing, no scripts.
 fn hardened(response: Response) -> Response {
     let keeps = response.headers.iter().any(|(name, _)| name == "Cache-Control");
     let response = response

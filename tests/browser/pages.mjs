@@ -1,6 +1,6 @@
 // The pages in a real browser: every page in light, dark and on a phone, without script, with axe's
-// rules, by keyboard, and no page wider than its window. What a person does with the forms is done
-// once. Pictures go to $PICTURES. Started by scripts/browser-test, which says where the service is.
+// rules and by keyboard. No page may be wider than its window. Each form is used once. Pictures go
+// to $PICTURES. scripts/browser-test starts this file and passes the service's address.
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { AxeBuilder } from "@axe-core/playwright";
@@ -27,7 +27,7 @@ async function signIn(page) {
   await page.getByRole("heading", { name: "Queue" }).waitFor();
 }
 
-// The page that is open: as wide as its window, without a complaint of axe, and its picture.
+// Checks the open page for its width and by axe, and takes its picture.
 async function look(page, name, what) {
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(wider <= 0, `${what} (${name}) is ${wider} px wider than its window`);
@@ -51,7 +51,7 @@ async function aWrongTokenStaysOutside(page) {
   await look(page, "light", "sign-in");
 }
 
-// Asks for an extra call, whose answer the provider loses, and waits for its doubt.
+// Asks for an extra call whose reply the provider loses, and waits for the doubt.
 async function callNow(page) {
   await page.goto(BASE + "/customers/demo-0");
   const form = page.locator("form", { has: page.getByRole("button", { name: "Call now" }) });
@@ -102,7 +102,7 @@ async function signOut(page, context) {
   assert.ok(cookie.httpOnly && cookie.sameSite === "Strict", "the cookie is open to scripts");
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.waitForSelector("#token");
-  // Kept by whoever copied it, the cookie opens nothing any more.
+  // A copy of the cookie no longer gives access.
   await context.addCookies([cookie]);
   await page.goto(BASE + "/queue");
   await page.waitForSelector("#token");

@@ -1,12 +1,12 @@
-//! The breaker: what opens it, what keeps it half open, and what closes it. Every pass is a process of
-//! its own, so nothing here is remembered but in the file.
+//! The breaker: what opens it, keeps it half open, and closes it. Every pass runs in a process of
+//! its own, so only the file remembers the breaker.
 
 use chrono::Duration;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
-use ringonce::steps::breaker::{self, Became, ClosedBy};
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
+use ringonce::steps::breaker::{self, Became, Cause, ClosedBy};
 use ringonce::store::attempts::{self, Attempt};
-use ringonce::store::meta::{self, Breaker};
+use ringonce::store::meta::breaker::{self as stored_breaker, Breaker};
 
 use crate::passes::{many, one_pass, posts_after_ticks};
 use crate::world::{World, at, quick};
@@ -14,10 +14,10 @@ use crate::world::{World, at, quick};
 const NO_CREDITS: &str = "never-dialed=call.start.error-subscription-insufficient-credits";
 
 fn open_breaker(world: &World) -> Option<Breaker> {
-    world.store().read(meta::breaker).expect("readable")
+    world.store().read(stored_breaker::breaker).expect("readable")
 }
 
-/// Calls are accepted at once, ring for a while and last seven minutes.
+/// Calls are accepted at once, ring for 20 seconds and last seven minutes.
 fn long_calls(config: &str) -> World {
     let (queue, ring) = (Duration::seconds(1), Duration::seconds(20));
     let timing = Timing { queue, ring, talk: Duration::minutes(7) };
@@ -34,7 +34,7 @@ fn an_ending_that_would_meet_every_call_opens_the_breaker() {
         world.customer("Bea").at("12:02").paid().welcomed().add();
         world.tick_at("2026-02-02T12:00:00Z");
         let breaker = open_breaker(&world).expect("open");
-        assert!(breaker.why.contains(reason), "{breaker:?}");
+        assert!(breaker.words().contains(reason), "{breaker:?}");
         world.tick_at("2026-02-02T12:02:00Z");
         assert_eq!(world.posts().len(), 1, "{reason}");
         assert_eq!(
@@ -76,14 +76,14 @@ fn an_accepted_probe_does_not_close_what_only_a_call_that_was_really_dialed_can(
         world.customer(name).at("12:01").paid().welcomed().add();
     }
     world.faults(&format!("{NO_CREDITS}:first=2"));
-    // The provider accepts, and never dials: the first call, then the probe.
+    // The provider accepts calls and never dials them: the first call, then the probe.
     for (time, posts) in [("12:00:00", 1), ("12:04:59", 1), ("12:05:00", 2), ("12:07:00", 2)] {
         world.tick_at(&format!("2026-02-02T{time}Z"));
         assert_eq!(world.posts().len(), posts, "{time}");
         assert!(open_breaker(&world).is_some(), "{time}");
     }
     assert_eq!(world.rings().len(), 0);
-    // The next probe rings for real; until it has ended, one more call every five minutes.
+    // The next probe really rings. Until it has ended, one more call is allowed every five minutes.
     for (time, rings) in [("12:12", 1), ("12:13", 1), ("12:16", 1), ("12:17", 2), ("12:18", 2)] {
         world.tick_at(&format!("2026-02-02T{time}:00Z"));
         assert_eq!(world.rings().len(), rings, "{time}");
@@ -95,7 +95,7 @@ fn an_accepted_probe_does_not_close_what_only_a_call_that_was_really_dialed_can(
 }
 
 #[test]
-fn a_call_from_before_the_outage_is_no_probe() {
+fn a_call_from_before_the_outage_is_not_a_probe() {
     let world = long_calls("");
     world.customer("Ada").at("11:56").paid().welcomed().add();
     world.customer("Bea").at("12:00").paid().welcomed().add();
@@ -112,7 +112,7 @@ fn a_call_from_before_the_outage_is_no_probe() {
 }
 
 #[test]
-fn a_post_that_was_under_way_when_the_breaker_opened_is_no_probe() {
+fn a_post_that_was_under_way_when_the_breaker_opened_is_not_a_probe() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T12:00:00Z");
@@ -120,7 +120,7 @@ fn a_post_that_was_under_way_when_the_breaker_opened_is_no_probe() {
     cx.store
         .write(|tx| {
             let made = attempts::by_id(tx, &world.one("SELECT id FROM call_attempts"))?.unwrap();
-            breaker::open(&cx, tx, "no credits", ClosedBy::Acceptance, None, now)?;
+            breaker::open(&cx, tx, &Cause::new("no credits", ClosedBy::Acceptance), now)?;
             for accepted in [true, false] {
                 let became = breaker::after_post(&cx, tx, &made, accepted, None, now)?;
                 assert_eq!(became, Became::AsItWas, "accepted: {accepted}");
@@ -141,7 +141,7 @@ fn a_call_made_after_the_one_that_failed_shows_by_its_end_that_the_outage_is_ove
     }
     world.faults(&format!("{NO_CREDITS}:first=1"));
     for (time, rings, is_open) in [
-        // Ada is never dialed, Bea is, in the same pass.
+        // Ada's call is never dialed and Bea's is, in the same pass.
         ("12:00", 1, true),
         ("12:01", 1, true),
         ("12:05", 2, true),
@@ -208,7 +208,7 @@ fn failures_of_earlier_processes_count_for_an_hour_and_no_longer() {
             world.set_now(at("2026-02-02T12:00:00Z") + Duration::minutes(minutes * number));
             world.tick();
         }
-        let why = open_breaker(&world).map(|breaker| breaker.why);
+        let why = open_breaker(&world).map(|breaker| breaker.words());
         let expected = opens.then(|| "4 of the last 4 calls failed".to_string());
         assert_eq!(why, expected, "{minutes}");
     }
@@ -229,7 +229,7 @@ fn three_equal_refusals_of_the_request_count_over_processes_and_only_in_a_row() 
             world.tick_at(&format!("2026-02-02T{time}:00Z"));
         }
         assert_eq!(world.posts().len(), 3, "{faults:?}");
-        let why = open_breaker(&world).map(|breaker| breaker.why).unwrap_or_default();
+        let why = open_breaker(&world).map(|breaker| breaker.words()).unwrap_or_default();
         assert_eq!(why.starts_with("3 equal refusals in a row: "), opens, "{faults:?} {why}");
     }
 }
@@ -264,13 +264,14 @@ fn the_ramp_after_an_outage_outlives_the_process_that_noticed_its_end() {
         many(&world, 70);
         world.set_clock("2026-02-02T12:00:00Z");
         let outage = Breaker {
+            probe_failed: false,
             why: "no credits".to_string(),
             opened_at: "2026-02-02T11:00:00.000Z".to_string(),
             probe_at: "2026-02-02T11:05:00.000Z".to_string(),
             until_ended: true,
         };
-        world.store().write(|tx| meta::open_breaker(tx, &outage, 0)).expect("open");
-        let closed = world.store().write(|tx| meta::close_breaker(tx, world.now()));
+        world.store().write(|tx| stored_breaker::open_breaker(tx, &outage, 0)).expect("open");
+        let closed = world.store().write(|tx| stored_breaker::close_breaker(tx, world.now()));
         assert!(closed.expect("closed"));
         world.pass(Duration::minutes(minutes));
         ringonce::steps::scan::scan(&world.context(), world.now()).expect("a scan");

@@ -1,13 +1,13 @@
-//! `check` looks into an existing database and, when told to, asks the provider once.
+//! `check` inspects an existing database and, if asked to, queries the provider once.
 
-use ringonce::demo::journal::Event;
-use ringonce::store::files::{DialerLock, LockAnswer};
-use ringonce::store::meta;
+use ringonce::demo::fake_vapi::journal::Event;
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
+use ringonce::store::meta::holds;
 use serde_json::{Value, json};
 
 use crate::world::{Run, World};
 
-/// The findings of one item: `state detail`.
+/// The findings for one item: `state detail`.
 fn told(run: &Run, item: &str) -> Vec<String> {
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_string();
     let findings = run.json();
@@ -65,7 +65,7 @@ fn customers_nowhere_known_and_phones_of_another_country_are_counted_and_named()
         told(&check(&world, &[]), "customers"),
         [
             "ok 4 known".to_string(),
-            format!("warning 1 customer in no known time zone (never called): id {dan}"),
+            format!("warning 1 customer in an unknown time zone (never called): id {dan}"),
             format!(
                 "warning 1 customer with a phone of another country than their time zone's: id {cy}"
             ),
@@ -81,7 +81,7 @@ fn customers_nowhere_known_and_phones_of_another_country_are_counted_and_named()
 }
 
 #[test]
-fn holidays_assistants_and_daring_retry_rules_are_told() {
+fn holidays_assistants_and_daring_retry_rules_are_shown() {
     let config = "daily_assistant_id = \"d-1\"\n[retry.answered]\ndaily = { after_minutes = 60, times = 1 }\n\
                   [retry.unknown]\nextra = { after_minutes = 60, times = 2 }";
     let world = World::with_config(config);
@@ -95,7 +95,7 @@ fn holidays_assistants_and_daring_retry_rules_are_told() {
     assert!(
         assistant.starts_with("ok assistant_id ") && assistant.ends_with("daily_assistant_id d-1")
     );
-    let because = "calls people again who may have been reached already";
+    let because = "calls people again who may have been reached";
     let configuration = told(&run, "configuration");
     assert_eq!(
         configuration[1..],
@@ -110,7 +110,8 @@ fn a_holiday_file_is_read_by_the_check_as_a_start_reads_it() {
         ("country,date,name\nUS,2026-11-26,Thanksgiving\n", "ok h.csv: 1 dates without calls"),
         (
             "country,date,name\nUSA,2026-12-25,Christmas\n",
-            "problem h.csv: line 2: \"USA\" is no country: write two letters, such as US, or *",
+            "problem h.csv: line 2: \"USA\" is not a country code: write two letters, such as US, \
+             or *",
         ),
     ] {
         std::fs::write(world.path("h.csv"), text).expect("a file");
@@ -161,7 +162,7 @@ fn an_assistant_that_does_not_say_that_it_is_a_machine_is_warned_about() {
         (json!({"firstMessage": ada}), "warning assistant hello does not say"),
         (json!({}), "warning assistant hello does not say"),
         (json!({"firstMessage": ada, "model": prompt("Be kind.")}), "warning assistant hello does"),
-        (json!({"firstMessage": ada, "model": prompt(machine)}), "ok assistant hello is told"),
+        (json!({"firstMessage": ada, "model": prompt(machine)}), "ok assistant hello says only"),
         (json!({"firstMessage": "An AI calls."}), "ok assistant hello says first"),
         (json!(null), "warning assistant hello is not known"),
         (json!("a letter"), "warning assistant hello could not be read"),
@@ -206,15 +207,15 @@ fn each_hold_is_a_problem_with_what_lifts_it() {
     let world = World::new();
     assert!(told(&check(&world, &[]), "hold").is_empty());
     for kind in ["clock", "flag"] {
-        let held = world.store().write(|tx| meta::hold(tx, kind, "a cause", world.now()));
+        let held = world.store().write(|tx| holds::hold(tx, kind, "a cause", world.now()));
         held.expect("written");
     }
     let run = check(&world, &[]);
     assert_eq!(
         told(&run, "hold"),
         [
-            "problem dialing is held since Mon 2026-02-02 11:30 UTC (clock): a cause; it lifts by \
-             itself when the clocks agree again",
+            "problem dialing is held since Mon 2026-02-02 11:30 UTC (clock): a cause; it lifts \
+             automatically when the clocks agree again",
             "problem dialing is held since Mon 2026-02-02 11:30 UTC (flag): a cause; when the cause is \
              gone, run `ringonce resume --hold flag --reason WHY`",
         ]

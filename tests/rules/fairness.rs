@@ -1,10 +1,10 @@
-//! Who goes first, who waits and why, and that nobody waits in vain.
+//! Fairness: which call goes first, which waits and why, and that no call waits forever.
 
 use chrono::Duration;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
 use ringonce::domain::customer::CallStatus;
-use ringonce::store::meta::{self, Pause};
+use ringonce::store::meta::pauses::{self, Pause};
 
 use crate::world::{World, at, quick};
 
@@ -38,13 +38,13 @@ fn a_pause_of_everything_a_type_a_customer_or_a_number_holds_until_it_is_lifted(
         let (who, why) = ("Pat".to_string(), "holidays of Pat".to_string());
         let pause = Pause { who, why, since: "2026-02-02T11:30:00.000Z".to_string() };
         let before = world.rings().len();
-        world.store().write(|tx| meta::set_pause(tx, scope, &pause)).expect("a pause");
+        world.store().write(|tx| pauses::set_pause(tx, scope, &pause)).expect("a pause");
         world.tick_at(&format!("2026-02-{day:02}T12:00:00Z"));
         assert_eq!(world.rings().len(), before + usize::from(!holds), "{scope}");
         if holds {
             assert!(world.items().last().is_some_and(|line| line.ends_with("pending paused")));
         }
-        world.store().write(|tx| meta::lift_pause(tx, scope)).expect("a resume");
+        world.store().write(|tx| pauses::lift_pause(tx, scope)).expect("a resume");
         world.tick_at(&format!("2026-02-{day:02}T12:30:00Z"));
         assert_eq!(world.rings().len(), before + 1, "{scope}");
     }
@@ -165,7 +165,7 @@ fn who_is_not_to_be_called_any_more_is_asked_again_just_before_the_call() {
 }
 
 #[test]
-fn after_days_of_silence_only_today_is_called_and_each_missed_date_is_told_once() {
+fn after_days_of_silence_only_today_is_called_and_each_missed_date_is_recorded_once() {
     let world = World::new();
     world.customer("Ada").at("12:00").paid().welcomed().add();
     world.customer("Bea").at("12:00").paid().welcomed().status(CallStatus::Paused).add();
@@ -194,7 +194,7 @@ fn the_end_of_yesterdays_item_never_steps_over_todays_call() {
     world.tick_at("2026-02-02T12:00:00Z");
     world.tick_at("2026-02-03T12:05:00Z");
     assert_eq!(world.items(), ["Ada daily 2026-02-02 completed", "Ada daily 2026-02-03 retrying"]);
-    // A call of Wednesday is found on Thursday, when Thursday's is due.
+    // Wednesday's call is found on Thursday, when Thursday's call is due.
     world.faults("accept-then-close list-status=503");
     world.tick_at("2026-02-04T12:00:00Z");
     world.faults("");

@@ -1,9 +1,9 @@
-//! A placed call is followed to its end: at what distances, what is written, what is not an end.
+//! Following a placed call to its end: poll intervals, what is written, and what is not an end.
 
 use chrono::Duration;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
-use ringonce::demo::journal::Event;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
+use ringonce::demo::fake_vapi::journal::Event;
 use ringonce::domain::call::AttemptState;
 use ringonce::domain::parse_instant;
 use ringonce::provider::{Provider, ProviderCall};
@@ -13,7 +13,7 @@ use ringonce::store::attempts::{self, Attempt};
 
 use crate::world::{World, at, quick};
 
-/// A world where somebody talks for two hours.
+/// A world where every call lasts two hours.
 fn long_talks(config: &str) -> World {
     let seconds = Duration::seconds;
     let timing = Timing { queue: seconds(2), ring: seconds(5), talk: seconds(7200) };
@@ -109,7 +109,7 @@ fn a_status_that_goes_backwards_is_ignored_before_the_end_and_after_it() {
         ("ended", "ended"),
         ("in-progress", "ended"),
     ] {
-        follow::take_in(&cx, &attempt, &told(status), world.now()).expect("taken in");
+        follow::apply_record(&cx, &attempt, &told(status), world.now()).expect("applied");
         assert_eq!(world.one("SELECT provider_status FROM call_attempts"), shown, "{status}");
     }
     assert_eq!(world.one("SELECT state FROM call_attempts"), "ended");
@@ -132,7 +132,8 @@ fn the_end_of_a_call_lands_in_the_ledger_and_words_only_where_that_is_configured
             ..ProviderCall::default()
         };
         for _ in 0..2 {
-            follow::take_in(&cx, &attempt, &call, at("2026-02-02T12:02:00Z")).expect("taken in");
+            follow::apply_record(&cx, &attempt, &call, at("2026-02-02T12:02:00Z"))
+                .expect("applied");
         }
         assert_eq!(
             world.one(

@@ -1,9 +1,9 @@
-//! Gaps, caps, lines, pace and the breaker: nothing here is remembered by a process alone, so each
-//! pass below is a process of its own.
+//! Gaps, caps, lines, pace and the breaker. No process remembers them alone, so each pass below
+//! runs in a process of its own.
 
 use chrono::Duration;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
 use ringonce::domain::call::CallType;
 use ringonce::store::queue::{self, NewItem};
 
@@ -16,7 +16,7 @@ fn lasting(minutes: i64) -> Setup {
     Setup { timing: Timing { talk: Duration::minutes(minutes), ..Timing::default() }, ..quick() }
 }
 
-/// An extra call asked for by a person at the world's time.
+/// Adds an extra call, as if a person asked for it at the world's time.
 fn extra(world: &World, customer_id: i64, id: &str) {
     let occasion = format!("extra:{id}");
     let new = NewItem {
@@ -31,7 +31,7 @@ fn extra(world: &World, customer_id: i64, id: &str) {
 }
 
 #[test]
-fn two_calls_to_one_number_lie_an_hour_apart_whoever_is_called() {
+fn two_calls_to_one_number_are_an_hour_apart_for_any_customers() {
     let world = World::new();
     let person = |name: &str| world.customer(name).phone(NUMBER).shared_phone().paid().welcomed();
     person("Ada").at("12:00").add();
@@ -91,7 +91,7 @@ fn calls_to_a_number_are_capped_by_the_day_and_by_the_period_across_restarts() {
     }
 }
 
-/// What `explain` says of one rule for Ada.
+/// The answer of `explain` for one rule and Ada.
 fn explained(world: &World, rule: &str) -> String {
     let run = world.command(&["explain", "--json", "ada"]);
     let answers = run.json()["occasions"][0]["rules"].clone();
@@ -106,7 +106,7 @@ fn caps_and_the_gap_bind_a_number_and_a_customer_alike_and_explain_says_which() 
     let day = "[caps]\ncalls_per_number_per_day = 1";
     let period = "[caps]\ncalls_per_number_per_period = 1\nperiod_days = 7";
     let uncapped = "";
-    // After Ada's call at 12:00 an extra call of hers is asked for at `minutes` later.
+    // A person asks for an extra call to Ada `minutes` after her call at 12:00.
     for (config, change, minutes, rule, says) in [
         (uncapped, "", 30, "gap between calls", "this number was called too recently"),
         (uncapped, "moved", 30, "gap between calls", "this customer was called too recently"),
@@ -154,7 +154,7 @@ fn extra_calls_of_a_customer_are_capped_and_wait_their_day_out() {
 }
 
 #[test]
-fn lines_in_use_are_what_the_ledger_says_so_a_new_process_dials_no_more() {
+fn lines_in_use_come_from_the_ledger_so_a_new_process_stays_within_them() {
     let world = World::with(lasting(20), "[dialing]\nmax_active_calls = 2");
     for name in ["Ada", "Bea", "Cy", "Dan", "Eve"] {
         world.customer(name).at("12:00").paid().welcomed().add();

@@ -1,5 +1,5 @@
-//! The rules of dialing: each is shown through real passes against the fake provider, which
-//! counts what rings. Words are the test names; tables hold the cases.
+//! The rules of dialing, each shown through real passes against the fake provider, which counts
+//! what rings. Test names state the rules; tables hold the cases.
 
 #[path = "../spec/people.rs"]
 #[allow(dead_code)]

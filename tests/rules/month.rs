@@ -1,23 +1,24 @@
 //! A simulated month: real steps on a database in memory, a provider with realistic endings, and
-//! one clock, against totals that are worked out without any of it.
+//! one clock. The totals must equal those that `month_oracle` computes without any of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::Duration;
 use ringonce::clock::{Reading, TEST_BOOT_ID};
-use ringonce::config::Config;
+use ringonce::config::settings::Config;
 use ringonce::domain::Instant;
+use ringonce::domain::calendar::schedule::Rhythm;
 use ringonce::domain::call::{AttemptState, CallType, Disposition};
-use ringonce::domain::entry::{Entry, EntryPhone};
-use ringonce::domain::schedule::Rhythm;
+use ringonce::domain::customer::entry::{CustomerEntry, EntryPhone};
 use ringonce::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError,
 };
 use ringonce::service::new_id;
-use ringonce::steps::dial::{self, Pass};
-use ringonce::steps::{Context, follow, record, scan};
-use ringonce::store::{Conn, Store, attempts, customers, meta, queue};
+use ringonce::steps::dial::{self, Pass, record};
+use ringonce::steps::{Context, follow, scan};
+use ringonce::store::meta::pauses;
+use ringonce::store::{Conn, Store, attempts, customers, queue};
 use ringonce::zones::Zones;
 
 use crate::month_oracle::{self as oracle, CLOSED_FROM, CLOSED_UNTIL, FEAST, LAST, Plan};
@@ -26,10 +27,10 @@ use crate::world::at;
 /// 500 people in 20 zones, until the last date of March is over in the last of them.
 const PEOPLE: usize = 500;
 const UNTIL: &str = "2026-04-01T12:00:00Z";
-/// The American clocks change a week later, the European ones four weeks later.
+/// American clocks change one week after this date, European clocks four weeks after it.
 pub const FIRST: &str = "2026-03-01T00:00:00Z";
 
-/// A provider in this process: every call ends as its plan says.
+/// A provider in this process: every call ends as its plan prescribes.
 struct Book {
     plans: BTreeMap<String, Plan>,
     calls: Mutex<BTreeMap<String, ProviderCall>>,
@@ -75,7 +76,7 @@ impl Provider for Book {
     }
 }
 
-/// One instant: what has ended is heard of, what is due is queued and dialed.
+/// One instant: applies what has ended, then queues and dials what is due.
 fn step(cx: &Context, book: &Book, now: Instant, scans: bool) {
     *book.now.lock().expect("no panic") = now;
     let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed));
@@ -123,15 +124,15 @@ fn run_month(cx: &Context, book: &Book) {
     }
 }
 
-/// Puts a person into the database and gives their key.
+/// Adds a person to the database and returns their key.
 fn add(cx: &Context, plan: &Plan) -> String {
-    let entry = Entry {
+    let entry = CustomerEntry {
         external_id: Some(format!("p-{}", plan.number)),
         phone: Some(EntryPhone { e164: plan.phone(), valid: true, error: None }),
         timezone: Some(plan.zone.to_string()),
         call_time: Some(Some(plan.time.format("%H:%M").to_string())),
         payment_status: Some(if plan.paid { "Paid" } else { "Pending" }.to_string()),
-        ..Entry::default()
+        ..CustomerEntry::default()
     };
     let mut customer = entry.new_customer(plan.signed_up).expect("a customer");
     customer.welcome_call_completed = plan.welcomed;
@@ -142,7 +143,7 @@ fn add(cx: &Context, plan: &Plan) -> String {
         rhythm.next_slot(&zone, just_before, None, |_| true).map(|(_, at)| at);
     let stopped = plan.listed.then(|| plan.phone());
     let pause =
-        meta::Pause { who: "Pat".to_string(), why: "away".to_string(), since: FIRST.to_string() };
+        pauses::Pause { who: "Pat".to_string(), why: "away".to_string(), since: FIRST.to_string() };
     cx.store
         .write(|tx| {
             let id = customers::insert(tx, &customer)?;
@@ -154,14 +155,14 @@ fn add(cx: &Context, plan: &Plan) -> String {
                 )?;
             }
             if plan.paused {
-                meta::set_pause(tx, &format!("customer:{key}"), &pause)?;
+                pauses::set_pause(tx, &format!("customer:{key}"), &pause)?;
             }
             Ok(key)
         })
         .expect("a customer")
 }
 
-/// How often each text comes up in the first column of a query.
+/// How often each text occurs in the first column of a query.
 fn totals(conn: &Conn, query: &str) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut statement = conn.prepare(query)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?;

@@ -1,5 +1,5 @@
-//! The month on paper: who is owed which calls and what becomes of them, worked out person by
-//! person and date by date from the written rules. Shares no code with the program but its words.
+//! The month on paper: each person's calls and their outcomes, computed date by date from the
+//! written rules. It shares words with the program, but no code.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use ringonce::domain::call::Disposition;
 use crate::month::FIRST;
 use crate::world::at;
 
-/// Nobody is called on this date, wherever they live.
+/// Nobody is called on this date, in any zone.
 pub const FEAST: &str = "2026-03-17";
 /// The last date that counts.
 pub const LAST: &str = "2026-03-31";
-/// The machine is off in between.
+/// The machine is off between these two instants.
 pub const CLOSED_FROM: &str = "2026-03-10T12:01:00Z";
 pub const CLOSED_UNTIL: &str = "2026-03-12T12:00:00Z";
 
@@ -53,11 +53,11 @@ pub struct Plan {
     pub paid: bool,
     pub listed: bool,
     pub paused: bool,
-    /// Shares the number of the person before, and the time.
+    /// Has the number and the call time of the person before.
     pub twin: bool,
 }
 
-/// A number that looks random and depends on nothing but its text.
+/// A number that looks random and depends only on its text.
 fn mixed(text: &str) -> u64 {
     let mixed = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -69,7 +69,7 @@ pub fn plan(number: usize) -> Plan {
     let twin = number % 50 == 31;
     let like = if twin { number - 1 } else { number };
     let minute = mixed(&format!("time {like}")) % 288 * 5;
-    // Everybody in 23 is new this month; their time lies far from the hour of their sign-up.
+    // One person in 23 signs up this month, at an hour far from their call time.
     let newcomer = number % 23 == 5 && !twin;
     let day = 1 + (number / 23) as i64 % 7;
     let signed_up = at(FIRST) + Duration::days(day) + Duration::hours(6);
@@ -91,7 +91,7 @@ impl Plan {
         format!("+44207946{:04}", self.number - usize::from(self.twin))
     }
 
-    /// How an attempt ends, and after how long.
+    /// How an attempt ends, and how long it takes.
     pub fn ending(&self, occasion: &str, attempt_no: i64) -> (Disposition, Duration) {
         use Disposition::*;
         let dice = mixed(&format!("{} {occasion} {attempt_no}", self.number));
@@ -103,7 +103,7 @@ impl Plan {
             90..92 => BadNumber,
             92..94 => Failed,
             94..95 => Unknown,
-            // A newcomer's welcome call always rings, which keeps this paper short.
+            // A newcomer's welcome call always rings, which keeps this model short.
             _ if occasion == "welcome" => Answered,
             _ => NeverDialed,
         };
@@ -119,7 +119,7 @@ impl Plan {
         instant.with_timezone(&self.tz())
     }
 
-    /// The instant of a local time; after a gap of the clocks, the first of a fold.
+    /// The instant of a local time: in a fold the earlier one, in a gap the first one after it.
     fn instant(&self, date: NaiveDate, time: NaiveTime) -> Instant {
         let mut wanted = date.and_time(time);
         loop {
@@ -134,7 +134,7 @@ impl Plan {
         (8..21).contains(&self.local(instant).hour())
     }
 
-    /// The instant itself when open, else the next 08:00.
+    /// The instant itself if the window is open then, else the next 08:00.
     fn opening(&self, instant: Instant) -> Instant {
         let local = self.local(instant);
         let eight = NaiveTime::from_hms_opt(8, 0, 0).expect("a time");
@@ -146,7 +146,7 @@ impl Plan {
     }
 }
 
-/// The provider's words for an ending.
+/// The provider's text for an ending.
 pub fn reason(how: Disposition) -> &'static str {
     match how {
         Disposition::Answered => "assistant-ended-call",
@@ -160,16 +160,16 @@ pub fn reason(how: Disposition) -> &'static str {
     }
 }
 
-/// What the month comes to.
+/// The totals of the month.
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// `daily skipped too_late` and how often.
+    /// `daily skipped too_late`, and how often it occurs.
     pub items: BTreeMap<String, usize>,
-    /// `daily #2 answered` and how often.
+    /// `daily #2 answered`, and how often it occurs.
     pub endings: BTreeMap<String, usize>,
 }
 
-/// When somebody acts who would have acted at this instant.
+/// When an act that is due at this instant really happens.
 fn awake(instant: Instant) -> Instant {
     let closed = at(CLOSED_FROM) <= instant && instant < at(CLOSED_UNTIL);
     if closed { at(CLOSED_UNTIL) } else { instant }
@@ -216,12 +216,12 @@ fn person(plan: &Plan, plans: &[Plan], totals: &mut Totals) {
     }
 }
 
-/// Whether the first twin's call is under way when the second one's is asked about.
+/// Whether the first twin's call is under way when the second twin's call is judged.
 fn rings(first: &Plan, date: NaiveDate) -> bool {
     first.paid && !first.listed && !first.paused && date.to_string() != FEAST
 }
 
-/// What one date came to.
+/// The result of one date.
 struct Said {
     endings: Vec<String>,
     item: String,

@@ -1,4 +1,4 @@
-//! Which of our numbers calls.
+//! The choice among our numbers for a call.
 
 use crate::world::World;
 
@@ -9,7 +9,7 @@ fn pool(more: &str) -> World {
     World::with_config(&format!("phone_number_ids = [\"{FIRST}\", \"{SECOND}\"]\n{more}"))
 }
 
-/// Who was called from which number: `Ada 7d5e`.
+/// Each called customer and the number that called: `Ada 7d5e`.
 fn used(world: &World) -> Vec<String> {
     world.lines(
         "SELECT name || ' ' || substr(phone_number_id, 1, 4) FROM call_attempts
@@ -42,7 +42,7 @@ fn numbers_take_turns_where_that_is_chosen() {
 }
 
 #[test]
-fn a_number_makes_no_more_than_its_daily_calls_and_the_next_utc_day_counts_anew() {
+fn a_number_makes_at_most_its_daily_calls_and_the_next_utc_day_counts_from_zero() {
     let world = pool("daily_calls_per_number = 1");
     for name in ["Ada", "Bea", "Cy"] {
         world.customer(name).at("23:45").paid().welcomed().add();
@@ -93,7 +93,7 @@ fn when_every_number_rests_nothing_is_asked_and_nobodys_occasion_is_lost() {
 }
 
 #[test]
-fn a_call_by_hand_goes_on_with_another_number_at_once() {
+fn a_call_by_hand_continues_with_another_number_at_once() {
     let world = pool("");
     world.faults("daily-limit:first=1");
     world.daily("Ada");
@@ -106,7 +106,7 @@ fn a_call_by_hand_goes_on_with_another_number_at_once() {
 fn explain_foretells_when_a_number_of_ours_is_free_again_where_that_is_soon_enough() {
     for (time, next) in [
         ("23:45", "2026-02-03T00:00:00.000Z"),
-        // Today's is too late by then.
+        // Today's call is too late by then.
         ("15:00", "2026-02-03T15:00:00.000Z"),
     ] {
         let world = pool("daily_calls_per_number = 1");

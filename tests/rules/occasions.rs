@@ -1,4 +1,4 @@
-//! Whom a call is owed on which date, where several rules or files meet.
+//! The calls that a customer is owed on a date, where several rules or files meet.
 
 use crate::world::{World, nobody_home};
 
@@ -21,7 +21,7 @@ fn audit(world: &World) {
 #[test]
 fn a_next_call_that_another_program_worked_out_wrongly_rings_nobody_in_the_night() {
     let world = World::new();
-    // 07:00 in New York, taken for 07:00 UTC: it is two o'clock there.
+    // 07:00 in New York, mistaken for 07:00 UTC, when it is two o'clock there.
     take_over(
         &world,
         "customers",
@@ -61,7 +61,7 @@ fn a_call_that_an_old_queue_made_and_lost_again_is_marked_as_called() {
 }
 
 #[test]
-fn a_hole_in_an_old_queue_is_no_gap_of_ours() {
+fn a_hole_in_an_old_queue_is_not_our_gap() {
     let world = World::new();
     take_over(
         &world,
@@ -128,7 +128,7 @@ fn a_plan_foretells_no_daily_call_before_the_welcome_call() {
 }
 
 #[test]
-fn a_retry_that_was_permitted_then_is_no_duplicate_when_retries_are_turned_off_later() {
+fn a_retry_that_was_permitted_then_is_not_a_duplicate_when_retries_are_turned_off_later() {
     let world = World::with(nobody_home(), "");
     world.daily("Ada");
     for time in ["12:00", "12:15", "14:30", "14:45"] {
@@ -146,7 +146,7 @@ fn an_edit_after_days_of_silence_leaves_no_missed_date_untold() {
     world.daily("Ada");
     world.daily("Ben");
     world.tick_at("2026-02-02T12:00:00Z");
-    // Nothing runs for days; before it does again, a person gives Ada another time.
+    // Nothing runs for days. Before the next run, a person gives Ada another time.
     world.set_clock("2026-02-05T12:20:00Z");
     let edit = ["customers", "update", "1", "--call-time", "03:30"];
     let run = world.command(&edit);
@@ -193,7 +193,7 @@ fn explain_says_which_column_ended_the_daily_calls() {
     world.daily("Ada");
     world.sql("UPDATE customers SET call_schedule = 'every day'");
     let run = world.command(&["explain", "1"]);
-    assert!(run.stdout.contains("nobody understands its call_schedule"), "{run:?}");
+    assert!(run.stdout.contains("cannot parse its call_schedule"), "{run:?}");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_retry_that_a_move_carried_past_its_date_takes_no_later_dates_call() {
     assert_eq!(world.items(), ["Ada daily 2026-02-02 retrying"]);
     let edit = ["customers", "update", "1", "--call-time", "15:00", "--timezone", "Asia/Tokyo"];
     assert_eq!(world.command(&edit).code, Some(0));
-    // 14:05 is the night there, and 23:00 is eight o'clock of the next date.
+    // 14:05 is at night there, and 23:00 is 08:00 of the next date.
     for time in ["02T14:30", "02T23:00", "03T05:45", "03T06:00"] {
         world.tick_at(&format!("2026-02-{time}:00Z"));
     }

@@ -1,16 +1,17 @@
-//! Who says "do not call me again" is not called again, whatever way we hear of it, and neither is
-//! anybody else at that number.
+//! A person who says "do not call me again" is not called again, whichever way the wish reaches us.
+//! Nobody else at that number is called either.
 
 use chrono::Duration;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
-use ringonce::demo::journal::Event;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
+use ringonce::demo::fake_vapi::journal::Event;
 use ringonce::domain::call::AttemptState;
 use ringonce::provider::ProviderCall;
-use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::Patience;
 use ringonce::service::follower::{self, Which};
-use ringonce::steps::events::{self, Told};
 use ringonce::steps::follow;
+use ringonce::steps::follow::webhook_events::{self, WebhookReport};
 use ringonce::store::attempts;
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ use crate::world::{World, quick};
 const CONFIG: &str = "[do_not_call]\nended_reasons = [\"vonage-disconnected\"]\n\
     structured_data_field = \"stop\"\ntool_name = \"optOut\"\n";
 
-/// A world in which Ada's call of 12:00 goes on, and the provider's record of it.
+/// A world in which Ada's call of 12:00 is under way, and the provider's record of the call.
 fn talking(config: &str) -> (World, ProviderCall) {
     let timing = Timing { talk: Duration::hours(1), ..Timing::default() };
     let world = World::with(Setup { timing, ..quick() }, config);
@@ -61,19 +62,19 @@ fn an_ended_reason_or_a_field_of_the_analysis_adds_the_number() {
         let told = ended(&call, reason, data.clone());
         let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
         let attempt = placed.expect("readable").remove(0);
-        follow::take_in(&world.context(), &attempt, &told, world.now()).expect("taken in");
+        follow::apply_record(&world.context(), &attempt, &told, world.now()).expect("applied");
         assert_eq!(listed(&world), adds, "{reason} {data:?}");
     }
     let (world, call) = talking("");
     let told = ended(&call, "vonage-disconnected", Some(json!({"stop": true})));
     let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
     let attempt = placed.expect("readable").remove(0);
-    follow::take_in(&world.context(), &attempt, &told, world.now()).expect("taken in");
+    follow::apply_record(&world.context(), &attempt, &told, world.now()).expect("applied");
     assert_eq!(listed(&world), 0, "nothing is configured");
 }
 
-fn event(kind: &str, call: &ProviderCall, tools: &[&str]) -> Told {
-    Told {
+fn event(kind: &str, call: &ProviderCall, tools: &[&str]) -> WebhookReport {
+    WebhookReport {
         kind: kind.to_string(),
         status: String::new(),
         call: ProviderCall {
@@ -88,11 +89,12 @@ fn a_tool_call_adds_the_number_also_when_another_tool_was_called_before() {
     let (world, call) = talking(CONFIG);
     let cx = world.context();
     for tools in [["lookUp"].as_slice(), &["lookUp", "optOut"], &["lookUp", "optOut"]] {
-        let _ = events::store(&cx, &event("tool-calls", &call, tools), world.now()).expect("kept");
+        let _ = webhook_events::store(&cx, &event("tool-calls", &call, tools), world.now())
+            .expect("kept");
     }
-    events::apply(&cx, &world.vapi(), world.now()).expect("applied");
+    webhook_events::apply(&cx, &world.vapi(), world.now()).expect("applied");
     assert_eq!(listed(&world), 1);
-    assert_eq!(world.count("SELECT count(*) FROM webhook_events"), 2, "a copy is no event");
+    assert_eq!(world.count("SELECT count(*) FROM webhook_events"), 2, "a copy is not an event");
 }
 
 #[test]
@@ -103,8 +105,8 @@ fn an_analysis_that_comes_after_the_end_still_counts() {
     assert_eq!(world.one("SELECT state FROM call_attempts"), "ended");
     let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
     let told = event("end-of-call-report", &told, &[]);
-    let _ = events::store(&cx, &told, world.now()).expect("kept");
-    events::apply(&cx, &world.vapi(), world.now()).expect("applied");
+    let _ = webhook_events::store(&cx, &told, world.now()).expect("kept");
+    webhook_events::apply(&cx, &world.vapi(), world.now()).expect("applied");
     assert_eq!(listed(&world), 1);
 }
 
@@ -173,13 +175,13 @@ fn a_record_that_is_first_seen_days_later_is_still_heard() {
     assert_eq!((world.count(known), listed(&world)), (1, 1));
 }
 
-/// Stores what a webhook told and lets the follower apply it.
-fn hear(world: &World, told: &[Told]) {
+/// Stores webhook messages and lets the follower apply them.
+fn hear(world: &World, told: &[WebhookReport]) {
     let cx = world.context();
     for told in told {
-        let _ = events::store(&cx, told, world.now()).expect("kept");
+        let _ = webhook_events::store(&cx, told, world.now()).expect("kept");
     }
-    events::apply(&cx, &world.vapi(), world.now()).expect("applied");
+    webhook_events::apply(&cx, &world.vapi(), world.now()).expect("applied");
 }
 
 #[test]
@@ -207,6 +209,26 @@ fn opt_out_is_heard_by_the_tag_while_the_reply_to_the_post_is_lost() {
 }
 
 #[test]
+fn opt_out_of_an_unknown_call_waits_longer_than_the_provider_is_asked_for_it() {
+    let world = World::with(quick(), CONFIG);
+    world.faults("accept-then-close:first=1");
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.faults("get-status=503 list-status=503");
+    // The message names neither the attempt nor the number.
+    let call = ProviderCall { id: world.rings().remove(0).call_id, ..ProviderCall::default() };
+    hear(&world, &[event("tool-calls", &call, &["optOut"])]);
+    for time in ["12:05", "12:20"] {
+        world.set_clock(&format!("2026-02-02T{time}:00Z"));
+        hear(&world, &[]);
+        assert_eq!(listed(&world), 0, "{time}");
+    }
+    world.faults("");
+    world.tick_at("2026-02-02T12:40:00Z");
+    assert_eq!(listed(&world), 1);
+}
+
+#[test]
 fn second_report_that_says_more_is_heard() {
     let (world, call) = talking(CONFIG);
     let first = event("end-of-call-report", &ended(&call, "silence-timed-out", None), &[]);
@@ -226,10 +248,10 @@ fn poll_that_comes_second_to_the_end_still_hears_the_opt_out() {
     let placed = world.store().read(|conn| attempts::in_state(conn, AttemptState::Placed));
     let attempt = placed.expect("readable").remove(0);
     let silent = ended(&call, "customer-did-not-answer", None);
-    follow::take_in(&cx, &attempt, &silent, world.now()).expect("taken in");
+    follow::apply_record(&cx, &attempt, &silent, world.now()).expect("applied");
     assert_eq!(world.one("SELECT state FROM call_attempts"), "ended");
     let told = ended(&call, "silence-timed-out", Some(json!({"stop": true})));
-    follow::take_in(&cx, &attempt, &told, world.now()).expect("taken in");
+    follow::apply_record(&cx, &attempt, &told, world.now()).expect("applied");
     assert_eq!(listed(&world), 1);
 }
 
@@ -239,8 +261,9 @@ fn stored_opt_out_is_on_the_list_before_the_next_claim() {
     world.set_clock("2026-02-03T12:00:00Z");
     let service = world.start();
     let cx = &service.cx;
-    let _ = events::store(cx, &event("tool-calls", &call, &["optOut"]), world.now()).expect("kept");
-    // The follower has had no turn yet.
+    let _ = webhook_events::store(cx, &event("tool-calls", &call, &["optOut"]), world.now())
+        .expect("kept");
+    // The follower has not run yet.
     ringonce::steps::scan::scan(cx, world.now()).expect("scanned");
     let patience = Patience { pace: true, record: std::time::Duration::from_secs(1) };
     let mut dialer = Dialer::new(&service, patience, world.now()).expect("a dialer");
@@ -297,7 +320,7 @@ fn tool_that_is_called_in_the_middle_of_a_call_is_heard_by_polling() {
         tool_names: Some(vec!["optOut".to_string()]),
         ..call
     };
-    follow::take_in(&world.context(), &attempt, &told, world.now()).expect("taken in");
+    follow::apply_record(&world.context(), &attempt, &told, world.now()).expect("applied");
     assert_eq!(
         (listed(&world), world.one("SELECT state FROM call_attempts")),
         (1, "placed".into())

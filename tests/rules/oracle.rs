@@ -1,19 +1,17 @@
-//! The gate against a second opinion: ten thousand invented customers and instants, judged by the
-//! gate and by the few lines below, which share no code with it.
+//! The gate against an independent judgement of ten thousand invented customers and instants. The
+//! few lines below share no code with the gate.
 
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, Duration, NaiveDate, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
-use ringonce::config::Config;
-use ringonce::domain::Instant;
+use ringonce::config::settings::Config;
 use ringonce::domain::call::{AttemptState, CallType, Disposition, Reason};
+use ringonce::domain::customer::entry::{CustomerEntry, EntryPhone};
 use ringonce::domain::customer::{CallStatus, Customer};
-use ringonce::domain::elsewhere::MadeElsewhere;
-use ringonce::domain::entry::{Entry, EntryPhone};
-use ringonce::domain::gate::{self, Facts, Rules, Verdict};
-use ringonce::domain::limits::Made;
+use ringonce::domain::gate::facts::{Facts, Made, MadeElsewhere, Rules, Verdict};
 use ringonce::domain::retry::judge;
+use ringonce::domain::{Instant, gate};
 use ringonce::steps;
 use ringonce::zones::Zones;
 
@@ -131,17 +129,17 @@ fn invent(dice: &mut Dice) -> Case {
     };
     let asked_for = case.local(scheduled_for).format("%H:%M").to_string();
     if let Some(customer) = &mut case.customer {
-        // The next call may also be wrong: worked out by another program.
+        // The stored next call may be wrong, because another program computed it.
         customer.call_time = Some(if dice.percent(80) { asked_for } else { "03:30".to_string() });
     }
     case
 }
 
 fn invent_customer(dice: &mut Dice, now: Instant, place: &str) -> Customer {
-    let entry = Entry {
+    let entry = CustomerEntry {
         phone: Some(EntryPhone { e164: "+12125550101".to_string(), valid: true, error: None }),
         timezone: Some(place.to_string()),
-        ..Entry::default()
+        ..CustomerEntry::default()
     };
     let mut customer = entry.new_customer(now).expect("a customer");
     customer.payment_status =
@@ -220,7 +218,7 @@ fn gate_says(case: &Case, zones: &Zones) -> Verdict {
     gate::ask(&facts, &rules).verdict
 }
 
-/// What a careful person would say: a word, and the reason.
+/// The judgement of a careful person: a word, and the reason.
 fn oracle(case: &Case) -> (&'static str, Option<Reason>) {
     let Some(customer) = &case.customer else { return ("skip", Some(Reason::CustomerGone)) };
     if !case.zone_known {

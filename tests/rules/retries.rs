@@ -1,12 +1,11 @@
-//! Who is called again, when, and how often; and that no flag is cleared for it.
+//! Retries: who is called again, when and how often; and that a retry clears no flag.
 
 use chrono::Duration;
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
 use ringonce::provider::{PlaceError, Refusal};
 use ringonce::service::{follower, new_id};
-use ringonce::steps::dial::{self, Pass};
-use ringonce::steps::record;
+use ringonce::steps::dial::{self, Pass, record};
 
 use crate::world::{World, at, nobody_home, quick};
 
@@ -25,7 +24,7 @@ fn unanswered() -> World {
     world
 }
 
-/// What waits, as `Ada daily 2026-02-02T14:00:00.000Z`.
+/// The waiting items, as `Ada daily 2026-02-02T14:00:00.000Z`.
 fn waiting(world: &World) -> Vec<String> {
     world.lines(
         "SELECT name || ' ' || call_type || ' ' || not_before FROM call_queue
@@ -78,7 +77,7 @@ fn a_retry_clears_no_flag_and_is_attempt_two_of_the_same_occasion() {
 }
 
 #[test]
-fn the_next_allowed_instant_of_a_retry_is_told_in_words_on_the_customers_clock() {
+fn the_next_allowed_instant_of_a_retry_is_shown_on_the_customers_clock() {
     let world = World::with(nobody_home(), "");
     let ada = world.daily("Ada").to_string();
     world.tick_at("2026-02-02T12:00:00Z");
@@ -121,7 +120,7 @@ fn a_retry_starts_before_its_local_limit_and_on_its_date_or_never() {
         assert_eq!(world.rings().len(), 1, "{chosen}");
         let expected: Vec<String> =
             expected.iter().map(|instant| format!("Ada daily {instant}")).collect();
-        // A retry that the window would never let through may wait, but it must not ring.
+        // A retry that the window never allows may wait, but it must not ring.
         if chosen != "22:00" {
             assert_eq!(waiting(&world), expected, "{config} {chosen}");
         }
@@ -174,7 +173,7 @@ fn a_welcome_retry_never_crosses_the_local_date() {
         world.customer("Bea").signed_up("2026-02-02T18:40:00Z").paid().add();
         world.tick_at("2026-02-02T19:00:00Z");
         assert_eq!(world.rings().len(), 1, "{after}");
-        // At least an hour apart, and the window ends at 21:00.
+        // Retries are at least an hour apart, and the window ends at 21:00.
         for time in ["02T19:30", "02T20:00", "02T21:00", "03T05:00", "03T08:00", "03T12:00"] {
             world.tick_at(&format!("2026-02-{time}:00Z"));
         }
@@ -209,7 +208,7 @@ fn a_call_never_dialed_is_tried_again_a_few_times_and_only_while_its_occasion_la
     assert_eq!(world.attempts().len(), 3);
     assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
 
-    // The chosen time is outside the window: half an hour is all there is.
+    // The chosen time is outside the window, so only its half hour remains.
     let world = World::with_faults("never-dialed=call.start.error-get-transport:first=1");
     daily_at(&world, "22:00");
     world.tick_at("2026-02-02T22:00:00Z");
@@ -236,9 +235,9 @@ fn rules_for_each_type_and_disposition_are_counted_apart() {
 }
 
 #[test]
-fn a_second_call_that_fails_is_no_failed_occasion_because_the_first_rang() {
+fn a_second_call_that_fails_is_not_a_failed_occasion_because_the_first_rang() {
     for (fault, item, doubts) in [
-        // Backed off twice; the attempts are used, or the retry's time is over.
+        // The call backs off twice. Then its attempts are used up, or the retry's time is over.
         ("close-before-accept", "Ada daily 2026-02-02 failed in_doubt", 1),
         ("status=422", "Ada daily 2026-02-02 completed", 0),
         ("status=400", "Ada daily 2026-02-02 completed", 0),
@@ -266,14 +265,14 @@ fn a_second_call_that_fails_is_no_failed_occasion_because_the_first_rang() {
 }
 
 #[test]
-fn a_second_call_that_is_under_way_is_not_taken_for_the_first() {
+fn a_second_call_that_is_under_way_does_not_count_as_the_first() {
     let world = unanswered();
     world.set_clock("2026-02-02T14:00:00Z");
     let (service, now) = (world.start(), world.now());
     let mut new_id = || dial::new_id(now);
     let claimed = dial::claim(&service.cx, &mut Pass::default(), 8, now, &mut new_id);
     let intent = claimed.expect("a claim").intents.pop().expect("the second call");
-    // What the follower does each second, while the POST waits for its answer.
+    // The follower does this each second while the POST waits for its reply.
     assert_eq!(follower::repair_unproven(&service, now).expect("looked"), 0);
     assert_eq!(world.items(), ["Ada daily 2026-02-02 processing"]);
     let detail = "connection refused".to_string();

@@ -1,4 +1,4 @@
-//! Calling windows where the customer lives, at the moment of dialing; holidays and blackouts.
+//! Calling windows by the customer's local time at the moment of dialing; holidays and blackouts.
 
 use crate::world::World;
 
@@ -128,7 +128,7 @@ fn a_zone_that_contradicts_the_phone_needs_both_countries_open_when_the_window_i
         // The last of the American zones opens at 18:00 in London.
         (strict, "Europe/London", us, "2026-02-02T12:00:00Z", Some("2026-02-02T18:00:00.000Z")),
         (strict, "Europe/London", us, "2026-02-02T18:00:00Z", None),
-        // The British Sunday is closed, wherever the customer says to live.
+        // A British number is not called on Sunday, whichever zone the customer gives.
         (
             strict,
             NEW_YORK,
@@ -136,7 +136,7 @@ fn a_zone_that_contradicts_the_phone_needs_both_countries_open_when_the_window_i
             "2026-02-08T15:00:00Z",
             Some("2026-02-09T13:00:00.000Z"),
         ),
-        // No hour is open in both.
+        // No hour is open in both places.
         (strict, "Australia/Sydney", us, "2026-02-02T12:00:00Z", Some("never")),
     ] {
         let world = World::with_config(config);

@@ -1,18 +1,21 @@
-//! The phases of a process, each one atomic: what the program's loop does with the real steps.
+//! The phases of a process, each one atomic: the program's loop over the real steps.
 
 use anyhow::{bail, ensure};
 use chrono::{Duration, DurationRound};
 use ringonce::clock::Reading;
 use ringonce::domain::call::AttemptState;
+use ringonce::domain::start::{Acceptance, Asking, Clocks, Shut};
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::provider::{PlaceError, Refusal};
 use ringonce::steps::breaker::Became;
-use ringonce::steps::follow::Followed;
-use ringonce::steps::guard::{Clocks, Heard};
-use ringonce::steps::reconcile::{Asking, Closed};
-use ringonce::steps::record::Recorded;
-use ringonce::steps::{dial, elsewhere, follow, guard, reconcile, record, restart, scan};
-use ringonce::store::{attempts, meta, queue};
+use ringonce::steps::dial::record::{self, Recorded};
+use ringonce::steps::dial::{self, intent};
+use ringonce::steps::follow::{self, Followed};
+use ringonce::steps::readiness::clock_check::{self, Heard};
+use ringonce::steps::reconcile;
+use ringonce::steps::scan;
+use ringonce::store::meta::{breaker, holds};
+use ringonce::store::{attempts, queue};
 
 use crate::life::Life;
 use crate::process::{Act, Process};
@@ -20,14 +23,14 @@ use crate::{oracle, outside};
 
 const FAR: Duration = Duration::days(400);
 
-/// `None`: the provider's records do not open the gate now, which is no broken promise.
+/// `None`: the provider's records keep the gate closed now, which does not break the promise.
 fn closed<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
     match asked {
         Ok(told) => Ok(Some(told)),
         Err(error) => {
-            let closed = error.downcast::<Closed>()?;
+            let shut = error.downcast::<Shut>()?;
             if std::env::var_os("SIM_TRACE").is_some() {
-                eprintln!("{closed}");
+                eprintln!("{shut}");
             }
             Ok(None)
         }
@@ -56,27 +59,31 @@ impl Life {
         let cx = &process.cx;
         self.vapi.world().right_key = process.adopting;
         if process.adopting {
-            cx.store.write(|tx| guard::accept_clock(tx, &reading))?;
+            cx.store.write(|tx| clock_check::accept_clock(tx, &reading))?;
         }
-        let asking = Asking::Start { accepted: process.adopting };
-        let answer = match closed(reconcile::ask(cx, &self.vapi, &reading, asking))? {
-            Some(answer) => answer,
-            None => return Ok(()),
+        let accepted = if process.adopting {
+            Acceptance::Adoption { unreadable_rows: false }
+        } else {
+            Acceptance::Nothing
         };
-        let heard = Heard::of(answer.date());
-        let clocks = guard::watch_clock(cx, &reading, heard, reading.now)?;
-        if clocks != Clocks::Agree {
-            self.tell(|| format!("the clocks: {clocks:?}"));
-            return Ok(());
+        let asked = match reconcile::ask(cx, &self.vapi, &reading, Asking::Start(accepted)) {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(error.downcast::<Shut>()?),
+        };
+        let Ok(answer) = &asked else { return Ok(()) };
+        let (from, heard) = (answer.from, Heard::of(answer.date()));
+        let clocks = clock_check::watch_clock(cx, &reading, heard, reading.now)?;
+        let started = reconcile::start(cx, asked, accepted, clocks, &reading)?;
+        if let Some(why) = &started.shut {
+            self.tell(|| why.to_string());
         }
-        let taken = closed(reconcile::take_in(cx, &answer, &reading))?;
-        if taken.is_some() {
-            self.vapi.world().taken_in(answer.from);
+        if started.reconciled.is_some() {
+            self.vapi.world().taken_in(from);
         }
-        if taken.is_none() && elsewhere::refuse_a_new_database(&process.cx).is_err() {
+        if matches!(started.shut, Some(Shut::CalledElsewhere { .. })) {
             self.decide_soon();
         }
-        if taken.is_none() || answer.unread_rows().is_some() {
+        if !started.shut.as_ref().is_none_or(Shut::waits_for_the_list) {
             if self.plan.faults.long_garbled {
                 process.try_open = self.now + Duration::minutes(20);
             }
@@ -86,12 +93,10 @@ impl Life {
         if self.adopting {
             self.adopt(&reading)?;
         }
-        let waits = restart::waits(&process.cx, &answer, &reading)?;
         process.adopting = false;
-        if let Some(why) = waits {
-            self.tell(|| why.to_string());
+        if started.shut.is_some() {
             process.try_open = self.now + Duration::minutes(3);
-            // Everything but dialing goes on.
+            // Everything but dialing continues.
             return scan::scan(&process.cx, reading.now).map(drop);
         }
         process.watched = Some(reading.clone());
@@ -99,15 +104,15 @@ impl Life {
         Ok(())
     }
 
-    /// Compares the clocks now and then, and at once when one of them jumped.
+    /// Compares the clocks once a minute, and at once after a jump or while they disagree.
     fn clock_is_held(&self, process: &mut Process, reading: &Reading) -> anyhow::Result<bool> {
         if let Some(last) = &process.watched {
             let recent = reading.monotonic_ms - last.monotonic_ms < 60_000;
-            if !guard::jumped(last, reading) && !process.clock_held && recent {
+            if !clock_check::jumped(last, reading) && !process.clock_held && recent {
                 return Ok(false);
             }
         }
-        let clocks = guard::watch_clock(&process.cx, reading, Heard::Nothing, reading.now)?;
+        let clocks = clock_check::watch_clock(&process.cx, reading, Heard::Nothing, reading.now)?;
         process.clock_held = clocks != Clocks::Agree;
         if process.clock_held {
             process.next_reconcile = process.next_reconcile.min(self.now + Duration::minutes(1));
@@ -136,8 +141,8 @@ impl Life {
             process.next_claim = self.now + Duration::minutes(1);
             return Ok(());
         }
-        let held = self.store.read(meta::holds)?;
-        if let Some(hold) = held.iter().find(|hold| hold.kind != "clock") {
+        let held = self.store.read(holds::holds)?;
+        if let Some(hold) = held.iter().find(|hold| hold.kind != "clock".into()) {
             bail!("a hold of kind {}: {}", hold.kind, hold.why);
         }
         if !held.is_empty() {
@@ -149,7 +154,7 @@ impl Life {
             return Ok(());
         }
         let dice = &mut self.dice;
-        // Two dialers at work on the file take turns in claiming, each with its own pass.
+        // Two dialers on one file take turns in claiming, each with its own pass.
         let who = if self.plan.two_claim { dice.below(2) } else { 0 };
         let mut new_id = || outside::id(dice.roll(), dice.roll());
         let pass = &mut process.passes[who];
@@ -167,7 +172,7 @@ impl Life {
         Ok(())
     }
 
-    fn check_intent(&self, intent: &dial::Intent) -> anyhow::Result<()> {
+    fn check_intent(&self, intent: &intent::Intent) -> anyhow::Result<()> {
         ensure!(
             self.wall_offset.abs() < Duration::seconds(2),
             "dialed while the clock was {} seconds off",
@@ -189,10 +194,10 @@ impl Life {
         Ok(due.map_or(self.now + FAR, |due| due - self.wall_offset))
     }
 
-    /// How many more may be dialed now; sets when to ask again when none may.
+    /// How many more calls may be dialed now; sets when to ask again if none may.
     fn lines(&self, process: &mut Process, wall: Instant) -> anyhow::Result<usize> {
         let mut at_once = if process.proven { 4 } else { 1 };
-        if let Some(breaker) = self.store.read(meta::breaker)? {
+        if let Some(breaker) = self.store.read(breaker::breaker)? {
             let probe_at = parse_instant(&breaker.probe_at).expect("an instant");
             if wall < probe_at {
                 process.next_claim = probe_at - self.wall_offset;
@@ -203,7 +208,7 @@ impl Life {
         }
         let in_use = self.store.read(attempts::lines_in_use)?;
         let lines = self.plan.lines.saturating_sub(in_use).min(16);
-        // Several intents of one commit are the same to the file as several lines.
+        // To the file, several intents of one commit are the same as several lines.
         let most = if at_once == 1 || !self.plan.pace.is_zero() { 1 } else { lines };
         if most.min(lines) == 0 {
             process.next_claim = self.now + Duration::seconds(10);
@@ -259,7 +264,7 @@ impl Life {
         Ok(())
     }
 
-    /// What the dialer of the program does with a recorded reply.
+    /// Does what the program's dialer does with a recorded reply.
     fn learn(&mut self, process: &mut Process, recorded: &Recorded) -> anyhow::Result<()> {
         if let Some(why) = &recorded.halt {
             bail!("a flag could not be proven: {why}");
@@ -279,7 +284,7 @@ impl Life {
         Ok(())
     }
 
-    /// Somebody sees that calls are in doubt, and tries another key.
+    /// A person sees calls in doubt and tries another key.
     fn plan_a_new_key(&mut self, became: AttemptState) {
         let is_still_far = self.plan.new_key_at.is_some_and(|at| self.now < at);
         if became == AttemptState::InDoubt && is_still_far && self.dice.one_in(10) {
@@ -291,7 +296,7 @@ impl Life {
     fn follow(&mut self, process: &mut Process) -> anyhow::Result<()> {
         let reading = self.reading();
         let now = reading.now;
-        if process.clock_held || !guard::is_trusted(&process.cx, &reading)? {
+        if process.clock_held || !clock_check::is_trusted(&process.cx, &reading)? {
             process.next_follow = self.now + Duration::minutes(1);
             return Ok(());
         }
@@ -331,7 +336,7 @@ impl Life {
         })?;
         let next = next.and_then(|text| parse_instant(&text)).map(|at| at - self.wall_offset);
         let soon = self.now + Duration::seconds(5);
-        // Looked at that often at least, because an instant may have been written by a wrong clock.
+        // Polled at least this often, because a wrong clock may have written the instant.
         let latest = self.now + Duration::minutes(5);
         Ok(next.map_or(self.now + FAR, |next| next.clamp(soon, latest)))
     }
@@ -343,12 +348,12 @@ impl Life {
         let asking = Asking::Beside { dialing_since: process.opened };
         if let Some(answer) = closed(reconcile::ask(cx, &self.vapi, &reading, asking))? {
             let heard = Heard::of(answer.date());
-            let clocks = guard::watch_clock(cx, &reading, heard, reading.now)?;
+            let clocks = clock_check::watch_clock(cx, &reading, heard, reading.now)?;
             process.clock_held = clocks != Clocks::Agree;
             if !process.clock_held {
                 process.watched = Some(reading.clone());
                 process.next_claim = process.next_claim.min(self.now);
-                let done = closed(reconcile::take_in(cx, &answer, &reading))?;
+                let done = closed(reconcile::load(cx, &answer, &reading))?;
                 if done.is_some() {
                     self.vapi.world().taken_in(answer.from);
                 }
@@ -369,8 +374,8 @@ impl Life {
         Ok(())
     }
 
-    /// How long until young doubts are asked about again: every ten seconds, as far as the provider
-    /// and the limit of its requests allow.
+    /// Delay before young doubts are asked about again. The program asks every ten seconds. Longer
+    /// delays stand for a slow provider or the limit of requests.
     fn pace_of_asking(&mut self) -> Duration {
         match self.plan.any_pace {
             true if self.dice.one_in(3) => Duration::seconds(10),

@@ -1,21 +1,21 @@
-//! The calls that the provider accepted: what is true of them, and what it tells.
+//! The calls that the provider accepted: their true state, and what the provider reports.
 
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
 use ringonce::provider::{PlaceOrder, ProviderCall};
 
-/// The accounts that a key may belong to, one after the other.
+/// The accounts of the two keys, the first one and the one that replaces it.
 const ORGS: [&str; 2] = ["org-of-the-simulation", "org-of-the-second-key"];
 
 /// One accepted call, as it truly is.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub id: String,
-    /// Which account it was placed with.
+    /// The account that placed the call.
     pub account: usize,
     pub order: PlaceOrder,
     pub posted_at: Instant,
-    /// When it comes into being; later than the POST when acceptance was delayed.
+    /// When the call is created; later than the POST if acceptance was delayed.
     pub created_at: Instant,
     pub rings: bool,
     pub ended_at: Instant,
@@ -24,34 +24,36 @@ pub struct Call {
     pub is_double: bool,
     /// Carriers that do not come back: 1 metadata, 2 name, 4 external id.
     pub stripped: u8,
-    /// Until then no list shows it, two of three do not, its row cannot be read.
+    /// `missing_until`: until then no list shows the call. `rare_until`: until then two of three
+    /// lists lack it. `garbled_until`: until then its row is unreadable.
     pub missing_until: Instant,
     pub rare_until: Instant,
     pub garbled_until: Instant,
-    /// How many lists were taken in, since it was made, that reach back to it.
+    /// The number of lists applied before the call was made, plus later ones that reach back to it.
+    /// Later lists count only with `bad_replica`.
     pub lists: u64,
-    /// A person made it by hand with our assistant; its number as the provider tells it.
+    /// A person made the call by hand with our assistant: its number as the provider reports it.
     pub by_hand: Option<String>,
 }
 
 impl Call {
-    /// Nothing but its own id and its number tells whose it is, or the key no longer shows it.
+    /// Whether the call lost all its tags, or the present key does not show it.
     pub fn cannot_be_known(&self, account: usize) -> bool {
         self.stripped == 7 || self.account != account
     }
 
-    /// Whether another database, or a person, made it and not the present one.
+    /// Whether a person or another database made the call, not the present database.
     pub fn is_from_elsewhere(&self, installation_id: &str) -> bool {
         self.by_hand.is_some() || self.order.installation_id != installation_id
     }
 
-    /// The tag without its letter of the type.
+    /// The tag without the letter of the call type.
     pub fn attempt_id(&self) -> &str {
         &self.order.tag[2..]
     }
 }
 
-/// What the provider tells of a call; without `whole`, some carriers are missing.
+/// The provider's report of a call; unless `whole`, stripped carriers are missing.
 pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
     let order = &call.order;
     let over = call.ended_at <= now;
@@ -82,8 +84,8 @@ pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
     }
 }
 
-/// Whether this ending lets one more attempt of the occasion ring, by the rules as people know
-/// them: not answered or busy, on a daily call.
+/// Whether this ending permits one more attempt of the occasion by the published rules: not
+/// answered or busy, on a daily call.
 pub fn permits_another(call: &Call) -> bool {
     call.order.call_type == CallType::Daily
         && ["customer-did-not-answer", "customer-busy"].contains(&call.reason)

@@ -1,18 +1,21 @@
-//! What happens from outside: customers change, the operator comes by, clocks jump, backups are
-//! restored, the provider has bad hours.
+//! Events from outside: customers change, the operator acts, clocks jump, backups are restored, and
+//! the provider fails for hours.
 
 use anyhow::Context as _;
 use chrono::Duration;
 use ringonce::domain::call::AttemptState;
 use ringonce::domain::customer::CallStatus;
 use ringonce::domain::{Instant, instant_text};
-use ringonce::steps::entry_text::Reader;
-use ringonce::steps::events::{self, Told};
-use ringonce::steps::operate::{self, Refused, Word};
-use ringonce::steps::{Context, customers as change, guard};
-use ringonce::store::do_not_call::{self, Entry};
-use ringonce::store::queue::Moved;
-use ringonce::store::{attempts, customers, meta};
+use ringonce::steps::follow::webhook_events::{self, WebhookReport};
+use ringonce::steps::import::field_values::Reader;
+use ringonce::steps::operate::{self, ActRefused, Word};
+use ringonce::steps::readiness::clock_check;
+use ringonce::steps::{Context, customers as change};
+use ringonce::store::do_not_call::{self, DoNotCallEntry};
+use ringonce::store::journal::{Act, By};
+use ringonce::store::meta::{breaker, pauses};
+use ringonce::store::transaction::Moved;
+use ringonce::store::{attempts, customers};
 
 use crate::faults::{Faults, Spell};
 use crate::life::Life;
@@ -66,7 +69,7 @@ impl Life {
             return self.come_back();
         }
         match self.dice.below(24) {
-            // Nothing runs: a file that was put back waits for the provider's lists.
+            // No process runs: a restored file waits for the provider's lists.
             0 | 1 if self.plan.often_lost && self.process.is_none() => {}
             0 | 1 => self.crash(),
             2..8 if self.plan.edits => self.edit()?,
@@ -139,12 +142,12 @@ impl Life {
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             let mut reader = Reader::new(&zones, None);
             let after = change::plan_change(tx, &mut reader, &known, &entry, now)?;
-            change::change(tx, &mut reader, &known, &after, WHO, now)?;
+            change::change(tx, &mut reader, &known, &after, By { who: WHO, now })?;
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             if wish.paused {
-                change::pause(tx, &known, WHO, "a test", now)?;
+                change::pause(tx, &known, Act { who: WHO, why: "a test", now })?;
             } else if known.call_status == CallStatus::Paused {
-                change::resume(tx, &known, WHO, "a test", now)?;
+                change::resume(tx, &known, Act { who: WHO, why: "a test", now })?;
             }
             Ok(())
         })?;
@@ -165,7 +168,7 @@ impl Life {
     }
 
     pub fn list_number(&self, phone: &str) -> anyhow::Result<()> {
-        let entry = Entry {
+        let entry = DoNotCallEntry {
             phone: phone.to_string(),
             reason: "asked".to_string(),
             source: WHO.to_string(),
@@ -190,7 +193,7 @@ impl Life {
     }
 
     fn jump(&mut self) {
-        // A person who adopts a file looks at the clock, too.
+        // A person who adopts a file checks the clock, too.
         let is_wrong_already = !self.wall_offset.is_zero() || self.adopting;
         if is_wrong_already || self.vapi.world().spell == Spell::WrongDate {
             return;
@@ -208,20 +211,20 @@ impl Life {
         let (paused, now) = (self.paused_all, self.now);
         self.store.write(|tx| match paused {
             true => {
-                let pause = meta::Pause {
+                let pause = pauses::Pause {
                     who: WHO.to_string(),
                     why: "a test".to_string(),
                     since: instant_text(now),
                 };
-                meta::set_pause(tx, "all", &pause)
+                pauses::set_pause(tx, "all", &pause)
             }
-            false => meta::lift_pause(tx, "all").map(|_| ()),
+            false => pauses::lift_pause(tx, "all").map(|_| ()),
         })?;
         self.look_again();
         Ok(())
     }
 
-    /// A person looks doubts up at the provider and says what is true.
+    /// A person looks up doubts at the provider and resolves them truthfully.
     fn operator_visits(&mut self, thorough: bool) -> anyhow::Result<()> {
         let doubts = self.store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
         let cx = self.command()?;
@@ -254,8 +257,8 @@ impl Life {
         Ok(())
     }
 
-    /// Whether the word was taken. By a wrong clock it would be written with its instants, and what
-    /// waits for those waits until they come: then it has to be refused.
+    /// Whether the resolution was accepted. A wrong clock must be refused: it would write wrong due
+    /// times, and the item would wait for them.
     fn resolve(
         &self,
         cx: &Context,
@@ -263,18 +266,25 @@ impl Life {
         word: &Word,
     ) -> anyhow::Result<bool> {
         let reading = self.reading();
-        let settled = self
-            .store
-            .write(|tx| operate::resolve(cx, tx, attempt, word, WHO, "looked it up", &reading));
+        let settled = self.store.write(|tx| {
+            operate::resolve(
+                cx,
+                tx,
+                attempt,
+                word,
+                Act { who: WHO, why: "looked it up", now: reading.now },
+                &reading,
+            )
+        });
         let is_wrong = !self.wall_offset.is_zero();
         match settled {
             Ok(_) => {
                 anyhow::ensure!(!is_wrong, "a doubt was settled by a wrong clock");
                 Ok(true)
             }
-            Err(error) => match error.downcast::<Refused>()? {
-                // By the clock of a machine that was just started, too.
-                Refused::WrongClock(_) => Ok(false),
+            Err(error) => match error.downcast::<ActRefused>()? {
+                // A machine that was just started may be refused even if its clock is right.
+                ActRefused::WrongClock(_) => Ok(false),
                 other => Err(other.into()),
             },
         }
@@ -282,16 +292,16 @@ impl Life {
 
     fn lift_customer_pauses(&mut self) -> anyhow::Result<()> {
         let now = self.reading().now;
-        let pauses = self.store.read(meta::pauses)?;
+        let pauses = self.store.read(pauses::pauses)?;
         self.store.write(|tx| {
             for (scope, _) in pauses {
-                meta::lift_pause(tx, &scope)?;
+                pauses::lift_pause(tx, &scope)?;
             }
-            meta::close_breaker(tx, now).map(|_| ())
+            breaker::close_breaker(tx, now).map(|_| ())
         })
     }
 
-    /// The provider tells of calls, in any order and more than once.
+    /// The provider sends webhooks about calls, in any order and more than once.
     fn webhooks(&mut self) -> anyhow::Result<()> {
         let cx = self.command()?;
         let now: Instant = self.reading().now;
@@ -309,17 +319,18 @@ impl Life {
             };
             let kind = if call.is_ended() { "end-of-call-report" } else { "status-update" };
             let status = call.status.clone().filter(|_| kind == "status-update");
-            let told = Told { kind: kind.to_string(), status: status.unwrap_or_default(), call };
-            let _copy_is_fine = events::store(&cx, &told, now)?;
+            let told =
+                WebhookReport { kind: kind.to_string(), status: status.unwrap_or_default(), call };
+            let _copy_is_fine = webhook_events::store(&cx, &told, now)?;
         }
         if self.process.as_ref().is_some_and(|process| process.opened.is_some()) {
-            events::apply(&cx, &self.vapi, now)?;
+            webhook_events::apply(&cx, &self.vapi, now)?;
         }
         self.look_again();
         Ok(())
     }
 
-    /// Everything that troubles ends.
+    /// Ends all faults and troubles.
     pub fn become_quiet(&mut self) -> anyhow::Result<()> {
         self.quiet = true;
         self.accept_the_new_file()?;
@@ -335,7 +346,7 @@ impl Life {
             world.faults =
                 Faults { delay: world.faults.delay, lag: world.faults.lag, ..Faults::default() };
         }
-        // A file that was put back waits until the lists show all that was done since.
+        // A restored file waits until the lists show all calls made since its backup.
         self.next_start = self.next_start.min(settled.max(self.now + Duration::minutes(1)));
         self.next_chaos = settled;
         if self.paused_all {
@@ -343,6 +354,6 @@ impl Life {
         }
         let cx = self.command()?;
         let reading = self.reading();
-        cx.store.write(|tx| guard::accept_clock(tx, &reading))
+        cx.store.write(|tx| clock_check::accept_clock(tx, &reading))
     }
 }

@@ -1,8 +1,9 @@
-//! Chance from a seed: the same seed always rolls the same. No other chance is in the simulation.
+//! Random numbers from a seed: the same seed always rolls the same. The simulation has no other
+//! source of chance.
 
 use chrono::Duration;
 
-/// SplitMix64.
+/// The SplitMix64 generator.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 

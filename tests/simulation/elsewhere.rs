@@ -1,5 +1,5 @@
-//! Calls that the file did not make: it is lost without a backup, and the same people are imported
-//! into a new one; and people call by hand with our assistant.
+//! Calls that the file did not make. The file is lost without a backup, and the same people are
+//! imported into a new one. Or people call by hand with our assistant.
 
 use std::sync::Arc;
 
@@ -9,20 +9,22 @@ use ringonce::domain::call::CallType;
 use ringonce::domain::instant_text;
 use ringonce::provider::PlaceOrder;
 use ringonce::steps::customers as change;
-use ringonce::steps::entry_text::Reader;
-use ringonce::store::{Store, customers, meta};
+use ringonce::steps::import::field_values::Reader;
+use ringonce::store::journal::{Act, By};
+use ringonce::store::meta::{self, installation};
+use ringonce::store::{Store, customers};
 
 use crate::life::Life;
-use crate::oracle;
-use crate::people;
 use crate::plan::Plan;
+use crate::{oracle, people};
 
 const WHO: &str = "operator";
 const ACCEPTED: &str = "new_accepted_at";
 
 impl Life {
-    /// Nothing is left of the file but what the provider knows. Its list may lag behind the last
-    /// calls; whoever sets it up again accepts it at once, or when a start has refused to dial.
+    /// Loses the file without a backup, so that only the provider knows its calls. The provider's
+    /// list may lag behind the last of them. A person accepts the new file at once, or after a
+    /// start has refused to dial.
     pub fn lose_all(&mut self) -> anyhow::Result<()> {
         if self.adopting || !self.wall_offset.is_zero() {
             return Ok(());
@@ -57,7 +59,7 @@ impl Life {
         if is_accepted { self.accept_the_new_file() } else { Ok(()) }
     }
 
-    /// The same row of the same export as on the first day, with what the person wants by now.
+    /// Imports the same row of the first day's export again, with the person's present wish.
     fn import_again(&mut self, at: usize, wait: Duration) -> anyhow::Result<()> {
         let person = self.people[at].clone();
         let mut entry = people::entry(person.wish(), Some(&person.phone));
@@ -66,10 +68,10 @@ impl Life {
         let id = self.store.write(|tx| {
             let mut reader = Reader::new(&zones, None);
             let customer = change::plan_new(&mut reader, &entry, now)?;
-            let id = change::create(tx, &mut reader, &customer, WHO, now)?;
+            let id = change::create(tx, &mut reader, &customer, By { who: WHO, now })?;
             if person.wish().paused {
                 let known = customers::by_id(tx, id)?.context("a known customer")?;
-                change::pause(tx, &known, WHO, "a test", now)?;
+                change::pause(tx, &known, Act { who: WHO, why: "a test", now })?;
             }
             Ok(id)
         })?;
@@ -80,8 +82,9 @@ impl Life {
         Ok(())
     }
 
-    /// A start was refused because a file that never dialed was shown calls to its people, such as one
-    /// by hand before the first of ours: a person sees that, and accepts the file half an hour later.
+    /// A start was refused: a file that never dialed was shown calls to its people. An example is a
+    /// call by hand before our first one. A person sees the refusal and accepts the file half an
+    /// hour later.
     pub fn decide_soon(&mut self) {
         if self.plan.accepted_at.is_some() {
             return;
@@ -105,13 +108,14 @@ impl Life {
         Ok(())
     }
 
-    /// A start opened: a new file that nobody has accepted was shown no call to its people.
+    /// A start opened. If nobody has accepted the new file, no list may have shown a call to its
+    /// people.
     pub fn check_the_decision(&self) -> anyhow::Result<()> {
         if self.plan.accepted_at.is_none() {
             return Ok(());
         }
-        let dialed = self.store.read(ringonce::store::elsewhere::has_ever_dialed)?;
-        let ours = self.store.read(meta::installation)?.id;
+        let dialed = self.store.read(ringonce::store::made_elsewhere::has_ever_dialed)?;
+        let ours = self.store.read(installation::installation)?.id;
         let world = self.vapi.world();
         let mut shown = world.shown.iter().map(|index| &world.calls[*index]);
         let to_us = shown.find(|call| {
@@ -127,8 +131,8 @@ impl Life {
         Ok(())
     }
 
-    /// Somebody calls a customer from the provider's page, which tags nothing and keeps the number as
-    /// it was typed.
+    /// A person calls a customer from the provider's page. The page sets no tags and keeps the
+    /// number as it was typed.
     pub fn call_by_hand(&mut self) -> anyhow::Result<()> {
         if self.people.is_empty() {
             return Ok(());
@@ -166,7 +170,7 @@ impl Life {
     }
 }
 
-/// The shortest of the lives in which both happen.
+/// The three shortest lives in which both happen.
 fn seeds() -> Vec<u64> {
     let mut found: Vec<(i64, u64)> = (1..300)
         .map(|seed| (seed, Plan::new(seed)))
@@ -186,5 +190,5 @@ fn lives_with_lost_files_and_calls_by_hand_ring_nobody_twice() {
         lost += counts.lost;
         by_hand += counts.by_hand;
     }
-    assert!(0 < lost && 0 < by_hand, "{lost} lost, {by_hand} by hand");
+    assert!(lost > 0 && by_hand > 0, "{lost} lost, {by_hand} by hand");
 }

@@ -1,8 +1,8 @@
-//! What the provider can do wrong, and how often.
+//! The faults of the provider, and how often they occur.
 
 use chrono::Duration;
 
-/// What can go wrong with one POST.
+/// A fault of one POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnPost {
     LostReply,
@@ -44,7 +44,7 @@ pub const ON_POST: [OnPost; 17] = [
     OnPost::Twice,
 ];
 
-/// What the seed switched on. Shares are of a thousand.
+/// The faults that the seed switched on. Shares are per thousand.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     pub on_post: Vec<OnPost>,
@@ -61,13 +61,13 @@ pub struct Faults {
     pub get_404: Duration,
     pub backwards_share: usize,
     pub strip_share: usize,
-    /// Every second of them comes back without any carrier.
+    /// Half of the stripped calls come back without any carrier.
     pub strip_all: bool,
-    /// Metadata may be stripped too; only where no file is ever behind the world.
+    /// Metadata may be stripped too; only in lives without a restored file.
     pub strip_metadata: bool,
-    /// Single calls are missing from complete lists that show later ones, for so long at most.
+    /// Single calls are missing from complete lists that show later ones, for at most this long.
     pub hole: Duration,
-    /// Two of three lists that are taken in come from a replica that lacks single calls for hours.
+    /// Two of three applied lists come from a replica that lacks single calls for hours.
     pub bad_replica: bool,
     /// The rows of single calls cannot be read for hours.
     pub garbled: bool,
@@ -75,14 +75,14 @@ pub struct Faults {
     pub long_garbled: bool,
 }
 
-/// How the provider is out of order for a while.
+/// A fault of the whole provider that lasts for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spell {
     Fine,
     Unreachable,
     Fails,
     RefusesKey,
-    /// It places calls and tells of one, but lists none.
+    /// It places calls and answers about a single call, but does not list calls.
     ListsNothing,
     /// Its clock is a day ahead.
     WrongDate,

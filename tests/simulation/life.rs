@@ -1,5 +1,5 @@
-//! One life: a file, the processes that work on it one after the other, a provider, and everything
-//! that happens to them, one phase at a time in the order that the seed rolls.
+//! One life: a file, its processes one after the other, a provider, and all events. The seed
+//! decides the order of the phases.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,11 +7,14 @@ use std::sync::Arc;
 use anyhow::{bail, ensure};
 use chrono::{Duration, DurationRound};
 use ringonce::clock::Reading;
-use ringonce::config::Config;
+use ringonce::config::settings::Config;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
-use ringonce::steps::{Context, audit, audit_calls, guard, restart};
-use ringonce::store::{Store, attempts, meta};
+use ringonce::steps::Context;
+use ringonce::steps::audit::{self, calls};
+use ringonce::steps::readiness::{armed, restart};
+use ringonce::store::meta::installation;
+use ringonce::store::{Store, attempts};
 use ringonce::zones::Zones;
 
 use crate::calls::Call;
@@ -25,7 +28,7 @@ use crate::plan::{Counts, Plan};
 use crate::process::Process;
 use crate::vapi::SimVapi;
 
-/// Faults are off for so long at the end, so that everything comes to rest.
+/// Faults are off for this long at the end, so that everything comes to rest.
 const TAIL: Duration = Duration::hours(48);
 
 pub struct Life {
@@ -43,12 +46,12 @@ pub struct Life {
     pub do_not_call: Vec<String>,
     pub phones_used: usize,
     pub signed_up: usize,
-    /// Where the file is.
+    /// The number of the file's present place; see `outside::place`.
     pub at: usize,
     pub snapshot: Option<Snapshot>,
     pub book: Book,
     pub counts: Counts,
-    /// How far the wall clock is off.
+    /// The error of the wall clock.
     pub wall_offset: Duration,
     pub wall_right_at: Instant,
     pub spell_until: Instant,
@@ -56,7 +59,7 @@ pub struct Life {
     pub boot: u32,
     pub booted_at: Instant,
     pub quiet: bool,
-    /// Attempts that the operator settles in this step.
+    /// Whether the operator settles attempts in this step.
     pub operator: bool,
     pub paused_all: bool,
     pub trace: bool,
@@ -100,7 +103,7 @@ impl Life {
         })
     }
 
-    /// The whole life. An error is a broken promise.
+    /// Runs the whole life. An error is a broken promise.
     pub fn live(&mut self) -> anyhow::Result<()> {
         self.arm()?;
         for _ in 0..self.plan.customers {
@@ -137,17 +140,17 @@ impl Life {
         })
     }
 
-    /// The program's own audit, at rest and beside the provider's list, has nothing to tell but what
-    /// the provider did by itself.
+    /// The program's own audit, at rest and with the provider's list, may report only what the
+    /// provider did by itself.
     fn audit(&self) -> anyhow::Result<()> {
         let cx = self.command()?;
         let mut report = audit::audit(&cx, self.now)?;
         let since = self.plan.begins - Duration::days(2);
-        let compared = audit_calls::compare(&cx, &self.vapi, (since, self.now), &mut report)?;
+        let compared = calls::compare(&cx, &self.vapi, (since, self.now), &mut report)?;
         ensure!(compared.is_ok(), "the list at rest could not be read: {compared:?}");
         let world = self.vapi.world();
-        // A call that no list had shown yet could not keep the file from making its own.
-        let ours = self.store.read(meta::installation)?.id;
+        // A call that no list had shown yet could not stop the file from making its own.
+        let ours = self.store.read(installation::installation)?.id;
         let is_theirs = |call: &&Call| call.is_double || call.is_from_elsewhere(&ours);
         let doubles = world.calls.iter().filter(is_theirs).map(|call| &call.id);
         let doubles: HashSet<&str> = doubles.map(String::as_str).collect();
@@ -164,8 +167,8 @@ impl Life {
         Ok(())
     }
 
-    /// For a person who replays a seed: the calls at the number of a customer, their items, and what
-    /// the journal tells of them.
+    /// For a person who replays a seed: the calls at the number of a customer, their items, and
+    /// their journal entries.
     fn tell_the_ledger(&self, customer: Option<i64>) {
         for sql in [
             "SELECT concat_ws(' ', id, seq, customer_id, customer_key, call_type, occasion,
@@ -238,7 +241,7 @@ impl Life {
         self.act(act)?;
         self.look_at_phones()?;
         self.look_at_moves()?;
-        let busy = self.process.as_ref().is_some_and(|process| 0 < process.in_flight());
+        let busy = self.process.as_ref().is_some_and(|process| process.in_flight() > 0);
         if !self.quiet && busy && self.dice.one_in(self.plan.crash_in) {
             self.crash();
         }
@@ -246,7 +249,7 @@ impl Life {
         self.pass_time(time)
     }
 
-    /// For a person who replays a seed.
+    /// Prints a trace for a person who replays a seed.
     pub fn tell(&self, what: impl Fn() -> String) {
         if self.trace {
             eprintln!("{} {}", self.now, what());
@@ -256,7 +259,7 @@ impl Life {
     fn idle(&mut self) -> anyhow::Result<()> {
         let process = self.process.as_ref().expect("asked before");
         if self.plan.ticks && process.scanned {
-            // The single pass is over, in order; the system's cron starts the next one.
+            // The single pass ended in order; the system's cron starts the next one.
             restart::end(&process.cx, &self.reading());
             self.process = None;
             let quarter = self.now.duration_trunc(Duration::minutes(15))?;
@@ -269,8 +272,8 @@ impl Life {
     }
 
     pub fn start(&mut self) -> anyhow::Result<()> {
-        let armed = self.store.read(meta::armed_identity)?;
-        let unlike = guard::mismatch(armed.as_ref(), &place(self.at));
+        let armed = self.store.read(installation::armed_identity)?;
+        let unlike = armed::mismatch(armed.as_ref(), &place(self.at));
         ensure!(unlike.is_some() == self.adopting, "armed at the wrong place: {unlike:?}");
         let mut cx = Context::new(self.store.clone(), self.config.clone(), self.zones.clone())?;
         if !self.plan.ticks {
@@ -281,7 +284,7 @@ impl Life {
         Ok(())
     }
 
-    /// The process is gone with everything that it held in memory.
+    /// Ends the process and drops everything that it held in memory.
     pub fn crash(&mut self) {
         self.process = None;
         self.counts.crashes += 1;
@@ -299,7 +302,7 @@ impl Life {
         }
     }
 
-    /// The moves that need evidence, each against the provider's truth.
+    /// Checks the moves that need evidence, each against the provider's truth.
     pub fn look_at_moves(&mut self) -> anyhow::Result<()> {
         for (what, subject, became) in oracle::noted(&self.store)? {
             match what.as_str() {

@@ -1,5 +1,5 @@
-//! What a file does not know: it is lost and an older one comes back, its key becomes another
-//! account's, another system made its calls; and a person who asks the provider about it.
+//! Events that a file does not know. It is lost and an older one is restored, its key becomes
+//! another account's, or another system made its calls. A person may also ask the provider.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use chrono::Duration;
 use ringonce::clock::Reading;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
-use ringonce::steps::account::VISIBLE_AFTER;
-use ringonce::steps::entry_text::Reader;
-use ringonce::steps::guard::{Clocks, Heard};
-use ringonce::steps::reconcile::{self, Asking, Closed};
-use ringonce::steps::{customers as change, guard};
-use ringonce::store::{Conn, Store, customers, meta};
+use ringonce::domain::start::{Acceptance, Asking, Clocks, Shut, VISIBLE_AFTER};
+use ringonce::steps::import::field_values::Reader;
+use ringonce::steps::readiness::clock_check::{self, Heard};
+use ringonce::steps::{customers as change, reconcile};
+use ringonce::store::journal::By;
+use ringonce::store::meta::{installation, organization, pauses};
+use ringonce::store::{Conn, Store, customers};
 use rusqlite::backup::Backup;
 
 use crate::life::Life;
@@ -23,7 +24,7 @@ use crate::people::{self, Person};
 
 const WHO: &str = "operator";
 
-/// A backup of the file, with what was true of the people then.
+/// A backup of the file, with the people as they were then.
 pub struct Snapshot {
     conn: Conn,
     people: Vec<Person>,
@@ -34,8 +35,9 @@ pub struct Snapshot {
 
 impl Life {
     pub fn take_snapshot(&mut self) -> anyhow::Result<()> {
-        if self.store.read(meta::org_id)?.is_none() {
-            // Before the first call nothing tells whose key it is, nor is there much to lose.
+        if self.store.read(organization::org_id)?.is_none() {
+            // Before the first call the file does not know its account, and there is not much to
+            // lose.
             return Ok(());
         }
         let mut conn = Conn::open_in_memory()?;
@@ -49,7 +51,8 @@ impl Life {
         Ok(())
     }
 
-    /// A backup, and soon after it the file is lost: what was done in between is news to it.
+    /// Takes a backup, soon after which the file is lost. The restored file does not know the acts
+    /// in between.
     pub fn lose_soon(&mut self) -> anyhow::Result<()> {
         self.take_snapshot()?;
         let soonest = if self.plan.set_back { 1500 } else { 60 };
@@ -61,16 +64,16 @@ impl Life {
         Ok(())
     }
 
-    /// The file is lost or its machine is; a backup or a copy of it is adopted, here or elsewhere,
-    /// when the provider's lists are up to date. Copied into the place of the lost one it looks
-    /// armed, and nobody has to adopt it.
+    /// The file or its machine is lost. A person adopts a backup or a copy, here or elsewhere, when
+    /// the provider's lists are up to date. A copy in the place of the lost file looks armed, so
+    /// nobody has to adopt it.
     pub fn restore(&mut self) -> anyhow::Result<()> {
         let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
         let hours = if self.plan.often_lost && self.dice.one_in(2) { 1 } else { 20 };
         let wait = self.dice.seconds(60, hours * 3600);
         self.put_back(snapshot, wait)?;
-        let looks_armed =
-            self.store.read(meta::armed_identity)?.as_ref() == Some(&place(self.at).armed());
+        let looks_armed = self.store.read(installation::armed_identity)?.as_ref()
+            == Some(&place(self.at).armed());
         self.begin_elsewhere(wait);
         if looks_armed && self.plan.often_lost && self.dice.one_in(3) {
             self.adopting = false;
@@ -85,15 +88,16 @@ impl Life {
         Ok(())
     }
 
-    /// The whole disk is set back, as the snapshot of a virtual machine does it: the file and all beside
-    /// it are of then, it lies where it was armed, and the machine is started at once, while the provider's
-    /// lists lag. An end in order that was the last one of then must be as old as the program asks for.
+    /// Sets the whole disk back, as the snapshot of a virtual machine does. The file and everything
+    /// beside it are old, and the file is where it was armed. The machine starts at once, while
+    /// the provider's lists lag. The snapshot is not young: its last orderly end must be as old as
+    /// the program requires.
     pub fn set_back(&mut self) -> anyhow::Result<()> {
         let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
         let just_now = self.now - Duration::minutes(5);
         let newest = self.vapi.world().calls.last().map(|call| call.posted_at);
         let is_busy = newest.is_some_and(|at| just_now < at);
-        // Best just after a call that no list shows yet.
+        // The best moment is just after a call that no list shows yet.
         if !is_busy && !self.paused_all && self.now < snapshot.taken_at + Duration::hours(26) {
             self.next_chaos = self.now + Duration::minutes(3);
             self.snapshot = Some(snapshot);
@@ -101,7 +105,7 @@ impl Life {
         }
         let is_young = self.now < snapshot.taken_at + Duration::minutes(25);
         let is_of_here =
-            meta::armed_identity(&snapshot.conn)?.as_ref() == Some(&place(self.at).armed());
+            installation::armed_identity(&snapshot.conn)?.as_ref() == Some(&place(self.at).armed());
         if self.adopting || is_young || !is_of_here {
             return Ok(());
         }
@@ -115,11 +119,11 @@ impl Life {
         Ok(())
     }
 
-    /// The file and its people become those of then. Who asked not to be called says so again.
+    /// Puts the file and its people back. People who asked not to be called ask again.
     fn put_back(&mut self, snapshot: Snapshot, wait: Duration) -> anyhow::Result<()> {
         self.process = None;
         self.counts.restores += 1;
-        // Who was erased since then is a customer again, with the flags of then.
+        // A person who was erased since then is a customer again, with the flags of then.
         self.book.welcomed.clear();
         self.book.told.clear();
         oracle::watch(&snapshot.conn)?;
@@ -135,11 +139,11 @@ impl Life {
         for phone in self.do_not_call.clone() {
             self.list_number(&phone)?;
         }
-        self.paused_all = self.store.read(meta::pauses)?.iter().any(|(scope, _)| scope == "all");
+        self.paused_all = self.store.read(pauses::pauses)?.iter().any(|(scope, _)| scope == "all");
         Ok(())
     }
 
-    /// Whoever set it up again notices that nothing is dialed, and why.
+    /// The operator notices that nothing is dialed, and why.
     pub fn find_the_right_key(&mut self) {
         self.plan.right_key_at = None;
         self.vapi.world().account = 0;
@@ -147,7 +151,7 @@ impl Life {
         self.next_start = self.now + Duration::minutes(1);
     }
 
-    /// The file is on another machine, or another file here: somebody adopts it when the
+    /// The file is on another machine, or is another file here. A person adopts it when the
     /// provider's lists are up to date.
     fn begin_elsewhere(&mut self, wait: Duration) {
         self.process = None;
@@ -159,23 +163,23 @@ impl Life {
         self.next_start = self.vapi.world().all_visible_at().max(self.now + wait);
     }
 
-    /// Another account's key, and a person who accepts it with the file: its records hold none of
-    /// the calls so far.
+    /// A person accepts another account's key with the file. Its records hold none of the calls
+    /// until now.
     pub fn take_another_key(&mut self) {
         self.plan.new_key_at = None;
         self.vapi.world().account = 1;
         self.snapshot = None;
         let wait = self.dice.seconds(60, 3600);
         self.begin_elsewhere(wait);
-        // Sooner nothing tells the accounts apart, and its first call would hold dialing until the
-        // person accepts the account once more.
+        // Earlier, nothing distinguishes the accounts. The first call would then hold dialing until
+        // the person accepts the account once more.
         let newest = self.vapi.world().calls.iter().map(|call| call.created_at).max();
         let told_apart_at = newest.map(|at| at + VISIBLE_AFTER + Duration::minutes(1));
         self.next_start = self.next_start.max(told_apart_at.unwrap_or(self.now));
     }
 
-    /// `reconcile`, some times in a row: a person who waits for an answer. Beside a process that
-    /// dials what it has under way is left alone.
+    /// Runs `reconcile` several times in a row, as a person does who waits for an answer. Beside a
+    /// dialing process, active calls are left alone.
     pub fn ask_by_hand(&mut self) -> anyhow::Result<()> {
         let may_be_put_back = self.plan.often_lost && self.process.is_none();
         if self.adopting || may_be_put_back {
@@ -183,15 +187,16 @@ impl Life {
         }
         for _ in 0..1 + self.dice.below(4) {
             let is_alone = self.process.is_none();
-            let asking = match is_alone {
-                true => Asking::Start { accepted: false },
-                false => Asking::Beside { dialing_since: None },
+            let asking = if is_alone {
+                Asking::Start(Acceptance::Nothing)
+            } else {
+                Asking::Beside { dialing_since: None }
             };
             let (cx, reading) = (self.command()?, self.reading());
             reconcile::read_back(&cx)?;
             match self.ask_once(&reading, asking) {
                 Ok(()) => {}
-                Err(error) => drop(error.downcast::<Closed>()?),
+                Err(error) => drop(error.downcast::<Shut>()?),
             }
             let time = self.dice.seconds(5, 60);
             self.pass_time(time)?;
@@ -204,14 +209,14 @@ impl Life {
         let cx = self.command()?;
         let answer = reconcile::ask(&cx, &self.vapi, reading, asking)?;
         let heard = Heard::of(answer.date());
-        if guard::watch_clock(&cx, reading, heard, reading.now)? == Clocks::Agree {
-            reconcile::take_in(&cx, &answer, reading)?;
+        if clock_check::watch_clock(&cx, reading, heard, reading.now)? == Clocks::Agree {
+            reconcile::load(&cx, &answer, reading)?;
             self.vapi.world().taken_in(answer.from);
         }
         Ok(())
     }
 
-    /// The export of another system says that it made a call that waits here.
+    /// The export of another system says that it made a call that is waiting here.
     pub fn hear_of_a_call(&mut self) -> anyhow::Result<()> {
         if !self.wall_offset.is_zero() {
             return Ok(());
@@ -240,7 +245,7 @@ impl Life {
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             let mut reader = Reader::new(&zones, None);
             let after = change::plan_change(tx, &mut reader, &known, &entry, now)?;
-            change::change(tx, &mut reader, &known, &after, WHO, now)?;
+            change::change(tx, &mut reader, &known, &after, By { who: WHO, now })?;
             Ok(known.key)
         })?;
         self.book.told.insert((key, call_type, occasion));

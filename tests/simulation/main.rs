@@ -1,10 +1,9 @@
-//! The deterministic simulation: the real steps over real SQLite under a virtual clock, with a
-//! provider that lies, processes that die between any two phases, clocks that jump and files that
-//! are restored. The same seed always lives the same life; `scripts/simulate` runs millions of
-//! customer-days.
+//! The deterministic simulation: the real steps over real SQLite under a virtual clock. The
+//! provider lies, processes die between any two phases, clocks jump and files are restored. The
+//! same seed always lives the same life; `scripts/simulate` runs millions of customer-days.
 //!
-//! `SIM_SEED=N` lives one life, `SIM_SEEDS=A..B` a range, `SIM_CUSTOMER_DAYS=N` as many lives as
-//! make so many customer-days.
+//! `SIM_SEED=N` lives one life, `SIM_SEEDS=A..B` a range. `SIM_CUSTOMER_DAYS=N` lives as many lives
+//! as it takes to reach N customer-days.
 
 mod acts;
 mod calls;
@@ -31,11 +30,11 @@ use ringonce::zones::Zones;
 use crate::life::Life;
 use crate::plan::Counts;
 
-/// What `cargo test` lives through without being asked for more: a short life with restored files,
-/// jumping clocks and dying processes. `scripts/check` lives many more, optimised.
+/// The one life that a plain `cargo test` runs: a short one with restored files, jumping clocks and
+/// dying processes. `scripts/check` runs many more, optimised.
 const QUICK_SEED: u64 = 17;
 
-/// Lives one life; the error is the one line that replays it.
+/// Runs one life; the error is the one line that replays it.
 pub fn live(seed: u64, zones: &Arc<Zones>) -> Result<Counts, String> {
     let failed = |step: u64, what: String| {
         format!("SEED={seed} STEP={step} {what} — replay: scripts/simulate --seed {seed}")
@@ -51,7 +50,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Which seeds, and after how many customer-days it is enough.
+/// The range of seeds, and the number of customer-days that is enough.
 fn wanted() -> (u64, u64, u64) {
     if let Some(seed) = number("SIM_SEED") {
         return (seed, seed + 1, u64::MAX);
@@ -102,7 +101,7 @@ fn no_life_rings_twice_or_loses_an_occasion() {
     println!("simulated: {counts}");
 }
 
-/// Adds a life, and tells of each hundred thousand customer-days.
+/// Adds a life, and prints a line after each hundred thousand customer-days.
 fn tell(total: &mut Counts, counts: &Counts) {
     let before = total.customer_days / 100_000;
     total.add(counts);

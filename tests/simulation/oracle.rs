@@ -1,5 +1,5 @@
-//! The promise, checked from the provider's truth and from the file: after each step, and whole at
-//! the end of a life. Nothing here asks the program whether it did well.
+//! Checks the promise against the provider's truth and the file, after each step and completely at
+//! the end of a life. It never asks the program whether it did well.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,36 +7,37 @@ use anyhow::{Context as _, bail, ensure};
 use chrono::{Duration, NaiveDate};
 use ringonce::domain::call::CallType;
 use ringonce::domain::{Instant, instant_text, parse_instant};
-use ringonce::steps::dial::Intent;
+use ringonce::steps::dial::intent::Intent;
 use ringonce::store::{Conn, Store};
 
 use crate::calls::{Call, permits_another};
 use crate::people::Person;
 use crate::vapi::World;
 
-/// Seconds that may lie between an intent and its first byte, and a little for the clock.
+/// The longest time between an intent and its first byte, plus some tolerance for the clock.
 const SLACK: Duration = Duration::seconds(6);
 const WELCOME_DELAY: Duration = Duration::minutes(20);
 const AT_ITS_TIME: Duration = Duration::minutes(30);
 const ANY_GAP: Duration = Duration::minutes(60);
 
-/// What rang, by customer and by number.
+/// All rings, by customer and by number.
 #[derive(Default)]
 pub struct Book {
     by_occasion: HashMap<(String, CallType, String), Vec<usize>>,
     by_number: HashMap<(String, CallType, String), Vec<usize>>,
     last_to_number: HashMap<String, Instant>,
     last_to_customer: HashMap<String, Instant>,
-    /// Numbers of erased people who had been welcomed before their life here began.
+    /// Numbers of erased people who had been welcomed before their time in this file.
     pub welcomed: HashSet<String>,
-    /// Occasions that another system called for, as this one was told.
+    /// Occasions that another system called for, according to its export.
     pub told: HashSet<(String, CallType, String)>,
     pub rings: u64,
     pub doubled: u64,
 }
 
 impl Book {
-    /// A call came into being: it may ring only if nothing before it did, or its ending permits.
+    /// A call was created. It may ring only if nothing rang before it, or if the earlier ending
+    /// permits it.
     pub fn enter(&mut self, world: &World, index: usize) -> anyhow::Result<()> {
         let call = &world.calls[index];
         if !call.rings {
@@ -66,7 +67,7 @@ impl Book {
         let number = (order.phone.clone(), order.call_type, order.occasion.clone());
         let others = self.by_number.entry(number).or_default();
         for earlier in others.iter().map(|index| &world.calls[*index]) {
-            // What the file could know of it was judged when it wrote its intent.
+            // Calls from elsewhere were judged at the intent, by what the file could know then.
             let is_ours = !earlier.is_from_elsewhere(&order.installation_id);
             if is_ours && earlier.order.customer_key != order.customer_key {
                 bail!("DUPLICATE at one number: {} rang after {}", told(call), told(earlier));
@@ -81,13 +82,13 @@ impl Book {
         Ok(())
     }
 
-    /// The file is lost: what it did just before may not be in any list yet.
+    /// The file is lost, and no list may show its last calls yet.
     pub fn forget_distances(&mut self) {
         self.last_to_number.clear();
         self.last_to_customer.clear();
     }
 
-    /// An intent was committed at the true instant `now`: may it ring?
+    /// Checks that an intent, committed at the true instant `now`, may ring.
     pub fn intent(
         &self,
         conn: &Conn,
@@ -123,7 +124,7 @@ impl Book {
             }
             CallType::Daily => {
                 let date: NaiveDate = attempt.occasion.parse()?;
-                // A call of a restored file's future has its item from the provider's records.
+                // A call made after a restored backup gets its item from the provider's records.
                 let first = "SELECT EXISTS (SELECT 1 FROM call_attempts
                      WHERE customer_id = ?1 AND occasion = ?2 AND created_at = ?3)";
                 let values = (attempt.customer_id, &attempt.occasion, instant_text(scheduled));
@@ -143,8 +144,8 @@ impl Book {
     }
 }
 
-/// An intent of the present file after a list has shown it a call from elsewhere to the same number:
-/// no welcome call any more, and no daily call of that local date.
+/// Checks an intent of the present file after a list has shown a call from elsewhere to the same
+/// number. A welcome call may no longer ring, nor the daily call of that local date.
 pub fn after_elsewhere(world: &World, intent: &Intent, person: &Person) -> anyhow::Result<()> {
     let order = &intent.order;
     let shown = world.shown.iter().map(|index| &world.calls[*index]);
@@ -192,7 +193,7 @@ fn told(call: &Call) -> String {
     )
 }
 
-/// Notes, inside the file's own connection, the moves that need evidence.
+/// Records the moves that need evidence, inside the file's own connection.
 pub fn watch(conn: &Conn) -> anyhow::Result<()> {
     // A restored connection is not opened by the store, so it is set up here.
     conn.set_prepared_statement_cache_capacity(256);
@@ -214,7 +215,7 @@ pub fn watch(conn: &Conn) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the watch has noted since it was last asked: what, subject, became.
+/// The moves recorded since the last request: what, subject, became.
 pub fn noted(store: &Store) -> anyhow::Result<Vec<(String, String, String)>> {
     store.read(|conn| {
         let mut statement = conn.prepare_cached("SELECT what, subject, became FROM seen")?;
@@ -228,7 +229,7 @@ pub fn noted(store: &Store) -> anyhow::Result<Vec<(String, String, String)>> {
     })
 }
 
-/// At rest: nothing hangs, every flag is set, the ledger knows every call.
+/// At rest nothing is stuck, every flag is set, and the ledger knows every call.
 pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
     let count = |sql: &str| -> anyhow::Result<i64> {
         Ok(conn.query_one(sql, [instant_text(now - Duration::hours(26))], |row| row.get(0))?)
@@ -258,8 +259,9 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
         let found = count(sql)?;
         ensure!(found == 0, "at rest there are {found} {what}");
     }
-    let ours = ringonce::store::meta::installation(conn)?.id;
-    // A list that the file took in may have lacked another database's call, and it asks for none.
+    let ours = ringonce::store::meta::installation::installation(conn)?.id;
+    // Lists that the file applied may have lacked another database's call. The file does not ask
+    // for such a call.
     let is_owed = |index: &usize| {
         let call = &world.calls[*index];
         !call.is_from_elsewhere(&ours) || (call.rings && world.shown.contains(index))
@@ -273,8 +275,8 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
                    OR EXISTS (SELECT 1 FROM calls_elsewhere WHERE vapi_call_id = ?1)",
             )?
             .query_one([&call.id], |row| row.get(0))?;
-        // A call that comes back without any tag, or from an account whose key was given up, is
-        // nobody's: its attempt still has to count.
+        // A call without any tag, or from an account whose key was given up, cannot be matched. Its
+        // attempt must still count.
         let counts: bool = conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM call_attempts
@@ -288,7 +290,8 @@ pub fn at_rest(conn: &Conn, world: &World, now: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every occasion that fell due by the people's own account has its one terminal row.
+/// Checks that every occasion that fell due has its one terminal row. `people` computes the due
+/// occasions independently.
 pub fn nothing_lost(
     conn: &Conn,
     person: &Person,
@@ -329,7 +332,7 @@ pub fn nothing_lost(
     }
 }
 
-/// When the welcome call of a new customer reached its end; an error when it is lost.
+/// When the welcome call of a new customer ended; an error if it is lost.
 fn welcomed_at(conn: &Conn, person: &Person, until: Instant) -> anyhow::Result<Option<Instant>> {
     let found: Option<(String, String)> = conn
         .prepare_cached(
@@ -357,7 +360,7 @@ fn welcomed_at(conn: &Conn, person: &Person, until: Instant) -> anyhow::Result<O
     }
 }
 
-/// Everything the file holds about one customer, for a person who replays a seed.
+/// Prints everything the file holds about one customer, for a person who replays a seed.
 fn tell_all(conn: &Conn, person: &Person) -> anyhow::Result<()> {
     eprintln!("{person:?}");
     for sql in [

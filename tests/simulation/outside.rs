@@ -1,4 +1,4 @@
-//! People come and go, ask for a call of their own, and somebody starts a copy of the file.
+//! People sign up, are erased, or ask for an extra call; and somebody starts a copy of the file.
 
 use std::sync::Arc;
 
@@ -6,11 +6,15 @@ use anyhow::{Context as _, ensure};
 use chrono::Duration;
 use ringonce::clock::Reading;
 use ringonce::domain::customer::Customer;
-use ringonce::steps::call::Refused;
-use ringonce::steps::entry_text::Reader;
-use ringonce::steps::{Context, call, customers as change, dial, erase, guard, operate, scan};
-use ringonce::store::files::{FileId, Identity};
-use ringonce::store::{Conn, Store, customers, meta};
+use ringonce::steps::import::field_values::Reader;
+use ringonce::steps::operate::call_now::{self, CallRefused};
+use ringonce::steps::operate::{self, erase};
+use ringonce::steps::readiness::armed;
+use ringonce::steps::{Context, customers as change, dial, scan};
+use ringonce::store::file::identity::{FileId, Identity};
+use ringonce::store::journal::{Act, By};
+use ringonce::store::meta::installation;
+use ringonce::store::{Conn, Store, customers};
 use rusqlite::backup::Backup;
 
 use crate::life::Life;
@@ -19,7 +23,7 @@ use crate::people::{self, Person};
 
 const WHO: &str = "operator";
 
-/// Where a file is: its machine, path and inode, as the arming gate sees them.
+/// The machine, path and inode of a file, as the arming gate sees them.
 pub fn place(number: usize) -> Identity {
     Identity {
         machine_id: format!("machine-{}", number / 4),
@@ -34,7 +38,7 @@ pub fn place(number: usize) -> Identity {
 }
 
 impl Life {
-    /// A new customer, now and then with a number that somebody has.
+    /// Adds a new customer, sometimes with the number of another customer.
     pub fn sign_up(&mut self, old: bool) -> anyhow::Result<()> {
         let shares = !self.people.is_empty() && self.dice.one_in(25);
         let phone = match shares {
@@ -60,7 +64,7 @@ impl Life {
         let id = self.store.write(|tx| {
             let mut reader = Reader::new(&zones, None);
             let customer = change::plan_new(&mut reader, &entry, now)?;
-            change::create(tx, &mut reader, &customer, WHO, now)
+            change::create(tx, &mut reader, &customer, By { who: WHO, now })
         })?;
         self.people.push(Person {
             id,
@@ -92,9 +96,11 @@ impl Life {
 
     fn erase_one(&mut self, at: usize, customer: &Customer, returns: bool) -> anyhow::Result<()> {
         let now = self.now;
-        let is_dialing =
-            self.store.read(|conn| ringonce::store::erase::is_dialing(conn, customer.id))?;
-        let erased = self.store.write(|tx| erase::erase(tx, customer, WHO, "asked", now));
+        let is_dialing = self
+            .store
+            .read(|conn| ringonce::store::customers::erase::is_dialing(conn, customer.id))?;
+        let erased =
+            self.store.write(|tx| erase::erase(tx, customer, Act { who: WHO, why: "asked", now }));
         ensure!(
             erased.is_ok() != is_dialing,
             "erased during a dial, or refused without: {erased:?}"
@@ -114,8 +120,8 @@ impl Life {
         Ok(())
     }
 
-    /// Whoever was called last has a new number and wants a call there, or is erased and signs up
-    /// again: what was done for the customer or at the number still counts.
+    /// A customer, mostly the one called last, gets a new number and asks for a call there, or is
+    /// erased and signs up again. Earlier calls to the customer or the number still count.
     pub fn come_back(&mut self) -> anyhow::Result<()> {
         let last = self.vapi.world().calls.last().map(|call| call.order.phone.clone());
         let recent = |person: &Person| Some(&person.phone) == last.as_ref();
@@ -138,7 +144,7 @@ impl Life {
         self.ask_for(id)
     }
 
-    /// `call --extra`: an occasion of its own, through the same gate.
+    /// `call --extra`: an occasion of its own through the same gate.
     pub fn ask_for_a_call(&mut self) -> anyhow::Result<()> {
         let Some((at, _)) = self.somebody()? else { return Ok(()) };
         self.ask_for(self.people[at].id)
@@ -148,16 +154,16 @@ impl Life {
         let customer = self.store.read(|conn| customers::by_id(conn, id))?;
         let customer = customer.context("a known customer")?;
         let (cx, now) = (self.command()?, self.now);
-        match self.store.write(|tx| call::queue_extra(&cx, tx, &customer, "asked", now)) {
+        match self.store.write(|tx| call_now::queue_extra(&cx, tx, &customer, "asked", now)) {
             Ok(_) => self.counts.extras += 1,
-            Err(error) => drop(error.downcast::<Refused>()?),
+            Err(error) => drop(error.downcast::<CallRefused>()?),
         }
         self.look_again();
         Ok(())
     }
 
-    /// Somebody copies the file as it is now and starts the copy elsewhere, with the same key. It
-    /// must not dial; if it may, it does.
+    /// Somebody copies the present file and starts the copy elsewhere with the same key. A claim by
+    /// the copy breaks the promise.
     pub fn start_a_copy(&mut self) -> anyhow::Result<()> {
         let mut conn = Conn::open_in_memory()?;
         self.store.read(|from| {
@@ -167,21 +173,21 @@ impl Life {
         oracle::watch(&conn)?;
         let copy = Arc::new(Store::over(conn));
         self.counts.copies += 1;
-        // A copy beside it, a link, or a clone of the whole machine.
+        // The copy is another file, has another path, or is on a clone of the whole machine.
         let (mut here, other) = (place(self.at), place(self.at + 4));
         match self.dice.below(3) {
             0 => here.file = other.file,
             1 => here.path = other.path,
             _ => here.machine_id = other.machine_id,
         }
-        let armed = copy.read(meta::armed_identity)?;
-        if guard::mismatch(armed.as_ref(), &here).is_some() {
+        let armed = copy.read(installation::armed_identity)?;
+        if armed::mismatch(armed.as_ref(), &here).is_some() {
             return Ok(());
         }
         let cx = Context::new(copy, self.config.clone(), self.zones.clone())?;
         let dice = &mut self.dice;
         let mut new_id = || id(dice.roll(), dice.roll());
-        // It may go on for a day, scan by scan.
+        // The copy tries for a day, scan by scan.
         for quarter in 0..100 {
             let at = self.now + Duration::minutes(15) * quarter;
             scan::scan(&cx, at)?;
@@ -191,22 +197,24 @@ impl Life {
         Ok(())
     }
 
-    /// A new file is armed where it is.
+    /// Arms a new file where it is.
     pub fn arm(&mut self) -> anyhow::Result<()> {
         let here = place(self.at);
-        self.store.write(|tx| meta::arm(tx, &here.armed()))
+        self.store.write(|tx| installation::arm(tx, &here.armed()))
     }
 
-    /// What `adopt` writes when the provider's records were taken in.
+    /// Writes what `adopt` writes after the provider's records were applied.
     pub fn adopt(&mut self, reading: &Reading) -> anyhow::Result<()> {
         let here = place(self.at);
         self.adopting = false;
-        let lifted = self.store.write(|tx| operate::arm(tx, &here, WHO, "it is here", reading))?;
+        let lifted = self.store.write(|tx| {
+            operate::arm(tx, &here, Act { who: WHO, why: "it is here", now: reading.now }, reading)
+        })?;
         self.tell(|| format!("adopted, lifted {lifted:?}"));
         Ok(())
     }
 
-    /// Nothing exact is owed around a change.
+    /// No exact call is owed around a change.
     pub fn loosen(&mut self, id: i64) {
         let until = self.now + Duration::hours(50);
         if let Some(person) = self.people.iter_mut().find(|person| person.id == id) {

@@ -1,10 +1,10 @@
-//! The customers of a life and what they change, with an independent account (another zone
-//! library, plain rules) of when each is owed a call.
+//! The customers of a life and their changes. It computes independently, with another zone library
+//! and plain rules, when each customer is owed a call.
 
 use chrono::{Duration, NaiveDate, NaiveTime, TimeZone, Timelike};
 use chrono_tz::Tz;
 use ringonce::domain::Instant;
-use ringonce::domain::entry::{Entry, EntryPhone};
+use ringonce::domain::customer::entry::{CustomerEntry, EntryPhone};
 
 use crate::dice::Dice;
 
@@ -21,7 +21,7 @@ const TIMES: [&str; 12] = [
     "00:15", "02:30",
 ];
 
-/// What a customer wants from an instant on.
+/// A customer's settings from an instant on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
     pub from: Instant,
@@ -51,7 +51,7 @@ impl Wish {
         at.with_timezone(&self.zone).date_naive()
     }
 
-    /// Whether the calling hours are open, with the seconds that an intent may be old.
+    /// Whether the calling hours are open at this instant.
     pub fn in_window(&self, at: Instant) -> bool {
         (8..21).contains(&at.with_timezone(&self.zone).hour())
     }
@@ -66,7 +66,7 @@ pub struct Person {
     /// Was welcomed before the life began.
     pub old: bool,
     pub created_at: Instant,
-    /// Dates up to here are owed nothing exactly: something changed that day.
+    /// Until then no exact call is owed, because something changed.
     pub loose_until: Instant,
     /// Another row has the same number.
     pub shares_number: bool,
@@ -77,19 +77,19 @@ impl Person {
         self.wishes.last().expect("never empty")
     }
 
-    /// What was wanted at an instant.
+    /// The wish that was valid at an instant.
     pub fn wish_at(&self, at: Instant) -> &Wish {
         let known = self.wishes.iter().rev().find(|wish| wish.from <= at);
         known.unwrap_or(&self.wishes[0])
     }
 
-    /// Whether some wish so far puts the occasion of this date at this instant.
+    /// Whether any wish until now puts the occasion of this date at this instant.
     pub fn ever_wanted(&self, date: NaiveDate, at: Instant) -> bool {
         self.wishes.iter().any(|wish| wish.slot(date) == at)
     }
 }
 
-/// A number of the ranges that are kept for invented people.
+/// A number of the ranges that are reserved for invented people.
 pub fn phone(index: usize) -> String {
     match index {
         0..100 => format!("+121255501{index:02}"),
@@ -104,13 +104,13 @@ pub fn wish(dice: &mut Dice, few: usize, from: Instant) -> Wish {
     Wish { from, zone, time, paid: true, paused: false }
 }
 
-/// The entry that tells the program of a wish.
-pub fn entry(wish: &Wish, phone: Option<&str>) -> Entry {
-    Entry {
+/// The entry that gives a wish to the program.
+pub fn entry(wish: &Wish, phone: Option<&str>) -> CustomerEntry {
+    CustomerEntry {
         phone: phone.map(|e164| EntryPhone { e164: e164.to_string(), valid: true, error: None }),
         timezone: Some(wish.zone.name().to_string()),
         call_time: Some(Some(wish.time.format("%H:%M").to_string())),
         payment_status: Some(if wish.paid { "Paid" } else { "Pending" }.to_string()),
-        ..Entry::default()
+        ..CustomerEntry::default()
     }
 }

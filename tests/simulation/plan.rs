@@ -1,13 +1,14 @@
-//! What a seed switches on: each seed tries another random part of everything that can happen.
+//! The events and faults that a seed switches on. Each seed tries another random part of all that
+//! can happen.
 
 use chrono::{Duration, TimeZone, Utc};
-use ringonce::config::{Config, DoubtPolicy};
+use ringonce::config::settings::{Config, DoubtPolicy};
 use ringonce::domain::Instant;
 
 use crate::dice::Dice;
 use crate::faults::{Faults, ON_POST};
 
-/// Kept such that the seeds in `seeds.rs` live as they did when they were found.
+/// Dice of newer troubles. Do not change: the seeds in `seeds.rs` must live as when found.
 const MORE: u64 = 0x6d22;
 /// The dice of lives whose disk is set back.
 const SET_BACK: u64 = 0x5e7b;
@@ -19,17 +20,17 @@ pub struct Plan {
     pub begins: Instant,
     pub days: i64,
     pub customers: usize,
-    /// One customer in so many has not paid when signing up.
+    /// One of this many customers has not paid at sign-up.
     pub unpaid_in: usize,
-    /// A system cron starts `tick` every quarter of an hour, instead of a service that stays.
+    /// A system cron starts `tick` every quarter of an hour; otherwise a service runs all the time.
     pub ticks: bool,
-    /// How many zones and times there are.
+    /// The number of zones and times in use.
     pub few: usize,
-    /// One phase in so many is a process's last.
+    /// One of this many phases is the last of its process.
     pub crash_in: usize,
-    /// One POST in so many waits while the process is stopped.
+    /// Before one of this many POSTs the process is stopped for a while.
     pub stop_in: usize,
-    /// Something from outside happens about this often.
+    /// The average time between two events from outside.
     pub chaos_every: Duration,
     pub edits: bool,
     pub restores: bool,
@@ -39,21 +40,22 @@ pub struct Plan {
     pub recheck: Duration,
     pub idle_reconcile: Duration,
     pub redial: bool,
-    /// Nobody looks doubts up before the quiet end.
+    /// Nobody looks up doubts before the quiet end.
     pub no_operator: bool,
-    /// Whoever was just called changes the number and asks for a call, or is erased and comes back.
+    /// A customer who was just called changes the number and asks for a call, or is erased and
+    /// signs up again.
     pub returns: bool,
-    /// The file is lost again and again, soon after it was saved.
+    /// The file is lost again and again, each time soon after a backup.
     pub often_lost: bool,
-    /// The whole disk is set back with the file, and nothing on it tells.
+    /// The whole disk is set back with the file, and nothing on it shows that.
     pub set_back: bool,
-    /// Doubts are asked about at any distance, and by a person too.
+    /// Doubts are asked about at any interval, and by a person too.
     pub any_pace: bool,
-    /// From then on somebody dials with the key of another account; set by the first doubts.
+    /// From then on a person dials with the key of another account; the first doubts set it.
     pub new_key_at: Option<Instant>,
-    /// Until then the key is by mistake that of an account without any call.
+    /// Until then the key is mistakenly that of an account without any call.
     pub right_key_at: Option<Instant>,
-    /// Another system made some of the calls, and its export says so.
+    /// Another system made some of the calls and reports them in its export.
     pub told: bool,
     /// Two dialers claim from the file at once, as if the lock were gone.
     pub two_claim: bool,
@@ -64,7 +66,7 @@ pub struct Plan {
     /// People call by hand with our assistant.
     pub by_hand: bool,
     pub lines: usize,
-    /// So long after each call of a service that stays, if at all; then one at a time.
+    /// Pause of a running service after each call; above zero, it claims one call at a time.
     pub pace: Duration,
     pub faults: Faults,
 }
@@ -83,37 +85,38 @@ impl Plan {
         let two_claim = dice.one_in(3);
         let on_post = ON_POST.into_iter().filter(|_| !dice.one_in(2)).collect();
         let share = |dice: &mut Dice| if dice.one_in(2) { 20 + dice.below(100) } else { 0 };
-        // Dice of its own: a third of the seeds live as they did before these troubles were known.
+        // Separate dice: a third of the seeds live as they did before these troubles were known.
         let mut more = Dice::new(seed ^ MORE);
         let knows_more = !more.one_in(3);
         let mut on = || knows_more && !more.one_in(2);
         let (no_operator, returns, told, new_key, often_lost) = (on(), on(), on(), on(), on());
         let (garbled, long_garbled, strip_all) = (on(), on(), on());
-        // A wrong word about an absence is seen only where all of these meet.
+        // A wrong conclusion about an absence appears only if all of these are on.
         let mut mostly = || knows_more && !more.one_in(4);
         let (hides, any_pace, redials, bad_replica) = (mostly(), mostly(), mostly(), mostly());
         let pace =
             Duration::seconds(if mostly() && !ticks { [2, 5, 10][more.below(3)] } else { 0 });
-        // What came last has dice of its own, too: the seeds before it live as they did.
+        // The newest events have dice of their own, too: the older seeds live as they did.
         let mut last = Dice::new(seed ^ LAST);
         let (loses_all, by_hand) = (last.one_in(4), last.one_in(4));
         let few_people = 40 + more.below(260);
         let restores = restores || often_lost;
         let often_lost = often_lost || (knows_more && restores);
-        // With the delay of an acceptance, still shorter than the time to settle.
         let set_back = restores && Dice::new(seed ^ SET_BACK).one_in(2);
         let often_lost = often_lost || set_back;
-        // What was done before must be in the lists after the time that the program gives them.
-        let (delay, lag) = match set_back {
-            true => (delay.min(Duration::seconds(60)), lag.min(Duration::seconds(400))),
-            false => (delay, lag),
+        // Earlier calls must be in the lists within the time that the program allows.
+        let (delay, lag) = if set_back {
+            (delay.min(Duration::seconds(60)), lag.min(Duration::seconds(400)))
+        } else {
+            (delay, lag)
         };
         let bad_replica = bad_replica && !set_back;
+        // With the delay of an acceptance, a hole is still shorter than the time to settle.
         let hole = if delay < Duration::seconds(100) { 800 } else { 480 };
         let faults = Faults {
             hole: Duration::seconds(if hides { hole } else { 0 }),
             bad_replica,
-            // Hours and days together would keep every start waiting.
+            // Rows unreadable for hours and for days together would block every start.
             garbled: garbled && !long_garbled,
             long_garbled,
             strip_all,
@@ -155,7 +158,7 @@ impl Plan {
             often_lost,
             set_back,
             any_pace,
-            // A file from before the new key would not know that its account is another one.
+            // A file from before the new key would not know that its account changed.
             new_key_at: (new_key && !restores && !loses_all)
                 .then_some(begins + Duration::days(400)),
             right_key_at: None,
@@ -182,7 +185,7 @@ impl Plan {
     }
 }
 
-/// What a life came to.
+/// The counts of one life.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     pub customer_days: u64,
@@ -192,14 +195,14 @@ pub struct Counts {
     pub rings: u64,
     pub crashes: u64,
     pub restores: u64,
-    /// Those of a whole disk.
+    /// Restores of a whole disk.
     pub set_back: u64,
     pub jumps: u64,
     pub stops: u64,
     pub edits: u64,
     pub erased: u64,
     pub extras: u64,
-    /// New numbers and new rows of people who were just called.
+    /// Customers who were just called and then got a new number or a new row.
     pub returned: u64,
     /// Calls that some complete list did not show.
     pub hidden: u64,
@@ -208,7 +211,7 @@ pub struct Counts {
     pub lost: u64,
     pub by_hand: u64,
     pub doubts_left: u64,
-    /// Rings that only the provider is to blame for: two calls of one POST.
+    /// Rings that are only the provider's fault: two calls of one POST.
     pub doubled: u64,
 }
 

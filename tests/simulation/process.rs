@@ -1,23 +1,24 @@
-//! One run of the program: what it holds in memory, and its phases. A crash is forgetting it.
+//! One run of the program: its memory and its phases. A crash drops it.
 
 use chrono::Duration;
 use ringonce::clock::Reading;
 use ringonce::domain::Instant;
 use ringonce::steps::Context;
-use ringonce::steps::dial::{Intent, Pass};
-use ringonce::steps::record::Reply;
+use ringonce::steps::dial::Pass;
+use ringonce::steps::dial::intent::Intent;
+use ringonce::steps::dial::record::PostReply;
 
 pub struct Process {
     pub cx: Context,
-    /// Told by `adopt`: a person moved this file here.
+    /// Set by `adopt`: a person moved this file here.
     pub adopting: bool,
     pub opened: Option<Instant>,
     pub proven: bool,
-    /// One for each of the dialers that claim.
+    /// One pass for each dialer that claims.
     pub passes: [Pass; 2],
     pub intents: Vec<(Intent, Reading)>,
-    pub replies: Vec<(Intent, Reply)>,
-    /// The last look at both clocks.
+    pub replies: Vec<(Intent, PostReply)>,
+    /// The last reading of both clocks.
     pub watched: Option<Reading>,
     pub clock_held: bool,
     pub try_open: Instant,
@@ -25,7 +26,7 @@ pub struct Process {
     pub next_claim: Instant,
     pub next_follow: Instant,
     pub next_reconcile: Instant,
-    /// A single pass has scanned: it ends when nothing is left to do.
+    /// A single pass has scanned; the process ends when nothing is left to do.
     pub scanned: bool,
 }
 
@@ -55,7 +56,7 @@ impl Process {
     }
 }
 
-/// What can be done next.
+/// An act that can be next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Act {
     Open,
@@ -68,7 +69,7 @@ pub enum Act {
 }
 
 impl Process {
-    /// Everything that may happen at this instant, in any order.
+    /// All acts that are possible at this instant, in any order.
     pub fn acts(&self, now: Instant, ticks: bool) -> Vec<Act> {
         if self.opened.is_none() {
             return if self.try_open <= now { vec![Act::Open] } else { Vec::new() };
@@ -96,7 +97,7 @@ impl Process {
         acts
     }
 
-    /// When something may be done at last, if nothing can be now.
+    /// The next instant at which an act is possible, if none is possible now.
     pub fn wakes_at(&self, ticks: bool) -> Instant {
         if self.opened.is_none() {
             return self.try_open;

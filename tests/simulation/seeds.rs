@@ -1,11 +1,11 @@
-//! Seeds that once broke the promise, each with what it found. They are lived again for ever.
+//! Seeds that once broke the promise, each with the defect that it found. Every run replays them.
 
 use std::sync::Arc;
 
 use ringonce::zones::Zones;
 
-/// A seed's life changes with the dice that are rolled: a change of the plan needs new seeds,
-/// found by taking the correction out again. Each of these fails without its correction.
+/// A seed's life changes with the dice that are rolled. A change of the plan needs new seeds, found
+/// with the correction removed. Each of these fails without its correction.
 const SEEDS: [(u64, &str); 4] = [
     (2, "dates of a downtime were forgotten: the end of an old item moved the next call past them"),
     (3, "a restored file took in a later date, and the missed one before it was never told"),

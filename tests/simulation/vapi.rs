@@ -1,5 +1,5 @@
-//! The provider in the process: accepts, rings, forgets, lies and lags as the seed says, and keeps
-//! the truth about what rang. What it tells and what is true are kept apart.
+//! The provider in this process: it accepts, rings, forgets, lies and lags as the seed decides. The
+//! calls that truly rang are kept apart from those that it reports.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -20,12 +20,12 @@ pub struct World {
     pub now: Instant,
     pub faults: Faults,
     pub spell: Spell,
-    /// A person who adopts a file looks twice at the key.
+    /// A person who adopts a file checks its key: no list is then another account's.
     pub right_key: bool,
-    /// Whose account the key belongs to now.
+    /// The account that the key belongs to now.
     pub account: usize,
     pub calls: Vec<Call>,
-    /// Calls that came into being since they were last looked at.
+    /// Calls that were created since they were last read.
     pub fresh: Vec<usize>,
     pub posts: u64,
     pub faulted: u64,
@@ -33,12 +33,12 @@ pub struct World {
     pub repeated: Option<String>,
     /// Calls that are hidden from lists for a while.
     pub hidden: u64,
-    /// The calls of lists that the present file has taken in.
+    /// The calls of the lists that the present file has applied.
     pub shown: HashSet<usize>,
     last_listed: Vec<usize>,
     lists: u64,
     dice: Dice,
-    /// What is hidden has dice of its own, like the rest of the plan that knows of it.
+    /// Hidden calls have dice of their own, like the newer part of the plan.
     hiding: Dice,
     by_id: HashMap<String, usize>,
     tags: HashMap<String, usize>,
@@ -88,12 +88,12 @@ impl World {
         self.fresh.extend(due);
     }
 
-    /// The call of an attempt, also one that is still to come into being.
+    /// The call of an attempt, also if it is not created yet.
     pub fn of_tag(&self, tag: &str) -> Option<&Call> {
         self.tags.get(tag).map(|index| &self.calls[*index])
     }
 
-    /// The instant from which on every call so far is in every list.
+    /// The instant from which every call made until now is in every list.
     pub fn all_visible_at(&self) -> Instant {
         let last = self.calls.iter().rev().take(50).map(|call| call.created_at).max();
         let delayed = self.delayed.iter().map(|index| self.calls[*index].created_at).max();
@@ -103,7 +103,7 @@ impl World {
         all.max(rare.unwrap_or(all)) + Duration::seconds(1)
     }
 
-    /// A list from then on was taken in: the next one may come from another replica.
+    /// A list since `from` was applied; the next one may come from another replica.
     pub fn taken_in(&mut self, from: Instant) {
         self.lists += 1;
         self.shown.extend(std::mem::take(&mut self.last_listed));
@@ -114,7 +114,7 @@ impl World {
     }
 
     fn strikes(&mut self, share: usize) -> bool {
-        0 < share && self.dice.below(1000) < share
+        share > 0 && self.dice.below(1000) < share
     }
 
     fn date(&mut self) -> Option<Instant> {
@@ -244,12 +244,12 @@ impl World {
         });
     }
 
-    /// Some calls are not in every list. One that is late already is not rare too: of three clean
-    /// readings over the time to settle, one would show the call.
+    /// Hides some calls from some lists. A call that appears late is not rare too: of three clean
+    /// lists over the time to settle, one must show the call.
     fn hide(&mut self, mut call: Call) -> Call {
         let hole = self.faults.hole.num_seconds();
         let bad = self.faults.bad_replica;
-        if 0 < hole && self.hiding.one_in(6) {
+        if hole > 0 && self.hiding.one_in(6) {
             call.missing_until += self.hiding.seconds(hole / 2, hole);
         }
         let is_late = self.now < call.created_at || call.created_at < call.missing_until;
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    /// Some of the three carriers; all of them only where the file always knows what it posted.
+    /// Some of the three carriers; all of them only if the file always knows its own POSTs.
     fn carriers_to_strip(&mut self) -> u8 {
         if self.faults.strip_all && self.faults.strip_metadata && self.hiding.one_in(2) {
             return 7;
@@ -298,9 +298,10 @@ impl World {
         let index = self.calls.len();
         call.id = format!("call-{index}");
         self.by_id.insert(call.id.clone(), index);
-        match call.created_at <= self.now {
-            true => self.fresh.push(index),
-            false => self.delayed.push(index),
+        if call.created_at <= self.now {
+            self.fresh.push(index)
+        } else {
+            self.delayed.push(index)
         }
         self.calls.push(call);
         index
@@ -323,7 +324,7 @@ impl World {
         }
         let stale = self.strikes(self.faults.stale_share);
         let as_of = self.now - if stale { self.faults.lag * 2 } else { self.faults.lag };
-        // Somebody else's calls, and none of ours.
+        // Another account's calls, and none of ours.
         let share = self.faults.other_org_share;
         let of_others = !self.right_key && self.strikes(share);
         let is_one_unreadable = self.strikes(self.faults.unreadable_share);
@@ -334,7 +335,7 @@ impl World {
         let faults = &self.faults;
         let is_garbled = faults.garbled || faults.long_garbled;
         let may_miss = Duration::zero() < faults.hole;
-        // Of three that reach back to it, one shows each call.
+        // Of three lists that reach back to a call, one shows it.
         let is_bad = |call: &Call| faults.bad_replica && !call.lists.is_multiple_of(3);
         let oldest_post = since - self.faults.delay - Duration::seconds(1);
         let recent = self.calls.iter().rev().take_while(|call| oldest_post <= call.posted_at);
@@ -380,7 +381,7 @@ impl World {
         Ok(Fetched { call, date: self.date() })
     }
 
-    /// What a webhook would say of a call now.
+    /// The content of a webhook about a call now.
     pub fn told(&self, index: usize) -> ProviderCall {
         tell(&self.calls[index], self.now, true)
     }

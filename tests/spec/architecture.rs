@@ -1,31 +1,42 @@
-//! The house rules that the compiler does not know: imports go down, each outside has one door,
-//! files stay short, and the documented map matches the files.
+//! The rules of the layout that the compiler does not check. Imports go down, no two files import
+//! each other, each resource has one module, files stay short, and the documented map matches the
+//! files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::imports;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const LONGEST_FILE: usize = 400;
+/// Entries of one folder: among more, a reader does not find one by its name. `mod.rs` is not
+/// counted.
+const MOST_ENTRIES: usize = 17;
 
-/// The floor of each module of the crate. Whoever adds one says where it stands.
-const FLOORS: [(&str, u8); 13] = [
+/// The layer of each module of the crate; a module imports from lower layers. A new module gets its
+/// layer here.
+const LAYERS: [(&str, u8); 15] = [
     ("domain", 0),
     ("provider", 1),
     ("clock", 1),
     ("zones", 1),
     ("config", 1),
     ("phones", 1),
+    ("http", 1),
     ("store", 2),
     ("vapi", 2),
     ("steps", 3),
-    ("service", 4),
-    ("cli", 4),
-    ("web", 4),
-    ("demo", 4),
+    ("present", 4),
+    ("service", 5),
+    ("web", 6),
+    ("demo", 6),
+    ("cli", 7),
 ];
+/// Modules within one of these layers do not import one another.
+const APART: [u8; 2] = [2, 6];
 
-/// What may be written only behind its door.
-const DOORS: [(&str, &[&str]); 16] = [
+/// Text that only the named files and folders may contain.
+const OWNERS: [(&str, &[&str]); 18] = [
     ("rusqlite::", &["src/store/"]),
     ("r2d2", &["src/store/"]),
     ("SELECT ", &["src/store/"]),
@@ -37,23 +48,25 @@ const DOORS: [(&str, &[&str]); 16] = [
     ("Utc::now", &["src/clock.rs"]),
     ("Local::now", &["src/clock.rs"]),
     ("thread::sleep", &["src/clock.rs"]),
-    ("rlibphonenumber::", &["src/phones.rs", "src/phones/"]),
+    ("rlibphonenumber::", &["src/phones/"]),
     (".place(", &["src/steps/dial.rs"]),
     ("dial::place(", &["src/service/dialer.rs", "src/service/dialer/"]),
-    // The last two claim on copies in memory, from which nothing can be placed.
+    // The last two claim on copies in memory, which cannot place a call.
     (
         "dial::claim(",
         &[
             "src/service/dialer.rs",
             "src/service/dialer/",
-            "src/steps/explain.rs",
-            "src/steps/simulate.rs",
+            "src/steps/forecast/explain.rs",
+            "src/steps/forecast/simulate.rs",
         ],
     ),
     ("indicatif::", &["src/cli/"]),
+    ("html!", &["src/web/page/"]),
+    ("PreEscaped", &["no file: html! escapes every value"]),
 ];
 
-/// What the deciding floor may not even name.
+/// Text that must not occur in `domain`.
 const NOT_IN_DOMAIN: [&str; 10] = [
     "std::fs",
     "std::env",
@@ -90,19 +103,19 @@ fn text(file: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// Without comments and without unit tests, which may use what they like.
-fn code(file: &str) -> String {
+/// The text of a file without comments and without unit tests, which may use anything.
+pub fn code(file: &str) -> String {
     let text = text(file);
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn rust_files(folder: &str) -> Vec<String> {
+pub fn rust_files(folder: &str) -> Vec<String> {
     files(folder).into_iter().filter(|file| file.ends_with(".rs")).collect()
 }
 
-fn is_unit_test(file: &str) -> bool {
+pub fn is_unit_test(file: &str) -> bool {
     file.ends_with("_tests.rs")
 }
 
@@ -112,100 +125,125 @@ fn module_of(file: &str) -> &str {
     inside.split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
 
-/// The modules of the crate that a file names.
-fn named_modules(code: &str) -> BTreeSet<String> {
-    let mut named = BTreeSet::new();
-    for part in code.split("crate::").skip(1) {
-        let Some(list) = part.strip_prefix('{') else {
-            named.insert(first_word(part));
-            continue;
-        };
-        let mut depth = 0;
-        let mut at_start = true;
-        for (at, character) in list.char_indices() {
-            match character {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => at_start = true,
-                character if at_start && character.is_alphabetic() => {
-                    named.insert(first_word(&list[at..]));
-                    at_start = false;
-                }
-                _ => {}
+fn layer(module: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
+}
+
+/// Imports that go upward, or between modules of one layer that must stay apart.
+fn wrong_imports() -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (file, imported) in imports::graph() {
+        let module = module_of(&file);
+        let Some(here) = layer(module) else { continue };
+        for other in imported.iter().filter(|other| module_of(other) != module) {
+            let Some(there) = layer(module_of(other)) else { continue };
+            if there > here || (there == here && APART.contains(&here)) {
+                wrong.push(format!("{file} (layer {here}) imports {other} (layer {there})"));
             }
         }
     }
-    named
+    wrong
 }
 
-fn first_word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-}
-
-fn floor(module: &str) -> Option<u8> {
-    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+/// The entries of each folder of `src/`: a file and the folder of the same name count as one.
+fn entries() -> BTreeMap<String, BTreeSet<String>> {
+    let mut entries: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in rust_files("src").iter().filter(|file| !is_unit_test(file)) {
+        let parts: Vec<&str> = file.trim_end_matches(".rs").split('/').collect();
+        for depth in 1..parts.len() {
+            if parts[depth] != "mod" {
+                let folder = parts[..depth].join("/");
+                entries.entry(folder).or_default().insert(parts[depth].to_string());
+            }
+        }
+    }
+    entries
 }
 
 #[test]
-fn every_module_of_the_crate_has_a_floor() {
+fn every_module_of_the_crate_has_a_layer() {
     let modules: BTreeSet<String> = rust_files("src")
         .iter()
         .map(|file| module_of(file).to_string())
         .filter(|module| !["lib", "main"].contains(&module.as_str()))
         .collect();
-    let floors: BTreeSet<String> = FLOORS.iter().map(|(name, _)| name.to_string()).collect();
-    assert_eq!(modules, floors);
+    let layers: BTreeSet<String> = LAYERS.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(modules, layers);
 }
 
 #[test]
 fn imports_go_down_only() {
-    let mut wrong = Vec::new();
-    for file in rust_files("src").iter().filter(|file| !is_unit_test(file)) {
-        let module = module_of(file);
-        let Some(here) = floor(module) else { continue };
-        for other in named_modules(&code(file)) {
-            let Some(there) = floor(&other) else { continue };
-            // Floors 1 and 4 are of one stuff; a database and a provider never meet on 2.
-            let beside = there == here && ["store", "vapi"].contains(&module);
-            if other != module && (here < there || beside) {
-                wrong.push(format!("{file} (floor {here}) uses {other} (floor {there})"));
-            }
-        }
-    }
+    let wrong = wrong_imports();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_two_files_import_each_other_however_indirectly() {
+    let cycle = imports::cycle(&imports::graph());
+    assert!(cycle.is_none(), "{}", cycle.unwrap_or_default().join("\n  imports "));
+}
+
+#[test]
+fn no_folder_holds_more_entries_than_a_reader_scans() {
+    let crowded: Vec<String> = entries()
+        .into_iter()
+        .filter(|(_, names)| names.len() > MOST_ENTRIES)
+        .map(|(folder, names)| format!("{folder} holds {} entries", names.len()))
+        .collect();
+    assert!(crowded.is_empty(), "{crowded:#?}");
+}
+
+/// `scripts/layout` prints this output.
+#[test]
+fn the_layout_can_be_printed() {
+    let entries = entries();
+    println!("entries  lines  longest  folder");
+    for (folder, names) in &entries {
+        let of_folder = |file: &String| file.starts_with(&format!("{folder}/"));
+        let lines: Vec<usize> = rust_files("src")
+            .iter()
+            .filter(|file| of_folder(file))
+            .map(|file| text(file).lines().count())
+            .collect();
+        let longest = lines.iter().max().copied().unwrap_or_default();
+        println!("{:7} {:6} {longest:8}  {folder}", names.len(), lines.iter().sum::<usize>());
+    }
+    println!("cycles: {}", usize::from(imports::cycle(&imports::graph()).is_some()));
+    println!("imports that go upward: {}", wrong_imports().len());
+    assert!(entries.contains_key("src/steps"), "{:?}", entries.keys());
 }
 
 #[test]
 fn the_steps_never_name_vapi() {
-    for file in rust_files("src/steps") {
-        assert!(!named_modules(&code(&file)).contains("vapi"), "{file}");
+    for (file, imported) in imports::graph() {
+        let names_vapi = imported.iter().any(|other| module_of(other) == "vapi");
+        assert!(!(file.starts_with("src/steps/") && names_vapi), "{file}");
     }
 }
 
 #[test]
-fn each_outside_has_one_door() {
+fn each_resource_has_one_module() {
     let mut wrong = Vec::new();
     for file in rust_files("src").iter().filter(|file| !is_unit_test(file)) {
         let code = code(file);
-        for (what, doors) in DOORS {
-            if code.contains(what) && !doors.iter().any(|door| file.starts_with(door)) {
-                wrong.push(format!("{file} writes `{what}`, which belongs into {}", doors[0]));
+        for (what, owners) in OWNERS {
+            if code.contains(what) && !owners.iter().any(|owner| file.starts_with(owner)) {
+                wrong.push(format!("{file} writes `{what}`, which belongs into {}", owners[0]));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    for (what, doors) in DOORS {
+    for (what, owners) in OWNERS {
         let used = rust_files("src").iter().any(|file| {
-            doors.iter().any(|door| file.starts_with(door)) && code(file).contains(what)
+            owners.iter().any(|owner| file.starts_with(owner)) && code(file).contains(what)
         });
-        let forbidden_everywhere = ["Local::now", "Utc::now"].contains(&what);
+        let forbidden_everywhere = ["Local::now", "Utc::now", "PreEscaped"].contains(&what);
         assert!(used || forbidden_everywhere, "nobody writes `{what}` any more: drop the rule");
     }
 }
 
 #[test]
-fn the_deciding_floor_touches_nothing_outside() {
+fn domain_touches_no_resource() {
     for file in rust_files("src/domain") {
         let code = code(&file);
         for word in NOT_IN_DOMAIN {
@@ -215,7 +253,7 @@ fn the_deciding_floor_touches_nothing_outside() {
 }
 
 #[test]
-fn only_the_provider_trait_stands_between_us_and_the_outside() {
+fn provider_is_the_only_public_trait() {
     let traits: Vec<String> = rust_files("src")
         .iter()
         .flat_map(|file| {
@@ -232,7 +270,7 @@ fn no_file_is_longer_than_four_hundred_lines() {
     let mut long = Vec::new();
     for file in ["src", "tests/spec", "benches"].into_iter().flat_map(rust_files) {
         let lines = text(&file).lines().count();
-        if LONGEST_FILE < lines {
+        if lines > LONGEST_FILE {
             long.push(format!("{file} has {lines} lines"));
         }
     }
@@ -251,7 +289,7 @@ fn every_file_says_what_it_is_for() {
 
 #[test]
 fn nothing_is_left_to_be_done_later() {
-    // In parts, so that this file does not find itself.
+    // The words are in parts, so that this file does not find itself.
     let words = [["TO", "DO"], ["FIX", "ME"], ["unimple", "mented!"], ["to", "do!("]];
     for file in ["src", "tests"].into_iter().flat_map(rust_files) {
         let text = text(&file);
@@ -261,8 +299,8 @@ fn nothing_is_left_to_be_done_later() {
     }
 }
 
-/// The map of `src/` in the documents: under "Map", a fenced block in which a line that begins
-/// with `NAME/` opens a folder and the words of deeper lines are its files, without `.rs`.
+/// The map of `src/` in the documents: a fenced block under "Map". A line that begins with `NAME/`
+/// opens a folder, and the words of deeper lines are its files, without `.rs`.
 fn documented_map() -> BTreeMap<String, BTreeSet<String>> {
     let page = text("docs/architecture.md");
     let section = page.split("\n## Map\n").nth(1).expect("docs/architecture.md: ## Map");
@@ -309,7 +347,7 @@ fn every_script_says_what_it_is_for_and_does_nothing_else() {
     for entry in std::fs::read_dir(Path::new(ROOT).join("scripts")).unwrap() {
         let script = entry.unwrap().path();
         let name = script.file_name().unwrap().to_str().unwrap().to_string();
-        // Data beside the scripts; and one that hands everything on to the installed program.
+        // Skips data files, and the script that passes everything on to the installed program.
         if script.is_dir() || name.contains('.') || name == "Caddyfile" || name == "ringoncectl" {
             continue;
         }

@@ -1,10 +1,11 @@
-//! The arming gate: a copied, restored, moved or swapped file never dials before the provider's
-//! records were taken in and a person said so; what the world knows more than the file is adopted.
+//! The arming gate. A copied, restored, moved or swapped file never dials before the provider's
+//! records are applied and a person adopts it. Calls that the file lacks are adopted from the
+//! records.
 
 use std::path::{Path, PathBuf};
 
 use chrono::Duration;
-use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
 
 use crate::processes::{end_of, until};
 use crate::world::{Run, World};
@@ -46,23 +47,23 @@ fn a_copied_moved_or_swapped_file_does_not_dial_and_says_what_to_do() {
     assert_eq!(refused.code, Some(3), "{refused:?}");
     let why = refused.json()["refused"].as_str().unwrap().to_string();
     assert!(why.contains("not armed here") && why.contains("ringonce adopt"), "{why}");
-    // Nor does it queue anything that would be due where it was armed.
+    // It also queues nothing that would be due where the original is armed.
     let conn = rusqlite::Connection::open(&copy).unwrap();
     let queued = conn.query_one("SELECT count(*) FROM call_queue", [], |row| row.get(0));
     assert_eq!(queued, Ok(0));
     drop(conn);
-    // Every read works.
+    // Every command that only reads works.
     let db = copy.display().to_string();
     assert_eq!(world.command(&["customers", "list", "--db", &db]).code, Some(0));
     assert_eq!(world.command(&["attempts", "list", "--db", &db]).code, Some(0));
     for command in ["run", "reconcile"] {
         assert_eq!(world.command(&[command, "--db", &db]).code, Some(3), "{command}");
     }
-    // Moved over the armed path: another inode.
+    // The copy is moved over the armed path: another inode.
     std::fs::rename(&copy, world.db()).expect("move");
     assert_eq!(tick(&world, &world.db()).code, Some(3));
     assert!(world.posts().is_empty());
-    // A person says so, and it dials.
+    // A person adopts it, and it dials.
     let adopted = adopt(&world, &world.db());
     assert_eq!(adopted.code, Some(0), "{adopted:?}");
     assert_eq!(
@@ -105,13 +106,13 @@ fn a_replica_that_is_restored_to_the_old_path_dials_nobody_until_it_is_adopted()
     let files = || ["ringonce.db", "ringonce.db-wal", "ringonce.db-shm"].map(|f| world.path(f));
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");
-    // What a replicator has of the file, page by page, when the machine is lost.
+    // The file as a replicator copied it, page by page, before the machine is lost.
     world.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
     std::fs::copy(world.db(), world.path("replica")).expect("a replica");
     world.tick_at(NOON);
     assert_eq!(world.rings().len(), 1);
     for file in files() {
-        // The log and its index go with the last connection.
+        // The last connection removes the WAL and its index.
         let _ = std::fs::remove_file(file);
     }
     std::fs::rename(world.path("replica"), world.db()).expect("the restored file");
@@ -176,7 +177,7 @@ fn a_restored_backup_knows_its_calls_by_tag_and_number_when_their_metadata_are_g
 }
 
 #[test]
-fn a_record_that_cannot_be_taken_in_holds_dialing_and_keeps_no_other_out() {
+fn a_record_that_cannot_be_loaded_holds_dialing_and_other_records_are_loaded() {
     let world = World::new();
     world.daily("Ada");
     world.customer("Bob").in_zone("America/New_York").at("07:00").paid().welcomed().add();
@@ -249,7 +250,8 @@ fn a_file_that_never_dialed_may_wait_for_its_first_day_as_long_as_it_likes() {
     let backup = copy_to(&world, "backup.db");
     let ticked = world.tick_at("2026-03-20T12:00:00Z");
     assert!(!ticked.shut, "{ticked:?}");
-    // But not an old copy of one that did: its calls of the first days may be forgotten.
+    // An old copy of a file that did dial must not: the provider may have forgotten its first
+    // calls.
     world.set_clock("2026-03-30T12:00:00Z");
     restore(&world, &backup);
     let refused = tick(&world, &world.db());
@@ -305,7 +307,7 @@ fn adopt_refuses_while_another_process_dials_or_the_records_cannot_be_read() {
 }
 
 #[test]
-fn an_adopted_call_that_goes_on_is_followed_to_its_end() {
+fn an_adopted_call_in_progress_is_followed_to_its_end() {
     let mut setup = crate::world::quick();
     setup.timing.talk = Duration::minutes(5);
     let world = World::with(setup, "");

@@ -1,9 +1,9 @@
-//! What an audit finds when nothing runs any more, when an item says it is over and is not, and when
-//! a first occasion was hidden from the scan.
+//! Gaps that an audit finds. Nothing runs any more, an item is over only by its status, or a first
+//! occasion was hidden from the scan.
 
 use crate::files::{World, error_of};
 
-/// What an audit without the provider says, and whether it was clean.
+/// The output of an audit without the provider, and whether it was clean.
 fn audit(world: &World) -> (bool, String) {
     let output = world.run(&["audit", "--offline"]);
     (
@@ -25,16 +25,16 @@ fn assert_clean(world: &World) {
 #[test]
 fn a_scheduler_that_died_is_a_gap_until_it_runs_again() {
     let world = World::after_a_morning();
-    // Cy's call of 09:00 may be made until 13:00; then two scans have to go by.
+    // Cy's call of 09:00 may be made until 13:00, and then two scans have to pass.
     for (at, is_clean) in [("03T09:30", true), ("03T13:25", true), ("03T13:40", false)] {
         world.at(&format!("2026-03-{at}:00Z"));
         assert_eq!(audit(&world).0, is_clean, "{at}: {}", audit(&world).1);
     }
     world.at("2026-03-08T12:00:00Z");
     let said = world.refused(1, &["audit", "--offline"]);
-    let gap = "gap customer 1, daily 2026-03-03: it fell due at 2026-03-03T12:00:00.000Z and nothing \
-               became of it: no scan has run since 2026-03-02T13:30:00.000Z; start `ringonce run`, \
-               or run `ringonce tick`";
+    let gap = "gap customer 1, daily 2026-03-03: it fell due at 2026-03-03T12:00:00.000Z and has \
+               no result: no scan has run since 2026-03-02T13:30:00.000Z; start `ringonce run`, or \
+               run `ringonce tick`";
     assert!(said.contains(gap), "{said}");
     assert!(said.contains("gap customer 2, daily 2026-03-07"), "{said}");
     assert!(!said.contains("2026-03-08: it fell"), "today's may still be called: {said}");
@@ -53,9 +53,10 @@ fn what_was_queued_and_then_left_is_a_gap_too() {
         assert_eq!(audit(&world).0, is_clean, "{at}: {}", audit(&world).1);
     }
     let said = world.refused(1, &["audit", "--offline"]);
-    let gap = "is open though its time went at 2026-03-02T16:00:00.000Z: no scan has run since";
+    let gap = "is open though its time ended at 2026-03-02T16:00:00.000Z: no scan has run since";
     assert!(said.contains(gap), "{said}");
-    // Cy's welcome call waits for the window without a last instant; nobody has looked at it since.
+    // Cy's welcome call waits for the window and has no last instant. No scan has looked at it
+    // since.
     assert!(said.contains("gap customer 3, welcome welcome: item 1 waits since"), "{said}");
     world.ok(&["tick"]);
     assert_clean(&world);
@@ -76,7 +77,7 @@ fn a_database_that_was_never_scanned_is_a_gap_when_its_calls_have_gone_by() {
 #[test]
 fn scans_that_rest_by_their_own_cron_are_not_dead() {
     let world = World::new();
-    // On working days only; 7 March 2026 is a Saturday.
+    // Scans on working days only; 7 March 2026 is a Saturday.
     configure(&world, "[schedule]\nscan = \"*/15 8-18 * * 1-5\"\n");
     world.sql("UPDATE customers SET payment_status = 'Pending' WHERE id <> 1");
     world.at("2026-03-06T18:45:00Z");
@@ -93,7 +94,7 @@ fn an_end_without_a_call_and_without_a_reason_is_none() {
     let ends = [
         ("status = 'completed', vapi_call_id = NULL", "is completed, but the ledger has no call"),
         ("status = 'completed'", "is completed, but the ledger has no call"),
-        ("status = 'failed', reason = NULL", "is failed without a reason, and there was no call"),
+        ("status = 'failed', reason = NULL", "is failed without a reason and without a call"),
     ];
     for (end, what) in ends {
         let world = World::after_a_morning();
@@ -105,7 +106,7 @@ fn an_end_without_a_call_and_without_a_reason_is_none() {
             "DROP TRIGGER call_attempts_refuse_delete; DELETE FROM call_attempts {OF_ADA}"
         ));
         world.sql(&format!("UPDATE call_queue SET {end} {OF_ADA}"));
-        // A later date is marked on Ada: that tells nothing of this one.
+        // Ada's flag has a later date, which proves nothing about this one.
         let said = world.refused(1, &["audit", "--offline"]);
         assert!(said.contains("gap customer 1, daily 2026-03-04: item"), "{end}: {said}");
         assert!(said.contains(what), "{end}: {said}");
@@ -139,10 +140,10 @@ fn a_first_occasion_that_was_hidden_from_the_scan_is_a_gap() {
 }
 
 #[test]
-fn a_first_call_that_the_file_of_customers_puts_off_is_no_gap() {
+fn a_first_call_that_the_file_of_customers_puts_off_is_not_a_gap() {
     let world = World::new();
-    // Said to be called later; called today already; without daily calls until the web
-    // application says when; and edited before the first call.
+    // dee is to be called later, and eve was called today already. fay has no daily calls until the
+    // web application sets a time. gus is edited before the first call.
     let people = "external_id,phone,timezone,call_time,payment_status,welcome_call_completed,\
         last_call_date,next_call_scheduled_at,created_at\n\
         dee,+12125550104,America/New_York,07:00,Paid,1,,2026-03-04T12:00:00Z,2026-02-01T00:00:00Z\n\
@@ -180,7 +181,7 @@ fn a_first_call_that_the_file_of_customers_puts_off_is_no_gap() {
 }
 
 #[test]
-fn what_an_old_queue_tells_without_an_id_or_a_reason_is_an_end() {
+fn an_old_queue_row_without_an_id_or_a_reason_is_an_end() {
     let world = World::new();
     let queue = "customer_id,call_type,scheduled_for,status,processed_at\n\
         ada-7,daily,2026-02-27T12:00:00Z,completed,2026-02-27T12:00:01Z\n\
@@ -188,7 +189,7 @@ fn what_an_old_queue_tells_without_an_id_or_a_reason_is_an_end() {
     std::fs::write(world.path("queue.csv"), queue).unwrap();
     world.ok(&["queue", "import", "queue.csv"]);
     assert_clean(&world);
-    // Of a call that was made here the flag alone tells nothing.
+    // For a call that was made here, the flag alone proves nothing.
     world.sql(
         "INSERT INTO call_queue (customer_id, call_type, occasion, scheduled_for, status, created_at)
          VALUES (1, 'daily', '2026-02-26', '2026-02-26T12:00:00Z', 'completed',
@@ -198,22 +199,22 @@ fn what_an_old_queue_tells_without_an_id_or_a_reason_is_an_end() {
 }
 
 #[test]
-fn calls_that_the_list_lacks_are_told_with_what_the_provider_says_of_them() {
+fn calls_that_the_list_lacks_are_shown_with_the_providers_answer() {
     let world = World::after_a_morning();
     world.at("2026-03-02T23:00:00Z");
     assert_eq!(world.json(&["audit", "--json"])["list_lacks"], serde_json::Value::Null);
-    // An empty list, and each call is there when it is asked for.
+    // The list is empty, but each call is found by its id.
     world.fake.set_faults("list-empty".parse().unwrap());
     let said = world.ok(&["audit"]);
-    let holes = "the list lacks 3 calls of the ledger; 3 of them are known by id, so the list is no \
-                 evidence";
+    let holes = "the list lacks 3 calls of the ledger; 3 of them are known by id, so the list is \
+                 not evidence";
     assert!(said.contains("compared with 0 calls") && said.contains(holes), "{said}");
     assert_eq!(world.json(&["audit", "--json"])["list_lacks"]["known_by_id"], 3);
-    // None is there at all: another account, or all are gone.
+    // No call is found at all: the key is another account's, or all calls are gone.
     world.fake.set_faults("drops-rows".parse().unwrap());
     let said = world.ok(&["audit"]);
     assert!(said.contains("lacks 3 calls of the ledger; 3 are not known by id either"), "{said}");
-    // One of them is too young to be missed.
+    // One call is too young to count as missing.
     world.at("2026-03-02T13:35:00Z");
     let tag =
         "SELECT substr(call_type, 1, 1) || '-' || id FROM call_attempts WHERE customer_id = 2";
@@ -235,21 +236,22 @@ fn an_adoption_beyond_the_records_names_the_gap_and_the_audit_reads_no_further_b
         let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
     }
     std::fs::rename(world.path("backup.db"), world.db()).unwrap();
-    // The records begin at 12:10, between the calls to Ada and to Bob.
+    // The records begin at 12:10, between the calls to Ada and Bob.
     world.at("2026-03-17T12:10:00Z");
     let said = world.ok(&["adopt", "--reason", "the disk broke"]);
-    let gap = "calls between 2026-03-02T13:30:00.000Z and 2026-03-03T12:10:00.000Z cannot be known";
+    let gap = "calls between 2026-03-02T13:30:00.000Z and 2026-03-03T12:10:00.000Z stay unknown";
     assert!(said.contains("adopted 1,") && said.contains(gap), "{said}");
     world.ok(&["tick"]);
     world.ok(&["audit"]);
     let said = world.ok(&["adopt", "--reason", "again"]);
-    assert!(!said.contains("cannot be known"), "{said}");
+    assert!(!said.contains("stay unknown"), "{said}");
 }
 
 #[test]
-fn the_date_of_a_daily_call_at_the_instant_at_which_the_welcome_call_ended_its_wait_is_no_gap() {
+fn a_daily_date_at_the_instant_that_ends_the_wait_for_the_welcome_call_is_not_a_gap() {
     let world = World::new();
-    // Six in the morning: the welcome call waits for the window, which begins at the daily time.
+    // It is six in the morning. The welcome call waits for the window, which begins at the daily
+    // time.
     let who = ["customers", "add", "--name", "Dee", "--phone", "+12125550104"];
     let when =
         ["--timezone", "America/New_York", "--call-time", "08:00", "--payment-status", "Paid"];

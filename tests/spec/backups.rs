@@ -1,5 +1,5 @@
-//! The backups that `run` makes by itself: at their instants, whole, private, few enough, told when
-//! they fail, and never in the way of a dial.
+//! The backups that `run` makes by itself: on time, complete, private and limited in number. A
+//! failure is reported, and no backup delays a dial.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::channel;
@@ -16,7 +16,7 @@ fn config(world_folder: &str) -> String {
     format!("[backup]\ncron = \"0 12 * * *\"\nfolder = \"{world_folder}\"\nkeep = 2\n")
 }
 
-/// A world whose backups are due at noon, and its folder for them, which is not there yet.
+/// A world with backups due at noon, and a backup folder that does not exist yet.
 fn world() -> World {
     let world = World::new();
     world.set_config(&config(&world.path("copies").display().to_string()));
@@ -31,7 +31,7 @@ fn names(world: &World) -> Vec<String> {
     names
 }
 
-/// What the service's thread does each second.
+/// Does what the service's thread does each second.
 fn look(world: &World, since: Instant, now: &str) -> anyhow::Result<bool> {
     world.set_clock(now);
     let service = world.start();
@@ -53,7 +53,7 @@ fn a_backup_is_made_at_its_instant_once_and_the_newest_stay() {
         ("2026-02-02T12:00:01Z", false),
         ("2026-02-03T11:00:00Z", false),
         ("2026-02-03T12:00:09Z", true),
-        // Two were missed while nothing ran: one is made, not two.
+        // Two backups were missed while nothing ran; only one is made.
         ("2026-02-06T09:00:00Z", true),
         ("2026-02-06T09:00:01Z", false),
     ] {
@@ -72,10 +72,10 @@ fn a_backup_is_made_at_its_instant_once_and_the_newest_stay() {
 }
 
 #[test]
-fn a_backup_that_failed_is_told_and_tried_again_until_it_is_made() {
+fn a_failed_backup_is_reported_and_retried_until_it_is_made() {
     let world = world();
     let since = at(START);
-    // A file where the folder should be.
+    // A file stands in place of the folder.
     std::fs::write(world.path("copies"), "").unwrap();
     let failed = look(&world, since, "2026-02-02T12:00:00Z").unwrap_err();
     assert!(format!("{failed:#}").contains("copies"), "{failed:#}");
@@ -87,7 +87,7 @@ fn a_backup_that_failed_is_told_and_tried_again_until_it_is_made() {
     assert!(look(&world, since, "2026-02-02T12:10:00Z").unwrap());
     assert!(trouble().is_null());
     assert_eq!(names(&world).len(), 1);
-    // Nobody makes backups any more: late after the second instant that was missed.
+    // Backups have stopped; they are late after the second missed instant.
     world.set_clock("2026-02-04T11:59:00Z");
     assert!(trouble().is_null());
     world.set_clock("2026-02-04T12:00:01Z");
@@ -102,7 +102,7 @@ fn a_mark_from_a_future_that_a_wrong_clock_saw_keeps_no_backup_away() {
 }
 
 #[test]
-fn what_a_killed_copy_left_is_no_backup_and_goes_after_its_date() {
+fn the_rest_of_a_killed_copy_is_not_a_backup_and_goes_after_its_date() {
     let world = world();
     std::fs::create_dir(world.path("copies")).unwrap();
     for left in ["ringonce-2026-02-01T120000Z.db", "ringonce-2026-02-01T120000Z.db.part"] {
@@ -126,10 +126,12 @@ fn a_backup_never_waits_for_the_writer_nor_the_writer_for_it() {
     store
         .write(|tx| {
             tx.execute("UPDATE customers SET name = 'Changed'", [])?;
-            // A thread that would wait here for ever is left behind by the failing test.
+            // If the test fails, this thread waits forever and is left behind.
             std::thread::spawn(move || {
                 let look = Store::look(&db).unwrap();
-                tell.send(ringonce::store::backup::backup(&look, &copy).map(|made| made.customers))
+                tell.send(
+                    ringonce::store::file::backup::backup(&look, &copy).map(|made| made.customers),
+                )
             });
             let made = told.recv_timeout(Duration::from_secs(30))?;
             assert_eq!(made?, 1);
@@ -139,7 +141,7 @@ fn a_backup_never_waits_for_the_writer_nor_the_writer_for_it() {
 }
 
 #[test]
-fn the_service_makes_them_by_itself_while_it_dials() {
+fn the_service_makes_backups_while_it_dials() {
     let world = world();
     world.daily("Ada");
     world.set_clock("2026-02-02T11:59:30Z");
@@ -165,7 +167,7 @@ fn the_service_makes_them_by_itself_while_it_dials() {
         status["last_backup_at"] == "2026-02-02T12:00:00.000Z"
     });
     assert_eq!(names(&world), ["ringonce-2026-02-02T120000Z.db"]);
-    // The process is ours; it has nothing in flight.
+    // The test started this process, which has no call in flight.
     child.kill().unwrap();
     child.wait().unwrap();
 }

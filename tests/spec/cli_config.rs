@@ -7,12 +7,12 @@ use assert_cmd::Command;
 
 const SECRETS: [&str; 3] = ["VAPI_API_KEY", "VAPI_WEBHOOK_SECRET", "RINGONCE_API_TOKEN"];
 
-/// The program in an empty folder with none of our variables set.
+/// The program in an empty folder, without any of our environment variables.
 struct Here {
     folder: tempfile::TempDir,
 }
 
-/// What a run left behind.
+/// The result of one run.
 #[derive(Debug)]
 struct Run {
     code: i32,
@@ -113,13 +113,13 @@ fn every_bad_value_is_named_in_one_check() {
     assert_eq!(run.code, 2);
     for expected in [
         "ringonce.toml:2: schedule.scan: ",
-        "ringonce.toml:3: schedule.timezone: \"Mars/Olympus\" is no IANA zone",
+        "ringonce.toml:3: schedule.timezone: \"Mars/Olympus\" is not an IANA zone",
         "ringonce.toml:5: dialing.workers: 0 is out of range",
-        "ringonce.toml:7: calling_window.start: \"9 am\" is no time of day",
+        "ringonce.toml:7: calling_window.start: \"9 am\" is not a time of day",
     ] {
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
-    assert_eq!(run.stderr, "ringonce: 7 problems: they are on the list\n");
+    assert_eq!(run.stderr, "ringonce: 7 problems: see the list above\n");
 }
 
 #[test]
@@ -153,12 +153,12 @@ fn a_test_clock_is_refused_unless_the_provider_is_on_loopback() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_a_problem_and_stays_as_it_is() {
+fn a_file_that_is_not_a_database_is_a_problem_and_stays_as_it_is() {
     let here = Here::new();
     fs::write(here.path("notes.db"), "not a database").unwrap();
     let run = here.run(&["--db", "notes.db", "check"]);
     assert_eq!(run.code, 2);
-    assert!(run.stdout.contains("notes.db is no SQLite database"), "{run:?}");
+    assert!(run.stdout.contains("notes.db is not an SQLite database"), "{run:?}");
     assert_eq!(fs::read_to_string(here.path("notes.db")).unwrap(), "not a database");
 }
 
@@ -257,7 +257,7 @@ fn completions_and_manual_pages_know_the_commands() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
+fn a_reader_that_leaves_early_is_not_an_error() {
     use std::process::{Command, Stdio};
     let program = assert_cmd::cargo::cargo_bin("ringonce");
     let mut child = Command::new(program)
@@ -272,13 +272,13 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
-fn a_list_of_at_most_nobody_is_refused_instead_of_telling_that_there_is_nobody() {
+fn a_limit_of_zero_is_refused() {
     let here = Here::new();
     for list in [["customers", "list"], ["queue", "list"], ["attempts", "list"]] {
         for limit in ["0", "18446744073709551615"] {
             let run = here.run(&[list[0], list[1], "--limit", limit]);
             assert_eq!(run.code, 2, "{run:?}");
-            assert!(run.stderr.contains("no value for --limit"), "{run:?}");
+            assert!(run.stderr.contains("not valid for --limit"), "{run:?}");
         }
     }
 }
@@ -320,7 +320,7 @@ fn a_database_in_memory_is_refused_because_it_would_forget_who_was_called() {
 }
 
 #[test]
-fn a_payment_status_that_is_eligible_but_for_its_capitals_is_told_when_it_is_written() {
+fn a_payment_status_that_is_eligible_but_for_its_capitals_gives_a_warning() {
     let here = Here::new();
     let rows = "phone,timezone,payment_status\n\
         +12125550101,America/New_York,paid\n+12125550102,America/New_York,Paid\n\
@@ -356,7 +356,7 @@ fn short_token_is_refused_where_it_would_be_served_and_by_check() {
     }
     assert!(!here.names().contains(&"ringonce.db".to_string()), "nothing was opened");
     assert_eq!(with("sixteen--letters", &["check"]).code, 0);
-    // Without a page the token opens nothing.
+    // Without a page the token is not used, so its length does not matter.
     assert_ne!(with(short, &["tick"]).code, 2);
 }
 

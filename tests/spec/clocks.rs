@@ -1,17 +1,19 @@
-//! The clock guards: a wrong clock rings nobody and ends no occasion, says so, and dialing goes on
-//! when the clocks agree.
+//! The clock guards: a wrong clock rings nobody, ends no occasion and is reported. Dialing
+//! continues when the clocks agree.
 
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use chrono::Duration;
 use ringonce::clock::{self, Reading};
-use ringonce::demo::journal::Event;
+use ringonce::demo::fake_vapi::journal::Event;
+use ringonce::domain::start::{Acceptance, Clocks};
 use ringonce::domain::{instant_text, parse_instant};
 use ringonce::provider::Listing;
-use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::{Patience, Stop};
 use ringonce::service::{adopting, opening};
-use ringonce::steps::guard::{self, Clocks, Heard};
+use ringonce::steps::readiness::clock_check::{self, Heard};
 
 use crate::listed::{Listed, Through};
 use crate::processes::{end_of, stop, until};
@@ -27,14 +29,14 @@ fn jumps() -> [Duration; 8] {
 }
 
 #[test]
-fn a_machine_whose_clock_jumped_rings_nobody_ends_nothing_and_goes_on_when_it_is_right_again() {
+fn a_machine_whose_clock_jumped_rings_nobody_ends_nothing_and_continues_when_it_is_right_again() {
     for jump in jumps() {
         let world = World::new();
         world.daily("Ada");
         world.customer("Eve").paid().signed_up("2026-02-02T11:00:00Z").add();
         world.tick_at("2026-02-02T11:45:00Z");
         let (items, rings) = (world.items(), world.rings().len());
-        // Our clock is off by `jump`, and the provider's is right.
+        // Our clock is wrong by `jump`, and the provider's is right.
         world.pass(jump);
         world.faults(&format!("date-skew={}", -jump.num_seconds()));
         for _ in 0..3 {
@@ -45,7 +47,7 @@ fn a_machine_whose_clock_jumped_rings_nobody_ends_nothing_and_goes_on_when_it_is
         }
         assert_eq!((world.items(), world.rings().len()), (items, rings), "{jump}");
         assert_eq!(world.holds(), ["clock"], "{jump}");
-        // Right again: the calls that are due are made, once each.
+        // The clock is right again, and each due call is made once.
         world.faults("");
         let ticked = world.tick_at(NOON);
         assert!(!ticked.shut, "{jump}: {ticked:?}");
@@ -70,7 +72,7 @@ fn a_wrong_clock_reads_no_records_and_moves_no_mark() {
 }
 
 #[test]
-fn a_clock_behind_what_the_file_has_seen_holds_until_it_catches_up_or_a_person_vouches() {
+fn a_clock_behind_what_the_file_has_seen_holds_until_it_catches_up_or_a_person_confirms_it() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");
@@ -103,7 +105,7 @@ fn after_a_restart_of_the_machine_a_silent_provider_leaves_the_clock_unproven_an
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");
     let items = world.items();
-    // A dead battery: another boot, a year later, and nobody to ask.
+    // A dead battery: another boot, a year later, and a provider that does not answer.
     world.sql(
         "UPDATE meta SET value = replace(value, 'test-clock', 'b-1') WHERE key = 'last_reading'",
     );
@@ -111,7 +113,7 @@ fn after_a_restart_of_the_machine_a_silent_provider_leaves_the_clock_unproven_an
     let ticked = world.tick_at("2027-02-02T12:00:00Z");
     assert!(ticked.shut, "{ticked:?}");
     assert_eq!(world.items(), items);
-    // The clock is set right, the provider still silent, then back.
+    // The clock is set right while the provider is silent; then the provider answers again.
     assert!(world.tick_at("2026-02-02T11:59:00Z").shut);
     world.faults("");
     assert!(!world.tick_at(NOON).shut);
@@ -128,7 +130,7 @@ fn a_jump_against_the_clock_that_never_jumps_holds_until_the_providers_date_agre
         boot_id: "boot".to_string(),
     };
     let watch = |reading: &Reading, heard| {
-        guard::watch_clock(&service.cx, reading, heard, clock::machine_now()).unwrap()
+        clock_check::watch_clock(&service.cx, reading, heard, clock::machine_now()).unwrap()
     };
     let date = |seconds| Heard::Date(world.now() + Duration::seconds(seconds));
     assert_eq!(watch(&reading(0, 0), date(0)), Clocks::Agree);
@@ -137,19 +139,20 @@ fn a_jump_against_the_clock_that_never_jumps_holds_until_the_providers_date_agre
         assert!(matches!(watch(&wrong, Heard::Nothing), Clocks::Disagree(_)), "{wrong:?}");
         assert_eq!(world.holds(), ["clock"]);
     }
-    // It was right after all, or is right again.
+    // The clock was right after all, or is right again.
     assert_eq!(watch(&reading(86_400, 600), date(86_390)), Clocks::Agree);
     assert!(world.holds().is_empty());
     assert_eq!(watch(&reading(86_460, 660), Heard::Nothing), Clocks::Agree);
 }
 
 #[test]
-fn what_the_providers_date_held_only_its_date_lifts() {
+fn only_the_providers_date_lifts_a_hold_that_it_caused() {
     let world = World::new();
     let service = world.start();
     let now = service.clock.read().unwrap();
     let later = Heard::Date(now.now + Duration::hours(1));
-    let watch = |heard| guard::watch_clock(&service.cx, &now, heard, clock::machine_now()).unwrap();
+    let watch =
+        |heard| clock_check::watch_clock(&service.cx, &now, heard, clock::machine_now()).unwrap();
     assert_eq!(watch(Heard::Date(now.now)), Clocks::Agree);
     let mark = world.one("SELECT value FROM meta WHERE key = 'clock_high_water'");
     assert_eq!(mark, instant_text(now.now), "what was trusted is the mark from now on");
@@ -172,27 +175,28 @@ fn a_jump_since_the_last_trusted_look_is_seen_before_the_next_intent() {
     let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
     dialer.trust(Reading { now: reading.now - Duration::days(1), ..reading.clone() });
     let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
-    assert_eq!(passed.shut.as_deref(), Some("the clock jumped"));
+    assert_eq!(passed.shut, Some(Stop::ClockJumped));
     assert!(world.posts().is_empty());
     dialer.trust(reading);
     assert_eq!(dialer.pass(&mut |_| Ok(None)).unwrap().succeeded, 1);
 }
 
 #[test]
-fn adopt_writes_nothing_by_a_clock_that_nobody_vouches_for() {
+fn adopt_writes_nothing_while_the_clock_is_unconfirmed() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");
     let marks = || world.lines("SELECT key || value FROM meta WHERE key LIKE '%_at' ORDER BY key");
     let before = marks();
     world.faults("no-date");
-    // Behind the mark: the provider's date would tell, and it tells none.
+    // Behind the mark: the provider's date would decide, but its replies carry no date.
     world.set_clock("2026-02-01T12:00:00Z");
     let run = world.command(&["adopt", "--reason", "a restore"]);
     assert_eq!(run.code, Some(3), "{run:?}");
-    assert!(run.stderr.contains("vouches") && run.stderr.contains("ringonce resume"), "{run:?}");
+    let said = &run.stderr;
+    assert!(said.contains("unconfirmed") && said.contains("ringonce resume"), "{run:?}");
     assert_eq!(marks(), before);
-    // A person looks at the clock and says so.
+    // A person checks the clock and confirms it.
     let run = world.command(&["resume", "--reason", "date -u is right"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     let run = world.command(&["adopt", "--reason", "a restore"]);
@@ -200,12 +204,12 @@ fn adopt_writes_nothing_by_a_clock_that_nobody_vouches_for() {
 }
 
 #[test]
-fn after_a_restart_of_the_machine_an_undated_answer_vouches_for_no_clock() {
+fn after_a_reboot_an_undated_answer_leaves_the_clock_unconfirmed() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");
     world.faults("no-date");
-    // A dead battery: another boot, a year later. Accepted by a person or not.
+    // A dead battery: another boot, a year later. A person accepts the file, or not.
     let service = world.start();
     let later = Reading {
         now: world.now() + Duration::days(365),
@@ -213,17 +217,17 @@ fn after_a_restart_of_the_machine_an_undated_answer_vouches_for_no_clock() {
         boot_id: "another boot".to_string(),
     };
     let mark = "SELECT value FROM meta WHERE key = 'last_reconciled_at'";
-    for accepted in [false, true] {
+    for accepted in [Acceptance::Nothing, Acceptance::Adoption { unreadable_rows: false }] {
         let opened = opening::open(&service, &later, accepted).unwrap();
-        assert!(opened.clock_shut, "{opened:?}");
-        assert!(opened.shut.unwrap().contains("nothing vouches"));
+        let shut = opened.shut.unwrap();
+        assert!(shut.is_of_the_clock() && shut.to_string().contains("is unconfirmed"), "{shut}");
         assert_eq!(world.one(mark), "2026-02-02T11:45:00.000Z");
     }
     assert_eq!(world.holds(), ["clock"]);
-    // The provider tells its date again, and the clock is right.
+    // The provider sends its date again, and the clock is right.
     world.faults("");
     let right = Reading { now: world.now(), ..later };
-    assert!(opening::open(&service, &right, false).unwrap().shut.is_none());
+    assert!(opening::open(&service, &right, Acceptance::Nothing).unwrap().shut.is_none());
     assert!(world.holds().is_empty());
 }
 
@@ -236,14 +240,14 @@ fn the_date_of_a_reply_holds_the_next_call() {
     world.set_clock(NOON);
     let service = world.start();
     let reading = service.clock.read().unwrap();
-    assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
+    assert!(opening::open(&service, &reading, Acceptance::Nothing).unwrap().shut.is_none());
     // From now on the provider is a day ahead.
     world.faults("date-skew=86400");
     let patience = Patience { pace: false, record: std::time::Duration::ZERO };
     let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
     let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
     assert_eq!(passed.succeeded, 1, "{passed:?}");
-    assert!(passed.shut.unwrap().contains("clock"));
+    assert!(passed.shut.unwrap().to_string().contains("clock"));
     assert_eq!((world.rings().len(), world.holds()), (1, vec!["clock".to_string()]));
 }
 
@@ -265,14 +269,14 @@ fn a_pass_whose_reply_carries_a_wrong_date_ends_no_call_and_moves_no_mark() {
     let placed = ["Ada daily 2026-02-02 #1 placed", "Bob daily 2026-02-02 #1 placed"];
     assert_eq!(world.attempts(), placed);
     assert_eq!((marks(), world.holds()), (before, vec!["clock".to_string()]));
-    // They are followed by the next pass, when the clocks agree.
+    // The next pass follows these calls, when the clocks agree.
     world.faults("");
     world.tick();
     assert_eq!(world.attempts()[1], "Bob daily 2026-02-02 #1 ended answered");
 }
 
 #[test]
-fn the_service_holds_on_a_wrong_date_and_goes_on_by_itself_when_it_is_right() {
+fn the_service_holds_on_a_wrong_date_and_continues_when_it_is_right() {
     let world = World::with_config("[reconcile]\npoll_seconds = 1\n");
     world.daily("Ada");
     world.customer("Bob").in_zone("America/New_York").at("07:01").paid().welcomed().add();
@@ -282,7 +286,7 @@ fn the_service_holds_on_a_wrong_date_and_goes_on_by_itself_when_it_is_right() {
     until("the service is open", || 2 <= lists());
     world.faults("date-skew=86400");
     world.set_clock(NOON);
-    // The reply to Ada's call tells of it, and Bob is not called.
+    // The reply to Ada's call shows it, and Bob is not called.
     until("dialing holds", || world.holds() == ["clock"]);
     world.set_clock("2026-02-02T12:01:00Z");
     let before = lists();
@@ -296,7 +300,7 @@ fn the_service_holds_on_a_wrong_date_and_goes_on_by_itself_when_it_is_right() {
     world.assert_no_phone_rang_twice();
 }
 
-/// A list that takes three minutes, as that of a busy account over two weeks does.
+/// A list that takes three minutes, as for a busy account over two weeks.
 fn slowly(clock: PathBuf) -> Through {
     Box::new(move |listing| {
         let text = std::fs::read_to_string(&clock).unwrap();
@@ -308,14 +312,14 @@ fn slowly(clock: PathBuf) -> Through {
 }
 
 #[test]
-fn a_list_that_takes_minutes_is_no_wrong_clock() {
+fn a_list_that_takes_minutes_does_not_mean_a_wrong_clock() {
     let world = World::new();
     world.daily("Ada");
     world.tick();
     let mut service = world.start();
     service.provider = Box::new(Listed(world.vapi(), slowly(world.path("clock"))));
     let reading = service.clock.read().unwrap();
-    let opened = opening::open(&service, &reading, false).unwrap();
+    let opened = opening::open(&service, &reading, Acceptance::Nothing).unwrap();
     assert_eq!(opened.shut, None);
     adopting::reconcile_beside(&service).expect("the clocks agree");
     assert!(world.holds().is_empty());

@@ -1,15 +1,19 @@
-//! A clone or an older state of the whole disk: machine id, path and inode are those of the armed file, and
-//! its side files are as old as the file. Another boot, and the ids of the virtual machine, tell it.
+//! A clone or an older state of the whole disk. Machine id, path and inode equal those of the armed
+//! file, and its side files are as old as the file. The difference shows only in another boot, or
+//! in the ids of the virtual machine.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ringonce::clock::Reading;
-use ringonce::service::dialer::{Dialer, Patience};
-use ringonce::service::opening::{self, Opening};
-use ringonce::service::{Service, adopting, tick};
-use ringonce::steps::instance::InstanceIds;
-use ringonce::steps::{restart, scan};
+use ringonce::domain::start::{Acceptance, Shut};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::Patience;
+use ringonce::service::{Service, adopting, opening, tick};
+use ringonce::steps::readiness::instance::InstanceIds;
+use ringonce::steps::readiness::restart;
+use ringonce::steps::reconcile::Started;
+use ringonce::steps::scan;
 use ringonce::store::Store;
 
 use crate::unclean_starts::{killed_after_a_call, killed_now};
@@ -17,18 +21,19 @@ use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
-/// Both clocks on a machine that was started so many minutes ago.
+/// Both clocks on a machine that was started this many minutes ago.
 fn up(world: &World, boot: &str, minutes: i64) -> Reading {
     let (now, monotonic_ms) = (world.now(), minutes * 60_000);
     Reading { now, monotonic_ms, boot_id: boot.to_string() }
 }
 
-/// A start on this boot, and its calls where it may dial.
-fn start(world: &World, time: &str, boot: &str, minutes: i64) -> Opening {
+/// A start on this boot, with one pass if it may dial.
+fn start(world: &World, time: &str, boot: &str, minutes: i64) -> Started {
     world.set_clock(time);
     let (service, reading) = (world.start(), up(world, boot, minutes));
     restart::begin(&service.cx, &reading).expect("written");
-    let opened = opening::open(&service, &reading, false).expect("the database works");
+    let opened =
+        opening::open(&service, &reading, Acceptance::Nothing).expect("the database works");
     scan::scan(&service.cx, reading.now).expect("a scan");
     if opened.shut.is_none() {
         let patience = Patience { pace: true, record: std::time::Duration::from_secs(20) };
@@ -39,11 +44,10 @@ fn start(world: &World, time: &str, boot: &str, minutes: i64) -> Opening {
     opened
 }
 
-fn waits(opened: &Opening) -> bool {
-    let why = opened.shut.clone().unwrap_or_default();
-    assert_eq!(opened.waits, why.contains("dialing waits until"), "{opened:?}");
-    assert!(!opened.needs_a_person && !opened.clock_shut, "{opened:?}");
-    opened.waits
+/// Whether the start waits for the list; it has no other reason to stay shut.
+fn waits(opened: &Started) -> bool {
+    assert!(opened.shut.as_ref().is_none_or(Shut::waits_for_the_list), "{opened:?}");
+    opened.shut.is_some()
 }
 
 /// Every file of the database, as a snapshot of the disk holds it.
@@ -57,7 +61,7 @@ fn disk(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
     ours.map(|path| (path.clone(), std::fs::read(path).expect("its bytes"))).collect()
 }
 
-/// Puts the disk back; each file keeps its inode, as blocks do not know of files.
+/// Puts the disk back. Each file keeps its inode, because a disk is restored block by block.
 fn set_back(world: &World, earlier: &BTreeMap<PathBuf, Vec<u8>>) {
     for path in disk(world).into_keys().filter(|path| !earlier.contains_key(path)) {
         std::fs::remove_file(path).expect("removed");
@@ -84,7 +88,7 @@ fn a_disk_that_was_set_back_dials_nobody_while_the_list_lags() {
         assert!(world.attempts().is_empty());
         assert!(waits(&start(&world, "2026-02-02T12:05:00Z", "another boot", 1)));
         assert!(waits(&start(&world, "2026-02-02T12:19:59Z", "another boot", 15)));
-        assert_eq!(world.attempts().len(), 1, "what the list shows is taken in meanwhile");
+        assert_eq!(world.attempts().len(), 1, "the listed call is loaded during the wait");
         assert!(!waits(&start(&world, "2026-02-02T12:20:10Z", "another boot", 17)));
         assert_eq!(world.rings().len(), 1, "{ended_in_order}");
         world.assert_no_phone_rang_twice();
@@ -96,7 +100,7 @@ fn after_a_power_cut_a_list_that_shows_the_last_call_is_not_enough() {
     let world = killed_after_a_call();
     assert!(waits(&start(&world, "2026-02-02T12:05:00Z", "second", 1)));
     assert!(waits(&start(&world, "2026-02-02T12:15:00Z", "second", 11)));
-    // Another power cut: the 15 minutes are those of the boot that dials.
+    // After another power cut, the 15 minutes count from the boot that dials.
     assert!(waits(&start(&world, "2026-02-02T12:16:00Z", "third", 0)));
     assert!(waits(&start(&world, "2026-02-02T12:30:59Z", "third", 14)));
     assert_eq!(world.rings().len(), 1);
@@ -117,7 +121,7 @@ fn an_end_in_order_just_before_a_reboot_waits_for_nothing() {
 
 #[test]
 fn an_end_in_order_long_before_a_reboot_may_not_have_been_the_last() {
-    // The machine was started after that end, or was up already: then it is another one.
+    // The machine was started after that end. If it was up already, it is another machine.
     for (time, minutes, is_last) in [
         ("2026-02-02T12:22:00Z", 2, true),
         ("2026-02-02T12:21:01Z", 0, false),
@@ -128,7 +132,7 @@ fn an_end_in_order_long_before_a_reboot_may_not_have_been_the_last() {
         let world = World::new();
         world.daily("Ada");
         world.tick_at(NOON);
-        // Nobody is due; only the clock's own guard is kept out of it.
+        // Nobody is due. The clock's own guard is removed, so that only this rule decides.
         world.sql("DELETE FROM meta WHERE key = 'clock_high_water'");
         let opened = start(&world, time, "second", minutes);
         assert_eq!(waits(&opened), !is_last, "{time} {minutes}");
@@ -149,7 +153,7 @@ fn a_new_file_waits_on_no_boot_and_one_that_was_killed_before_its_first_call_on_
 }
 
 #[test]
-fn where_the_system_tells_no_boot_ticks_share_one_wait() {
+fn without_a_boot_time_ticks_share_one_wait() {
     let world = killed_after_a_call();
     world.sql("UPDATE meta SET value = replace(value, 'test-clock', 'process-1') WHERE key = 'last_start'");
     world.faults("list-lag=100000");
@@ -161,7 +165,7 @@ fn where_the_system_tells_no_boot_ticks_share_one_wait() {
     assert!(!waits(&start(&world, "2026-02-02T12:20:00Z", "process-4", 0)));
 }
 
-/// A machine whose ids lie in a folder of their own.
+/// A machine that has its ids in a folder of their own.
 fn machine(world: &World, name: &str, ids: &[(&str, &str)]) -> InstanceIds {
     let root = world.path(name);
     for (place, id) in ids {
@@ -191,7 +195,7 @@ fn a_clone_of_the_virtual_machine_is_not_armed_and_says_what_differs() {
         world.daily("Ada");
         let ours = machine(&world, "ours", &[(place, "one\n")]);
         let clone = machine(&world, "clone", &[(place, "two\n")]);
-        // Armed before its ids were known: they are learned at the first start that may dial.
+        // The file was armed before its ids were known; the first start that may dial stores them.
         world.set_clock("2026-02-02T11:45:00Z");
         assert!(!tick::tick(&on(&world, &ours)).expect("a tick").shut);
         world.set_clock(NOON);
@@ -203,7 +207,7 @@ fn a_clone_of_the_virtual_machine_is_not_armed_and_says_what_differs() {
             "{why}"
         );
         assert!(world.rings().is_empty());
-        // A person says that the original is gone.
+        // A person confirms that the original is gone.
         adopting::adopt(&on(&world, &clone), false, "test", "it is gone").expect("adopted");
         assert!(!tick::tick(&on(&world, &clone)).expect("a tick").shut);
         assert_eq!(world.rings().len(), 1);

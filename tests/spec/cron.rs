@@ -1,13 +1,13 @@
-//! Cron expressions made at random together with their meaning, against a plain walk in time.
+//! Random cron expressions, generated with their meaning, against a plain walk in time.
 
 use chrono::{Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
-use ringonce::domain::cron::Cron;
+use ringonce::domain::calendar::cron::Cron;
 
 fn day(year: i32, month: u32, day: u32) -> NaiveDate {
     NaiveDate::from_ymd_opt(year, month, day).expect("a date")
 }
 
-/// A small generator, so that a failure repeats itself.
+/// A small generator with a fixed seed, so that a failure repeats.
 struct Dice(u64);
 
 impl Dice {
@@ -17,7 +17,7 @@ impl Dice {
     }
 }
 
-/// One field's text and the numbers that it means, made side by side.
+/// The text of one field, and the numbers that it means.
 fn field(dice: &mut Dice, min: u32, max: u32, names: &[&str]) -> (String, Vec<u32>) {
     let span = max - min;
     if dice.up_to(2) == 0 {

@@ -1,5 +1,5 @@
-//! Customers from files: the same file any number of times, in any shape, changes nothing the
-//! second time; one bad row refuses all; nothing that happened is taken back.
+//! Customers from files. Importing a file again, in any shape, changes nothing. One bad row refuses
+//! the whole file, and nothing that happened is undone.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use chrono::NaiveDate;
 use ringonce::domain::customer::{CallStatus, Customer};
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::steps::customers::{pause, resume};
-use ringonce::steps::import::{Options, check};
-use ringonce::steps::import_file::Unusable;
-use ringonce::steps::import_report::{Outcome, Report};
-use ringonce::store::Store;
-use ringonce::store::customer_search::find;
+use ringonce::steps::import::customers::{Options, check};
+use ringonce::steps::import::file::Unusable;
+use ringonce::steps::import::report::{ImportOutcome, ImportReport};
+use ringonce::store::customers::search::find;
 use ringonce::store::customers::{self, Filter, Found};
-use ringonce::store::journal;
+use ringonce::store::journal::Act;
+use ringonce::store::{Store, journal};
 use ringonce::zones::Zones;
 
 /// A real database and files beside it.
@@ -38,16 +38,17 @@ impl World {
         path
     }
 
-    fn try_import(&self, path: &Path, options: Options<'_>) -> anyhow::Result<Report> {
+    fn try_import(&self, path: &Path, options: Options<'_>) -> anyhow::Result<ImportReport> {
         let (store, zones, now) = (&self.store, &self.zones, self.now);
         let checked = check(store, zones, path, options, now, &mut |_| {})?;
-        match checked.may_apply() {
-            true => checked.apply(store, zones, now, &mut |_| {}),
-            false => Ok(checked.into_report()),
+        if checked.may_apply() {
+            checked.apply(store, zones, now, &mut |_| {})
+        } else {
+            Ok(checked.into_report())
         }
     }
 
-    fn import(&self, bytes: impl AsRef<[u8]>) -> Report {
+    fn import(&self, bytes: impl AsRef<[u8]>) -> ImportReport {
         self.try_import(&self.file(bytes), Options::default()).unwrap()
     }
 
@@ -73,7 +74,7 @@ fn at(text: &str) -> Instant {
     parse_instant(text).unwrap()
 }
 
-fn counts(report: &Report) -> (u64, u64, u64, u64) {
+fn counts(report: &ImportReport) -> (u64, u64, u64, u64) {
     (report.new, report.changed, report.unchanged, report.bad)
 }
 
@@ -134,7 +135,7 @@ fn a_dry_run_counts_and_writes_nothing() {
     let options = Options { dry_run: true, ..Options::default() };
     let report = world.try_import(&file, options).unwrap();
     assert_eq!(report.summary(), "1 new, 1 changed, 2 unchanged, 1 bad");
-    assert_eq!(report.outcome, Outcome::DryRun);
+    assert_eq!(report.outcome, ImportOutcome::DryRun);
     assert_eq!(report.changed_samples[0].fields, ["call_time", "next_call_scheduled_at"]);
     assert_eq!(world.dump(), before);
 }
@@ -151,26 +152,30 @@ fn every_kind_of_bad_row_is_named_and_refuses_the_whole_file() {
         ("x,,2125550102,Europe/London,,,,,,", "phone", "country"),
         ("x,,+12125550102,,,,,,,", "timezone", "empty"),
         ("x,,+12125550102,Eastern Time,,,,,,", "timezone", "nearest: America/New_York"),
-        ("x,,+12125550102,EST,,,,,,", "timezone", "no IANA zone"),
-        ("x,,+12125550102,IST,,,,,,", "timezone", "no IANA zone"),
-        ("x,,+12125550102,Etc/GMT+8,,,,,,", "timezone", "no IANA zone"),
-        ("x,,+12125550102,UTC+5,,,,,,", "timezone", "no IANA zone"),
+        ("x,,+12125550102,EST,,,,,,", "timezone", "not an IANA zone"),
+        ("x,,+12125550102,IST,,,,,,", "timezone", "not an IANA zone"),
+        ("x,,+12125550102,Etc/GMT+8,,,,,,", "timezone", "not an IANA zone"),
+        ("x,,+12125550102,UTC+5,,,,,,", "timezone", "not an IANA zone"),
         ("x,,+12125550102,europe/london,,,,,,", "timezone", "Europe/London"),
         ("x,,+12125550102,Europe/London,25:00,,,,,", "call_time", "25:00"),
         ("x,,+12125550102,Europe/London,soon,,,,,", "call_time", "soon"),
         ("x,,+12125550102,Europe/London,,maybe,,,,", "phone_validated", "yes or no"),
-        ("x,,+12125550102,Europe/London,,,2026-02-30,,,", "last_call_date", "no date"),
-        ("x,,+12125550102,Europe/London,,,,yesterday,,", "created_at", "no instant"),
-        ("x,,+12125550102,Europe/London,,,,,busy,", "call_status", "no call status"),
+        ("x,,+12125550102,Europe/London,,,2026-02-30,,,", "last_call_date", "not a date"),
+        ("x,,+12125550102,Europe/London,,,,yesterday,,", "created_at", "not an instant"),
+        ("x,,+12125550102,Europe/London,,,,,busy,", "call_status", "not a call status"),
         ("x,,+12125550102,Europe/London,,,,,,0 7 30 2 *", "call_schedule", ""),
-        ("x,nobody,+12125550102,Europe/London,,,,,,", "email", "no e-mail"),
+        ("x,nobody,+12125550102,Europe/London,,,,,,", "email", "not an e-mail"),
         ("ok,,+12125550102,Europe/London,,,,,,", "external_id", "line 2"),
         (",,+12125550101,Europe/London,,,,,,", "phone", "line 2"),
         ("x,,+12125550102,Europe/London", "", "has 4 fields, the header has 10"),
     ] {
         let world = World::new();
         let report = world.import(format!("{header}{good}{row}\n"));
-        assert_eq!((counts(&report), report.outcome), ((1, 0, 0, 1), Outcome::Refused), "{row}");
+        assert_eq!(
+            (counts(&report), report.outcome),
+            ((1, 0, 0, 1), ImportOutcome::Refused),
+            "{row}"
+        );
         let problem = &report.problems[0];
         assert_eq!((problem.line, problem.column.as_deref().unwrap_or("")), (3, column), "{row}");
         assert!(problem.reason.contains(part), "{row}: {}", problem.reason);
@@ -179,12 +184,12 @@ fn every_kind_of_bad_row_is_named_and_refuses_the_whole_file() {
         let options = Options { skip_bad: true, ..Options::default() };
         let path = world.folder.path().join("customers.csv");
         let report = world.try_import(&path, options).unwrap();
-        assert_eq!((report.outcome, world.customers().len()), (Outcome::Applied, 1), "{row}");
+        assert_eq!((report.outcome, world.customers().len()), (ImportOutcome::Applied, 1), "{row}");
     }
 }
 
 #[test]
-fn bytes_that_are_no_text_are_bad_rows_with_their_lines() {
+fn bytes_that_are_not_text_are_bad_rows_with_their_lines() {
     let world = World::new();
     let mut bytes = b"phone,timezone,name\n+12125550101,Europe/London,M\xFCller\n".to_vec();
     bytes.extend(b"+12125550102,Europe/London,a\0b\n\n");
@@ -250,7 +255,7 @@ fn import_takes_nothing_back_that_a_call_or_a_person_did() {
     assert_eq!(called.next_call_scheduled_at, Some(at("2026-11-23T12:00:00Z")));
     world
         .store
-        .write(|tx| pause(tx, &called, "test", "asked to", world.now))
+        .write(|tx| pause(tx, &called, Act { who: "test", why: "asked to", now: world.now }))
         .map(|paused| assert!(paused))
         .unwrap();
     let stopped = world.customer("a");
@@ -264,7 +269,10 @@ fn import_takes_nothing_back_that_a_call_or_a_person_did() {
     assert_eq!(later.next_call_scheduled_at, Some(at("2026-11-24T12:00:00Z")));
     assert!(later.welcome_call_completed && later.call_status == CallStatus::Paused);
 
-    world.store.write(|tx| resume(tx, &later, "test", "asked to", world.now)).unwrap();
+    world
+        .store
+        .write(|tx| resume(tx, &later, Act { who: "test", why: "asked to", now: world.now }))
+        .unwrap();
     assert_eq!(world.customer("a").call_status, CallStatus::Pending);
 }
 
@@ -305,13 +313,13 @@ fn the_old_export_comes_in_as_it_is() {
 fn a_customer_is_known_by_external_id_else_email_else_phone() {
     let world = World::new();
     world.import("phone,timezone,email,external_id\n+12125550101,Asia/Tokyo,ada@example.com,\n");
-    // The id arrives later, then the number changes.
+    // The external id arrives later, then the number changes.
     let report = world
         .import("phone,timezone,email,external_id\n+12125550102,Asia/Tokyo,ADA@example.com,a\n");
     assert_eq!(counts(&report), (0, 1, 0, 0));
     let report = world.import("phone,timezone,external_id\n+12125550103,Asia/Tokyo,a\n");
     assert_eq!((counts(&report), world.customers().len()), ((0, 1, 0, 0), 1));
-    // A couple shares a phone: two keys, two customers; without a key nobody can tell.
+    // A couple shares a phone: two keys, two customers. A row without a key is ambiguous.
     let report = world.import("phone,timezone,external_id\n+12125550103,Asia/Tokyo,b\n");
     assert_eq!((counts(&report), world.customers().len()), ((1, 0, 0, 0), 2));
     let report = world.import("phone,timezone\n+12125550103,Asia/Tokyo\n");
@@ -351,7 +359,7 @@ fn hostile_texts_are_stored_as_they_are_and_harm_nothing() {
 }
 
 #[test]
-fn the_journal_tells_of_an_import_without_personal_data() {
+fn the_journal_records_an_import_without_personal_data() {
     let world = World::new();
     world.import(THREE);
     world.import(THREE.replace("Ada,", "Ada Secret,").replace("+12125550101", "+12125550199"));

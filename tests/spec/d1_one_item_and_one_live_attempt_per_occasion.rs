@@ -5,12 +5,13 @@ use ringonce::domain::call::{CallType, ItemStatus, Reason};
 use ringonce::service::new_id;
 use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::scan;
-use ringonce::store::dedupe::{self, GUARDED_INDEXES};
-use ringonce::store::queue::{self, Moved, NewItem};
+use ringonce::store::queue::dedupe::{self, GUARDED_INDEXES};
+use ringonce::store::queue::{self, NewItem};
+use ringonce::store::transaction::Moved;
 
 use crate::world::{World, at};
 
-/// Due at 07:00 in New York.
+/// 07:00 in New York.
 const DUE: &str = "2026-02-02T12:00:00.000Z";
 
 #[test]
@@ -48,7 +49,7 @@ fn the_same_occasion_by_any_path_is_one_row() {
     };
     let (skipped, late) = (ItemStatus::Skipped, Reason::TooLate);
     let now = world.now();
-    // The guards before the index are taken away: only the index is left.
+    // Disables the guards before the index, so that only the index is left.
     world.sql("UPDATE call_queue SET status = 'skipped', reason = 'too_late'");
     let inserted = cx.store.write(|tx| queue::insert_once(tx, &new, "Paid", now)).unwrap();
     assert_eq!(inserted, Moved::No);
@@ -132,8 +133,7 @@ fn two_attempts_of_one_occasion_cannot_have_one_number() {
     assert!(copied.unwrap_err().to_string().contains("call_attempts.attempt_no"));
 }
 
-/// Four rows for Ada's one occasion, as they came from before the index; the ids are not in the
-/// order of age.
+/// Four rows for Ada's one occasion, from before the index; the ids are not in the order of age.
 fn with_four_rows(world: &World) {
     world.daily("Ada");
     for index in GUARDED_INDEXES {
@@ -175,7 +175,7 @@ fn four_queue_rows_from_before_the_index_give_one_call() {
 
 #[test]
 fn cleaning_keeps_what_was_called_before_what_waits() {
-    // Status and age of each row, and which is kept.
+    // Status and age of each row, and the row that is kept.
     let cases: [(&[(&str, &str)], usize); 5] = [
         (&[("pending", "10:00"), ("completed", "10:05"), ("pending", "10:01")], 1),
         (&[("pending", "10:00"), ("processing", "10:05")], 1),
@@ -236,7 +236,7 @@ fn cleaning_says_what_it_would_do_and_does_it_once() {
 fn a_cleaning_that_was_killed_in_the_middle_completes_at_the_next_start() {
     let world = World::new();
     with_four_rows(&world);
-    // What a power cut leaves: the files as they are while the cleaning is not committed.
+    // Copies the files as a power cut leaves them while the cleaning is not committed.
     let killed = World::new();
     let mut conn = world.connection();
     conn.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1").unwrap();
@@ -268,7 +268,7 @@ fn the_ledger_alone_stops_a_second_call_when_the_queue_and_the_flags_are_lost() 
     ));
     world.tick_at("2026-02-02T12:15:00Z");
     assert_eq!(world.items(), ["Ada daily 2026-02-02 completed already_called"]);
-    // Nor may a claim of a row that was put there by hand.
+    // Nor may the claim of a row that was inserted by hand.
     world.sql("UPDATE call_queue SET status = 'pending', reason = NULL");
     let cx = world.context();
     let now = world.now();

@@ -1,20 +1,22 @@
-//! D2: one dialer per file by a kernel lock, one worker per item by a claim under
-//! `BEGIN IMMEDIATE`. The second holds without the first.
+//! D2: one dialer per file by a kernel lock, one worker per item by a claim under `BEGIN
+//! IMMEDIATE`. The claim is safe without the lock.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::Barrier;
 
 use ringonce::clock;
-use ringonce::demo::core::Setup;
+use ringonce::demo::fake_vapi::core::Setup;
 use ringonce::service::new_id;
-use ringonce::steps::dial::{self, Intent, Pass};
+use ringonce::steps::dial::intent::Intent;
+use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::scan;
-use ringonce::store::files::{DialerLock, LockAnswer, beside};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
+use ringonce::store::file::side_files::beside;
 
 use crate::world::{World, quick, run_of};
 
-/// Lines and pace raised so far that nothing has to wait.
+/// Lines and pace are so high that no call waits.
 const WIDE: &str = "[dialing]\nworkers = 16\nmax_active_calls = 200\ncalls_per_minute = 10000\n\
     [follow]\nrequests_per_minute = 1000\n";
 
@@ -125,7 +127,7 @@ fn a_lock_file_that_is_deleted_while_ticks_run_makes_nobody_ring_twice() {
     for _ in 0..6 {
         let mut tick = world.program(&["tick"]);
         ticks.push(tick.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a tick"));
-        // Only makes it likely that the ticks overlap; nothing is asserted about time.
+        // This pause only makes overlapping ticks likely; the test asserts nothing about time.
         clock::pause(std::time::Duration::from_millis(60));
         let _ = std::fs::remove_file(&lock);
     }
@@ -161,13 +163,13 @@ fn a_second_tick_says_who_runs_and_ends_well_and_a_second_run_ends_with_4() {
     assert!(run.stderr.contains(&me) && run.stderr.lines().count() == 1, "{run:?}");
     assert_eq!(world.posts().len(), 0);
 
-    // It asks for no lock of the database: beside a busy dialer it might never get one.
+    // It takes no lock of the database: beside a busy dialer it might never get one.
     let busy = world.connection();
     busy.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_eq!(world.command(&["tick"]).code, Some(0));
     drop(busy);
 
-    // Reads and edits go on beside the dialer.
+    // Reads and edits work beside the dialer.
     assert_eq!(world.command(&["customers", "list", "--json"]).code, Some(0));
     let pause = world.command(&["customers", "pause", "1", "--reason", "away"]);
     assert_eq!(pause.code, Some(0), "{pause:?}");
@@ -188,7 +190,7 @@ fn only_the_death_of_the_holder_frees_the_lock() {
     while world.posts().is_empty() {
         clock::pause(std::time::Duration::from_millis(10));
     }
-    // A week goes by for the lock, which knows no time.
+    // Ten minutes pass, and the lock does not expire.
     world.set_clock("2026-02-02T12:10:00Z");
     let second = world.command(&["tick", "--json"]);
     assert_eq!((second.code, second.json()["processed"].as_u64()), (Some(0), Some(0)));

@@ -1,6 +1,6 @@
-//! D3: before the first byte leaves, the intent is committed with `synchronous=FULL`, and no
-//! transaction is open while the provider is asked. A crash between the phases costs at most a
-//! call, never gives a second one.
+//! D3: before the first byte leaves, the intent is committed with `synchronous=FULL`. No
+//! transaction is open while the provider is asked. A crash between the phases costs at most a call
+//! and never causes a second one.
 
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::provider::{PlaceError, Refusal};
-use ringonce::service::Service;
-use ringonce::service::dialer::{Dialer, Patience};
-use ringonce::service::new_id;
-use ringonce::steps::dial::{self, Intent, Pass};
-use ringonce::steps::record::{self, Reply};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::Patience;
+use ringonce::service::{Service, new_id};
+use ringonce::steps::dial::intent::Intent;
+use ringonce::steps::dial::record::{self, PostReply};
+use ringonce::steps::dial::{self, Pass};
 use ringonce::steps::scan;
 use ringonce::store::{self, attempts};
 use rusqlite::hooks::Wal;
@@ -109,7 +110,7 @@ fn claimed(service: &Service, world: &World) -> Intent {
     claimed.intents.into_iter().next().expect("one due item")
 }
 
-fn placed(service: &Service, intent: &Intent) -> Reply {
+fn placed(service: &Service, intent: &Intent) -> PostReply {
     let committed = service.clock.read().expect("the clock");
     dial::place(service.provider.as_ref(), intent, &committed, &|| service.clock.read().ok())
 }
@@ -179,7 +180,7 @@ fn a_reply_that_comes_after_a_restart_called_it_a_doubt_still_counts() {
 
 #[test]
 fn a_kill_at_any_moment_of_a_tick_costs_at_most_a_call() {
-    // The kill comes by the number of POSTs that reached the fake, not by time.
+    // The number of POSTs that reached the fake decides when to kill, not time.
     for (seen, fault) in
         [(0, ""), (1, "latency=200"), (2, "accept-then-hang=60"), (3, "latency=50")]
     {

@@ -1,7 +1,7 @@
-//! D4: whatever comes back, or does not, one attempt is one POST. What proves that no phone rang
-//! may open a new attempt; everything else is in doubt and is never dialed again.
+//! D4: one attempt is one POST, whatever the reply is. Only a proof that no phone rang may open a
+//! new attempt. Any other outcome is in doubt and is never dialed again.
 //!
-//! How each reply is read is in `vapi_client`; here it goes through the whole service.
+//! `vapi_client` tests how each reply is read; here it passes through the whole service.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -24,7 +24,7 @@ const LATER: [&str; 7] =
 
 #[test]
 fn every_reply_costs_one_post_and_an_unclear_one_is_never_dialed_again() {
-    // The fault, whether a phone rang, and what the attempt is after the reply.
+    // The fault, how often a phone rang, and the attempt's state after the reply.
     let cases = [
         ("status=500:first=1", 0, "in_doubt"),
         ("status=502:first=1", 0, "in_doubt"),
@@ -55,7 +55,7 @@ fn every_reply_costs_one_post_and_an_unclear_one_is_never_dialed_again() {
         ("reply-truncated:first=1", 1, "placed"),
         ("reply-array:first=1", 1, "placed"),
     ];
-    // Most of the time is spent waiting for answers that never come.
+    // Each case mostly waits for a reply that never comes, so they run in parallel.
     std::thread::scope(|scope| {
         for some in cases.chunks(4) {
             scope.spawn(move || {
@@ -98,7 +98,7 @@ fn crowd(faults: &str, count: usize) -> World {
 }
 
 #[test]
-fn what_would_hit_everybody_consumes_nobodys_occasion() {
+fn a_refusal_that_would_hit_everybody_consumes_no_occasion() {
     for fault in [
         "status=401",
         "status=402",
@@ -116,16 +116,16 @@ fn what_would_hit_everybody_consumes_nobodys_occasion() {
         assert_eq!(waiting, ["pending0breaker"], "{fault}");
         assert_eq!(world.count("SELECT sum(consecutive_failures) FROM customers"), 0, "{fault}");
 
-        // While the breaker is open nothing is asked; exit 3 tells a person.
+        // While the breaker is open, nothing is asked; exit 3 alerts a person.
         let run = world.command(&["tick"]);
         assert_eq!(run.code, Some(3), "{fault}: {run:?}");
         assert!(run.stdout.contains("breaker"), "{fault}: {run:?}");
         let before = world.posts().len();
-        // Half open: one probe, and it fails again.
+        // Half open: one probe is sent, and it fails again.
         world.pass(chrono::Duration::minutes(6));
         world.tick();
         assert_eq!(world.posts().len(), before + 1, "{fault}");
-        // The cause is gone: the probe is accepted, the breaker closes, everybody is called.
+        // The cause is gone: the probe is accepted, the breaker closes, and everybody is called.
         world.faults("");
         world.pass(chrono::Duration::minutes(6));
         let ticked = world.tick();
@@ -193,7 +193,7 @@ fn a_redirect_is_not_followed_and_stops_dialing() {
     world.assert_no_phone_rang_twice();
 }
 
-/// Counts the POSTs that are under way at once; each ends in doubt.
+/// Counts the concurrent POSTs; each ends in doubt.
 struct Counting {
     inner: Vapi,
     under_way: Arc<AtomicUsize>,
@@ -204,7 +204,7 @@ impl Provider for Counting {
     fn place(&self, _: &PlaceOrder, _: &(dyn Fn() -> bool + Sync)) -> Result<Accepted, PlaceError> {
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
-        // Long enough for others to come in between, if they may.
+        // Long enough for other POSTs to overlap, if they may.
         ringonce::clock::pause(Duration::from_millis(30));
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         Err(PlaceError::InDoubt { detail: "no answer".to_string(), stop_dialing: false })

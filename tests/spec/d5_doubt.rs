@@ -1,12 +1,13 @@
-//! D5: no way out of doubt without evidence. Found settles at once; absence only under every
-//! control, and only if the policy says so; time alone never; else a person.
+//! D5: a doubt ends only with evidence. A found call settles it at once. Absence settles it only
+//! under every control, and only if the policy allows. Time alone never does; else a person
+//! decides.
 
 use crate::world::{World, quick};
 use chrono::Duration;
 
 pub const REDIAL: &str = "[reconcile]\nin_doubt = \"redial\"\n";
 
-/// Ada's call at 12:00 was answered by nothing. Bob is called a quarter of an hour later.
+/// Ada's call at 12:00 fails without a clear reply. Bob is called a quarter of an hour later.
 pub fn world_in_doubt(config: &str, fault: &str) -> World {
     let world = World::with(quick(), config);
     world.daily("Ada");
@@ -60,10 +61,11 @@ fn absence_is_proven_by_three_clean_readings_over_a_quarter_of_an_hour_beside_a_
         world.tick_at(&format!("2026-02-02T12:{minute}:00Z"));
         assert_eq!(state_of_ada(&world), expected, "at 12:{minute}");
     }
-    // Bob's call was known from the reading at 12:16 on; a quarter of an hour later it is proven.
+    // Bob's call is known from the reading at 12:16 on. Absence is proven a quarter of an hour
+    // later.
     world.tick_at("2026-02-02T12:31:00Z");
     assert_eq!(state_of_ada(&world), "not_placed");
-    // It is 07:31 there, no longer her time and not yet the calling window.
+    // It was 07:31 in New York: no longer her time, and not yet the calling window.
     world.tick_at("2026-02-02T13:00:00Z");
     assert_eq!(
         world.attempts(),
@@ -82,7 +84,7 @@ fn proven_absence_waits_for_a_person_by_default_and_says_so_once() {
     let world = world_in_doubt("", "close-before-accept");
     for minute in [15, 20, 25, 31, 35, 45, 55] {
         let ticked = world.tick_at(&format!("2026-02-02T12:{minute}:00Z"));
-        assert!(!ticked.shut, "an old doubt is no error: {ticked:?}");
+        assert!(!ticked.shut, "an old doubt is not an error: {ticked:?}");
     }
     assert_eq!(state_of_ada(&world), "in_doubt");
     let told = world.one("SELECT error_message FROM call_attempts WHERE seq = 1");
@@ -119,7 +121,7 @@ fn time_alone_moves_nothing_out_of_doubt() {
     world.daily("Ada");
     world.faults("close-before-accept:first=1");
     world.tick_at("2026-02-02T12:00:00Z");
-    // Nobody else is called, so no later call vouches for the list.
+    // Nobody else is called, so no later call proves that the list is up to date.
     for hour in 13..24 {
         world.tick_at(&format!("2026-02-02T{hour}:00:00Z"));
     }
@@ -153,7 +155,8 @@ fn another_account_opens_nothing_and_makes_the_readings_before_it_worthless() {
     assert!(ticked.shut && ticked.refused.unwrap().contains("another account"));
     assert_eq!(world.count("SELECT clean_reads FROM call_attempts WHERE seq = 1"), 0);
     assert_eq!(state_of_ada(&world), "in_doubt");
-    // A person may accept the new account; it says nothing about calls of the old one.
+    // A person may accept the new account, but its records prove nothing about calls of the old
+    // one.
     let run = world.command(&["adopt", "--reason", "the company moved"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     for minute in [35, 45, 55] {
@@ -211,7 +214,7 @@ fn the_record_of_another_number_settles_nothing_and_holds_the_customer() {
 }
 
 #[test]
-fn a_person_says_that_it_was_placed_and_the_provider_tells_the_end() {
+fn a_person_says_that_it_was_placed_and_the_provider_reports_the_end() {
     let world = world_in_doubt("", "accept-then-close");
     let id = id_of_ada(&world);
     let run = world.command(&["attempts", "resolve", &id, "--placed", "--reason", "dashboard"]);
@@ -272,7 +275,7 @@ fn late_truth_attaches_after_a_person_was_wrong_and_no_second_call_is_made() {
 }
 
 #[test]
-fn a_record_that_appears_after_the_redial_is_told_as_a_second_call_and_holds_the_customer() {
+fn a_record_that_appears_after_the_redial_counts_as_a_second_call_and_holds_the_customer() {
     let world = world_in_doubt("", "accept-then-close");
     world.faults("list-lag=1800");
     world.set_clock("2026-02-02T12:05:00Z");
@@ -292,7 +295,7 @@ fn a_record_that_appears_after_the_redial_is_told_as_a_second_call_and_holds_the
 
 #[test]
 fn a_record_is_still_looked_for_when_its_doubt_was_ruled_out_and_the_list_was_read_since() {
-    // The list lags: by the time it shows the call, it was read to its end several times.
+    // The list lags: before it shows the call, it is read to its end several times.
     let world = world_in_doubt("", "accept-then-close");
     world.faults("list-lag=3000");
     for time in ["12:20", "12:45"] {

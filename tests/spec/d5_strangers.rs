@@ -1,5 +1,5 @@
-//! D5, continued: a listed call that lost its tags may be the one in doubt, however the provider
-//! writes its number. Only a parsed number that is another one excludes it.
+//! D5, continued: a listed call without tags may be the one in doubt, however the provider writes
+//! its number. Only a parsed number that differs excludes it.
 
 use ringonce::provider::{Listing, ProviderCall};
 use ringonce::service::{Service, tick};
@@ -10,7 +10,7 @@ use crate::world::{World, quick};
 
 const ADA: &str = "+12125550101";
 
-/// Numbers that may be Ada's.
+/// Spellings that may be Ada's number.
 const MAY_BE_HERS: [Option<&str>; 20] = [
     Some("12125550101"),
     Some("2125550101"),
@@ -34,7 +34,7 @@ const MAY_BE_HERS: [Option<&str>; 20] = [
     None,
 ];
 
-/// Numbers that are somebody else's.
+/// Numbers that belong to somebody else.
 const IS_NOT_HERS: [&str; 5] = [
     "+12125550177",
     "+442079460101",
@@ -43,7 +43,7 @@ const IS_NOT_HERS: [&str; 5] = [
     "sip:+12125550177@sip.example.com",
 ];
 
-/// Bob's call, and Ada's as a call without tags to this number.
+/// The list with Bob's call as it is, and Ada's as a call without tags to this number.
 fn respelled(listing: Listing, number: Option<&str>) -> Listing {
     let stranger = |call: ProviderCall| match call.customer_number.as_deref() == Some(ADA) {
         true => ProviderCall {
@@ -59,8 +59,9 @@ fn respelled(listing: Listing, number: Option<&str>) -> Listing {
     Listing { calls: listing.calls.into_iter().map(stranger).collect(), ..listing }
 }
 
-/// Ada's call was placed and its reply lost; Bob's a quarter of an hour later went well, before any
-/// list showed hers. Four complete ones over half an hour show it with this number and no tag.
+/// Ada's call was placed and its reply lost. Bob's call succeeded a quarter of an hour later,
+/// before any list showed hers. Four complete lists over half an hour show her call with this
+/// number and no tag.
 fn asked_four_times(config: &str, number: Option<&'static str>) -> World {
     let world = World::with(quick(), config);
     world
@@ -89,7 +90,7 @@ fn asked_four_times(config: &str, number: Option<&'static str>) -> World {
 }
 
 #[test]
-fn a_call_that_may_have_rung_the_number_is_no_absence_however_it_is_written() {
+fn a_call_that_may_have_rung_the_number_disproves_absence_however_it_is_written() {
     for number in MAY_BE_HERS {
         let world = asked_four_times(REDIAL, number);
         assert_eq!(state_of_ada(&world), "in_doubt", "{number:?}");
@@ -98,7 +99,7 @@ fn a_call_that_may_have_rung_the_number_is_no_absence_however_it_is_written() {
 }
 
 #[test]
-fn nobody_is_told_that_a_call_is_absent_which_may_be_in_the_list() {
+fn a_call_that_may_be_in_the_list_is_not_reported_absent() {
     for number in MAY_BE_HERS {
         let world = asked_four_times("", number);
         let told = world.one("SELECT error_message FROM call_attempts WHERE seq = 1");

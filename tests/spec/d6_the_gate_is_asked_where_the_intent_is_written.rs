@@ -1,5 +1,5 @@
-//! D6: whoever may not be called is filtered out by the scan (L1), asked about again while the
-//! item is inserted (L2), and once more in the transaction that writes the intent (L3).
+//! D6: the scan leaves out a customer who may not be called (L1). The insert of the item asks again
+//! (L2), and so does the transaction that writes the intent (L3).
 
 use ringonce::domain::customer::CallStatus;
 use ringonce::service::new_id;
@@ -14,8 +14,8 @@ use crate::world::World;
 const SCAN: &str = "2026-02-02T11:45:00Z";
 const DUE: &str = "2026-02-02T12:00:00Z";
 
-/// What happens to Ada between the scan and her time, what her item says then, and what it says
-/// when the day is over.
+/// A change to Ada between the scan and her time, her item after that, and her item at the end of
+/// the day.
 #[test]
 fn what_changes_after_queueing_is_seen_before_dialing() {
     let set = |change: &str| format!("UPDATE customers SET {change} WHERE name = 'Ada'");
@@ -92,7 +92,7 @@ fn holiday(country: &str) -> String {
 
 #[test]
 fn a_claim_refuses_what_is_too_late_or_too_early_without_any_scan() {
-    // The claim's instant, and what the item is after it.
+    // The instant of the claim, and the item's state after it.
     let cases = [
         ("11:59:59", "pending"),
         ("12:00:00", "processing"),
@@ -176,7 +176,7 @@ fn people_who_share_a_number_and_say_so_are_each_called() {
     assert_eq!(times, ["12:00", "13:30", "14:30"], "an hour apart: {:?}", world.items());
 }
 
-/// One line: what is said about the customer, and whether the scan queues the call.
+/// One line: the customer's data, and whether the scan queues the call.
 #[test]
 fn the_scan_finds_the_due_and_nobody_else() {
     type Says = for<'w> fn(Person<'w>) -> Person<'w>;
@@ -230,7 +230,7 @@ fn the_list_of_eligible_payments_is_the_configured_one() {
     assert_eq!(items, ["Bob daily 2026-02-02 completed", "Cyd daily 2026-02-02 completed"]);
 }
 
-/// The query alone, before anything is asked again.
+/// The query alone, without the later checks.
 #[test]
 fn the_query_itself_leaves_out_who_is_not_eligible() {
     let cases = [
@@ -259,7 +259,7 @@ fn the_query_itself_leaves_out_who_is_not_eligible() {
     }
 }
 
-/// An attempt that somebody made in the meantime.
+/// An attempt that was made in the meantime.
 fn an_attempt(call_type: &str, occasion: &str, state: &str) -> String {
     let disposition = if state == "ended" { "'answered'" } else { "NULL" };
     format!(
@@ -270,7 +270,7 @@ fn an_attempt(call_type: &str, occasion: &str, state: &str) -> String {
     )
 }
 
-/// L2: what changes between the query and the insert, by a reader of the same transaction.
+/// L2: a change between the query and the insert, inside the same transaction.
 #[test]
 fn what_changes_between_the_query_and_the_insert_queues_nothing() {
     let cases = [

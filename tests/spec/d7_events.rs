@@ -1,28 +1,28 @@
-//! D7: an event changes a call at most once, in any order, and none can cause a dial. What the
-//! webhook was told only makes us ask; the provider's answer counts.
+//! D7: an event changes a call at most once, in any order, and never causes a dial. A webhook only
+//! makes us ask; the provider's answer counts.
 
 use chrono::Duration;
+use ringonce::domain::start::Acceptance;
 use ringonce::provider::ProviderCall;
-use ringonce::service::Service;
 use ringonce::service::follower::{self, Which};
-use ringonce::service::opening;
-use ringonce::steps::events::{self, Told};
+use ringonce::service::{Service, opening};
+use ringonce::steps::follow::webhook_events::{self, WebhookReport};
 
 use crate::world::{World, nobody_home, quick};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
-fn told(id: &str, kind: &str, status: &str, ended_reason: Option<&str>) -> Told {
+fn told(id: &str, kind: &str, status: &str, ended_reason: Option<&str>) -> WebhookReport {
     let call = ProviderCall {
         id: id.to_string(),
         status: Some(if ended_reason.is_some() { "ended" } else { status }.to_string()),
         ended_reason: ended_reason.map(str::to_string),
         ..ProviderCall::default()
     };
-    Told { kind: kind.to_string(), status: status.to_string(), call }
+    WebhookReport { kind: kind.to_string(), status: status.to_string(), call }
 }
 
-fn every_event(id: &str) -> Vec<Told> {
+fn every_event(id: &str) -> Vec<WebhookReport> {
     vec![
         told(id, "status-update", "queued", None),
         told(id, "status-update", "ringing", None),
@@ -32,16 +32,16 @@ fn every_event(id: &str) -> Vec<Told> {
     ]
 }
 
-fn hear(service: &Service, events: &[Told]) {
+fn hear(service: &Service, events: &[WebhookReport]) {
     let now = service.clock.now().unwrap();
     for told in events {
-        let _ = events::store(&service.cx, told, now).unwrap();
+        let _ = webhook_events::store(&service.cx, told, now).unwrap();
     }
     let mut asking = follower::pace_of_asking(service);
     follower::follow(service, &mut asking, Which::Due, now).unwrap();
 }
 
-/// Five minutes on the phone.
+/// Calls last five minutes.
 fn talking() -> World {
     let mut setup = quick();
     setup.timing.talk = Duration::minutes(5);
@@ -78,10 +78,10 @@ fn events_sent_thirty_times_in_every_order_leave_one_result() {
 }
 
 #[test]
-fn an_event_that_lies_ends_no_call_and_opens_no_retry() {
+fn a_false_event_ends_no_call_and_opens_no_retry() {
     let world = talking();
     let service = world.start();
-    // "Nobody answered" would permit a second call; Ada is on the phone.
+    // The event "nobody answered" would permit a second call, but Ada is on the phone.
     hear(&service, &every_event(&call_id(&world)));
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 placed"]);
     assert_eq!(world.items(), ["Ada daily 2026-02-02 completed"]);
@@ -93,7 +93,7 @@ fn an_event_that_lies_ends_no_call_and_opens_no_retry() {
 }
 
 #[test]
-fn an_event_about_a_call_that_nobody_knows_is_forgotten_after_a_while() {
+fn an_event_about_an_unknown_call_is_deleted_after_a_while() {
     let world = talking();
     let service = world.start();
     let open = "SELECT count(*) FROM webhook_events WHERE applied_at IS NULL";
@@ -107,14 +107,14 @@ fn an_event_about_a_call_that_nobody_knows_is_forgotten_after_a_while() {
 }
 
 #[test]
-fn an_event_settles_a_doubt_by_what_the_provider_then_answers() {
+fn an_event_settles_a_doubt_by_the_providers_answer() {
     let world = World::with_faults("accept-then-close:first=1");
     world.daily("Ada");
     world.tick_at(NOON);
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 in_doubt"]);
     let id = world.rings()[0].call_id.clone();
     let service = world.start();
-    // The provider is silent: the event waits.
+    // The provider does not answer, so the event waits.
     world.faults("get-status=503");
     hear(&service, &every_event(&id));
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 in_doubt"]);
@@ -161,7 +161,8 @@ fn an_opt_out_waits_for_no_other_event() {
     let world = talking();
     world.set_config("[do_not_call]\ntool_name = \"stopCalling\"\n");
     let service = world.start();
-    // A call that the provider cannot tell of, before the wish of the one who is on the phone.
+    // An event about a call that the provider cannot report comes before the wish of the person on
+    // the phone.
     let mut wish = told(&call_id(&world), "tool-calls", "", None);
     wish.call.tool_names = Some(vec!["stopCalling".to_string()]);
     let poison = told("00000000-0000-7000-8000-000000000000", "status-update", "queued", None);
@@ -170,7 +171,7 @@ fn an_opt_out_waits_for_no_other_event() {
     assert_eq!(world.count("SELECT count(*) FROM do_not_call"), 1);
     let open = "SELECT count(*) FROM webhook_events WHERE applied_at IS NULL";
     assert_eq!(world.count(open), 1, "what was not answered is asked again");
-    // In the end polling and the list are the net, and the event is forgotten.
+    // Polling and the list remain as the fallback, and the event is closed.
     world.pass(Duration::minutes(11));
     hear(&service, &[]);
     assert_eq!(world.count(open), 0);
@@ -184,9 +185,10 @@ fn a_webhook_about_a_call_of_another_dialer_holds_like_the_list_does() {
     world.set_clock("2026-02-02T11:59:00Z");
     let first = world.start();
     let since = first.clock.read().unwrap();
-    assert!(opening::open(&first, &since, false).unwrap().shut.is_none());
+    assert!(opening::open(&first, &since, Acceptance::Nothing).unwrap().shut.is_none());
     first.cx.dialing_since.set(since.now).expect("set once");
-    // A copy is armed by a person who forgot the first, and calls Ada; its webhook comes here.
+    // A person who forgot the first file arms a copy, and the copy calls Ada. Its webhook arrives
+    // here.
     let db = copy.display().to_string();
     let run = world.command(&["adopt", "--db", &db, "--reason", "x"]);
     assert_eq!(run.code, Some(0), "{run:?}");

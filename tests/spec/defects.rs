@@ -1,21 +1,21 @@
-//! The four old defects, each in the setting of its failure: a flag rolled back by a later error
-//! (A), overlapping runs (B, in `d2_…`), a flag update that hits nothing (C), rows from before the
+//! The four old defects, each in the setting of its failure. A flag is rolled back by a later error
+//! (A). Runs overlap (B, in `d2_…`). A flag update changes no row (C). Rows come from before the
 //! index (D, in `d1_…`).
 
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::Setup;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::Setup;
 
 use crate::world::{World, nobody_home, quick};
 
 const DUE: &str = "2026-02-02T12:00:00Z";
 
-/// One line of dialing at a time, so that the order of the calls is known.
+/// One dialing worker, so that the order of the calls is known.
 const ONE_BY_ONE: &str = "[dialing]\nworkers = 1\n";
 
 #[test]
 fn a_later_error_of_the_same_pass_does_not_roll_back_an_earlier_flag() {
     let later_errors = [
-        // The next intent, the end of the call that was placed, the mark of the pass.
+        // The next intent, the end of the placed call, and the mark of the pass.
         "BEFORE INSERT ON call_attempts WHEN NEW.customer_id = 2",
         "BEFORE UPDATE OF state ON call_attempts WHEN NEW.state = 'ended'",
         "BEFORE INSERT ON meta WHEN NEW.key = 'last_tick_at'",
@@ -34,7 +34,7 @@ fn a_later_error_of_the_same_pass_does_not_roll_back_an_earlier_flag() {
         let flag = "SELECT last_call_date FROM customers WHERE name = 'Ada'";
         assert_eq!(world.one(flag), "2026-02-02", "{when}");
         let first_rings = world.rings().len();
-        assert!(0 < first_rings, "{when}");
+        assert!(first_rings > 0, "{when}");
 
         world.sql("DROP TRIGGER later");
         world.tick();
@@ -49,7 +49,7 @@ fn a_later_error_of_the_same_pass_does_not_roll_back_an_earlier_flag() {
     }
 }
 
-/// Ways in which a flag is written and is not there.
+/// Ways in which a flag is written but not stored.
 const LOST_FLAGS: [(&str, &str); 5] = [
     (
         "the update hits no row",
@@ -81,7 +81,7 @@ const LOST_FLAGS: [(&str, &str); 5] = [
 #[test]
 fn a_flag_that_is_not_proven_stops_all_dialing_until_a_person_says_so() {
     for (what, trigger) in LOST_FLAGS {
-        // Calls last, so that the first is not over when dialing halts.
+        // Calls last long, so that the first is not over when dialing halts.
         let timing = Timing::default();
         let world = World::with(Setup { timing, ..quick() }, ONE_BY_ONE);
         for name in ["Ada", "Bob", "Cyd"] {
@@ -99,7 +99,7 @@ fn a_flag_that_is_not_proven_stops_all_dialing_until_a_person_says_so() {
         assert_eq!(made, "0", "{what}: what was written with the flag is undone");
         assert_eq!(world.holds(), ["flag"], "{what}");
 
-        // Restarts do not lift it, not even when the cause is gone and the flag can be written.
+        // Restarts do not lift the hold, even when the cause is gone and the flag can be written.
         for time in ["12:00", "12:15", "12:30"] {
             let run = world.command(&["tick"]);
             assert_eq!(run.code, Some(3), "{what} at {time}: {run:?}");
@@ -161,7 +161,7 @@ fn a_customer_whose_row_is_gone_when_the_reply_comes_halts_dialing() {
     world.daily("Ada");
     world.daily("Bob");
     world.set_clock(DUE);
-    // The row goes between the intent and the reply.
+    // The row disappears between the intent and the reply.
     world.sql(
         "CREATE TRIGGER gone AFTER UPDATE OF state ON call_attempts WHEN NEW.state = 'placed'
          BEGIN DELETE FROM customers WHERE id = NEW.customer_id; END",
@@ -179,7 +179,7 @@ fn no_flag_of_a_made_call_goes_backward() {
     world.tick_at("2026-02-03T12:00:00Z");
     let flags = "SELECT last_call_date || ' ' || total_calls_made FROM customers";
     assert_eq!(world.one(flags), "2026-02-03 2");
-    // An old doubt that is settled late: the provider knows a call of the 2nd.
+    // An old doubt is settled late: the provider knows a call of the 2nd.
     world.sql(
         "UPDATE call_attempts SET state = 'in_doubt', disposition = NULL, vapi_call_id = NULL
          WHERE occasion = '2026-02-02';

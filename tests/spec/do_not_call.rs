@@ -1,4 +1,4 @@
-//! Numbers that nobody calls: what a file may say, and which phones an entry protects.
+//! Numbers that are never called: the format of a file, and the phones that an entry protects.
 
 use crate::world::World;
 
@@ -33,7 +33,7 @@ fn a_line_of_a_do_not_call_file_that_is_not_a_number_refuses_the_file() {
         (
             "2026-01-01,+12125550103\n",
             None,
-            "list.txt line 1, column 1: is no phone number: is a date",
+            "list.txt line 1, column 1: is not a phone number: is a date",
         ),
         ("20260101\n", Some("US"), "no such number"),
         ("31.12.2026\n", Some("NO"), "is a date"),
@@ -180,7 +180,7 @@ fn one_number_that_is_added_by_hand_follows_the_rules_of_a_file() {
 }
 
 #[test]
-fn an_entry_of_an_older_version_that_is_no_number_can_be_removed() {
+fn an_entry_of_an_older_version_that_is_not_a_number_can_be_removed() {
     let world = World::new();
     world.command(&["dnc", "add", "+12125550101", "--reason", "asked"]);
     world

@@ -1,5 +1,5 @@
-//! Edits of zone and time: the call that waits moves along, and no two daily calls come within the
-//! gap or for one date.
+//! Edits of zone and time: the waiting call moves along. Two daily calls never fall within the gap
+//! or on one date.
 
 use std::process::Stdio;
 
@@ -15,13 +15,14 @@ fn edit(world: &World, zone: &str, time: &str) {
 
 #[test]
 fn an_edit_of_zone_or_time_never_gives_two_calls_of_one_date_or_within_the_gap() {
-    // The edit, five minutes after the call of 12:00 on the 2nd, and what rings then.
+    // The edit, five minutes after the call of 12:00 on the 2nd, and the rings after it.
     let cases: [(&str, &str, &[&str]); 7] = [
         ("America/New_York", "09:00", &["03T14:00 2026-02-03", "04T14:00 2026-02-04"]),
         ("America/Los_Angeles", "07:00", &["03T15:00 2026-02-03", "04T15:00 2026-02-04"]),
-        // Seven hours later it is already the 3rd there: the gap of twelve hours holds it back.
+        // Ten hours after the call it is 11:00 of the 3rd there; the gap of twelve hours delays it.
         ("Pacific/Auckland", "11:00", &["03T00:00 2026-02-03", "03T22:00 2026-02-04"]),
-        // It would be more than four hours late: skipped.
+        // Seven hours after the call: the gap would delay it by more than four hours, so it is
+        // skipped.
         ("Pacific/Auckland", "08:00", &["03T19:00 2026-02-04"]),
         // The gap ends at the last permitted instant.
         ("Asia/Tokyo", "05:00", &["03T00:00 2026-02-03", "03T20:00 2026-02-04"]),
@@ -88,7 +89,7 @@ fn a_pause_that_is_lifted_lets_the_service_call_at_once() {
     until("the scan", || !world.items().is_empty());
     world.set_clock("2026-02-02T12:00:00Z");
     until("she waits", || world.items() == ["Ada daily 2026-02-02 pending paused"]);
-    // The clock stands still: what waited for a later look would never ring.
+    // The clock stands still, so a call that waits for a later look would never ring.
     assert_eq!(world.command(&["resume", "--reason", "a test"]).code, Some(0));
     until("the call", || world.rings().len() == 1);
     assert_eq!(stop(child).code, Some(0));
@@ -99,7 +100,7 @@ fn another_name_of_the_same_zone_cancels_no_call_that_is_due() {
     let world = World::new();
     world.customer("Ada").in_zone("Asia/Calcutta").at("17:30").paid().welcomed().add();
     world.tick_at("2026-02-02T11:45:00Z");
-    // It is due, and no pass has taken it up yet.
+    // It is due, and no pass has claimed it yet.
     world.set_clock("2026-02-02T12:03:00Z");
     let rename = ["customers", "update", "1", "--timezone", "Asia/Kolkata"];
     let run = world.command(&rename);

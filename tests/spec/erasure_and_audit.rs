@@ -1,5 +1,5 @@
-//! Erasure and the audit: a person can be forgotten without being called again, and what was due
-//! is worked out twice, by two kinds of code.
+//! Erasure and the audit: an erased person is not called again, and two kinds of code compute
+//! independently what was due.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn an_erased_customer_leaves_no_byte_and_is_not_welcomed_again() {
 #[test]
 fn an_erasure_beside_a_service_leaves_no_byte_in_the_log() {
     let world = World::after_a_morning();
-    // Somebody keeps the file open, so SQLite keeps its log.
+    // Another process keeps the file open, so SQLite keeps its WAL.
     let beside = rusqlite::Connection::open(world.db()).unwrap();
     let known: i64 =
         beside.query_one("SELECT count(*) FROM customers", [], |row| row.get(0)).unwrap();
@@ -56,7 +56,7 @@ fn an_erasure_beside_a_service_leaves_no_byte_in_the_log() {
 fn a_welcome_known_only_by_its_flag_is_not_repeated_after_erasure() {
     let world = World::new();
     world.ok(&["customers", "erase", "ada-7", "--reason", "letter"]);
-    // The next positive number may be a call's that a restored file has not adopted yet.
+    // The next positive number may belong to a call that a restored file has not adopted yet.
     assert_eq!(
         world.one("ringonce.db", "SELECT seq || ' ' || state FROM call_attempts"),
         "-1 ended"
@@ -202,7 +202,7 @@ fn days_of_downtime_pauses_and_edits_pass_the_audit() {
     assert_ne!(world.one("ringonce.db", skipped), "0", "the missed days were told");
 }
 
-/// The first call, once more, at the same number and of somebody else.
+/// Adds the first call again, at the same number and for another customer.
 const ONE_NUMBER: &str = "
     INSERT INTO call_attempts (id, seq, customer_id, customer_key, call_type, occasion,
       attempt_no, phone_key, state, disposition, vapi_call_id, created_at, updated_at)
@@ -276,15 +276,15 @@ fn calls_of_people_who_share_a_number_pass_the_audit() {
     world.ok(&["audit", "--offline"]);
     world.ok(&["customers", "erase", "cy-9", "--reason", "asked"]);
     world.ok(&["audit", "--offline"]);
-    // Who once shared it was called for a reason that only the journal tells.
+    // They shared the number when they were called; only the journal still shows that reason.
     world.ok(&["customers", "update", "ada-7", "--shared-phone", "false"]);
     world.ok(&["audit", "--offline"]);
 }
 
 #[test]
-fn what_an_erasure_leaves_of_a_flag_is_no_call_to_the_audit() {
+fn the_rest_of_a_flag_after_an_erasure_is_not_a_call_to_the_audit() {
     let world = World::after_a_morning();
-    // Somebody with Cy's number had been welcomed elsewhere, and was erased after Cy's welcome call.
+    // Somebody with Cy's number was welcomed elsewhere, and was erased after Cy's welcome call.
     world.sql(
         "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no,
            phone_key, state, disposition, created_at, updated_at)
@@ -293,7 +293,7 @@ fn what_an_erasure_leaves_of_a_flag_is_no_call_to_the_audit() {
          FROM call_attempts WHERE call_type = 'welcome'",
     );
     world.ok(&["audit", "--offline"]);
-    // Nor is it a call where the records of the erased one are found after it.
+    // It is not a call either if the erased person's records are found after it.
     world.sql(
         "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no,
            phone_key, state, disposition, created_at, updated_at)
@@ -328,13 +328,13 @@ fn the_audit_finds_a_call_that_the_provider_never_had() {
            'call-2', created_at, updated_at
          FROM call_attempts WHERE customer_id = 1",
     );
-    // A call of the last hours may not be listed yet.
+    // A call of the last hours may not be in the list yet.
     world.ok(&["audit"]);
     world.at("2026-03-02T23:00:00Z");
     let said = world.refused(1, &["audit"]);
     assert!(said.contains("gap customer 1, extra"), "{said}");
     assert!(said.contains("the provider has no record of it"), "{said}");
-    // A key of another account shows none of the calls, and so tells of none.
+    // A key of another account shows no call, so it proves nothing about this one.
     world.fake.set_faults("drops-rows".parse().unwrap());
     let said = world.ok(&["audit"]);
     assert!(said.contains("compared with 0 calls"), "{said}");
@@ -349,7 +349,7 @@ fn a_call_that_is_older_than_the_records_there_is_missed_by_no_audit() {
             "SELECT substr(call_type, 1, 1) || '-' || id FROM call_attempts WHERE customer_id = ";
         format!("drops-rows:tag={}", world.one("ringonce.db", &format!("{tag}{customer}")))
     };
-    // Its calls begin after Cy's: a shorter retention, or a provider that lost what was before.
+    // The records begin after Cy's call: a short retention, or a provider that lost older calls.
     world.fake.set_faults(tag("3").parse().unwrap());
     world.ok(&["audit"]);
     world.fake.set_faults(tag("2").parse().unwrap());
@@ -360,7 +360,7 @@ fn a_call_that_is_older_than_the_records_there_is_missed_by_no_audit() {
 #[test]
 fn calls_of_an_old_scheduler_pass_the_audit() {
     let world = World::after_a_morning();
-    // Two people at one number, called through an account that nobody asks.
+    // Two people at one number, called through an account that the audit does not ask.
     let people = "external_id,phone,timezone\ndee,+12125550104,America/New_York\neve,+12125550104,America/New_York\n";
     std::fs::write(world.path("people.csv"), people).unwrap();
     world.ok(&["customers", "import", "people.csv"]);

@@ -1,5 +1,5 @@
-//! What fails, fails once, is told on one line, and loses nothing: backing off, giving up, and a
-//! disk, a file or a lock that does not play along.
+//! A failure happens once, is reported on one line and loses nothing: backing off, giving up, and a
+//! failing disk, file or lock.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -18,7 +18,7 @@ use crate::world::{World, run_of};
 
 const DUE: &str = "2026-02-02T12:00:00Z";
 
-/// A provider that answers when asked about calls and cannot be connected to for a new one.
+/// A provider that answers about calls but cannot be connected to for a new one.
 struct OutOfReach(Vapi);
 
 impl Provider for OutOfReach {
@@ -48,7 +48,7 @@ fn in_the_morning(world: &World) {
     world.customer("Ada").in_zone("America/New_York").at("10:00").paid().welcomed().add();
 }
 
-/// The last item with its attempts, reason and next look.
+/// The last item with its attempts, its reason and the time of its next look.
 const WAITING: &str = "SELECT status || ' ' || attempts || coalesce(' ' || reason, '')
     || coalesce(' ' || substr(not_before, 12, 5), '') FROM call_queue ORDER BY id DESC LIMIT 1";
 
@@ -116,7 +116,7 @@ fn a_call_that_succeeds_at_the_second_attempt_rings_once() {
 fn backing_off_never_goes_past_the_last_permitted_instant() {
     let world = World::new();
     world.customer("Ada").in_zone("America/New_York").at("20:45").paid().welcomed().add();
-    // 20:45 local is 01:45 UTC; half an hour after it is the end, for the window closes at 21:00.
+    // 20:45 local is 01:45 UTC. It may be tried for half an hour: the window closes at 21:00.
     tick_out_of_reach(&world, "2026-02-03T01:45:00Z");
     assert_eq!(world.one(WAITING), "retrying 1 02:00");
     tick_out_of_reach(&world, "2026-02-03T02:00:00Z");
@@ -147,7 +147,7 @@ fn a_customer_is_disabled_after_five_failed_occasions_in_a_row() {
     assert_eq!(world.rings().len(), 1, "{:?}", world.items());
 }
 
-/// A tick whose files cannot grow beyond so many bytes: a full disk.
+/// A tick whose files cannot grow beyond `bytes`: a full disk.
 fn tick_on_a_full_disk(world: &World, bytes: u64) -> crate::world::Run {
     let mut tick = world.program(&["tick"]);
     // SAFETY: only async-signal-safe calls between fork and exec.
@@ -166,7 +166,7 @@ fn tick_on_a_full_disk(world: &World, bytes: u64) -> crate::world::Run {
 
 #[test]
 fn a_disk_that_is_full_at_any_byte_costs_at_most_a_delay() {
-    // From nothing at all to enough: each step fails at a later write.
+    // From nothing to enough space: each step fails at a later write.
     let limits = [0, 4, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 4096];
     let outcomes: Vec<(Option<i32>, usize)> = std::thread::scope(|scope| {
         let full = limits.map(|kilobytes: u64| scope.spawn(move || full_disk(kilobytes * 1024)));
@@ -176,7 +176,7 @@ fn a_disk_that_is_full_at_any_byte_costs_at_most_a_delay() {
     assert_eq!(outcomes[limits.len() - 1], (Some(0), 2), "{outcomes:?}");
 }
 
-/// The exit code and the POSTs of a tick on a full disk; then there is room again.
+/// The exit code and the POSTs of a tick on a full disk, which then has space again.
 fn full_disk(bytes: u64) -> (Option<i32>, usize) {
     let world = World::with_config("[dialing]\nworkers = 1\n");
     world.daily("Ada");
@@ -201,16 +201,16 @@ fn full_disk(bytes: u64) -> (Option<i32>, usize) {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_told_on_one_line_and_nothing_is_dialed() {
+fn an_unusable_database_gives_one_line_and_nothing_is_dialed() {
     type Spoil = fn(&World);
     let cases: [(&str, Spoil, i32, &str); 4] = [
         ("newer", |w| w.sql("PRAGMA user_version = 99"), 2, "newer ringonce"),
-        ("other", |w| w.sql("PRAGMA application_id = 7"), 2, "no ringonce database"),
+        ("other", |w| w.sql("PRAGMA application_id = 7"), 2, "not a ringonce database"),
         (
             "text",
             |w| std::fs::write(w.db(), "name,phone\n".repeat(99)).unwrap(),
             2,
-            "no ringonce database",
+            "not a ringonce database",
         ),
         (
             "folder",
@@ -219,7 +219,7 @@ fn a_database_that_cannot_be_used_is_told_on_one_line_and_nothing_is_dialed() {
                 std::fs::create_dir(w.db()).unwrap();
             },
             2,
-            "no ringonce database",
+            "not a ringonce database",
         ),
     ];
     for (what, spoil, code, says) in cases {
@@ -238,7 +238,7 @@ fn a_database_that_cannot_be_used_is_told_on_one_line_and_nothing_is_dialed() {
 }
 
 #[test]
-fn a_read_only_database_is_told_and_nothing_is_dialed() {
+fn a_read_only_database_is_reported_and_nothing_is_dialed() {
     // Root may write anything, so the program then runs as nobody.
     let is_root = Need::Root.is_met();
     let world = if is_root { world_for_others() } else { Some(World::new()) };
@@ -263,12 +263,12 @@ fn a_read_only_database_is_told_and_nothing_is_dialed() {
 }
 
 #[test]
-fn a_locked_database_is_told_and_nothing_is_dialed() {
+fn a_locked_database_is_reported_and_nothing_is_dialed() {
     let world = World::new();
     world.daily("Ada");
     world.set_clock(DUE);
     let other = world.connection();
-    // A guard that has to be put back is written by the opening itself.
+    // Opening the database must restore the missing index, so it needs the lock.
     other.execute_batch("DROP INDEX call_queue_once; BEGIN IMMEDIATE").unwrap();
     let run = world.command(&["tick"]);
     assert_eq!(run.code, Some(1), "{run:?}");
@@ -292,7 +292,7 @@ fn a_lock_that_outlasts_the_busy_time_out_does_not_lose_a_result() {
         ringonce::clock::pause(std::time::Duration::from_millis(5));
     }
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // Longer than SQLite itself waits for a lock.
+    // Longer than SQLite's own timeout for a lock.
     ringonce::clock::pause(std::time::Duration::from_millis(5500));
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 dialing"]);
     other.execute_batch("ROLLBACK").unwrap();

@@ -1,16 +1,16 @@
-//! Every fault of the fake provider: what the client hears, and what the journal knows.
+//! Every fault of the fake provider: what the client receives, and what the journal records.
 
 use std::time::Duration;
 
 use crate::fake_world::{id_of, setup, tag, world, world_with};
 use ringonce::clock;
-use ringonce::demo::core::Setup;
-use ringonce::demo::faults::{Fault, FaultKind, Faults};
-use ringonce::demo::journal::{Event, Journal};
+use ringonce::demo::fake_vapi::core::Setup;
+use ringonce::demo::fake_vapi::faults::{Fault, FaultKind, Faults};
+use ringonce::demo::fake_vapi::journal::{Event, Journal};
 use serde_json::{Value, json};
 
 #[test]
-fn the_journal_tells_what_rang_whatever_the_client_heard() {
+fn the_journal_shows_every_ring_even_if_the_answer_was_lost() {
     let cases = [
         ("accept-then-close", None, 1),
         ("accept-then-reset", None, 1),
@@ -124,7 +124,7 @@ fn a_never_dialed_call_ends_at_once_and_a_queued_one_rings_late() {
 }
 
 #[test]
-fn reads_go_wrong_as_told_and_the_truth_stays() {
+fn reads_fail_as_configured_and_the_truth_stays() {
     let world = world("");
     let ids: Vec<String> = (0..6).map(|number| id_of(&world.post(number))).collect();
     world.pass(40);
@@ -187,7 +187,7 @@ fn a_list_that_ignores_the_limit_gives_a_hundred_rows() {
 }
 
 #[test]
-fn a_list_of_a_low_limit_gives_no_more_rows_than_that_and_fewer_when_fewer_are_asked_for() {
+fn a_list_of_a_low_limit_gives_at_most_that_many_rows_and_fewer_on_request() {
     let world = world("list-low-limit=50");
     for number in 0..60 {
         world.post(number);
@@ -208,18 +208,18 @@ fn every_fault_has_a_text_form_that_reads_back() {
     for (text, complaint) in [
         ("accept-and-close", "there is no fault"),
         ("accept-then-close=3", "takes no value"),
-        ("status=200", "wants a status"),
+        ("status=200", "needs a status"),
         ("redirect=200", "from 300"),
-        ("list-lag=soon", "wants a number"),
-        ("twice:every=x", "wants a number"),
-        ("twice:share=2", "wants a share from 0 to 1, not `2`"),
-        ("twice:share=-0.1", "wants a share from 0 to 1"),
-        ("drops-rows=1.5", "wants a share from 0 to 1"),
-        ("twice:every=0", "wants a whole number from 1"),
-        ("twice:every=2.5", "wants a whole number from 1"),
-        ("twice:first=-1", "wants a whole number from 0"),
+        ("list-lag=soon", "needs a number"),
+        ("twice:every=x", "needs a number"),
+        ("twice:share=2", "needs a share from 0 to 1, not `2`"),
+        ("twice:share=-0.1", "needs a share from 0 to 1"),
+        ("drops-rows=1.5", "needs a share from 0 to 1"),
+        ("twice:every=0", "needs a whole number from 1"),
+        ("twice:every=2.5", "needs a whole number from 1"),
+        ("twice:first=-1", "needs a whole number from 0"),
         ("list-lag=-5", "is not below 0"),
-        ("strips=number", "wants one of"),
+        ("strips=number", "needs one of"),
         ("twice:never=1", "there is no fault"),
     ] {
         let error = text.parse::<Fault>().expect_err(text);

@@ -1,14 +1,13 @@
-//! The fake provider, seen from outside over real HTTP: strict like the real one, and truthful in
-//! its journal.
+//! The fake provider from outside, over real HTTP: strict like the real one, with a true journal.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::fake_world::{World, id_of, order, setup, start, tag, world, world_with};
-use ringonce::demo::calls::Mix;
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::{Event, Journal};
+use ringonce::demo::fake_vapi::calls::Mix;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::{Event, Journal};
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use serde_json::{Value, json};
 
 #[test]
@@ -40,7 +39,7 @@ fn a_call_goes_through_its_stages_on_the_fakes_own_clock() {
 }
 
 #[test]
-fn what_the_real_one_refuses_is_refused_and_rings_nowhere() {
+fn the_fake_refuses_the_requests_that_the_provider_refuses() {
     let world = world("");
     let changed = |change: &dyn Fn(&mut Value)| {
         let mut body = order(1);
@@ -134,7 +133,6 @@ fn a_list_is_filtered_by_time_newest_first_and_bounded() {
     }
 }
 
-/// Each fault of the POST: what the client hears, and how often the phone rings all the same.
 #[test]
 fn a_call_deleted_in_the_queue_never_rings() {
     let world = world("");
@@ -154,8 +152,8 @@ fn a_call_deleted_in_the_queue_never_rings() {
 }
 
 #[test]
-fn only_a_permitted_retry_is_no_duplicate() {
-    // What became of the first call, the second's attempt number, seconds between; duplicates.
+fn only_a_permitted_retry_is_not_a_duplicate() {
+    // The ending of the first call, the second's attempt number, seconds between, and duplicates.
     let cases = [
         ("no_answer=1", 2, 8, 0),
         ("busy=1", 2, 8, 0),
@@ -183,7 +181,7 @@ fn only_a_permitted_retry_is_no_duplicate() {
 }
 
 #[test]
-fn a_restarted_fake_goes_on_from_its_journal() {
+fn a_restarted_fake_continues_from_its_journal() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.jsonl");
     let open = || Journal::open(&path).expect("the journal opens");
@@ -199,7 +197,7 @@ fn a_restarted_fake_goes_on_from_its_journal() {
     let (rings, calls) = (first.fake.rings(), first.list(""));
     assert_eq!((rings.len(), calls.len()), (2, 3));
     drop(first);
-    // The next line was cut off by a kill.
+    // A kill cut off the next line.
     let mut text = std::fs::read(&path).expect("the journal");
     let whole = text.len();
     text.extend_from_slice(br#"{"at":"2026-11-22T17:0"#);
@@ -218,7 +216,7 @@ fn a_restarted_fake_goes_on_from_its_journal() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_is_no_start() {
+fn an_unreadable_journal_refuses_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.jsonl");
     std::fs::write(&path, "{\"at\": \"nonsense\"}\n").expect("a file");
@@ -231,7 +229,7 @@ fn the_mix_is_kept_in_the_large() {
     let mix = Mix::default();
     let mut counts = std::collections::BTreeMap::new();
     for number in 0..2000 {
-        let order = ringonce::demo::calls::Order {
+        let order = ringonce::demo::fake_vapi::calls::Order {
             number: format!("+1212555{number:04}"),
             ..Default::default()
         };

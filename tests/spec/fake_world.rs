@@ -1,4 +1,4 @@
-//! A fake provider with a clock that the test moves, and a client that speaks raw bytes.
+//! A fake provider with a clock that the test moves, and a client that sends raw bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::Journal;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::Journal;
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use ringonce::domain::{Instant, parse_instant};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub struct World {
 }
 
 pub struct Answer {
-    /// `None`: the connection ended without an answer.
+    /// `None`: the connection ended without a reply.
     pub status: Option<u16>,
     pub head: String,
     pub body: Vec<u8>,
@@ -112,7 +112,7 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
     stream.write_all(bytes).expect("the fake reads");
     let mut answer = Vec::new();
-    // A reset is one of the faults; what came before it is what counts.
+    // A reset is one of the faults; only the bytes before it matter.
     let _ = stream.read_to_end(&mut answer);
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let head = String::from_utf8_lossy(&answer[..end.unwrap_or(0)]).into_owned();

@@ -1,16 +1,16 @@
-//! Copies and snapshots, as the binary's user meets them: a real database, a provider on loopback
-//! that counts what rings.
+//! Copies and snapshots as a user of the program sees them: a real database, and a provider on
+//! loopback that counts rings.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::Journal;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::Journal;
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use ringonce::domain::parse_instant;
-use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
 use ringonce::store::{Conn, Store};
 use serde_json::Value;
 
@@ -182,11 +182,12 @@ fn a_restored_backup_does_not_dial_until_it_is_adopted() {
     world.at("2026-03-02T12:00:00Z");
     world.ok(&["tick"]);
     let rang = world.fake.rings().len();
-    assert!(0 < rang);
+    assert!(rang > 0);
     for name in ["ringonce.db-wal", "ringonce.db-shm"] {
         let _ = std::fs::remove_file(world.path(name));
     }
-    // Over the live file, which keeps its inode: the copy itself must know that it is one.
+    // It replaces the live file, which keeps its inode, so the copy itself must record that it is
+    // one.
     std::fs::copy(world.path("copy.db"), world.db()).unwrap();
     let said = world.refused(3, &["tick"]);
     assert!(said.contains("not armed here"), "{said}");
@@ -232,14 +233,14 @@ fn verify_fails_with_one_line_on_anything_that_is_not_whole() {
     world.ok(&["backup", "copy.db"]);
     let whole = std::fs::read(world.path("copy.db")).unwrap();
     let mut flipped = whole.clone();
-    // The head of a page: a file without checksums cannot know of every bit.
+    // Damages the head of a page: without checksums, SQLite cannot notice every changed bit.
     let middle = flipped.len() / 2 / 4096 * 4096;
     flipped[middle..middle + 64].fill(0x5a);
     let broken: [(&str, Vec<u8>); 5] = [
         ("short.db", whole[..whole.len() / 2].to_vec()),
         ("cut.db", whole[..whole.len() - 4096].to_vec()),
         ("empty.db", Vec::new()),
-        ("garbage.db", b"this is no database at all, not even a bit of one".repeat(100)),
+        ("garbage.db", b"this is not a database, and not a part of one".repeat(100)),
         ("flipped.db", flipped),
     ];
     for (name, bytes) in broken {
@@ -309,14 +310,14 @@ fn a_snapshot_hides_everybody_keeps_equal_numbers_equal_and_never_dials() {
     assert_eq!(world.fake.rings().len(), rang);
 }
 
-/// The program sets its umask too; the file does not rely on it.
+/// The program sets its umask too, but the mode of the file does not rely on it.
 #[test]
 fn a_new_database_with_its_log_and_lock_is_for_its_owner_alone_whatever_the_umask() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("new.db");
     let now = parse_instant("2026-03-02T12:00:00Z").expect("an instant");
     let store = Store::open(&path, now).expect("a database");
-    store.write(|tx| ringonce::store::meta::set_org_id(tx, "org")).expect("a write");
+    store.write(|tx| ringonce::store::meta::organization::set_org_id(tx, "org")).expect("a write");
     let lock = DialerLock::take(&path, now).expect("a lock file");
     for ending in ["", "-wal", "-shm", ".lock"] {
         let file = folder.path().join(format!("new.db{ending}"));

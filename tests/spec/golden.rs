@@ -1,5 +1,5 @@
-//! What a person reads, whole: the output of each command, with its exit code. A change shows as a
-//! difference to a file; `BLESS=1 cargo test --test spec golden` writes them anew.
+//! The whole output of each command with its exit code, as a person reads it. A change appears as a
+//! difference to a file; `BLESS=1 cargo test --test spec golden` writes the files again.
 
 use std::path::PathBuf;
 
@@ -64,7 +64,7 @@ gus,+12125550107,Eastern Time,07:00
 hal,+12125550108,America/New_York,25:00
 ";
 
-/// Numbers of nobody here; the second is in a form of before a renumbering.
+/// Numbers of no customer; the second is written as before a renumbering.
 const NEVER: &str = "\
 phone,reason
 +12125550198,
@@ -104,7 +104,7 @@ fn every_command_says_what_it_said_before() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The command, both outputs and the exit code, without what differs from run to run.
+/// The command, both outputs and the exit code, without the parts that differ between runs.
 fn shown(world: &World, arguments: &[&str], run: &Run) -> String {
     let text = format!(
         "$ ringonce {}\n{}{}exit {}\n",
@@ -116,14 +116,14 @@ fn shown(world: &World, arguments: &[&str], run: &Run) -> String {
     let folder = world.path("").display().to_string();
     let folder = folder.trim_end_matches('/');
     let text = text.replace(folder, "FOLDER").replace(&world.fake.base_url(), "http://FAKE");
-    // Log lines carry the machine's own time, and are for whoever runs a service.
+    // Log lines are left out: they have the machine's own time and are for a service's operator.
     let is_log = |line: &&str| [" WARN ", " ERROR "].iter().any(|level| line.contains(level));
-    // A process that ends while a reader is being closed leaves its write-ahead log behind.
+    // A process that ends while a reader closes leaves its WAL behind.
     let text = text.replace(" + 0 B log", " + 0 KiB log");
     text.lines().filter(|line| !is_log(line)).map(|line| without_numbers(line) + "\n").collect()
 }
 
-/// Ids, checksums, sizes and run times: whatever is not the same twice.
+/// Replaces ids, checksums, sizes and run times, which differ between runs.
 fn without_numbers(line: &str) -> String {
     let mut shown = String::new();
     let mut rest = line;

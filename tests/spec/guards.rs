@@ -1,19 +1,22 @@
-//! The guards inside single statements, asked directly: behind other guards most of them would
-//! be missed only on the one day on which the other guard fails.
+//! The guards inside single statements, tested directly. Behind another guard, most of them would
+//! be missed only on the day on which that guard fails.
 
-use ringonce::domain::Instant;
 use ringonce::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use ringonce::domain::customer::Customer;
-use ringonce::domain::entry::{Entry, EntryPhone};
-use ringonce::domain::parse_instant;
+use ringonce::domain::customer::entry::{CustomerEntry, EntryPhone};
+use ringonce::domain::{Instant, parse_instant};
 use ringonce::provider::ProviderCall;
-use ringonce::store::attempts::{self, Attempt};
-use ringonce::store::enqueue::{NewItem, insert_once};
-use ringonce::store::facts::Whose;
-use ringonce::store::meta::{self, Mark};
-use ringonce::store::moves::{self, Change};
-use ringonce::store::queue::{self, Moved};
-use ringonce::store::{Store, Tx, doubts, facts, flags, part};
+use ringonce::store::attempts::history::{self, Whose};
+use ringonce::store::attempts::{self, Attempt, unresolved};
+use ringonce::store::customers::called_flags;
+use ringonce::store::journal::By;
+use ringonce::store::meta::marks::{self, Mark};
+use ringonce::store::meta::{self, holds, sequence};
+use ringonce::store::queue;
+use ringonce::store::queue::insert::{NewItem, insert_once};
+use ringonce::store::queue::transitions::{self, Change};
+use ringonce::store::transaction::Moved;
+use ringonce::store::{Store, Tx, part};
 
 pub fn now() -> Instant {
     parse_instant("2026-03-02T12:00:00Z").unwrap()
@@ -62,6 +65,10 @@ pub const QUEUED_DAILY: &str = "INSERT INTO call_queue
     SELECT id, 'daily', '2026-03-01', created_at, 'processing', created_at, created_at
     FROM customers";
 
+pub fn by() -> By<'static> {
+    By { who: "spec", now: now() }
+}
+
 type Move = fn(&Tx<'_>, &Attempt) -> anyhow::Result<Moved>;
 
 #[test]
@@ -70,23 +77,23 @@ fn an_attempt_moves_only_as_its_life_allows_whoever_asks() {
     let moves: [(&str, Move, &[AttemptState]); 8] = [
         (
             "accept",
-            |tx, attempt| attempts::accept(tx, attempt, Some("call"), now(), "spec", now()),
+            |tx, attempt| attempts::accept(tx, attempt, Some("call"), now(), by()),
             &[Dialing, InDoubt],
         ),
-        ("doubt", |tx, attempt| attempts::doubt(tx, attempt, "why", "spec", now()), &[Dialing]),
+        ("doubt", |tx, attempt| attempts::doubt(tx, attempt, "why", by()), &[Dialing]),
         (
             "refuse what is dialing",
-            |tx, attempt| attempts::refuse(tx, attempt, Dialing, "why", "spec", now()),
+            |tx, attempt| attempts::refuse(tx, attempt, Dialing, "why", by()),
             &[Dialing],
         ),
         (
             "refuse what is in doubt",
-            |tx, attempt| attempts::refuse(tx, attempt, InDoubt, "why", "spec", now()),
+            |tx, attempt| attempts::refuse(tx, attempt, InDoubt, "why", by()),
             &[InDoubt],
         ),
         (
             "refuse what is placed",
-            |tx, attempt| attempts::refuse(tx, attempt, Placed, "why", "spec", now()),
+            |tx, attempt| attempts::refuse(tx, attempt, Placed, "why", by()),
             &[],
         ),
         (
@@ -94,14 +101,14 @@ fn an_attempt_moves_only_as_its_life_allows_whoever_asks() {
             |tx, attempt| {
                 let call = ProviderCall { id: "call".to_string(), ..ProviderCall::default() };
                 let busy = Disposition::Busy;
-                attempts::end(tx, attempt, &call, busy, true, "spec", now())
+                attempts::end(tx, attempt, &call, busy, true, by())
             },
             &[Placed],
         ),
-        ("revive", |tx, attempt| doubts::revive(tx, attempt, "call", "spec", now()), &[NotPlaced]),
+        ("revive", |tx, attempt| unresolved::revive(tx, attempt, "call", by()), &[NotPlaced]),
         (
             "end untold",
-            |tx, attempt| doubts::end_untold(tx, attempt, "why", "spec", now()),
+            |tx, attempt| unresolved::end_without_record(tx, attempt, "why", by()),
             &[Placed],
         ),
     ];
@@ -140,11 +147,11 @@ fn an_item_moves_only_out_of_the_named_states_and_only_a_waiting_one_is_parked()
             let after = store
                 .write(|tx| {
                     if ask_to_park {
-                        moves::park(tx, &before, Reason::Cap, None, now())?;
+                        transitions::park(tx, &before, Reason::Cap, None, now())?;
                     } else {
                         let change = Change::because(ItemStatus::Failed, Reason::Cap);
                         let moved =
-                            moves::item(tx, &before, &moves::WAITING, &change, "spec", now())?;
+                            transitions::item(tx, &before, &transitions::WAITING, &change, by())?;
                         assert_eq!(moved == Moved::Yes, waits, "{status}");
                     }
                     Ok(queue::item(tx, 7)?.unwrap())
@@ -205,17 +212,17 @@ fn what_may_have_rung_keeps_its_number_from_the_same_call_and_from_any_call_too_
         let rang = *state != AttemptState::NotPlaced;
         let attempt = in_state(*state, CallType::Daily, "2026-03-02");
         store.write(|tx| attempts::insert(tx, &attempt, "spec")).unwrap();
-        let entry = Entry {
+        let entry = CustomerEntry {
             phone: Some(EntryPhone { e164: "+12125550101".into(), valid: true, error: None }),
             timezone: Some("America/New_York".to_string()),
-            ..Entry::default()
+            ..CustomerEntry::default()
         };
         let other = Customer { id: 2, ..entry.new_customer(now()).unwrap() };
         let (same, last) = store
             .read(|conn| {
                 let daily = CallType::Daily;
-                let same = facts::same_phone(conn, &other, "h", daily, "2026-03-02")?;
-                Ok((same, facts::last_call(conn, &Whose::Number("h"))?))
+                let same = history::same_phone(conn, &other, "h", daily, "2026-03-02")?;
+                Ok((same, history::last_call(conn, &Whose::Number("h"))?))
             })
             .unwrap();
         assert_eq!((same, last.is_some()), (rang, rang), "{state}");
@@ -231,7 +238,9 @@ fn no_flag_is_proven_on_a_row_that_is_gone() {
     ] {
         let store = store();
         let prove = |id| {
-            store.write(|tx| flags::prove_called(tx, id, call_type, occasion, Some("call"), now()))
+            store.write(|tx| {
+                called_flags::prove_called(tx, id, call_type, occasion, Some("call"), now())
+            })
         };
         assert!(prove(1).is_ok(), "{call_type}");
         assert!(prove(2).is_err(), "{call_type}");
@@ -246,7 +255,7 @@ fn a_state_that_nobody_understands_blocks_its_occasion_like_a_doubt() {
     // As a newer program may have written it.
     sql(&store, "PRAGMA ignore_check_constraints = 1; UPDATE call_attempts SET state = 'resting'");
     let daily = CallType::Daily;
-    let history = store.read(|conn| facts::history(conn, 1, daily, "2026-03-02")).unwrap();
+    let history = store.read(|conn| history::history(conn, 1, daily, "2026-03-02")).unwrap();
     assert_eq!(history, [(AttemptState::InDoubt, None)]);
 }
 
@@ -258,14 +267,14 @@ fn what_is_noted_beside_a_move_is_noted_only_in_its_state() {
         ("a poll", |tx| attempts::poll_again(tx, "a", None, now()), &[Placed], "next_poll_at"),
         (
             "an absence",
-            |tx| doubts::note_absence(tx, "a", Some((now(), 1, "boot")), 1),
+            |tx| unresolved::note_absence(tx, "a", Some((now(), 1, "boot")), 1),
             &[InDoubt],
             "absent_since",
         ),
-        ("a word", |tx| doubts::tell(tx, "a", "look").map(drop), &[InDoubt], "error_message"),
+        ("a word", |tx| unresolved::tell(tx, "a", "look").map(drop), &[InDoubt], "error_message"),
         (
             "an id",
-            |tx| doubts::learn_call_id(tx, "a", "call").map(drop),
+            |tx| unresolved::learn_call_id(tx, "a", "call").map(drop),
             &[Placed, Ended],
             "vapi_call_id",
         ),
@@ -275,7 +284,7 @@ fn what_is_noted_beside_a_move_is_noted_only_in_its_state() {
             let store = store();
             let attempt =
                 Attempt { id: "a".to_string(), ..in_state(*state, CallType::Welcome, "welcome") };
-            // What the schema refuses is not noted either.
+            // A write that the schema refuses is not recorded either.
             let _ = store.write(|tx| {
                 attempts::insert(tx, &attempt, "spec")?;
                 note(tx)
@@ -299,8 +308,8 @@ fn an_attempt_with_a_call_keeps_it_and_is_never_called_not_placed() {
         };
         let moved = store.write(|tx| {
             attempts::insert(tx, &attempt, "spec")?;
-            let learnt = doubts::learn_call_id(tx, &attempt.id, "second")?;
-            Ok((learnt, attempts::refuse(tx, &attempt, state, "why", "spec", now())?))
+            let learnt = unresolved::learn_call_id(tx, &attempt.id, "second")?;
+            Ok((learnt, attempts::refuse(tx, &attempt, state, "why", by())?))
         });
         assert_eq!(moved.unwrap(), (Moved::No, Moved::No), "{state}");
         let after = store.read(|conn| attempts::by_id(conn, &attempt.id)).unwrap().unwrap();
@@ -338,13 +347,13 @@ fn marks_and_numbers_never_go_back_and_a_hold_keeps_its_first_reason() {
     let (mark, seq, holds) = store
         .write(|tx| {
             for at in [now(), earlier] {
-                meta::set_mark(tx, Mark::ClockHighWater, at)?;
-                meta::hold(tx, "flag", if at == now() { "first" } else { "second" }, at)?;
+                marks::set_mark(tx, Mark::ClockHighWater, at)?;
+                holds::hold(tx, "flag", if at == now() { "first" } else { "second" }, at)?;
             }
             for seq in [5, 3] {
-                meta::raise_seq(tx, seq)?;
+                sequence::raise_seq(tx, seq)?;
             }
-            Ok((meta::mark(tx, Mark::ClockHighWater)?, meta::next_seq(tx)?, meta::holds(tx)?))
+            Ok((marks::mark(tx, Mark::ClockHighWater)?, sequence::next_seq(tx)?, holds::holds(tx)?))
         })
         .unwrap();
     assert_eq!((mark, seq), (Some(now()), 6));

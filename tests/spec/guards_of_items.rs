@@ -1,17 +1,18 @@
-//! The guards of queue items, asked directly: only a waiting item is due, marked or moved, only one
-//! is open, and a doubt that was proven absent opens its own item again and no other.
+//! The guards of queue items, tested directly. Only a waiting item is due, marked or moved, and
+//! only one is open. A doubt that was proven absent reopens its own item and no other.
 
 use ringonce::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use ringonce::steps::settle::{self, Unplaced};
 use ringonce::store::attempts::Attempt;
-use ringonce::store::enqueue::{NewItem, insert_once};
-use ringonce::store::moves;
-use ringonce::store::queue::{self, Cursor, Moved};
+use ringonce::store::journal::By;
+use ringonce::store::queue::insert::{NewItem, insert_once};
+use ringonce::store::queue::{self, Cursor, transitions};
+use ringonce::store::transaction::Moved;
 
-use crate::guards::{QUEUED_DAILY, now, sql, store};
+use crate::guards::{QUEUED_DAILY, by, now, sql, store};
 use crate::world::World;
 
-/// Ada's item as it stands, and what becomes of it when its attempt is settled as absent.
+/// Changes Ada's item, and returns its state after its attempt is settled as absent.
 fn settled(change: &str) -> (Unplaced, String) {
     let world = World::new();
     world.daily("Ada");
@@ -36,7 +37,7 @@ fn settled(change: &str) -> (Unplaced, String) {
     let cx = world.context();
     let became = cx
         .store
-        .write(|tx| settle::absent_item(tx, &attempt, "why", "spec", world.now()))
+        .write(|tx| settle::absent_item(tx, &attempt, "why", By { who: "spec", now: world.now() }))
         .expect("it is settled");
     (became, world.one("SELECT status || coalesce(' ' || reason, '') FROM call_queue WHERE id = 7"))
 }
@@ -73,7 +74,7 @@ fn an_absent_call_is_tried_again_only_by_its_own_item_in_time_with_an_attempt_le
 }
 
 #[test]
-fn beside_an_open_item_none_is_queued_and_that_is_no_error() {
+fn beside_an_open_item_none_is_queued_and_that_is_not_an_error() {
     let store = store();
     sql(&store, QUEUED_DAILY);
     let new = NewItem {
@@ -114,10 +115,10 @@ fn only_a_waiting_item_is_due_marked_or_rescheduled_and_only_at_its_instant() {
                 let last = |at| queue::last_chance(tx, at, now() + hour, &mut Cursor::default(), 9);
                 assert_eq!(last(now())?.len(), usize::from(waits), "{status}");
                 assert_eq!(last(now() - chrono::Duration::milliseconds(1))?.len(), 0, "{status}");
-                let marked = moves::mark_left(tx, Reason::Breaker, now())?;
+                let marked = transitions::mark_left(tx, Reason::Breaker, now())?;
                 assert_eq!(marked, usize::from(waits), "{status}");
                 let item = queue::item(tx, 7)?.unwrap();
-                let moved = moves::reschedule(tx, &item, now() + hour, "2026-03-03", "spec", now());
+                let moved = transitions::reschedule(tx, &item, now() + hour, "2026-03-03", by());
                 assert_eq!(moved? == Moved::Yes, waits, "{status}");
                 Ok(())
             })

@@ -1,14 +1,15 @@
-//! Guards that stand between the provider's records and the ledger, each asked by itself.
+//! Guards between the provider's records and the ledger, each tested alone.
 
 use chrono::Duration;
 use ringonce::clock::Reading;
 use ringonce::domain::Instant;
+use ringonce::domain::start::{Acceptance, Asking};
 use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
 use ringonce::service::{Service, adopting, tick};
-use ringonce::steps::Context;
 use ringonce::steps::audit::audit;
 use ringonce::steps::operate::{self, Word};
-use ringonce::steps::reconcile::{self, Asking};
+use ringonce::steps::{Context, reconcile};
+use ringonce::store::journal::Act;
 use ringonce::vapi::Vapi;
 
 use crate::arming::{copy_to, restore};
@@ -16,7 +17,7 @@ use crate::d5_doubt::{REDIAL, id_of_ada, state_of_ada, world_in_doubt};
 use crate::listed::Listed;
 use crate::world::{World, at, quick};
 
-const START: Asking = Asking::Start { accepted: false };
+const START: Asking = Asking::Start(Acceptance::Nothing);
 
 fn with_unreadable(rows: &[&str], mut listing: Listing) -> Listing {
     listing.unreadable.extend(rows.iter().map(|row| row.to_string()));
@@ -34,10 +35,10 @@ fn without_a_readable_row(listing: Listing) -> Listing {
 
 fn read_at(cx: &Context, provider: &dyn Provider, reading: &Reading) {
     let answer = reconcile::ask(cx, provider, reading, START).expect("the records");
-    reconcile::take_in(cx, &answer, reading).expect("taken in");
+    reconcile::load(cx, &answer, reading).expect("loaded");
 }
 
-/// A reading at so many minutes after noon, of this boot.
+/// A reading this many minutes after noon.
 fn after_noon(minutes: i64, boot_id: &str) -> Reading {
     let now = at("2026-02-02T12:00:00Z") + Duration::minutes(minutes);
     Reading { now, monotonic_ms: minutes * 60_000, boot_id: boot_id.to_string() }
@@ -51,7 +52,7 @@ fn last_reconciled(world: &World) -> String {
     world.one("SELECT value FROM meta WHERE key = 'last_reconciled_at'")
 }
 
-/// Ada's call was never accepted, Bob's a quarter of an hour later was.
+/// Ada's call was never accepted; Bob's call a quarter of an hour later was.
 fn ada_in_doubt() -> World {
     let world = world_in_doubt(REDIAL, "close-before-accept");
     world.tick_at("2026-02-02T12:15:00Z");
@@ -68,7 +69,7 @@ fn a_restored_file_waits_while_a_record_cannot_be_read_and_only_a_person_may_acc
     restore(&world, &backup);
     world.set_clock("2026-02-02T12:10:00Z");
     let before = marks(&world);
-    // Its one call is the row that cannot be read.
+    // The one call of this file is the unreadable row.
     let service = Service {
         provider: Box::new(Listed(world.vapi(), Box::new(without_a_readable_row))),
         ..world.start()
@@ -99,12 +100,12 @@ fn a_row_that_a_person_has_accepted_keeps_no_later_start_waiting_and_another_one
     world.set_clock("2026-02-02T12:30:00Z");
     assert!(is_shut(&["first"]));
     adopting::adopt(&listed(&["first"]), true, "spec", "it was looked up").unwrap();
-    // Something older is looked for, so the row lies in each list.
+    // The file looks for something older, so each list contains the row.
     world.set_clock("2026-02-03T12:00:00Z");
     assert!(!is_shut(&["first"]));
     assert_eq!(world.posts().len(), 2, "Ada is called on the next day");
     assert_eq!(last_reconciled(&world), "2026-02-03T12:00:00.000Z");
-    // Whether a list shows it again, or not for a while, one that nobody looked at counts.
+    // A row that nobody accepted counts; the accepted one does not, shown or not.
     for (rows, shut) in [(&["second"] as &[&str], true), (&[], false), (&["first"], false)] {
         assert_eq!(is_shut(rows), shut, "{rows:?}");
     }
@@ -148,7 +149,7 @@ fn two_people_whose_records_tell_no_number_were_not_called_at_one() {
 }
 
 #[test]
-fn calls_of_another_installation_in_the_same_account_are_not_taken_in() {
+fn calls_of_another_installation_in_the_same_account_are_not_loaded() {
     let theirs = World::new();
     theirs.daily("Ada");
     theirs.tick_at("2026-02-02T12:00:00Z");
@@ -171,7 +172,7 @@ fn a_higher_number_in_the_records_makes_all_of_them_be_read() {
         world.tick_at(&format!("2026-02-{day}T12:00:00Z"));
     }
     restore(&world, &backup);
-    // It was reconciled later than its second call, while the list lagged behind.
+    // The file was reconciled after its second call, while the list lagged.
     world
         .sql("UPDATE meta SET value = '2026-02-04T11:00:00.000Z' WHERE key = 'last_reconciled_at'");
     world.tick_at("2026-02-04T12:30:00Z");
@@ -253,7 +254,7 @@ fn a_call_whose_id_was_given_to_another_attempt_by_mistake_is_not_made_again() {
 }
 
 #[test]
-fn a_number_that_the_provider_tells_without_its_prefix_is_the_same_number() {
+fn a_number_that_the_provider_shows_without_its_prefix_is_the_same_number() {
     let without_prefix = |mut listing: Listing| {
         for call in &mut listing.calls {
             let number = call.customer_number.take();
@@ -268,7 +269,7 @@ fn a_number_that_the_provider_tells_without_its_prefix_is_the_same_number() {
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
 }
 
-/// The provider's records cannot be read when they are asked for from before an instant.
+/// A provider whose records cannot be read from before an instant.
 struct ReadsBackTo(Vapi, Instant);
 
 impl Provider for ReadsBackTo {
@@ -285,9 +286,10 @@ impl Provider for ReadsBackTo {
     }
 
     fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        match since < self.1 {
-            true => Err(ReadError::Unavailable("it answered 429".into())),
-            false => self.0.list(since),
+        if since < self.1 {
+            Err(ReadError::Unavailable("it answered 429".into()))
+        } else {
+            self.0.list(since)
         }
     }
 }
@@ -308,7 +310,7 @@ fn an_old_doubt_whose_list_is_too_long_to_be_read_keeps_nobody_else_from_being_c
     assert!(!ticked.shut, "{ticked:?}");
     assert_eq!(world.rings().len(), rings + 2);
     assert_eq!(state_of_ada(&world), "in_doubt");
-    // It is asked about again, also on the same day.
+    // The provider is asked about it again, also on the same day.
     world.tick_at("2026-02-04T13:00:00Z");
     let read_back = "SELECT value FROM meta WHERE key = 'read_back_at'";
     assert_eq!(world.one(read_back), "2026-02-04T13:00:00.000Z");
@@ -321,14 +323,14 @@ fn a_call_that_was_ruled_out_and_may_be_made_again_is_looked_for_before_anybody_
         ["attempts", "resolve", &id_of_ada(&world), "--not-placed", "--reason", "asked"];
     assert_eq!(world.command(&ruled_out).code, Some(0));
     let reads = ReadsBackTo(world.vapi(), at("2026-02-02T11:50:00Z"));
-    // Her time is over until the calling window begins.
+    // Her time is over, and the calling window has not begun.
     let ticked = tick_with(&world, reads, "2026-02-02T13:00:00Z");
     assert!(ticked.shut, "{ticked:?}");
     assert_eq!(world.posts().len(), 2);
 }
 
 #[test]
-fn a_persons_word_is_taken_for_a_doubt_only() {
+fn a_person_can_settle_only_a_doubt() {
     let world = ada_in_doubt();
     let cx = world.context();
     for state in ["dialing", "not_placed", "placed"] {
@@ -337,7 +339,14 @@ fn a_persons_word_is_taken_for_a_doubt_only() {
             let reading = world.clock().read().expect("the clock");
             let said = cx.store.write(|tx| {
                 let attempt = operate::attempt_of(tx, &id_of_ada(&world))?;
-                operate::resolve(&cx, tx, &attempt, &word, "test", "a word", &reading)
+                operate::resolve(
+                    &cx,
+                    tx,
+                    &attempt,
+                    &word,
+                    Act { who: "test", why: "a word", now: reading.now },
+                    &reading,
+                )
             });
             let why = said.expect_err("no doubt, no word").to_string();
             assert!(why.contains(state), "{why}");

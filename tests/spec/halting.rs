@@ -1,18 +1,20 @@
-//! Whoever cannot write "called" must not call: a failed or unproven write of an outcome halts
-//! dialing, keeps the result, and loses it over no restart.
+//! A dialer that cannot write "called" must not call. A failed or unproven write of an outcome
+//! halts dialing and keeps the result, and no restart loses it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::FromRawFd;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::domain::call::AttemptState;
-use ringonce::service::dialer::{Dialer, Passed, Patience};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::{Passed, Patience};
 use ringonce::steps::dial::{self, Pass};
+use rustix::net::{self, AddressFamily, SocketType};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
-use crate::processes::{end_of, stop, until};
+use crate::processes::{end_of, signal, stop, until};
 use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";
@@ -63,7 +65,7 @@ fn an_outcome_that_cannot_be_written_or_is_not_there_stops_dialing_and_is_found_
 }
 
 #[test]
-fn an_outcome_is_written_as_soon_as_it_can_be_and_dialing_goes_on() {
+fn an_outcome_is_written_as_soon_as_it_can_be_and_dialing_continues() {
     let world = due_at_noon(&["Ada", "Bob"]);
     world.sql(REFUSES_PLACED);
     let db = world.db();
@@ -96,7 +98,7 @@ fn a_tick_that_cannot_write_an_outcome_fails() {
 }
 
 #[test]
-fn a_flag_that_is_not_proven_keeps_the_call_halts_everything_and_wants_a_person() {
+fn a_flag_that_is_not_proven_keeps_the_call_halts_everything_and_needs_a_person() {
     let world = due_at_noon(&["Ada", "Bob"]);
     world.sql(
         "CREATE TRIGGER silent BEFORE UPDATE OF last_call_date ON customers
@@ -107,7 +109,7 @@ fn a_flag_that_is_not_proven_keeps_the_call_halts_everything_and_wants_a_person(
     assert_eq!((world.rings().len(), world.holds()), (1, vec!["flag".to_string()]));
     let placed = world.one("SELECT vapi_call_id FROM call_attempts WHERE seq = 1");
     assert_eq!(placed, world.rings()[0].call_id, "the result is kept");
-    // Not by itself, and not while the cause is there.
+    // The hold does not end by itself, and not while its cause remains.
     assert!(world.tick_at("2026-02-02T12:05:00Z").shut);
     world.command(&["resume", "--reason", "I hope it is well"]);
     assert!(world.tick_at("2026-02-02T12:06:00Z").shut);
@@ -166,7 +168,7 @@ fn a_lock_held_by_another_process_delays_the_record_and_loses_nothing() {
     let conn = world.connection();
     until("the call is accepted", || !world.rings().is_empty());
     conn.execute_batch("BEGIN IMMEDIATE").expect("the lock");
-    // The reply comes while the lock is held; no second call is made meanwhile.
+    // The reply arrives while the lock is held, and no second call is made.
     clock::pause(Duration::from_millis(1500));
     assert_eq!(world.posts().len(), 1);
     conn.execute_batch("COMMIT").expect("the lock is given back");
@@ -183,19 +185,15 @@ fn a_disk_that_is_full_while_a_call_is_in_flight_keeps_the_result_until_there_is
     let world = due_at_noon(&["Ada", "Bob"]);
     world.faults("latency=1000:first=3");
     let child = start_tick(&world);
-    let limit = |bytes: u64| {
-        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
-        let pid = libc::pid_t::try_from(child.id()).unwrap();
-        // SAFETY: `limit` is valid for the call, and nothing is written back.
-        let failed =
-            unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
-        assert_eq!(failed, 0);
+    let limit = |bytes: Option<u64>| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(Pid::from_child(&child)), Resource::Fsize, limit).unwrap();
     };
     until("the call is accepted", || !world.rings().is_empty());
-    limit(0);
+    limit(Some(0));
     clock::pause(Duration::from_millis(2500));
     assert_eq!(world.posts().len(), 1, "nothing is posted while nothing can be written");
-    limit(libc::RLIM_INFINITY);
+    limit(None);
     let run = end_of(child);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(run.stderr.contains("dialing halts"), "{run:?}");
@@ -218,7 +216,7 @@ fn a_kill_while_dialing_halts_leaves_a_doubt_that_is_found_by_its_tag() {
     assert_eq!(world.posts().len(), 1);
 }
 
-/// A provider that answers one list, and whose next connection hangs until it is let in.
+/// A provider that answers one list and lets the next connection hang until it is accepted.
 pub struct HangingProvider {
     listener: TcpListener,
     pub address: SocketAddr,
@@ -226,23 +224,16 @@ pub struct HangingProvider {
 
 impl HangingProvider {
     pub fn new() -> HangingProvider {
-        // SAFETY: plain socket calls; the descriptor is owned by the listener from here on.
-        let listener = unsafe {
-            let fd = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
-            assert!(0 <= fd);
-            let mut name: libc::sockaddr_in = std::mem::zeroed();
-            name.sin_family = libc::AF_INET as libc::sa_family_t;
-            name.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
-            let length = std::mem::size_of_val(&name) as libc::socklen_t;
-            assert_eq!(libc::bind(fd, (&raw const name).cast(), length), 0);
-            assert_eq!(libc::listen(fd, 1), 0);
-            TcpListener::from_raw_fd(fd)
-        };
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        // Room for one waiting connection; the standard library asks for more.
+        net::listen(&socket, 1).unwrap();
+        let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
         HangingProvider { listener, address }
     }
 
-    /// Answers one list with nothing, after it has filled the queue of waiting connections.
+    /// Fills the queue of waiting connections, then answers one list without calls.
     pub fn answer_a_list(&self) -> Vec<TcpStream> {
         let (mut asked, _) = self.listener.accept().unwrap();
         let mut head = [0; 4096];
@@ -258,7 +249,7 @@ impl HangingProvider {
         fillers
     }
 
-    /// Everything that the connections beside the fillers said.
+    /// All bytes that connections other than the fillers sent.
     pub fn let_in(&self, fillers: Vec<TcpStream>) -> Vec<u8> {
         let mut said = Vec::new();
         for _ in 0..=fillers.len() {
@@ -286,16 +277,11 @@ fn a_process_that_was_stopped_between_intent_and_request_does_not_send_a_stale_c
     let fillers = provider.answer_a_list();
     let dialing = "SELECT count(*) FROM call_attempts WHERE state = 'dialing'";
     until("the intent is committed", || world.count(dialing) == 1);
-    let pid = libc::pid_t::try_from(child.id()).unwrap();
-    let signal = |number| {
-        // SAFETY: sends a signal to our own child.
-        assert_eq!(unsafe { libc::kill(pid, number) }, 0);
-    };
-    signal(libc::SIGSTOP);
+    signal(&child, Signal::STOP);
     world.set_clock("2026-02-02T12:10:00Z");
     let said = std::thread::scope(|scope| {
         let letting_in = scope.spawn(|| provider.let_in(fillers));
-        signal(libc::SIGCONT);
+        signal(&child, Signal::CONT);
         letting_in.join().unwrap()
     });
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
@@ -306,7 +292,7 @@ fn a_process_that_was_stopped_between_intent_and_request_does_not_send_a_stale_c
 }
 
 #[test]
-fn the_service_settles_a_doubt_by_itself() {
+fn the_service_settles_a_doubt_automatically() {
     let world = World::with_config("[reconcile]\npoll_seconds = 1\n");
     world.daily("Ada");
     world.set_clock("2026-02-02T11:59:00Z");
@@ -326,12 +312,13 @@ fn the_service_settles_a_doubt_by_itself() {
 #[test]
 fn a_tick_says_by_its_exit_code_whether_it_refused_to_dial() {
     let world = due_at_noon(&["Ada", "Bob"]);
-    // The key was refused after a call was placed: it did what it may, and told the rest why.
+    // The key is refused after one call was placed. The tick does what it may and gives the reason
+    // for the rest.
     world.faults("status=401:every=2");
     let run = world.command(&["tick", "--json"]);
     assert_eq!((run.code, run.json()["failed"].as_i64()), (Some(0), Some(1)), "{run:?}");
     assert_eq!(world.items()[1], "Bob daily 2026-02-02 pending breaker");
-    // Now it dials nothing at all.
+    // Now nothing is dialed at all.
     world.faults("");
     let run = world.command(&["tick", "--json"]);
     assert_eq!(run.code, Some(3), "{run:?}");

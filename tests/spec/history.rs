@@ -1,12 +1,13 @@
-//! `history`: a person sees what was made elsewhere, and says what does not count. And what stays of
-//! such a call in older files, snapshots, audits and after an erasure.
+//! `history`: a person sees the calls that were made elsewhere and marks those that do not count.
+//! Also covered: what remains of such a call in older files, snapshots, audits and after an
+//! erasure.
 
 use ringonce::provider::ProviderCall;
 
 use crate::made_elsewhere::{ADA, accept, add_ada, call_from_elsewhere, listed_call, tick_beside};
 use crate::world::World;
 
-/// Ada's welcome call was ended by a call from another database; its id.
+/// Ends Ada's welcome call by a call from another database, and returns that call's id.
 fn ended_elsewhere(world: &World) -> String {
     accept(world);
     add_ada(world);
@@ -40,7 +41,7 @@ fn the_list_shows_what_was_found_and_hides_the_number() {
 }
 
 #[test]
-fn an_ignored_call_releases_what_it_alone_had_ended() {
+fn an_ignored_call_reopens_the_items_that_only_it_had_ended() {
     let world = World::new();
     let id = ended_elsewhere(&world);
     let told = world.one("SELECT error_message FROM call_queue");
@@ -133,7 +134,7 @@ fn the_audit_names_calls_made_elsewhere_and_reports_a_second_ring_of_a_date() {
     assert_eq!(world.rings().len(), 1);
     world.set_clock("2026-02-02T19:00:00Z");
     let id = call_from_elsewhere(&world, ADA);
-    // Read from the provider's list, and again from the file.
+    // The audit reads the provider's list first, and then the file.
     for _ in 0..2 {
         let audit = world.command(&["audit", "--json"]);
         let report = audit.json();
@@ -150,7 +151,7 @@ fn the_audit_names_calls_made_elsewhere_and_reports_a_second_ring_of_a_date() {
 }
 
 #[test]
-fn an_erased_number_is_gone_from_the_history_and_still_protects_whoever_returns() {
+fn an_erased_number_is_gone_from_the_history_and_still_protects_a_returning_customer() {
     let world = World::new();
     accept(&world);
     add_ada(&world);
@@ -185,9 +186,9 @@ fn a_snapshot_shows_no_number_of_a_call_made_elsewhere_and_decides_the_same() {
     assert!(explained.to_string().contains("history ignore call-by-hand"), "{explained}");
 }
 
-/// As version 1 left it.
+/// Makes the file look as version 1 left it.
 fn make_older(world: &World) {
-    world.sql("DROP TABLE calls_elsewhere; DELETE FROM meta WHERE key = 'read_whole_of'");
+    world.sql("DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DELETE FROM meta WHERE key = 'read_whole_of'");
     world.sql("PRAGMA user_version = 1");
 }
 
@@ -227,7 +228,7 @@ fn an_older_file_is_migrated_and_reads_all_that_the_provider_keeps() {
     let before = world.attempts();
     add_ada(&world);
     world.tick_at("2026-02-02T16:00:00Z");
-    assert_eq!(world.one("PRAGMA user_version"), "2");
+    assert_eq!(world.one("PRAGMA user_version"), "3");
     assert_eq!(world.attempts(), before);
     let welcome = "Ada welcome welcome completed already_called".to_string();
     assert!(world.items().contains(&welcome), "{:?}", world.items());

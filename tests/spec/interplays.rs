@@ -1,7 +1,7 @@
-//! Two features at once: each is right alone, and together they must not ring a phone twice, ring
-//! one that must stay silent, or lose an occasion without a word.
+//! Two features at once, each right alone. Together they must not ring a phone twice, ring one that
+//! must stay silent, or silently lose an occasion.
 
-use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
 
 use crate::arming::{copy_to, restore};
 use crate::world::World;
@@ -16,7 +16,7 @@ fn a_second_configuration_beside_a_dialer_takes_no_holiday_away() {
     world.daily("Ada");
     assert_eq!(world.command(&["tick"]).code, Some(0));
     assert_eq!(world.count("SELECT count(*) FROM holidays"), 1);
-    // An old crontab line, or a person in another folder, with a file that knows no holidays.
+    // An old crontab line, or a person in another folder, uses a file without holidays.
     let own = std::fs::read_to_string(world.path("ringonce.toml")).unwrap();
     let other = own.split("[holidays]").next().unwrap();
     std::fs::write(world.path("other.toml"), other).unwrap();
@@ -33,7 +33,7 @@ fn a_second_configuration_beside_a_dialer_takes_no_holiday_away() {
     assert!(world.rings().is_empty(), "{:?}", world.items());
 }
 
-/// An old scheduler's rows for Ada, whose daily call is due at noon, taken over at 12:10.
+/// An old scheduler's rows for Ada, whose daily call is due at noon, imported at 12:10.
 fn took_over(rows: &[&str]) -> World {
     let world = World::new();
     world.daily("Ada");
@@ -81,11 +81,11 @@ fn a_welcome_that_is_found_late_steps_over_no_daily_call() {
     ada.signed_up("2026-02-01T08:00:00Z").add();
     world.tick();
     assert_eq!(world.attempts(), ["Ada welcome welcome #1 in_doubt"]);
-    // The list lags; the daily calls go on beside the doubt.
+    // The list lags; the daily calls continue beside the doubt.
     world.faults("list-lag=100000");
     world.tick_at("2026-02-02T12:30:00Z");
     assert_eq!(world.rings().len(), 2);
-    // Nothing runs until half an hour after the next day's time; then the welcome is found.
+    // Nothing runs until half an hour after the next day's time; then the welcome call is found.
     world.faults("");
     world.tick_at("2026-02-03T12:30:00Z");
     assert_eq!(
@@ -122,7 +122,7 @@ fn a_call_of_a_forgotten_zone_hides_no_date_of_the_zone_that_a_restored_file_kno
     world.customer("Ada").at("20:15").paid().welcomed().add();
     world.tick_at("2026-02-02T20:15:00Z");
     let backup = copy_to(&world, "backup.db");
-    // Fourteen hours ahead it is the next date already.
+    // Fourteen hours ahead of UTC it is already the next date.
     let moved = ["customers", "update", "1", "--timezone", "Pacific/Kiritimati", "--call-time"];
     let moved = world.command(&[&moved[..], &["10:00"]].concat());
     assert_eq!(moved.code, Some(0), "{moved:?}");
@@ -154,7 +154,7 @@ fn a_welcome_that_is_tried_again_steps_over_no_daily_call() {
     ada.signed_up("2026-02-01T08:00:00Z").add();
     world.tick();
     world.faults("");
-    // Nothing runs until half an hour after the next day's time; only then is its end heard of.
+    // Nothing runs until half an hour after the next day's time, which then finds the call's end.
     world.tick_at("2026-02-03T12:30:00Z");
     world.tick_at("2026-02-03T13:30:00Z");
     world.tick_at("2026-02-03T14:30:00Z");
@@ -187,13 +187,13 @@ fn a_line_of_the_do_not_call_file_that_a_full_disk_cut_swallows_no_later_number(
     let world = World::new();
     let add = |phone: &str| world.command(&["dnc", "add", phone, "--reason", "asked"]);
     assert_eq!(add("+442079460991").code, Some(0));
-    // The disk was full in the middle of a line: that number was refused, and added again later.
+    // A full disk cut off a line. That number was refused, and added again later.
     let side = world.path("ringonce.db.do-not-call");
     let mut text = std::fs::read_to_string(&side).unwrap();
     text.push_str("2026-02-02T11:30:00.000Z\tadd\t+4420");
     std::fs::write(&side, text).unwrap();
     assert_eq!(add("+442079460992").code, Some(0));
-    // A backup from before is restored: the file alone remembers.
+    // A backup from before is restored, so only the side file has the numbers.
     world.sql("DELETE FROM do_not_call");
     world.tick();
     let listed = world.lines("SELECT phone FROM do_not_call ORDER BY phone");
@@ -249,7 +249,7 @@ fn a_dialer_on_an_empty_file_says_that_it_calls_nobody() {
     let world = World::new();
     world.daily("Ada");
     world.set_clock(NOON);
-    // A crontab line without --db, in another folder than the database's.
+    // A crontab line without --db, in a folder other than the database's.
     let elsewhere = world.path("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     let mut tick = world.program(&["tick", "--config", "../ringonce.toml"]);

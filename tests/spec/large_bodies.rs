@@ -1,4 +1,4 @@
-//! One path takes large bodies. What they hold of the memory is bounded, however many come.
+//! One path accepts large bodies. Their memory is bounded, however many arrive.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringonce::clock;
-use ringonce::web::delivery::Response;
-use ringonce::web::http::Request;
-use ringonce::web::listener::{Handler, Large, Limits, Listener, Serving};
+use ringonce::http::connections::{Handler, Large, Limits};
+use ringonce::http::listener::{Listener, Serving};
+use ringonce::http::request::Request;
+use ringonce::http::response::Response;
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Answers with the length of the body.
+/// Replies with the length of the body.
 fn serve(memory_bytes: usize) -> (Serving, SocketAddr) {
     let length = |request: Request| Response::text(200, &request.body.len().to_string());
     serve_with(memory_bytes, Arc::new(length))
@@ -41,7 +42,7 @@ fn head(path: &str, framing: &str) -> String {
 
 fn talk(address: SocketAddr, path: &str, framing: &str, body: &[u8]) -> String {
     let mut stream = connect(address);
-    // A refusal may come before everything was sent.
+    // A refusal may arrive before everything was sent.
     let _ = stream.write_all(head(path, framing).as_bytes());
     let _ = stream.write_all(body);
     answer(stream)
@@ -86,7 +87,7 @@ fn large_body_is_taken_on_its_path_alone_and_only_up_to_its_limit() {
 }
 
 #[test]
-fn large_body_that_finds_no_memory_is_told_to_come_back_and_keeps_no_small_request_out() {
+fn large_body_without_memory_gets_a_503_and_small_requests_still_pass() {
     let at_work = Arc::new(AtomicBool::new(false));
     let held = Arc::new(AtomicBool::new(true));
     let handler = {
@@ -104,7 +105,7 @@ fn large_body_that_finds_no_memory_is_told_to_come_back_and_keeps_no_small_reque
     let framing = format!("Content-Length: {length}");
     let body = vec![b'x'; length];
     std::thread::scope(|scope| {
-        // There is memory for one of them, and this one keeps it.
+        // There is memory for one body, and this request holds it.
         let first = scope.spawn(|| talk(address, "/large", &framing, &body));
         while !at_work.load(Ordering::SeqCst) {
             clock::pause(Duration::from_millis(2));
@@ -115,7 +116,7 @@ fn large_body_that_finds_no_memory_is_told_to_come_back_and_keeps_no_small_reque
         held.store(false, Ordering::SeqCst);
         assert_eq!(status(&first.join().expect("no panic")), "200");
     });
-    // Afterwards the memory is free again.
+    // The memory is free again.
     let answer = talk(address, "/large", &framing, &body);
     assert_eq!(status(&answer), "200", "{answer}");
 }

@@ -16,7 +16,7 @@
 //! `left out: TEST: WHAT IS LACKING` goes to stderr, past the capture of the test harness.
 //! `scripts/check` names a file in `CHECK_LEFT_OUT`; the same fact is appended there, and the
 //! gate's last line counts it. Use the same words for the same lack, because that line groups
-//! by them. Another test binary takes this file in with
+//! by them. Another test binary includes this file with
 //! `#[path = "../spec/left_out.rs"] #[allow(dead_code)] mod left_out;`.
 
 use std::io::Write;
@@ -55,8 +55,7 @@ impl Need {
 
     pub fn is_met(self) -> bool {
         match self {
-            // SAFETY: asks for a number and changes nothing.
-            Root => unsafe { libc::geteuid() == 0 },
+            Root => rustix::process::geteuid().is_root(),
             OtherUser => runs(Command::new("/bin/true").uid(NOBODY).gid(NOBODY)),
             MountNamespaces => {
                 let mount = "mount --bind /tmp /tmp";
@@ -100,7 +99,7 @@ pub fn record(lacking: &str) {
             .create(true)
             .open(file)
             .expect("open the file that CHECK_LEFT_OUT names");
-        // One write, so that tests side by side do not mix their lines.
+        // One write, so that concurrent tests do not mix their lines.
         file.write_all(format!("{lacking}\t{test}\n").as_bytes()).expect("record what is left out");
     }
 }
@@ -121,7 +120,7 @@ fn a_loop_device_can_be_attached() -> bool {
     attached.status.success() && runs(Command::new("losetup").args(["--detach", &device]))
 }
 
-/// What the gate prints for these records, each `lacking<TAB>test`.
+/// The gate's output for these records, each `lacking<TAB>test`.
 fn last_line(records: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("left out");

@@ -1,10 +1,10 @@
-//! The real client, but for what it makes of a list.
+//! The real client, with a function that changes each list.
 
 use ringonce::domain::Instant;
 use ringonce::provider::{Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError};
 use ringonce::vapi::Vapi;
 
-/// The list that the provider gave goes through this before anybody sees it.
+/// Changes a list of the provider before anything else reads it.
 pub type Through = Box<dyn Fn(Listing) -> Listing + Send + Sync>;
 
 pub struct Listed(pub Vapi, pub Through);

@@ -1,4 +1,4 @@
-//! The listener under attack: every refusal is seen on a raw socket, and an honest request is
+//! The listener under attack: a raw socket receives every refusal, and an honest request is
 //! answered afterwards.
 
 use std::io::{Read, Write};
@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ringonce::clock;
-use ringonce::web::delivery::Response;
-use ringonce::web::http::Request;
-use ringonce::web::listener::{Limits, Listener, Serving};
+use ringonce::http::connections::Limits;
+use ringonce::http::listener::{Listener, Serving};
+use ringonce::http::request::Request;
+use ringonce::http::response::Response;
 
-/// Says back what it understood.
+/// Replies with what it understood.
 fn echo(request: Request) -> Response {
     if request.path == "/panic" {
         panic!("asked to");
@@ -38,7 +39,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 /// Sends bytes and reads until the server closes.
 fn talk(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = connect(address);
-    // The server may hang up before it has taken everything; what it said is what counts.
+    // The server may close before it has read everything; only its reply matters.
     let _ = stream.write_all(bytes);
     read_all(stream)
 }
@@ -90,7 +91,7 @@ fn every_doubtful_request_is_refused_and_the_connection_closed() {
             post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", ""),
             "400",
         ),
-        ("a chunk size that is no number", chunked("zz\r\nab\r\n"), "400"),
+        ("a chunk size that is not a number", chunked("zz\r\nab\r\n"), "400"),
         ("a signed chunk size", chunked("+2\r\nab\r\n0\r\n\r\n"), "400"),
         ("a chunk without its end", chunked("2\r\nabc\r\n0\r\n\r\n"), "400"),
         ("a chunk line with a bare line feed", chunked("2\nab\r\n0\r\n\r\n"), "400"),
@@ -224,7 +225,7 @@ fn three_hundred_slow_connections_give_way_after_the_patience() {
     let (_serving, address) = serve(limits);
     let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(address)).collect();
     for stream in &mut slow {
-        // Those beyond the limit have been turned away or have pushed an idle one out.
+        // Connections beyond the limit were refused or replaced an idle one.
         let _ = stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na");
     }
     let until = clock::elapsed() + Duration::from_secs(4);

@@ -1,5 +1,5 @@
-//! Calls that the ledger does not know: a lost database, a second one on the account, a call by hand.
-//! The provider's records decide like the ledger does, until a person says otherwise.
+//! Calls that the ledger does not know: by a lost database, by a second one on the account, or by
+//! hand. The provider's records count like the ledger until a person decides otherwise.
 
 use chrono::Duration;
 use ringonce::domain::Instant;
@@ -40,7 +40,7 @@ pub fn call_from_elsewhere(world: &World, phone: &str) -> String {
     placed.call.expect("a call").id
 }
 
-/// A listed call as another program, a person or somebody on the phone may have made it.
+/// A listed call without tags, as another program, a person or a caller may have made it.
 pub fn listed_call(world: &World, number: Option<&str>) -> ProviderCall {
     ProviderCall {
         id: "call-by-hand".to_string(),
@@ -54,7 +54,7 @@ pub fn listed_call(world: &World, number: Option<&str>) -> ProviderCall {
     }
 }
 
-/// A pass while the provider's list shows this call too.
+/// A pass in which the provider's list shows this call too.
 pub fn tick_beside(world: &World, call: &ProviderCall) -> tick::Ticked {
     let call = call.clone();
     let through = Box::new(move |mut listing: Listing| {
@@ -75,7 +75,7 @@ pub fn accept(world: &World) {
     world.sql("INSERT INTO meta VALUES ('new_accepted_at', '2026-02-02T11:30:00.000Z')");
 }
 
-/// The file and all that lies beside it are gone.
+/// Removes the file and everything beside it.
 fn lose_the_database(world: &World) {
     for entry in std::fs::read_dir(world.folder.path()).unwrap() {
         let path = entry.unwrap().path();
@@ -183,7 +183,7 @@ fn calls_by_others_block_nothing_and_keep_their_distance() {
         world.tick_at("2026-02-02T16:00:01Z");
         assert_eq!(world.rings().len(), 1, "{call:?}");
     }
-    // Of an unknown caller nobody can say whom to keep a distance from.
+    // The number of an unknown caller is not known, so no call keeps a distance from it.
     for number in [None, Some("anonymous")] {
         let world = World::new();
         add_ada(&world);
@@ -194,7 +194,7 @@ fn calls_by_others_block_nothing_and_keep_their_distance() {
 }
 
 #[test]
-fn a_call_whose_assistant_or_direction_nobody_tells_may_be_ours() {
+fn a_call_of_unknown_assistant_or_direction_may_be_ours() {
     for untold in [
         |call: ProviderCall| ProviderCall { assistant_id: None, ..call },
         |call: ProviderCall| ProviderCall { kind: None, ..call },
@@ -209,7 +209,7 @@ fn a_call_whose_assistant_or_direction_nobody_tells_may_be_ours() {
 }
 
 #[test]
-fn what_rang_no_phone_counts_for_nothing() {
+fn a_call_that_rang_no_phone_does_not_count() {
     let ended = |call: ProviderCall, reason: &str| ProviderCall {
         status: Some("ended".to_string()),
         ended_reason: Some(reason.to_string()),
@@ -233,7 +233,7 @@ fn what_rang_no_phone_counts_for_nothing() {
     let call = listed_call(&world, Some(ADA));
     tick_beside(&world, &call);
     assert!(world.rings().is_empty());
-    // The provider tells only later that it was never dialed.
+    // The provider reports only later that it was never dialed.
     tick_beside(&world, &ended(call, never));
     assert_eq!(world.attempts(), ["Ada welcome welcome #1 ended answered"]);
 }
@@ -244,7 +244,7 @@ fn a_daily_call_is_blocked_on_the_local_date_of_the_call_and_on_no_other() {
     accept(&world);
     let ada = world.customer("Ada").phone(ADA).in_zone("America/New_York").at("21:30");
     ada.paid().welcomed().add();
-    // Monday in New York, Tuesday by UTC.
+    // It is Monday in New York and Tuesday in UTC.
     world.set_clock("2026-02-03T01:00:00Z");
     tick_beside(&world, &listed_call(&world, Some("2125550101")));
     world.tick_at("2026-02-03T02:30:00Z");
@@ -259,7 +259,7 @@ fn the_daily_calls_begin_at_once_when_the_welcome_call_was_made_elsewhere() {
     accept(&world);
     call_from_elsewhere(&world, ADA);
     world.set_clock("2026-02-03T11:55:00Z");
-    // She was imported just now: her own welcome call would be due in twenty minutes.
+    // She was imported just now, so her own welcome call would be due in twenty minutes.
     world.customer("Ada").phone(ADA).in_zone("America/New_York").at("07:00").paid().add();
     world.tick();
     world.tick_at("2026-02-03T12:00:00Z");
@@ -271,7 +271,7 @@ fn a_welcome_call_that_waits_ends_when_a_call_made_elsewhere_is_found() {
     let world = World::new();
     accept(&world);
     add_ada(&world);
-    // Before the window opens.
+    // The window is not open yet.
     world.tick_at("2026-02-02T11:00:00Z");
     assert_eq!(world.items(), ["Ada welcome welcome pending outside_window"]);
     let yesterday = at("2026-02-01T17:00:00Z");
@@ -307,7 +307,7 @@ fn our_own_call_blocks_nothing_once_its_id_is_known() {
     let call = listed_call(&world, Some(ADA));
     tick_beside(&world, &call);
     assert_eq!(world.command(&["history", "list", "--json"]).json().as_array().unwrap().len(), 1);
-    // A file of another program tells of the same call.
+    // An import from another program names the same call.
     world.sql(&format!(
         "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no,
            phone_key, state, disposition, vapi_call_id, created_at, updated_at)
@@ -327,7 +327,7 @@ fn a_late_call_after_midnight_is_for_the_day_before_too() {
         accept(&world);
         let ada = world.customer("Ada").phone(ADA).in_zone("America/New_York").at("23:50");
         ada.paid().welcomed().add();
-        // Tuesday, 00:05 there; Monday's call may be ten more minutes late.
+        // It is Tuesday, 00:05 there; Monday's call may still ring, up to half an hour late.
         world.set_clock("2026-02-03T05:05:00Z");
         let mut call = listed_call(&world, Some("2125550101"));
         if is_tagged {
@@ -359,7 +359,7 @@ fn records_of_another_account_do_not_count_as_having_read_ours() {
     assert_eq!(world.items(), ["Ada daily 2026-02-02 completed already_called"]);
 }
 
-/// Notes since when it is asked.
+/// Records from when on each list is asked for.
 struct Asked(Vapi, std::sync::Arc<Mutex<Vec<Instant>>>);
 
 impl Provider for Asked {
@@ -384,7 +384,7 @@ impl Provider for Asked {
 #[test]
 fn the_first_start_reads_all_that_the_provider_keeps_and_later_ones_the_rest() {
     let world = World::new();
-    // Her call tells which account is the file's own.
+    // Her call shows which account is the file's own.
     world.daily("Eve");
     let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
     for time in ["12:00", "12:30", "13:00"] {

@@ -1,10 +1,10 @@
-//! The specification of the defences: one file each, and each test fails when its guard is taken
-//! out. Below them the parts that they stand on.
+//! The specification of the defences. Each defence has one file, and each test fails when its guard
+//! is removed. The parts under the defences follow.
 //!
 //! `world` is the setting of every test: a real database in a temporary folder, the fake provider
-//! that counts rings, one clock for both.
+//! that counts rings, and one clock for both.
 
-// A test that cannot run on this machine says so through this module.
+// Reports a test that cannot run on this machine.
 #[allow(dead_code)]
 mod left_out;
 mod listed;
@@ -26,7 +26,7 @@ mod guards;
 mod guards_of_items;
 mod guards_of_records;
 
-// Which file may dial, and when.
+// The file that may dial, and when.
 mod accounts;
 mod arming;
 mod clocks;
@@ -39,7 +39,7 @@ mod unclean_starts;
 mod unwritten_outcomes;
 mod wrong_clock;
 
-// What went wrong once, and what may go wrong around it.
+// Earlier defects, and what may fail around them.
 mod defects;
 mod failures;
 mod golden;
@@ -51,7 +51,7 @@ mod only_numbers;
 mod same_number;
 mod who_is_who;
 
-// When a call is due, and the whole of it over days.
+// When a call is due, and whole runs over days.
 mod edits;
 mod overwritten_files;
 mod schedule_rules;
@@ -68,20 +68,21 @@ mod backups;
 mod erasure_and_audit;
 mod files;
 
-// The schema and the house.
+// The schema and the layout.
 mod architecture;
 mod schema;
 
-// The fake provider is trusted only as far as these.
+// The other tests rely on the fake provider only as far as these check it.
 mod fake_faults;
 mod fake_vapi;
 mod fake_world;
 
-// What the service stands on.
+// The parts under the service.
 mod cli_config;
 mod cron;
 mod customers;
 mod do_not_call;
+mod imports;
 mod large_bodies;
 mod listener;
 mod service_manager;

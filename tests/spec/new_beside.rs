@@ -1,5 +1,5 @@
-//! A new database beside the traces of an earlier one dials nobody until a person accepts it, and
-//! takes nothing away that the earlier one left.
+//! A new database beside the traces of an earlier one dials nobody until a person accepts it. It
+//! removes nothing that the earlier one left.
 
 use std::path::Path;
 
@@ -20,8 +20,8 @@ fn accept(world: &World) -> Run {
     import(world, &["--new", "--reason", "the old one is lost"])
 }
 
-/// Mia was welcomed, somebody is on the do-not-call list, somebody was erased; then the database and
-/// all side files but `left` are gone.
+/// Mia was welcomed, one person is on the do-not-call list, and one was erased. Then the database
+/// and all side files but `left` are removed.
 fn lost_but(left: &[&str]) -> World {
     let world = World::new();
     assert_eq!(import(&world, &[]).code, Some(0));

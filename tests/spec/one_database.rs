@@ -1,5 +1,6 @@
-//! One database has one dialer, under whatever names it can be reached, and it stays the armed one
-//! when only the numbers of the disks change. Nobody else may read it, and a look leaves nothing.
+//! One database has one dialer, whatever name or path leads to it. It stays armed when only the
+//! numbers of the disks change. No other user may read it, and a command that only looks leaves no
+//! file.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -34,7 +35,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// What `check` says about one item.
+/// The findings of `check` about one item.
 fn told(world: &World, arguments: &[&str], item: &str) -> Vec<String> {
     let run = world.command(&[&["check", "--json"], arguments].concat());
     let found = run.json();
@@ -54,7 +55,7 @@ fn service(world: &World) -> (std::process::Child, PathBuf) {
 }
 
 #[test]
-fn a_hard_link_of_a_live_database_has_no_dialer_and_the_first_dialer_goes_on() {
+fn a_hard_link_of_a_live_database_has_no_dialer_and_the_first_dialer_continues() {
     let world = World::new();
     world.daily("Ada");
     let (child, log) = service(&world);
@@ -135,7 +136,7 @@ fn a_database_that_is_mounted_as_a_single_file_is_not_opened_for_writing() {
     let world = World::new();
     world.daily("Ada");
     let (child, _) = service(&world);
-    // As a container during an update; then one that comes after the first.
+    // As in a container during an update, and then in one that starts after the first has ended.
     let data = world.path("my data");
     std::fs::create_dir(&data).unwrap();
     std::fs::write(data.join("ringonce.db"), "").unwrap();
@@ -156,7 +157,7 @@ fn a_database_that_is_mounted_as_a_single_file_is_not_opened_for_writing() {
     until("the service dials", || world.rings().len() == 1);
     assert_eq!(stop(child).code, Some(0));
     both("after the service");
-    // A mount of the whole folder is another path to the same files, and no second name.
+    // A mount of the whole folder is another path to the same files, not a second name.
     std::fs::create_dir(world.path("folder")).unwrap();
     std::fs::create_dir(world.path("whole")).unwrap();
     std::fs::rename(copy_to(&world, "c.db"), world.path("whole/ringonce.db")).unwrap();
@@ -166,7 +167,7 @@ fn a_database_that_is_mounted_as_a_single_file_is_not_opened_for_writing() {
     world.assert_no_phone_rang_twice();
 }
 
-/// A file system in a file, mounted through a loop device. Dropping it takes both away.
+/// A file system in a file, mounted through a loop device. Dropping it removes both.
 struct Disk {
     device: String,
     place: PathBuf,
@@ -214,7 +215,7 @@ fn a_restart_that_renumbers_the_disk_leaves_the_database_armed() {
     assert_eq!(adopt(&world, &db).code, Some(0));
     let device = std::fs::metadata(&db).unwrap().dev();
     drop(disk);
-    // Another disk gets the first number.
+    // Another disk gets the number of the first.
     let taken = system("losetup", &["--find", "--show", other.to_str().unwrap()]);
     let taken = Disk { device: taken, place: world.path("nowhere") };
     let disk = Disk::mount(&image, &place);
@@ -222,7 +223,7 @@ fn a_restart_that_renumbers_the_disk_leaves_the_database_armed() {
     world.set_clock(NOON);
     let ticked = tick(&world, &db);
     assert_eq!((ticked.code, world.rings().len()), (Some(0), 1), "{ticked:?}");
-    // Another file at the path is still another file.
+    // Another file at the path is still not the armed one.
     std::fs::copy(&db, place.join("copy.db")).unwrap();
     std::fs::rename(place.join("copy.db"), &db).unwrap();
     let refused = tick(&world, &db);
@@ -321,7 +322,7 @@ fn a_look_of_another_user_leaves_no_file_either() {
     let Some(world) = world_for_others() else { return };
     world.daily("Ada");
     let all = beside(&world, "ringonce.db");
-    // They may read the file and write to the folder.
+    // The other user may read the file and write to the folder.
     set_mode(world.folder.path(), 0o777);
     set_mode(&world.db(), 0o644);
     for file in ["clock", "ringonce.toml"] {

@@ -1,11 +1,12 @@
-//! `[dialing] only_numbers`: while it is set nobody else is dialed, and that is said.
+//! `[dialing] only_numbers`: while it is set, nobody else is dialed, and the output shows it.
 
 use crate::world::World;
 
 const DUE: &str = "2026-02-02T12:00:00Z";
 const ONLY: &str = "[dialing]\nonly_numbers = [\"+442079460150\", \"+12125550199\"]\n";
 
-/// Ada is in the list and Bob is not; each has a daily call now, and an extra one is asked for.
+/// Ada is in the list and Bob is not. Each has a daily call now, and a person asks for an extra
+/// one.
 fn world(config: &str) -> World {
     let world = World::with_config(config);
     world.customer("Ada").phone("+442079460150").paid().welcomed().at("12:00").add();
@@ -32,7 +33,7 @@ fn nobody_outside_the_list_is_dialed_whatever_the_call() {
     let ended = world.items();
     assert!(ended.contains(&"Bob daily 2026-02-02 skipped not_eligible".into()), "{ended:?}");
     assert!(ended.contains(&"Cyd welcome welcome pending not_eligible".into()), "{ended:?}");
-    // Without the list the welcome call is still owed.
+    // Without the list, the welcome call is still owed.
     world.set_config("");
     world.tick_at("2026-02-02T17:15:00Z");
     assert!(world.items().contains(&"Cyd welcome welcome completed".into()), "{:?}", world.items());

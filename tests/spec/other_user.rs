@@ -1,7 +1,7 @@
 //! A world that another user can reach: its folder, and a copy of the program in it.
 //!
-//! The program that cargo built may lie below a folder that only its owner can enter, such as the
-//! home of root. So may the folder for temporary files.
+//! The program that cargo built may be in a folder that only its owner can enter, such as root's
+//! home. The same holds for the folder for temporary files.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use crate::left_out::{self, NOBODY, Need, machine_has};
 use crate::world::{Run, World, quick, run_of};
 
 /// A world whose program `NOBODY` can start. `None`: this machine has no such place, or the tests
-/// may not become another user; the test that asked is recorded as left out.
+/// may not become another user. The calling test is then recorded as left out.
 #[track_caller]
 pub fn world_for_others() -> Option<World> {
     if !machine_has(&[Need::OtherUser]) {
@@ -35,7 +35,7 @@ fn world_in(place: PathBuf) -> Option<World> {
     set_permissions(&program, Permissions::from_mode(0o755)).ok()?;
     let mut start = Command::new(&program);
     start.arg("--version").uid(NOBODY).gid(NOBODY).current_dir(folder.path());
-    // The place may also forbid to start programs.
+    // The place may also forbid starting programs.
     let started = start.stdout(Stdio::null()).stderr(Stdio::null()).status();
     started.is_ok_and(|status| status.success()).then(|| World::inside(folder, quick(), ""))
 }

@@ -1,15 +1,16 @@
-//! Another content in the same file: `cp` and `cat >` keep the inode, so only the content tells. The
-//! log that lies beside it belongs to what was there before.
+//! Another content in the same file. `cp` and `cat >` keep the inode, so only the content shows it.
+//! The WAL beside the file belongs to the earlier content.
 
 use std::cell::RefCell;
 use std::path::Path;
 use std::process::Child;
 
 use chrono::Duration;
-use ringonce::steps::behind;
+use ringonce::domain::start::{Acceptance, Asking};
 use ringonce::steps::dial::{self, Pass};
-use ringonce::store::StoreError;
-use ringonce::store::given::{self, Given};
+use ringonce::steps::reconcile::older_database;
+use ringonce::store::error::StoreError;
+use ringonce::store::file::last_seq::{self, Given};
 
 use crate::arming::copy_to;
 use crate::halting::HangingProvider;
@@ -18,7 +19,7 @@ use crate::world::{World, at};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
-/// The pages of the file as they are now; the log has nothing that they lack.
+/// The pages of the file as they are now; the WAL holds nothing that they lack.
 fn raw_copy(world: &World) -> Vec<u8> {
     let conn = world.connection();
     conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
@@ -26,13 +27,13 @@ fn raw_copy(world: &World) -> Vec<u8> {
 }
 
 #[test]
-fn a_backup_that_is_laid_over_the_file_of_a_killed_process_is_not_taken_for_a_reconciled_one() {
+fn a_backup_over_the_file_of_a_killed_process_does_not_count_as_reconciled() {
     let world = World::new();
     world.daily("Ada");
-    // Somebody looks on, so that the log stays.
+    // Another connection stays open, so that the WAL stays.
     let keep = world.connection();
     keep.execute_batch("SELECT * FROM meta").expect("the file is open");
-    // Two copies of one size, with a call between them: nothing in the pages tells them apart.
+    // Two copies of one size, with a call between them: the number of pages does not differ.
     let (day, backup) = (2..28)
         .find_map(|day| {
             world.tick_at(&format!("2026-02-{day:02}T11:45:00Z"));
@@ -40,9 +41,9 @@ fn a_backup_that_is_laid_over_the_file_of_a_killed_process_is_not_taken_for_a_re
             world.tick_at(&format!("2026-02-{day:02}T12:00:00Z"));
             (before.len() == raw_copy(&world).len()).then_some((day, before))
         })
-        .expect("a call that needs no more pages");
+        .expect("a call that needs no new page");
     let rings = world.rings().len();
-    // The last passes only wrote that the records are known and when they ran.
+    // The last passes only wrote that the records are known, and when they ran.
     world.tick_at(&format!("2026-02-{day:02}T12:30:00Z"));
     let log = std::fs::read(world.path("ringonce.db-wal")).unwrap();
     drop(keep);
@@ -54,7 +55,8 @@ fn a_backup_that_is_laid_over_the_file_of_a_killed_process_is_not_taken_for_a_re
     assert_eq!(world.rings().len(), rings, "{run:?}");
     assert_eq!(run.code, Some(3), "{run:?}");
     assert!(run.stderr.contains("is damaged") && run.stderr.contains("-wal"), "{run:?}");
-    // Without the log of the other content it is a whole backup that knows what it missed.
+    // Without the WAL of the other content the backup is complete, and the pass loads what it
+    // missed.
     for ending in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
     }
@@ -64,7 +66,7 @@ fn a_backup_that_is_laid_over_the_file_of_a_killed_process_is_not_taken_for_a_re
     world.assert_no_phone_rang_twice();
 }
 
-/// The service, at work before noon, with Ada's call in its queue.
+/// A service at work before noon, with Ada's call in its queue.
 fn service(world: &World) -> Child {
     world.daily("Ada");
     world.set_clock("2026-02-02T11:50:00Z");
@@ -109,7 +111,7 @@ fn a_file_that_is_overwritten_under_the_service_ends_it_before_the_next_intent()
     });
 }
 
-/// As `.restore` of the sqlite3 shell does it: through the log, under SQLite's own locks.
+/// Restores as `.restore` of the sqlite3 shell does: through the WAL, under SQLite's own locks.
 fn restore_into(world: &World, old: &Path) {
     let from = rusqlite::Connection::open(old).unwrap();
     let mut into = world.connection();
@@ -130,10 +132,10 @@ fn an_older_database_that_is_restored_around_a_claim_is_noticed_before_the_reque
         dial::claim(&cx, &mut Pass::default(), 1, now, &mut || uuid::Uuid::new_v4().to_string())
     };
     assert_eq!(claim().unwrap().intents.len(), 1);
-    // After its commit, and before the look that precedes the request.
+    // Restored after the commit of the claim, and before the check that precedes the request.
     restore_into(&world, &old);
     assert!(matches!(cx.store.swapped(), Some(StoreError::SetBack(_))));
-    // After the look that precedes the claim.
+    // Restored after the check that precedes the claim.
     let claimed = claim().expect_err("its number was given before").to_string();
     assert!(claimed.contains("an older database was restored into"), "{claimed}");
 }
@@ -153,7 +155,7 @@ fn an_older_database_that_is_restored_into_the_open_file_ends_the_service_and_ri
     assert_eq!(run.code, Some(3), "{}", said(&world));
     assert!(said(&world).contains("an older database was restored into"), "{}", said(&world));
     assert_eq!(world.rings().len(), 1);
-    // The next start takes in what the old database does not know.
+    // The next start loads the calls that the old database lacks.
     assert_eq!(world.command(&["tick"]).code, Some(0));
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
     assert_eq!(world.rings().len(), 1);
@@ -204,7 +206,7 @@ fn a_file_that_is_overwritten_between_intent_and_request_sends_nothing() {
 }
 
 #[test]
-fn checkpoints_by_whomever_are_no_overwriting() {
+fn checkpoints_of_any_program_are_not_an_overwrite() {
     let world = World::new();
     world.daily("Ada");
     let store = world.store();
@@ -217,7 +219,7 @@ fn checkpoints_by_whomever_are_no_overwriting() {
             other.execute_batch(&write(&format!("theirs {n}"))).unwrap();
             other.execute_batch(&format!("PRAGMA wal_checkpoint({mode})")).unwrap();
             assert!(store.swapped().is_none(), "{mode} {n}");
-            // A log that begins anew is no excuse for a change of the file.
+            // A WAL that starts again must not excuse a change of the file.
             store.write(|tx| Ok(tx.execute_batch(&ours)?)).unwrap();
         }
     }
@@ -237,7 +239,7 @@ fn a_ledger_that_loses_its_newest_calls_while_it_is_open_is_noticed() {
     world.tick_at(NOON);
     let store = world.store();
     assert!(store.swapped().is_none());
-    // As a page of the ledger that was overwritten during a checkpoint, which covers that.
+    // As if a ledger page was overwritten during a checkpoint, which hides the change.
     world.sql("UPDATE meta SET value = 2 WHERE key = 'highest_seq'");
     let why = store.swapped().map(|why| why.to_string()).unwrap_or_default();
     assert!(why.contains("was overwritten"), "{why}");
@@ -250,7 +252,7 @@ fn an_older_database_in_its_place_waits_until_the_list_shows_every_number_that_w
     let old = raw_copy(&world);
     world.tick_at(NOON);
     assert_eq!(world.rings().len(), 1);
-    // Path, machine and inode are those of the file that was armed, and the list says nothing yet.
+    // Path, machine and inode are those of the armed file, and the list shows no call yet.
     std::fs::write(world.db(), old).unwrap();
     world.faults("list-lag=600");
     world.set_clock("2026-02-02T12:01:00Z");
@@ -261,7 +263,7 @@ fn an_older_database_in_its_place_waits_until_the_list_shows_every_number_that_w
     let adopted = world.command(&["adopt", "--reason", "restored"]);
     assert_eq!(adopted.code, Some(3), "{adopted:?}");
     assert!(adopted.stderr.contains("from 2026-02-02T12:15:00.000Z on"), "{adopted:?}");
-    // Without a word of anybody, once the records show it.
+    // Dialing continues without a person, once the records show the call.
     world.set_clock("2026-02-02T12:12:00Z");
     let late = world.command(&["tick"]);
     assert_eq!((late.code, world.rings().len()), (Some(0), 1), "{late:?}");
@@ -276,7 +278,7 @@ fn a_list_that_lags_by_an_hour_is_read_back_until_it_shows_the_call() {
     world.tick_at(NOON);
     std::fs::write(world.db(), old).unwrap();
     world.faults("list-lag=3600");
-    // Many lists without the call are taken in before the one that shows it.
+    // Many lists without the call are applied before the one that shows it.
     for minute in (1..60).step_by(7) {
         world.set_clock(&format!("2026-02-02T12:{minute:02}:00Z"));
         assert_eq!(world.command(&["tick"]).code, Some(3), "minute {minute}");
@@ -295,7 +297,7 @@ fn an_older_database_waits_although_the_list_shows_the_last_call_already() {
     let old = raw_copy(&world);
     world.tick_at(NOON);
     assert_eq!(world.rings().len(), 2);
-    // A replica that has the second call, and not yet the first.
+    // A replica that has the second call but not yet the first.
     let posts = world.posts();
     let first = posts[0].tag.clone().unwrap();
     world.faults(&format!("drops-rows:tag={first}"));
@@ -314,7 +316,7 @@ fn an_older_database_waits_although_the_list_shows_the_last_call_already() {
 
 #[test]
 fn a_number_that_no_list_will_ever_show_is_accepted_by_a_person_alone() {
-    // On the same day, and when the provider's records do not reach back so far.
+    // On the same day, and when the provider's records no longer reach back to the call.
     for day in ["02", "22"] {
         let world = World::new();
         world.daily("Ada");
@@ -339,12 +341,14 @@ fn a_number_of_the_last_minutes_is_accepted_by_nobody() {
     let world = World::new();
     let cx = world.context();
     let given = Given { seq: 7, at: at(NOON) };
-    given::note(cx.store.path(), &cx.installation.id, given).unwrap();
+    last_seq::note(cx.store.path(), &cx.installation.id, given).unwrap();
+    let missed = cx.store.read(|conn| older_database::missed(&cx, conn)).unwrap().unwrap();
     let waits = |accepted, minutes| {
-        let now = given.at + Duration::minutes(minutes);
-        cx.store.read(|conn| behind::behind(&cx, conn, accepted, now)).unwrap().is_some()
+        missed.keeps_shut(Asking::Start(accepted), given.at + Duration::minutes(minutes))
     };
-    let told = [waits(true, 14), waits(true, 15), waits(false, 14), waits(false, 600)];
+    let adopts = Acceptance::Adoption { unreadable_rows: true };
+    let nothing = Acceptance::Nothing;
+    let told = [waits(adopts, 14), waits(adopts, 15), waits(nothing, 14), waits(nothing, 600)];
     assert_eq!(told, [true, false, true, true]);
 }
 

@@ -1,9 +1,9 @@
-//! Builds the customers of a test; every call says one thing about them.
+//! Builds the customers of a test; every method sets one thing about them.
 
 use ringonce::domain::Instant;
+use ringonce::domain::calendar::schedule::Rhythm;
+use ringonce::domain::customer::entry::{CustomerEntry, EntryPhone};
 use ringonce::domain::customer::{CallStatus, Customer};
-use ringonce::domain::entry::{Entry, EntryPhone};
-use ringonce::domain::schedule::Rhythm;
 use ringonce::store::customers;
 
 use crate::world::{World, at, date};
@@ -17,15 +17,15 @@ pub struct Person<'w> {
 }
 
 impl<'w> Person<'w> {
-    /// Signed up now, in London, nothing paid, no daily calls; the number is theirs alone.
+    /// Signed up now, in London, unpaid, without daily calls, and with a number of their own.
     pub fn new(world: &'w World, name: &str, number: u32) -> Person<'w> {
         let phone = format!("+4420794{:05}", 60000 + number % 1000);
-        let entry = Entry {
+        let entry = CustomerEntry {
             name: Some(name.to_string()),
             phone: Some(EntryPhone { e164: phone, valid: true, error: None }),
             timezone: Some("Europe/London".to_string()),
             payment_status: Some("Pending".to_string()),
-            ..Entry::default()
+            ..CustomerEntry::default()
         };
         let customer = entry.new_customer(world.now()).expect("an entry");
         Person { world, customer, next_is_given: false }
@@ -93,7 +93,7 @@ impl<'w> Person<'w> {
         self
     }
 
-    /// Instead of the next occasion after now.
+    /// Sets the next call, instead of the next occasion after now.
     pub fn next_call(mut self, time: Option<&str>) -> Self {
         self.customer.next_call_scheduled_at = time.map(at);
         self.next_is_given = true;
@@ -108,7 +108,7 @@ impl<'w> Person<'w> {
         rhythm.next_slot(&zone, self.world.now(), last, |_| true).map(|(_, at)| at)
     }
 
-    /// Puts the customer into the database and gives their id.
+    /// Adds the customer to the database and returns their id.
     pub fn add(mut self) -> i64 {
         if !self.next_is_given {
             self.customer.next_call_scheduled_at = self.next_occasion();

@@ -1,13 +1,14 @@
-//! Waiting for other processes, never without an end.
+//! Waiting for other processes, always with a limit.
 
 use std::process::Child;
 use std::time::Duration;
 
 use ringonce::clock;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::world::{Run, run_of};
 
-/// Waits for what another process does; the limit only ends a test that went wrong.
+/// Waits for the effect of another process; the limit only ends a failing test.
 pub fn until(what: &str, done: impl Fn() -> bool) {
     let started = clock::elapsed();
     while !done() {
@@ -18,13 +19,16 @@ pub fn until(what: &str, done: impl Fn() -> bool) {
 
 /// Asks a service to stop, and waits for its end.
 pub fn stop(child: Child) -> Run {
-    // SAFETY: sends a signal to our own child.
-    let failed = unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), libc::SIGTERM) };
-    assert_eq!(failed, 0);
+    signal(&child, Signal::TERM);
     end_of(child)
 }
 
-/// Waits for a process that ends by itself; one that does not is ended, and the test with it.
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// Waits for a process that ends by itself. A process that does not end is killed, and the test
+/// fails.
 pub fn end_of(mut child: Child) -> Run {
     let started = clock::elapsed();
     while child.try_wait().expect("a child of ours").is_none() {

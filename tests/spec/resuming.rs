@@ -1,7 +1,7 @@
-//! `resume`: the end of a pause is the end of that pause and of nothing else. A hold is lifted by its
-//! name, or where it is the only thing that a plain `resume` can mean.
+//! `resume`: it ends the pause that it names and nothing else. A hold is lifted by its name, or if
+//! it is the only thing that a plain `resume` can mean.
 
-use ringonce::store::meta;
+use ringonce::store::meta::holds;
 
 use crate::world::{Run, World};
 
@@ -12,7 +12,7 @@ fn held(kinds: &[&str]) -> World {
     world.daily("Ada");
     for kind in kinds {
         let why = format!("the cause of {kind}");
-        let written = world.store().write(|tx| meta::hold(tx, kind, &why, world.now()));
+        let written = world.store().write(|tx| holds::hold(tx, *kind, &why, world.now()));
         written.expect("a hold");
     }
     world.set_clock(NOON);
@@ -41,7 +41,7 @@ fn the_end_of_a_pause_leaves_every_hold_and_the_breaker() {
         let command = format!("ringonce resume --hold {kind} --reason WHY");
         assert!(run.stdout.contains(&command), "what lifts it: {run:?}");
         assert!(run.stdout.contains(&format!("the cause of {kind}")), "why it stands: {run:?}");
-        assert!(!run.stdout.contains("may go on"), "{run:?}");
+        assert!(!run.stdout.contains("may continue"), "{run:?}");
         let lifted = "SELECT count(*) FROM journal WHERE what IN ('hold', 'breaker')";
         assert_eq!(world.count(lifted), 0, "{run:?}");
         assert!(world.tick().shut);

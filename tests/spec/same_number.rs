@@ -1,16 +1,16 @@
-//! A number is protected by the flags and dates of every row with it. Those that came with an import
-//! count too, also after their row has left the number.
+//! A number is protected by the flags and dates of every row with it. Flags and dates from an
+//! import count too, even after their row has left the number.
 
 use crate::world::{Run, World};
 
 const HEADER: &str = "external_id,name,email,phone,timezone,call_time,payment_status,\
                       welcome_call_completed,last_call_date,shared_phone\n";
-/// Two rows of the same person, as two exports write her: the second knows nothing.
+/// Two rows of the same person, as two exports write her; the second lacks her welcome call.
 const KNOWN: &str = "00417,Mia,,+442079460141,Europe/London,13:00,Paid,yes,,\n";
 const AGAIN: &str = "417,Mia,,+442079460141,Europe/London,14:00,Paid,no,,\n";
 const AFTER_ALL: &str = "2026-02-02T19:00:00Z";
 
-/// The name of a way, and how it brings both rows in.
+/// The name of a way, and how it imports both rows.
 type Way<'a> = (&'a str, &'a dyn Fn(&World));
 
 fn import(world: &World, name: &str, rows: &str) -> Run {
@@ -29,7 +29,7 @@ fn add(world: &World, fields: &[&str]) -> Run {
     run
 }
 
-/// Passes over a whole afternoon, so that every call that may be made is made.
+/// Passes over a whole afternoon, so that every permitted call is made.
 fn live_through_the_day(world: &World) {
     for time in ["11:45", "12:00", "13:00", "13:10", "14:00", "15:10", "18:00"] {
         world.tick_at(&format!("2026-02-02T{time}:00Z"));
@@ -119,7 +119,7 @@ fn a_number_remembers_what_a_row_knew_that_has_left_it() {
     import(&world, "two.csv", "9,Zed,,+442079460149,Europe/London,,Paid,no,,\n");
     let moved = world.command(&["customers", "update", "00417", "--phone", "+442079460142"]);
     assert_eq!(moved.code, Some(0), "{moved:?}");
-    // Somebody else gets the number that Mia had, and somebody the one that she has now.
+    // Another person gets the number that Mia had, and one more the number that she has now.
     add(&world, &["--external-id", "old", "--phone", "+442079460141"]);
     let here = world.command(&["customers", "update", "9", "--phone", "+442079460142"]);
     assert!(here.stdout.contains("same phone as customer 1"), "{here:?}");
@@ -158,7 +158,7 @@ fn an_erased_row_protects_its_number_still() {
     assert_eq!(world.rings().len(), 0, "{:?}", world.items());
 }
 
-/// The ledger knows the call, so the number that the row leaves keeps nothing against its own retry.
+/// The ledger knows the call, so the number that the row left does not block its own retry.
 #[test]
 fn a_retry_is_made_at_the_number_that_was_left_and_taken_back() {
     let world = World::with(crate::world::nobody_home(), "");
@@ -217,7 +217,7 @@ fn import_add_and_update_name_the_customers_with_the_same_phone() {
     assert!(added.stdout.contains("same phone as customer 1, 2"), "{added:?}");
     let alone = add(&world, &["--external-id", "y", "--phone", "+442079460177"]);
     assert!(!alone.stdout.contains("same phone"), "{alone:?}");
-    // A pair that says that the number is shared is not reported.
+    // A pair that is marked as sharing the number is not reported.
     let pair = "p,P,,+442079460161,Europe/London,,Paid,no,,yes\n\
                 q,Q,,+442079460161,Europe/London,,Paid,no,,yes\n";
     let shared = import(&world, "four.csv", pair);

@@ -1,16 +1,16 @@
-//! The rules of time, each as a line: when a call falls due, what is late, what is missed, and
-//! what an edit does. Every case lives through its ticks and is compared with what rang.
+//! The rules of time, each as a line: when a call falls due, what is late, what is missed, and what
+//! an edit does. Every case runs through its ticks and is compared with the rings.
 
-use ringonce::demo::core::Setup;
+use ringonce::demo::fake_vapi::core::Setup;
 
 use crate::people::Person;
 use crate::world::{World, nobody_home, quick};
 
-/// Who it is about.
+/// Sets the customer of a case.
 type Says = for<'w> fn(Person<'w>) -> Person<'w>;
 
-/// What is said about the customer at 06:30 in New York on Monday the 2nd, when ticks come (the
-/// day and the time in UTC), and the rings: day and time in UTC and the occasion.
+/// The customer at 06:30 in New York on Monday the 2nd, the ticks, and the rings. Ticks are the day
+/// and time in UTC; rings are the day and time in UTC and the occasion.
 struct Case {
     what: &'static str,
     says: Says,
@@ -207,7 +207,7 @@ fn a_welcome_call_comes_twenty_minutes_after_sign_up_and_in_the_window() {
 }
 
 #[test]
-fn after_days_of_silence_at_most_todays_call_is_made_and_each_missed_date_is_told() {
+fn after_days_of_silence_at_most_todays_call_is_made_and_each_missed_date_is_recorded() {
     let cases = [
         Case {
             what: "in time for today's",
@@ -297,7 +297,7 @@ fn nobody_who_is_home_is_tried_once_more_two_hours_later_before_20_00() {
             skipped: &[],
         },
         Case {
-            what: "after it there is no second try",
+            what: "without a second try after it",
             says: |p| daily(p).at("18:00"),
             ticks: &["02T23:00", "03T01:00", "03T01:15"],
             rings: &["02T23:00:00 2026-02-02"],

@@ -1,5 +1,5 @@
-//! The schema argues: strict types, constraints named as sentences, a journal and a ledger that
-//! nobody rewrites, and plans that follow the due, not the million.
+//! The schema enforces strict types, and its constraints are named as sentences. The journal and
+//! the ledger cannot be rewritten. Query plans visit the due rows, not the million.
 
 use std::cell::RefCell;
 
@@ -25,7 +25,7 @@ fn every_table_is_strict() {
 }
 
 #[test]
-fn a_broken_rule_is_told_by_its_name() {
+fn a_broken_rule_is_reported_by_its_name() {
     let cases = [
         ("UPDATE customers SET phone_validated = 2", "phone_validated_is_0_or_1"),
         ("UPDATE customers SET welcome_call_completed = 5", "welcome_call_completed_is_0_or_1"),
@@ -70,7 +70,7 @@ fn a_broken_rule_is_told_by_its_name() {
     assert_eq!(world.attempts().len(), 1);
 }
 
-/// A web application, or a person with `sqlite3`, writes customers and items too.
+/// A web application, or a person with `sqlite3`, may write customers and items too.
 #[test]
 fn an_instant_that_another_program_writes_is_kept_in_the_one_form() {
     let cases = [
@@ -169,7 +169,7 @@ fn a_pass_over_the_due_comes_to_its_end_whatever_form_their_instants_have() {
 }
 
 #[test]
-fn what_tells_one_from_the_other_is_never_given_twice() {
+fn ids_are_never_given_twice() {
     let world = World::new();
     world.daily("Ada");
     world.daily("Bob");
@@ -208,7 +208,7 @@ fn the_ledger_outlives_queue_rows_and_customers() {
     world.tick_at("2026-02-02T12:00:00Z");
     world.sql("DELETE FROM call_queue; DELETE FROM customers");
     assert_eq!(world.attempts(), ["unknown daily 2026-02-02 #1 ended answered"]);
-    // The same person signs up again with the same number: the ledger knows the number.
+    // The same person signs up again with the same number, which the ledger knows.
     world.set_clock("2026-02-02T11:30:00Z");
     let phone = "SELECT phone FROM call_attempts";
     let phone = world.one(phone);
@@ -242,7 +242,7 @@ fn remember(event: TraceEvent<'_>) {
     }
 }
 
-/// The plan of every statement that `act` runs, one line a step.
+/// The plan of every statement that `act` runs, one line for each step.
 fn plans(world: &World, act: impl FnOnce(&rusqlite::Transaction<'_>)) -> Vec<String> {
     let mut conn = world.connection();
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
@@ -254,7 +254,7 @@ fn plans(world: &World, act: impl FnOnce(&rusqlite::Transaction<'_>)) -> Vec<Str
     let mut steps = Vec::new();
     for statement in statements {
         let mut plan = tx.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
-        // Parameters stay unbound: the plan must not hang on a value.
+        // Parameters stay unbound, because the plan must not depend on a value.
         let mut rows = plan.raw_query();
         while let Some(row) = rows.next().unwrap() {
             steps.push(row.get::<_, String>(3).unwrap());
@@ -286,7 +286,12 @@ fn the_scan_and_the_claim_search_the_due_and_never_read_a_whole_table() {
         (
             "customers_daily_due",
             Box::new(|tx| {
-                ringonce::store::stale::stale_customers(tx, "Paid", now - hour).unwrap();
+                ringonce::store::customers::next_call_missing::stale_customers(
+                    tx,
+                    "Paid",
+                    now - hour,
+                )
+                .unwrap();
             }),
         ),
         (

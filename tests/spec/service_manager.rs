@@ -1,4 +1,4 @@
-//! What a service manager hears from `run`: words on a real socket, and a log with priorities.
+//! The messages of `run` to a service manager: words on a real socket, and a log with priorities.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -40,7 +40,7 @@ fn the_manager_hears_when_the_service_is_ready_that_it_is_alive_and_that_it_stop
 }
 
 #[test]
-fn a_service_that_hangs_says_no_more_that_it_is_alive() {
+fn a_service_that_hangs_no_longer_says_that_it_is_alive() {
     let world = World::new();
     let socket = manager(&world);
     let mut run = world.program(&["run"]);
@@ -48,7 +48,7 @@ fn a_service_that_hangs_says_no_more_that_it_is_alive() {
     let mut child = run.stderr(Stdio::null()).spawn().expect("run starts");
     assert_eq!(next_word(&socket), "READY=1");
     assert_eq!(next_word(&socket), "WATCHDOG=1");
-    // The dialer's thread waits for the database, which somebody else keeps.
+    // The dialer's thread waits for the database, which another connection has locked.
     let conn = world.connection();
     conn.execute_batch("BEGIN IMMEDIATE").expect("the lock");
     world.pass(chrono::Duration::minutes(15)); // a scan is due, and it writes
@@ -83,7 +83,7 @@ fn a_log_for_the_journal_carries_its_priorities_and_leaves_the_time_to_it() {
 }
 
 #[test]
-fn a_service_that_cannot_write_an_outcome_yet_is_not_taken_for_one_that_hangs() {
+fn a_service_that_cannot_write_an_outcome_yet_does_not_count_as_hung() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");
@@ -98,7 +98,7 @@ fn a_service_that_cannot_write_an_outcome_yet_is_not_taken_for_one_that_hangs() 
     let child = run.stderr(Stdio::null()).spawn().expect("run starts");
     until("the call is accepted", || !world.rings().is_empty());
     clock::pause(Duration::from_millis(1000));
-    // What was said before it began to wait.
+    // Drops the messages from before it began to wait.
     socket.set_nonblocking(true).expect("a socket");
     while socket.recv(&mut [0; 256]).is_ok() {}
     socket.set_nonblocking(false).expect("a socket");
@@ -132,7 +132,7 @@ fn nothing_that_the_service_opens_would_be_inherited_by_another_program() {
     let mut opened = Vec::new();
     for entry in std::fs::read_dir(process.join("fd")).expect("its files") {
         let entry = entry.expect("a file");
-        // What the program was given itself, and what is gone again meanwhile, is not its own.
+        // Skips descriptors that the program inherited, and those that it has closed by now.
         let what = std::fs::read_link(entry.path()).unwrap_or_default().display().to_string();
         let is_own = what.starts_with("socket:") || what.contains("/ringonce.db");
         let about = std::fs::read_to_string(process.join("fdinfo").join(entry.file_name()));

@@ -1,11 +1,11 @@
-//! A start that may not dial says why; whoever asks `status` later hears it too.
+//! A start that may not dial gives the reason, and `status` shows it later.
 
 use crate::arming::copy_to;
 use crate::world::{Run, World};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
-/// Why nothing is dialed, and since when.
+/// The reason why nothing is dialed, and since when.
 fn told(world: &World) -> [String; 2] {
     let status = world.command(&["status", "--json"]).json();
     ["not_dialing_because", "not_dialing_since"].map(|key| {
@@ -28,13 +28,13 @@ fn the_status_says_why_the_last_start_stayed_shut_and_since_when() {
     world.faults("list-status=503");
     assert!(world.tick_at(NOON).shut);
     let [why, since] = told(&world);
-    assert!(why.contains("answered 503") && why.contains("asked again"), "{why}");
+    assert!(why.contains("answered 503") && why.contains("asks again"), "{why}");
     assert_eq!(since, "2026-02-02T12:00:00.000Z");
     let lines = shown(&world);
     let at = lines.iter().position(|line| line.starts_with("not dialing")).expect("a line");
     assert!(lines[at].contains("since Mon 2026-02-02 12:00 UTC"), "{lines:?}");
     assert!(lines[at - 1].starts_with("armed"), "first among what is wrong: {lines:?}");
-    // The same words are not written again.
+    // An unchanged reason is not written again.
     world.sql(
         "CREATE TRIGGER once BEFORE UPDATE ON meta WHEN NEW.key = 'not_dialing'
          BEGIN SELECT RAISE(ABORT, 'written again'); END",
@@ -53,7 +53,7 @@ fn the_status_says_why_the_last_start_stayed_shut_and_since_when() {
 }
 
 #[test]
-fn a_copy_neither_keeps_nor_tells_why_a_start_stayed_shut() {
+fn a_copy_neither_keeps_nor_shows_why_a_start_stayed_shut() {
     let world = World::new();
     world.daily("Ada");
     let early = copy_to(&world, "early.db");

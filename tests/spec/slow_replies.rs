@@ -1,5 +1,5 @@
-//! A provider that is slow with one call keeps nobody else waiting, and a thread that breaks down
-//! while it places a call leaves a doubt behind, never a silence.
+//! A provider that is slow with one call delays no other call. A thread that panics while it places
+//! a call leaves a doubt, never nothing.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,20 +9,21 @@ use ringonce::domain::instant_text;
 use ringonce::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError,
 };
-use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::Patience;
 use ringonce::steps::scan;
 
 use crate::world::{World, at};
 
-/// What the second call of a pass meets.
+/// The trouble of the second call of a pass.
 #[derive(Clone, Copy, PartialEq)]
 enum Second {
-    /// No answer until a third call was placed.
+    /// No reply until a third call is placed.
     WaitsForTheThird,
     Panics,
 }
 
-/// Answers at once, but for the second call. The clock goes on by a minute while that one waits.
+/// Replies at once, except to the second call. The clock advances by a minute while that one waits.
 struct Slow {
     second: Second,
     clock: PathBuf,
@@ -48,7 +49,7 @@ impl Provider for Slow {
             let fresh = self.clock.with_extension("new");
             std::fs::write(&fresh, instant_text(at("2026-02-02T12:01:00Z"))).expect("a file");
             std::fs::rename(&fresh, &self.clock).expect("the clock goes on");
-            // The limit is for a program that keeps the third waiting: then the test fails.
+            // If the program delays the third call, this limit makes the test fail.
             let limit = Duration::from_secs(20);
             let wait = news.wait_timeout_while(calls, limit, |calls| calls.len() < 3);
             let (calls, _) = wait.expect("no panic");
@@ -72,7 +73,7 @@ fn accepted(tag: &str, word: &str) -> Accepted {
     Accepted { call: Some(ProviderCall { id, ..ProviderCall::default() }), date: None }
 }
 
-/// Ada and Bea are due at seven, Cleo a minute later: one pass as the service makes it.
+/// One pass as the service makes it: Ada and Bea are due at seven, Cleo a minute later.
 fn pass(second: Second) -> (World, usize) {
     let world = World::new();
     for (name, time) in [("Ada", "07:00"), ("Bea", "07:00"), ("Cleo", "07:01")] {
@@ -93,7 +94,7 @@ fn pass(second: Second) -> (World, usize) {
 }
 
 #[test]
-fn a_call_that_falls_due_while_another_waits_for_its_answer_is_placed_meanwhile() {
+fn a_call_that_falls_due_while_another_waits_for_its_answer_is_placed() {
     let (world, calls) = pass(Second::WaitsForTheThird);
     assert_eq!(calls, 3);
     let waited = world.lines("SELECT vapi_call_id FROM call_attempts ORDER BY seq");
@@ -120,7 +121,7 @@ fn a_panic_while_a_call_is_placed_is_a_doubt_and_opens_the_breaker() {
 }
 
 #[test]
-fn a_pass_that_fails_while_a_call_is_under_way_still_writes_what_became_of_it() {
+fn a_pass_that_fails_while_a_call_is_under_way_still_writes_its_outcome() {
     let world = World::new();
     world.daily("Ada");
     world.tick_at("2026-02-02T11:45:00Z");

@@ -1,5 +1,5 @@
-//! SIGTERM, SIGINT and SIGHUP while a POST is under way: nothing more is dialed, and the process ends only
-//! when it has written what came of the one that it cannot call back.
+//! SIGTERM, SIGINT and SIGHUP while a POST is under way. Nothing more is dialed. The process ends
+//! only after it has written the outcome of the POST, which it cannot take back.
 
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,17 +11,18 @@ use std::time::Duration;
 
 use ringonce::clock;
 use ringonce::service::run;
+use rustix::process::Signal;
 
 use crate::listed::Listed;
-use crate::processes::{end_of, until};
+use crate::processes::{end_of, signal, until};
 use crate::world::World;
 
-/// A program that has a call to Ada under way, and would call Bob next; started by a terminal.
+/// Starts a program as from a terminal. It has a call to Ada under way and would call Bob next.
 fn with_a_call_under_way(world: &World, arguments: &[&str], faults: &str) -> Child {
     start(world, arguments, faults, libc::SIG_DFL)
 }
 
-/// The same, where a closed terminal does to it what `hangup` says: tests may run under `nohup`.
+/// The same with `hangup` as its reaction to a closed terminal: tests may run under `nohup`.
 fn start(world: &World, arguments: &[&str], faults: &str, hangup: libc::sighandler_t) -> Child {
     for name in ["Ada", "Bob"] {
         world.daily(name);
@@ -42,19 +43,13 @@ fn start(world: &World, arguments: &[&str], faults: &str, hangup: libc::sighandl
     child
 }
 
-fn signal(child: &Child, number: i32) {
-    // SAFETY: sends a signal to our own child.
-    let failed = unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), number) };
-    assert_eq!(failed, 0);
-}
-
-const WAYS: [(&[&str], i32); 6] = [
-    (&["run"], libc::SIGTERM),
-    (&["run"], libc::SIGINT),
-    (&["run"], libc::SIGHUP),
-    (&["tick", "--json"], libc::SIGTERM),
-    (&["tick", "--json"], libc::SIGINT),
-    (&["tick", "--json"], libc::SIGHUP),
+const WAYS: [(&[&str], Signal); 6] = [
+    (&["run"], Signal::TERM),
+    (&["run"], Signal::INT),
+    (&["run"], Signal::HUP),
+    (&["tick", "--json"], Signal::TERM),
+    (&["tick", "--json"], Signal::INT),
+    (&["tick", "--json"], Signal::HUP),
 ];
 
 #[test]
@@ -64,14 +59,14 @@ fn a_stop_waits_for_the_answer_to_the_call_under_way_and_dials_nobody_else() {
         let child = with_a_call_under_way(&world, arguments, "latency=1200");
         signal(&child, number);
         let run = end_of(child);
-        assert_eq!(run.code, Some(0), "{arguments:?} {number}: {run:?}");
-        assert_eq!(world.posts().len(), 1, "{arguments:?} {number}");
+        assert_eq!(run.code, Some(0), "{arguments:?} {number:?}: {run:?}");
+        assert_eq!(world.posts().len(), 1, "{arguments:?} {number:?}");
         let call_id = world.one("SELECT vapi_call_id FROM call_attempts WHERE state <> 'dialing'");
         assert_eq!(call_id, world.rings()[0].call_id, "the answer is written");
         let items = world.items();
-        assert_eq!(items[0], "Ada daily 2026-02-02 completed", "{arguments:?} {number}");
+        assert_eq!(items[0], "Ada daily 2026-02-02 completed", "{arguments:?} {number:?}");
         assert!(items[1].starts_with("Bob daily 2026-02-02 pending"), "{items:?}");
-        // The next start goes on with Bob.
+        // The next start continues with Bob.
         world.faults("");
         world.tick();
         assert_eq!(world.posts().len(), 2);
@@ -86,8 +81,8 @@ fn a_stop_while_the_answer_never_comes_leaves_a_doubt() {
         let child = with_a_call_under_way(&world, arguments, "accept-then-hang");
         signal(&child, number);
         let run = end_of(child);
-        assert_eq!(run.code, Some(0), "{arguments:?} {number}: {run:?}");
-        assert_eq!(world.posts().len(), 1, "{arguments:?} {number}");
+        assert_eq!(run.code, Some(0), "{arguments:?} {number:?}: {run:?}");
+        assert_eq!(world.posts().len(), 1, "{arguments:?} {number:?}");
         assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 in_doubt"]);
         assert_eq!(world.items()[0], "Ada daily 2026-02-02 failed in_doubt");
         // The provider's records settle it at the next start.
@@ -103,7 +98,7 @@ fn a_stop_while_the_answer_never_comes_leaves_a_doubt() {
 fn under_nohup_a_closed_terminal_stops_nothing() {
     let world = World::new();
     let child = start(&world, &["tick", "--json"], "latency=1200:first=1", libc::SIG_IGN);
-    signal(&child, libc::SIGHUP);
+    signal(&child, Signal::HUP);
     let run = end_of(child);
     assert_eq!((run.code, world.rings().len()), (Some(0), 2), "{run:?}");
 }
@@ -112,7 +107,7 @@ fn under_nohup_a_closed_terminal_stops_nothing() {
 fn a_second_signal_ends_nothing_sooner() {
     let world = World::new();
     let child = with_a_call_under_way(&world, &["tick"], "latency=1200");
-    for number in [libc::SIGTERM, libc::SIGINT, libc::SIGTERM] {
+    for number in [Signal::TERM, Signal::INT, Signal::TERM] {
         signal(&child, number);
         clock::pause(Duration::from_millis(50));
     }
@@ -151,7 +146,7 @@ fn a_service_of_which_one_thread_broke_down_ends_instead_of_going_on_without_it(
             })
         };
         let outcome = ended.recv_timeout(Duration::from_secs(20));
-        // So that a service that goes on does not keep the test.
+        // Stops a service that did not end, so that the test does not wait for it.
         service.stop.store(true, Ordering::Relaxed);
         running.join().unwrap();
         assert_eq!(outcome, Ok(false), "{broken}: it ended, and not well");

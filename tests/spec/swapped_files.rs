@@ -1,13 +1,15 @@
-//! The database, its log and its index are looked at before each intent: commits go on silently in
-//! a file that another one has replaced at its path.
+//! The database, its WAL and its index are checked before each intent. Commits would continue
+//! silently in a file that was replaced at its path.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-use ringonce::service::dialer::{Dialer, Patience};
+use ringonce::domain::start::Acceptance;
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::Patience;
 use ringonce::service::opening;
 use ringonce::steps::scan;
-use ringonce::store::files::LockAnswer;
+use ringonce::store::file::lock::LockAnswer;
 
 use crate::arming::copy_to;
 use crate::world::World;
@@ -23,9 +25,9 @@ fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next
             world.set_clock(NOON);
             let service = world.start();
             let reading = service.clock.read().unwrap();
-            assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
+            assert!(opening::open(&service, &reading, Acceptance::Nothing).unwrap().shut.is_none());
             scan::scan(&service.cx, reading.now).unwrap();
-            // Others open and close the file meanwhile: SQLite puts nothing anew for that.
+            // Others open and close the file in the meantime; SQLite replaces no file for that.
             world.sql("PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
             assert_eq!(opening::shut(&service).unwrap(), None);
             let path = world.path(&format!("ringonce.db{ending}"));
@@ -38,7 +40,7 @@ fn a_file_that_is_removed_or_swapped_while_it_is_open_is_noticed_before_the_next
             let patience = Patience { pace: false, record: std::time::Duration::ZERO };
             let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
             let passed = dialer.pass(&mut |_| Ok(None)).unwrap();
-            let why = passed.shut.unwrap_or_default();
+            let why = passed.shut.map(|why| why.to_string()).unwrap_or_default();
             assert!(why.contains(name) && why.contains("removed or replaced"), "{ending}: {why}");
             assert!(why.contains(&world.db().display().to_string()), "names the path: {why}");
             assert!(world.posts().is_empty(), "{ending} replaced {replaced}");
@@ -56,7 +58,7 @@ fn a_lock_file_that_is_removed_or_replaced_is_noticed_before_the_next_intent() {
         let locked = service.cx.store.lock_for_dialing(world.now()).unwrap();
         assert!(matches!(locked, LockAnswer::Mine(_)));
         let reading = service.clock.read().unwrap();
-        assert!(opening::open(&service, &reading, false).unwrap().shut.is_none());
+        assert!(opening::open(&service, &reading, Acceptance::Nothing).unwrap().shut.is_none());
         scan::scan(&service.cx, reading.now).unwrap();
         assert_eq!(opening::shut(&service).unwrap(), None);
         let path = world.path("ringonce.db.lock");
@@ -68,7 +70,7 @@ fn a_lock_file_that_is_removed_or_replaced_is_noticed_before_the_next_intent() {
         }
         let patience = Patience { pace: false, record: std::time::Duration::ZERO };
         let mut dialer = Dialer::new(&service, patience, reading.now).unwrap();
-        let why = dialer.pass(&mut |_| Ok(None)).unwrap().shut.unwrap_or_default();
+        let why = dialer.pass(&mut |_| Ok(None)).unwrap().shut.expect("stopped").to_string();
         assert!(why.contains("lock file was removed or replaced"), "{why}");
         assert!(world.posts().is_empty(), "replaced {replaced}");
     }
@@ -89,7 +91,7 @@ fn another_file_at_the_path_is_never_read_with_the_log_of_the_one_that_was_open(
     let second = store.read(|_| store.read(|_| Ok(())));
     let why = format!("{:#}", second.unwrap_err());
     assert!(why.contains("the database file was removed or replaced"), "{why}");
-    // What was in flight is still recorded, where nobody will read it.
+    // An outcome in flight is still recorded, in a file that nobody will read.
     store.write(|tx| Ok(tx.execute_batch("UPDATE customers SET name = 'Ada L.'")?)).unwrap();
     drop(service);
     assert_eq!(std::fs::read(world.db()).unwrap(), bytes);
@@ -100,7 +102,7 @@ fn another_file_at_the_path_is_never_read_with_the_log_of_the_one_that_was_open(
 
 const ADOPT: [&str; 3] = ["adopt", "--reason", "restored"];
 
-/// A restored copy of the live file, page for page, beside the log of a process that was killed.
+/// Restores a copy of the live file, page for page, beside the WAL of a killed process.
 fn restored_beside_an_old_log(world: &World, days_behind: u32) {
     let keep = world.connection();
     let backup = std::fs::read(world.db()).unwrap();
@@ -130,7 +132,7 @@ fn with_twenty_people() -> World {
 fn a_file_that_another_program_has_damaged_is_never_adopted() {
     let world = with_twenty_people();
     restored_beside_an_old_log(&world, 2);
-    // A program that knows nothing of this writes the log into the file when it closes it.
+    // A program that does not check this writes the WAL into the file when it closes it.
     world.sql("PRAGMA wal_checkpoint(TRUNCATE)");
     assert!(!world.path("ringonce.db-wal").exists());
     let run = world.command(&ADOPT);
@@ -155,7 +157,8 @@ fn a_backup_that_is_restored_beside_an_old_log_is_refused_and_said_to_be_damaged
             assert!(run.stderr.contains("is damaged") && run.stderr.contains("-wal"), "{run:?}");
         }
         assert_eq!(world.posts().len(), posts, "{days_behind} days behind");
-        // Nothing was destroyed: without the log the backup is whole, and knows what it missed.
+        // Nothing was destroyed: without the WAL the backup is complete, and a start loads what it
+        // missed.
         for ending in ["-wal", "-shm"] {
             std::fs::remove_file(world.path(&format!("ringonce.db{ending}"))).unwrap();
         }

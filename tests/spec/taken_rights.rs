@@ -1,5 +1,5 @@
-//! The right to dial is taken from the file that was armed before, or it is not given to another:
-//! whatever lies in the way is named, with what to do about it.
+//! The right to dial is taken from the file that was armed before, or it is not given to another.
+//! An obstacle is named, with what to do about it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -18,7 +18,7 @@ use crate::world::{Run, World, run_of};
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
-/// Ends each refusal that a person must clear away.
+/// Ends each refusal whose cause a person must remove.
 const MOVE_IT_AWAY: &str = "stop what dials from it, move that file away, then run \
      `ringonce adopt` again";
 
@@ -28,7 +28,7 @@ fn folder(world: &World, name: &str) -> PathBuf {
     path
 }
 
-/// Moves the right to dial into a folder of its own.
+/// Moves the right to dial to a file in a folder of its own.
 fn original_in(world: &World, name: &str) -> PathBuf {
     let db = copy_to(world, "moved.db");
     let to = folder(world, name).join("ringonce.db");
@@ -50,7 +50,7 @@ fn says(run: &Run, words: &[&str]) {
     }
 }
 
-/// Overwrites what the file holds of its attempts.
+/// Overwrites the attempts in the file.
 fn damage(db: &Path) {
     let conn = rusqlite::Connection::open(db).unwrap();
     conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
@@ -113,7 +113,7 @@ fn an_original_whose_disk_is_mounted_read_only_cannot_dial_and_keeps_nobody_from
 }
 
 #[test]
-fn an_original_that_another_user_keeps_to_himself_is_not_taken_for_one_that_is_gone() {
+fn an_unreadable_original_of_another_user_does_not_count_as_gone() {
     let Some(world) = world_for_others() else { return };
     world.daily("Ada");
     let original = original_in(&world, "private");
@@ -128,7 +128,7 @@ fn an_original_that_another_user_keeps_to_himself_is_not_taken_for_one_that_is_g
     let adopt_it =
         || as_nobody(&world, &["adopt", "--db", &db, "--reason", "the old machine is gone"]);
     let named = original.canonicalize().unwrap().display().to_string();
-    // The folder is closed; the file is; the file can be read and not be written.
+    // The folder is closed; the file is closed; the file can be read but not written.
     for (folder, file) in [(0o700, 0o600), (0o755, 0o600), (0o755, 0o644)] {
         std::fs::set_permissions(&original, Permissions::from_mode(file)).unwrap();
         std::fs::set_permissions(private, Permissions::from_mode(folder)).unwrap();
@@ -136,7 +136,7 @@ fn an_original_that_another_user_keeps_to_himself_is_not_taken_for_one_that_is_g
         let ticked = as_nobody(&world, &["tick", "--db", &db]);
         assert_eq!(ticked.code, Some(3), "{folder:o} {file:o}: {ticked:?}");
     }
-    // It is gone, and so is what stood in the way.
+    // The original is gone, and so is the obstacle.
     std::fs::remove_file(&original).unwrap();
     assert_eq!(adopt_it().code, Some(0));
 }
@@ -152,14 +152,21 @@ fn a_claim_that_waited_while_the_right_to_dial_was_taken_claims_nothing() {
         let mut id = || new_id(world.now());
         dial::claim(&service.cx, &mut Pass::default(), 1, world.now(), &mut id).unwrap()
     };
-    let here = service.cx.store.read(ringonce::store::meta::armed_identity).unwrap().unwrap();
+    let here = service
+        .cx
+        .store
+        .read(ringonce::store::meta::installation::armed_identity)
+        .unwrap()
+        .unwrap();
     let arm = |machine_id: &str| {
-        let identity =
-            ringonce::store::files::Armed { machine_id: machine_id.to_string(), ..here.clone() };
+        let identity = ringonce::store::file::identity::Armed {
+            machine_id: machine_id.to_string(),
+            ..here.clone()
+        };
         let other = Store::open(&world.db(), world.now()).unwrap();
-        other.write(|tx| ringonce::store::meta::arm(tx, &identity)).unwrap();
+        other.write(|tx| ringonce::store::meta::installation::arm(tx, &identity)).unwrap();
     };
-    // By another process, after the dialer asked whether anything is in the way.
+    // Another process takes the right after the dialer has checked it.
     arm("another machine");
     let claimed = claim();
     assert!(claimed.intents.is_empty() && !claimed.exhausted, "{claimed:?}");
@@ -176,7 +183,7 @@ fn a_copy_at_another_place_waits_for_the_numbers_that_its_lost_original_gave() {
     world.daily("Ada");
     let copy = copy_to(&world, "copy.db");
     world.tick_at(NOON);
-    // The database is lost; the number that it gave last lies where it was.
+    // The database is lost, but the note of the last number that it gave remains.
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(world.path(&format!("ringonce.db{ending}")));
     }

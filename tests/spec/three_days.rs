@@ -1,6 +1,6 @@
-//! Three days with a tick every fifteen minutes over a file of customers, through the real
-//! import. Every ring is compared with what was due, worked out here by other code: a walk over
-//! the minutes with `chrono-tz`, which knows nothing of queues, claims or occasions.
+//! Three days with a tick every fifteen minutes over a file of customers, through the real import.
+//! Every ring is compared with the due calls, which other code computes here. That code walks over
+//! the minutes with `chrono-tz` and has no queues, claims or occasions.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ struct Row {
     name: String,
     phone: String,
     zone: Tz,
-    /// Minutes after midnight; `None` = no daily calls.
+    /// Minutes after midnight; `None`: no daily calls.
     time: Option<u32>,
     paid: bool,
     validated: bool,
@@ -46,7 +46,7 @@ struct Row {
     signed_up: DateTime<Utc>,
 }
 
-/// Small numbers without a pattern that lines up with the fields.
+/// Small numbers whose pattern does not line up with the fields.
 struct Dice(u64);
 
 impl Dice {
@@ -106,7 +106,7 @@ fn csv(rows: &[Row]) -> String {
     text
 }
 
-/// What must ring: the number, the kind of call, and the tick.
+/// The expected rings: the number, the kind of call, and the tick.
 type Rings = BTreeSet<(String, String, DateTime<Utc>)>;
 
 /// Whether this wall-clock minute is inside the calling window.
@@ -152,7 +152,8 @@ fn due(row: &Row, ticks: &[DateTime<Utc>]) -> Rings {
             let name = date.format("%Y-%m-%d").to_string();
             let first = since.max(at(START));
             let late = *now - slot;
-            // The next occasion after the import or the welcome, none called already.
+            // The next occasion after the import or the welcome call, and none that was called
+            // already.
             if slot <= first || late < Duration::zero() || called.as_ref() >= Some(&name) {
                 continue;
             }

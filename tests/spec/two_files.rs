@@ -1,11 +1,12 @@
-//! Two living files of one installation: a copy is adopted, and the original goes on. Whichever was
-//! armed last may dial; the other notices at once on the same machine, and elsewhere as soon as it
-//! sees a call of the other.
+//! Two living files of one installation: a copy is adopted, and the original continues. Only the
+//! file that was armed last may dial. On the same machine the other one notices at once, and
+//! elsewhere as soon as it sees a call of the other.
 
 use std::path::{Path, PathBuf};
 
+use ringonce::domain::start::{Acceptance, Asking};
 use ringonce::service::opening;
-use ringonce::steps::reconcile::{self, Asking};
+use ringonce::steps::reconcile;
 
 use crate::arming::{adopt, copy_to, tick};
 use crate::processes::{stop, until};
@@ -13,7 +14,7 @@ use crate::world::World;
 
 const NOON: &str = "2026-02-02T12:00:00Z";
 
-/// A copy that somebody took to another machine: from there the original cannot be reached.
+/// A copy that somebody took to another machine, from which the original cannot be reached.
 fn copy_on_another_machine(world: &World) -> PathBuf {
     let copy = copy_to(world, "copy.db");
     let conn = rusqlite::Connection::open(&copy).unwrap();
@@ -22,7 +23,7 @@ fn copy_on_another_machine(world: &World) -> PathBuf {
     copy
 }
 
-/// Its calls do not tell when it was armed, as those of two files that were armed as one.
+/// Removes the time of arming from its calls, as in two files that were armed as one.
 fn forget_when_armed(db: &Path) {
     let conn = rusqlite::Connection::open(db).unwrap();
     conn.execute("DELETE FROM meta WHERE key = 'armed_at'", []).unwrap();
@@ -37,13 +38,13 @@ fn says_who_may_dial(world: &World, db: &Path, other: &Path) {
 }
 
 #[test]
-fn whoever_adopts_a_copy_takes_the_right_to_dial_from_the_original_on_the_same_machine() {
+fn adopting_a_copy_disarms_the_original_on_the_same_machine() {
     let world = World::new();
     world.daily("Ada");
     let copy = copy_to(&world, "copy.db");
     assert_eq!(adopt(&world, &copy).code, Some(0));
     world.set_clock(NOON);
-    // The list lags, so the original would not see the call of the copy, and ring again.
+    // The list lags, so the original would not see the copy's call and would ring again.
     world.faults("list-lag=600");
     assert_eq!(tick(&world, &copy).code, Some(0));
     world.set_clock("2026-02-02T12:00:30Z");
@@ -51,7 +52,7 @@ fn whoever_adopts_a_copy_takes_the_right_to_dial_from_the_original_on_the_same_m
     assert_eq!(world.rings().len(), 1, "{original:?}");
     says_who_may_dial(&world, &world.db(), &copy);
     assert_eq!(world.lines("SELECT old FROM journal WHERE what = 'disarm'").len(), 1);
-    // And back, when the person thinks better of it.
+    // The person adopts the original again.
     world.faults("");
     assert_eq!(adopt(&world, &world.db()).code, Some(0));
     says_who_may_dial(&world, &copy, &world.db());
@@ -132,7 +133,7 @@ fn an_original_that_sees_a_call_of_a_copy_that_was_armed_later_waits_for_a_perso
     assert_eq!(tick(&world, &copy).code, Some(0));
     world.set_clock("2026-02-02T12:15:00Z");
     let original = tick(&world, &world.db());
-    // The next day the list lags, and neither would see what the other does.
+    // The next day the list lags, and neither file would see the other's call.
     world.set_clock("2026-02-03T12:00:00Z");
     world.faults("list-lag=600");
     assert_eq!(tick(&world, &copy).code, Some(0));
@@ -154,7 +155,7 @@ fn a_copy_that_sees_a_call_of_the_original_after_its_adoption_waits_for_a_person
     world.set_clock("2026-02-02T12:15:00Z");
     let run = tick(&world, &copy);
     assert_eq!((run.code, world.rings().len()), (Some(3), 1), "{run:?}");
-    // The person has stopped the original, and says so.
+    // The person has stopped the original and confirms it.
     assert_eq!(adopt(&world, &copy).code, Some(0));
     let run = tick(&world, &copy);
     assert_eq!((run.code, world.rings().len()), (Some(0), 1), "{run:?}");
@@ -166,27 +167,27 @@ fn two_files_of_one_installation_hold_each_other_while_both_dial() {
     world.daily("Ada");
     let copy = copy_on_another_machine(&world);
     world.set_clock("2026-02-02T11:59:00Z");
-    // The first dials since 11:59.
+    // The first file dials since 11:59.
     let first = world.start();
     let since = first.clock.read().unwrap();
-    assert!(opening::open(&first, &since, false).unwrap().shut.is_none());
-    // The second is armed by a person who forgot the first, and calls Ada.
+    assert!(opening::open(&first, &since, Acceptance::Nothing).unwrap().shut.is_none());
+    // A person who forgot the first file arms the second one, which calls Ada.
     assert_eq!(adopt(&world, &copy).code, Some(0));
     forget_when_armed(&copy);
     world.set_clock(NOON);
     assert_eq!(tick(&world, &copy).code, Some(0));
     assert_eq!(world.rings().len(), 1);
-    // The first sees a call of its own that it never made.
+    // The first file sees a call of its installation that it never made.
     let now = first.clock.read().unwrap();
     let asking = Asking::Beside { dialing_since: Some(since.now) };
     let answer = reconcile::ask(&first.cx, first.provider.as_ref(), &now, asking).unwrap();
-    let done = reconcile::take_in(&first.cx, &answer, &now).unwrap();
+    let done = reconcile::load(&first.cx, &answer, &now).unwrap();
     assert!(done.foreign.is_some(), "{done:?}");
     assert_eq!(world.holds(), ["foreign"]);
     drop(first);
     let ticked = world.tick_at("2026-02-02T12:01:00Z");
     assert!(ticked.shut, "{ticked:?}");
-    // Held, but what the other did counts: nobody is called again.
+    // Dialing is held, but the other file's call counts: nobody is called again.
     let run = world.command(&["resume", "--reason", "the copy was removed"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(!world.tick().shut);
@@ -203,7 +204,7 @@ fn two_files_that_gave_the_same_number_hold_at_the_next_start() {
     assert_eq!(adopt(&world, &copy).code, Some(0));
     forget_when_armed(&copy);
     world.set_clock(NOON);
-    // The list lags, so neither sees the other's call: Ada by the one, Bob by the other.
+    // The list lags, so neither sees the other's call: one file calls Ada, the other calls Bob.
     world.faults("list-lag=600");
     assert_eq!(tick(&world, &world.db()).code, Some(0));
     world.set_clock("2026-02-02T12:15:00Z");

@@ -1,6 +1,6 @@
-//! A start after a process that did not end in order. Its disk may be an older state of itself, and the
-//! provider's list may lag: nothing is dialed until the list has shown the last known call, or has
-//! had the time to show every call.
+//! A start after a process that did not end in order. Its disk may be an older state of itself, and
+//! the provider's list may lag. Nothing is dialed until the list has shown the last known call, or
+//! has had the time to show every call.
 
 use chrono::Duration;
 
@@ -49,7 +49,7 @@ fn a_start_after_a_kill_waits_until_the_list_shows_the_last_call() {
     let status = world.command(&["status", "--json"]).json();
     let told = status["not_dialing_because"].as_str().unwrap_or_default();
     assert_eq!(told, refusal(&early), "{status}");
-    // The list shows the call of Ada now.
+    // The list shows Ada's call now.
     assert_eq!(tick_at(&world, "2026-02-02T12:10:30Z").code, Some(0));
     assert_eq!(world.rings().len(), 2);
     assert!(world.command(&["status", "--json"]).json()["not_dialing_because"].is_null());
@@ -89,7 +89,7 @@ fn a_last_call_of_hours_ago_is_looked_for_in_the_list_where_it_was_made() {
     assert_eq!(world.rings().len(), 2);
 }
 
-/// A service is started and killed when it is at work; it has nobody to call.
+/// Starts a service that has nobody to call, and kills it when it is at work.
 pub fn killed_now(world: &World) {
     let scanned = "SELECT value FROM meta WHERE key = 'last_scan_at'";
     world.sql("UPDATE meta SET value = '2026-01-01T00:00:00.000Z' WHERE key = 'last_scan_at'");
@@ -171,7 +171,7 @@ fn following_and_scanning_go_on_while_dialing_waits() {
 }
 
 #[test]
-fn a_service_that_waits_dials_by_itself_when_the_list_shows_the_last_call() {
+fn a_service_that_waits_dials_when_the_list_shows_the_last_call() {
     let world = killed_after_a_call();
     world.set_config("[reconcile]\npoll_seconds = 1\n");
     world.faults("list-lag=600");
@@ -221,7 +221,7 @@ fn a_call_by_hand_waits_too_and_reconcile_and_adopt_do_not() {
     assert_eq!(world.command(&["reconcile"]).code, Some(0));
     let adopt = world.command(&["adopt", "--reason", "it is the only copy"]);
     assert_eq!(adopt.code, Some(0), "{adopt:?}");
-    // The person has said that no other copy dials, not that the list is up to date.
+    // The person has confirmed that no other copy dials, not that the list is up to date.
     let run = tick_at(&world, "2026-02-02T12:06:00Z");
     assert_eq!((run.code, world.rings().len()), (Some(3), 1), "{run:?}");
     assert_eq!(tick_at(&world, "2026-02-02T12:10:30Z").code, Some(0));

@@ -1,8 +1,8 @@
-//! A text names one customer or nobody: what could mean two is refused with the candidates, and
-//! an id is never shown for the row of another customer.
+//! A text names one customer or nobody. An ambiguous text is refused with the candidates, and no id
+//! is shown for another customer's row.
 
-use ringonce::store::customer_search::find;
 use ringonce::store::customers::Found;
+use ringonce::store::customers::search::find;
 
 use crate::world::{Run, World};
 
@@ -90,7 +90,7 @@ fn a_text_that_could_name_two_customers_is_refused_with_the_candidates() {
 }
 
 #[test]
-fn a_text_that_is_no_name_finds_nobody() {
+fn a_text_that_is_not_a_name_finds_nobody() {
     let world = five_people();
     for text in [
         "",
@@ -152,7 +152,7 @@ fn every_command_that_takes_a_customer_refuses_a_text_that_could_name_two() {
     assert_eq!(world.posts().len(), 0);
 }
 
-/// The page shows `…4105` for Eve. It is the external id of Dee.
+/// The page shows `…4105` for Eve, which is also the external id of Dee.
 #[test]
 fn what_cannot_be_taken_back_asks_again_when_digits_are_also_the_end_of_a_number() {
     let world = five_people();
@@ -189,7 +189,7 @@ fn an_external_id_that_looks_like_another_name_is_refused() {
         }
     }
     assert_eq!(world.count("SELECT count(*) FROM customers"), 5);
-    // Any other colon is a matter of taste.
+    // Any other colon is allowed.
     let free = world.command(&["customers", "update", "192", "--external-id", "crm:1"]);
     assert_eq!(free.code, Some(0), "{free:?}");
 }
@@ -212,7 +212,7 @@ fn explain_shows_no_queue_id_that_belongs_to_another_customers_item() {
     assert_eq!(told["occasions"][0]["queue_id"], serde_json::Value::Null, "{told}");
     let text = world.command(&["explain", "4", "--at", at]).stdout;
     assert!(text.contains("(not queued yet)"), "{text}");
-    // The item that is there is named by its id in the file.
+    // The existing item is named by its id in the file.
     let other = world.command(&["explain", "70", "--at", at, "--json"]).json();
     assert_eq!(other["occasions"][0]["queue_id"], 1, "{other}");
 }

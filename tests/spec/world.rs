@@ -1,8 +1,8 @@
 //! A world for one test: a real database in a temporary folder, the fake provider on loopback that
-//! counts what rings, and one clock for both, for processes too.
+//! counts rings, and one clock for both. Other processes use the same clock.
 //!
-//! Dropping it ends the fake and removes the folder. Opening the folder again with `start` means
-//! "killed and restarted".
+//! Dropping it ends the fake and removes the folder. Opening the folder again with `start` stands
+//! for a kill and a restart.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -11,17 +11,18 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{Duration, NaiveDate};
 use ringonce::clock::{self, Clock};
-use ringonce::config::{self, Config, Overrides};
-use ringonce::demo::calls::Timing;
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::{Entry, Event, Journal, Ring};
+use ringonce::config::load::Overrides;
+use ringonce::config::settings::Config;
+use ringonce::demo::fake_vapi::calls::Timing;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::{Event, FakeEntry, Journal, Ring};
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::service::Service;
 use ringonce::service::tick::{self, Ticked};
 use ringonce::steps::Context;
 use ringonce::store::Store;
-use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
 use ringonce::vapi::{ApiKey, Vapi};
 use ringonce::zones::Zones;
 
@@ -29,7 +30,7 @@ use crate::people::Person;
 
 /// A Monday; 06:30 in New York, 11:30 in London.
 pub const START: &str = "2026-02-02T11:30:00Z";
-/// No real key.
+/// An invented key.
 pub const KEY: &str = "sk-loopback-0001";
 /// The provider's ids, which every dialing process needs.
 const IDS: &str = "phone_number_id = \"7d5e8a90-33c1-4f5e-8a1b-52b7c1f0aa22\"\n\
@@ -44,7 +45,7 @@ pub struct World {
     people: std::cell::Cell<u32>,
 }
 
-/// What a run of the program left behind.
+/// The result of one run of the program.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -59,10 +60,10 @@ impl Run {
 }
 
 pub fn at(text: &str) -> Instant {
-    parse_instant(text).unwrap_or_else(|| panic!("{text} is no instant"))
+    parse_instant(text).unwrap_or_else(|| panic!("{text} is not an instant"))
 }
 
-/// Everybody answers, and every call is over the instant it is placed.
+/// Everybody answers, and every call ends at the instant it is placed.
 pub fn quick() -> Setup {
     let none = Duration::zero();
     Setup {
@@ -82,12 +83,13 @@ impl World {
         World::with(quick(), "")
     }
 
-    /// `config` is the text of `ringonce.toml` after the `[vapi]` table; keys of that table first.
+    /// `config` is the text of `ringonce.toml` after the `[vapi]` table; keys of that table come
+    /// first.
     pub fn with_config(config: &str) -> World {
         World::with(quick(), config)
     }
 
-    /// A fake that behaves so, from its first request on.
+    /// A fake with these faults from its first request on.
     pub fn with_faults(faults: &str) -> World {
         World::with(Setup { faults: faults.parse().expect("faults"), ..quick() }, "")
     }
@@ -121,7 +123,7 @@ impl World {
         self.path("ringonce.db")
     }
 
-    /// Another configuration from the next start on.
+    /// Sets another configuration for the next start.
     pub fn set_config(&self, config: &str) {
         let url = self.fake.base_url();
         let text = format!("[vapi]\nbase_url = \"{url}\"\n{IDS}{config}");
@@ -152,7 +154,7 @@ impl World {
         self.fake.set_faults(faults.parse().expect("faults"));
     }
 
-    /// A new customer with a number of their own; nothing is known of them yet.
+    /// A new customer with a number of their own and no other data.
     pub fn customer<'w>(&'w self, name: &str) -> Person<'w> {
         self.people.set(self.people.get() + 1);
         Person::new(self, name, self.people.get())
@@ -179,7 +181,7 @@ impl World {
         };
         let clock = self.path("clock").display().to_string();
         let environment = |name: &str| (name == "RINGONCE_TEST_CLOCK").then(|| clock.clone());
-        config::load(&files, &environment).expect("a good configuration").config
+        ringonce::config::load::load(&files, &environment).expect("a good configuration").config
     }
 
     /// The database, as a process opens it.
@@ -200,7 +202,7 @@ impl World {
         Vapi::new(&vapi.base_url, ApiKey::new(KEY), vapi.timeout_secs).expect("a client")
     }
 
-    /// A process that may dial, started on whatever lies in the folder.
+    /// A process that may dial, started on the present content of the folder.
     pub fn start(&self) -> Service {
         Service {
             cx: self.context(),
@@ -222,8 +224,8 @@ impl World {
         tick::tick(&service)
     }
 
-    /// The right to dial. A program that another test is just starting holds copies of our open
-    /// files for a moment, locks too, so this asks for a while.
+    /// The right to dial. A program that another test is just starting briefly holds copies of our
+    /// open files and locks, so this asks several times.
     fn lock(&self) -> DialerLock {
         for _ in 0..200 {
             match DialerLock::take(&self.db(), self.now()).expect("a lock file") {
@@ -253,13 +255,13 @@ impl World {
         run_of(self.program(arguments).output().expect("the program starts"))
     }
 
-    /// Everything that rang, whatever we were told.
+    /// Everything that rang, whatever the replies were.
     pub fn rings(&self) -> Vec<Ring> {
         self.fake.rings()
     }
 
     /// Every POST that reached the fake, accepted or not.
-    pub fn posts(&self) -> Vec<Entry> {
+    pub fn posts(&self) -> Vec<FakeEntry> {
         let journal = self.fake.journal();
         journal.into_iter().filter(|e| matches!(e.event, Event::Post | Event::Reject)).collect()
     }
@@ -305,7 +307,7 @@ impl World {
         rows.expect("rows").collect::<Result<_, _>>().expect("text")
     }
 
-    /// The one value that a query gives.
+    /// The one value that a query returns.
     pub fn one(&self, query: &str) -> String {
         let lines = self.lines(query);
         assert_eq!(lines.len(), 1, "{query}: {lines:?}");
@@ -316,7 +318,7 @@ impl World {
         self.one(query).parse().expect("a number")
     }
 
-    /// Changes the database behind the program's back.
+    /// Changes the database without the program.
     pub fn sql(&self, statements: &str) {
         self.connection().execute_batch(statements).unwrap_or_else(|e| panic!("{statements}: {e}"));
     }
@@ -327,10 +329,10 @@ impl World {
         conn
     }
 
-    /// What holds dialing: the kinds, in order.
+    /// The kinds of the present holds, in order.
     pub fn holds(&self) -> Vec<String> {
-        let holds = self.store().read(ringonce::store::meta::holds).expect("the holds");
-        holds.into_iter().map(|hold| hold.kind).collect()
+        let holds = self.store().read(ringonce::store::meta::holds::holds).expect("the holds");
+        holds.into_iter().map(|hold| hold.kind.to_string()).collect()
     }
 }
 

@@ -1,15 +1,15 @@
-//! What a person does by a wrong clock would be written with its instants, and bind until they come:
-//! a doubt that was settled in 2027 waits for 2027. So it is refused, in one line.
+//! A person's act under a wrong clock would write wrong instants, which bind until they come: a
+//! doubt settled in 2027 waits for 2027. So the act is refused, in one line.
 
-use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
 
 use crate::d5_doubt::{id_of_ada, state_of_ada, world_in_doubt};
 use crate::world::{Run, World};
 
-/// Ways in which a clock becomes wrong, or is not known to be right.
+/// Ways in which a clock is wrong, or not known to be right.
 const WAYS: [&str; 3] = ["behind", "the provider's date disagrees", "another boot"];
 
-/// Makes the clock wrong in this way, and lets the next pass see it where only a pass can.
+/// Makes the clock wrong in this way, and runs a pass if only a pass can notice it.
 fn set_wrong(world: &World, way: &str) {
     match way {
         "behind" => world.set_clock("2026-02-01T12:00:00Z"),
@@ -101,7 +101,7 @@ fn a_customer_is_neither_added_nor_changed_by_a_clock_that_the_provider_contradi
     std::fs::write(world.path("old.csv"), old).unwrap();
     assert_refused(&world.command(&["queue", "import", "old.csv"]), way);
     assert_eq!((customers(), world.items()), before);
-    // What stops calls is never refused.
+    // An act that stops calls is never refused.
     let run = world.command(&["customers", "pause", "1", "--reason", "asked"]);
     assert_eq!(run.code, Some(0), "{run:?}");
 }
@@ -123,7 +123,7 @@ fn who_signs_up_by_a_clock_that_is_behind_is_taken_and_called_when_it_is_right()
     for time in ["12:00", "13:00", "13:30"] {
         world.tick_at(&format!("2026-02-02T{time}:00Z"));
     }
-    // A welcome call, and the daily calls of all three.
+    // One welcome call, and the daily calls of all three.
     assert_eq!(world.rings().len(), 4, "{:?}", world.attempts());
     world.assert_no_phone_rang_twice();
 }
@@ -139,7 +139,7 @@ fn who_signs_up_by_a_clock_that_is_behind_the_provider_s_is_taken_unless_it_jump
     let add = |phone| ["customers", "add", "--phone", phone, "--timezone", "Europe/London"];
     let run = world.command(&add("+442079460123"));
     assert_eq!(run.code, Some(0), "{run:?}");
-    // Less time passed than this clock says: it is ahead by now.
+    // Less time passed than this clock shows, so the clock is now ahead.
     world.sql(
         "UPDATE meta SET value = json_set(value, '$.monotonic_ms', value ->> '$.monotonic_ms' + 9000000)
          WHERE key = 'last_reading'",

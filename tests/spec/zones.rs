@@ -1,4 +1,4 @@
-//! Local time against independent computations: every clock change of 2024 to 2030, windows.
+//! Local time and windows against independent computations, at every clock change of 2024 to 2030.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use chrono::{
     DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike,
 };
 use jiff::tz::AmbiguousOffset;
-use ringonce::domain::cron::Cron;
-use ringonce::domain::schedule::Rhythm;
-use ringonce::domain::window::CallingWindow;
-use ringonce::domain::zone::Zone;
-use ringonce::domain::zone_country::country_of;
+use ringonce::domain::calendar::cron::Cron;
+use ringonce::domain::calendar::schedule::Rhythm;
+use ringonce::domain::calendar::window::CallingWindow;
+use ringonce::domain::calendar::zone::Zone;
+use ringonce::domain::calendar::zone_country::country_of;
 use ringonce::domain::{Instant, instant_text, parse_instant};
 use ringonce::zones::Zones;
 
-/// The same rules asked through another library's own conversion, instant by instant.
+/// The same rules computed with another library's conversion, instant by instant.
 struct Oracle(jiff::tz::TimeZone);
 
 impl Oracle {
@@ -54,7 +54,7 @@ impl Oracle {
             AmbiguousOffset::Unambiguous { offset } => offset,
             AmbiguousOffset::Fold { before, .. } => before,
             AmbiguousOffset::Gap { before, .. } => {
-                // Shown with the old offset, the time lies past the change that skipped it.
+                // With the old offset, the time is past the clock change that skipped it.
                 let beyond = as_utc.as_second() - i64::from(before.seconds());
                 let beyond = jiff::Timestamp::from_second(beyond + 1).expect("in range");
                 let change = self.0.preceding(beyond).next().expect("a change made the gap");
@@ -137,7 +137,7 @@ fn an_older_independent_copy_of_the_rules_agrees_where_its_data_does() {
             }
             agreed += 1;
             for wanted in around(local).skip(92).take(201) {
-                // Nothing shows a time inside a gap: the first minute that is shown ends it.
+                // No instant shows a time inside a gap, so the first minute that is shown ends it.
                 let expected = (0..=1440)
                     .find_map(|n| {
                         let shown = wanted + Duration::minutes(n);
@@ -158,7 +158,7 @@ fn a_daily_rhythm_has_at_most_one_slot_a_date_around_every_clock_change() {
     for name in places() {
         let zone = zones.get(name).expect("a place");
         let oracle = Oracle::of(name);
-        // The years of the vanished dates are in, the many quiet ones are not.
+        // The years with vanished dates are included; the many years without them are not.
         for change in oracle.changes(2024, 2026).into_iter().chain(oracle.changes(2011, 2011)) {
             let first = oracle.local(change).date() - Duration::days(2);
             for rhythm in &times {
@@ -199,10 +199,10 @@ fn the_famous_clock_changes_are_met_to_the_minute() {
         ("America/New_York", "01:30", "2026-11-01", Some("2026-11-01T05:30:00.000Z")),
         ("Australia/Lord_Howe", "01:45", "2026-04-05", Some("2026-04-04T14:45:00.000Z")),
         ("America/Havana", "00:30", "2025-11-02", Some("2025-11-02T04:30:00.000Z")),
-        // The rest of the date is swallowed: the next valid instant is another date's.
+        // The rest of the date is skipped: the next valid instant belongs to another date.
         ("America/Nuuk", "23:30", "2026-03-28", None),
         ("America/Nuuk", "22:59", "2026-03-28", Some("2026-03-29T00:59:00.000Z")),
-        // A date that never was.
+        // A date that never existed.
         ("Pacific/Apia", "09:00", "2011-12-29", Some("2011-12-29T19:00:00.000Z")),
         ("Pacific/Apia", "09:00", "2011-12-30", None),
         ("Pacific/Apia", "09:00", "2011-12-31", Some("2011-12-30T19:00:00.000Z")),
@@ -304,7 +304,7 @@ fn openings_and_last_starts_agree_with_a_walk_over_the_minutes() {
             let zone: &Zone = &zones.get(place).expect("a place");
             for change in Oracle::of(place).changes(year, year) {
                 let first = change - minute * 600;
-                // Walked backwards, so that each minute knows the next open one.
+                // Walks backwards, so that each minute knows the next open one.
                 let mut next = None;
                 let mut walked = Vec::new();
                 for n in (0..4 * 1440).rev() {

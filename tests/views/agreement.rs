@@ -1,5 +1,5 @@
-//! explain agrees with the tick: many customers, many instants, whatever the rules are, and whether
-//! anything is dialed at all.
+//! `explain` agrees with the tick for many customers and instants, whatever the rules are, and
+//! whether or not anything is dialed.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use chrono::Duration;
 use ringonce::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use ringonce::domain::instant_text;
 use ringonce::provider::ProviderCall;
-use ringonce::steps::explain::{Explained, InQueue, Outcome, explain};
+use ringonce::steps::forecast::explain::{Explained, InQueue, Outcome, explain};
 use ringonce::steps::{Context, follow};
 use ringonce::store::attempts;
-use ringonce::store::meta::{self, Pause};
+use ringonce::store::meta::pauses::{self, Pause};
 use ringonce::store::queue::{self, Item};
 
 use crate::doors::{Doors, Stands};
 use crate::world::World;
 
-/// Customers and instants in all: databases, customers of each, looks at each customer.
+/// The size of the test: databases, customers of each, looks at each customer.
 const SEEDS: u64 = 5;
 const PEOPLE: usize = 200;
 const LOOKS: usize = 10;
@@ -75,7 +75,8 @@ fn person(dice: &mut Dice) -> String {
             dice.roll(24)
         ));
     }
-    // Often: else the flags of one row end the calls of the others, and caps hardly bind.
+    // Most customers share phones: else one row's flags end the calls of the others, and caps
+    // hardly bind.
     if !dice.one_in(4) {
         words.push_str(" shared_phone=1");
     }
@@ -85,7 +86,7 @@ fn person(dice: &mut Dice) -> String {
     words
 }
 
-/// What the tick made of one item, in explain's words.
+/// The tick's result for one item, in the words of `explain`.
 fn happened(item: &Item, rang: bool, before: Option<&Item>) -> Option<String> {
     let was_open = before.is_none_or(|before| before.status.is_active());
     let reason = item.reason.map_or("-", Reason::as_str);
@@ -99,8 +100,8 @@ fn happened(item: &Item, rang: bool, before: Option<&Item>) -> Option<String> {
     Some(format!("{} {}: {word}", item.call_type, item.occasion))
 }
 
-/// What explain said of the same items. What is not due yet waits for nothing in the queue,
-/// whatever is foreseen for its instant.
+/// The answers of `explain` for the same items. An item that is not due yet has no waiting reason
+/// in the queue, whatever `explain` foresees for its instant.
 fn said(explained: &Explained, before: &[Item], items: &[Item]) -> Vec<String> {
     let mut said = Vec::new();
     for explanation in explained.occasions.iter().filter(|e| e.in_queue != InQueue::No) {
@@ -110,7 +111,7 @@ fn said(explained: &Explained, before: &[Item], items: &[Item]) -> Vec<String> {
                 (item.call_type, &item.occasion) == (explanation.call_type, &explanation.occasion)
             })
             .expect("an item that explain says is queued");
-        // What is not looked at keeps what it waited for.
+        // An item that is not looked at keeps its reason for waiting.
         let waited = before.iter().find(|before| before.id == item.id);
         let waited = waited.filter(|before| explained.at < before.due_at());
         let not_due = explained.at < item.scheduled_for;
@@ -150,7 +151,7 @@ fn explain_says_of_ten_thousand_customers_and_instants_what_the_next_tick_does()
         }
     });
     let outcomes = outcomes.into_inner().unwrap();
-    // The test is worth something only when everything happened, and often.
+    // The test is worth something only if every outcome happened, and often.
     for word in [
         "rings",
         "already called",
@@ -175,8 +176,8 @@ fn explain_says_of_ten_thousand_customers_and_instants_what_the_next_tick_does()
     }
 }
 
-/// One database: each customer is explained before each tick, and compared after it. Returns how
-/// often each outcome came up.
+/// One database: explains each customer before each tick and compares after it. Returns how often
+/// each outcome occurred.
 fn agrees(seed: u64) -> BTreeMap<String, usize> {
     let mut dice = Dice(0x5eed_1234_abcd_0000 + seed);
     let mut world = World::in_memory("2026-03-01T00:00:00Z", |config| {
@@ -244,7 +245,8 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
     outcomes
 }
 
-/// Dials what is due, and says of which items: without a dialer or, behind doors, with a real one.
+/// Dials what is due and returns the items: without a dialer or, if there are `Doors`, with a real
+/// one.
 fn dial(world: &World, dice: &mut Dice, doors: Option<(Doors, Context)>) -> Vec<i64> {
     let Some((doors, cx)) = doors else {
         let intents = world.claim();
@@ -261,8 +263,8 @@ fn dial(world: &World, dice: &mut Dice, doors: Option<(Doors, Context)>) -> Vec<
     ids.unwrap()
 }
 
-/// Half open, one call is let through: one of those of whom `explain`, which knows of no others,
-/// said that it rings.
+/// A half-open breaker lets one call through. It must be one that `explain`, which looks at one
+/// customer alone, expected to ring.
 fn agrees_on_the_probe(world: &World, said: &[Explained], dialed: &[i64]) {
     let rings = |explained: &Explained, item: &Item| {
         explained.customer.id == item.customer_id
@@ -286,7 +288,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// Half of the calls that are on end, each in some way.
+/// Ends half of the active calls, each in a random way.
 fn end_calls(world: &World, dice: &mut Dice) {
     let placed = world.cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed));
     for attempt in placed.unwrap() {
@@ -308,11 +310,11 @@ fn end_calls(world: &World, dice: &mut Dice) {
             ended_at: Some(world.now - Duration::seconds(30)),
             ..ProviderCall::default()
         };
-        follow::take_in(&world.cx, &attempt, &call, world.now).unwrap();
+        follow::apply_record(&world.cx, &attempt, &call, world.now).unwrap();
     }
 }
 
-/// What people do between two ticks.
+/// A random act of a person between two ticks.
 fn disturb(world: &mut World, dice: &mut Dice, people: &[i64]) {
     let id = people[dice.roll(people.len() as u64) as usize];
     match dice.roll(6) {
@@ -334,8 +336,8 @@ fn disturb(world: &mut World, dice: &mut Dice, people: &[i64]) {
                 .cx
                 .store
                 .write(|tx| match dice.one_in(if scope == "all" { 8 } else { 4 }) {
-                    true => meta::set_pause(tx, &scope, &pause),
-                    false => meta::lift_pause(tx, &scope).map(|_| ()),
+                    true => pauses::set_pause(tx, &scope, &pause),
+                    false => pauses::lift_pause(tx, &scope).map(|_| ()),
                 })
                 .unwrap();
         }

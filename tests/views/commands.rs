@@ -1,15 +1,14 @@
-//! The commands through the real program: what they print, how they end, and that nothing is
-//! changed where nothing should be.
+//! The commands through the real program: output, exit codes, and no change where none is allowed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use assert_cmd::Command;
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::Journal;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::Journal;
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use ringonce::store::Store;
-use ringonce::store::files::{DialerLock, LockAnswer};
+use ringonce::store::file::lock::{DialerLock, LockAnswer};
 
 use crate::world::at;
 
@@ -57,7 +56,7 @@ impl Here {
     }
 
     fn set_clock(&self, now: &str) {
-        // The fake reads it at any time: it is never seen half written.
+        // The fake reads the clock at any time, so it must never see a half-written file.
         std::fs::write(self.path("clock.new"), now).unwrap();
         std::fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
     }
@@ -201,7 +200,7 @@ fn commands_that_look_work_on_a_copy_and_create_nothing() {
 }
 
 #[test]
-fn the_plan_says_each_customers_rhythm_in_words_and_its_lines_fit_a_window() {
+fn the_plan_says_each_customers_rhythm_and_its_lines_fit_a_window() {
     let here = Here::new();
     let rhythm = ["--call-schedule", "30 9 * * 1-5"];
     let updated = here.run(&[&["customers", "update", "b2"], &rhythm[..]].concat());
@@ -209,7 +208,7 @@ fn the_plan_says_each_customers_rhythm_in_words_and_its_lines_fit_a_window() {
     let plan = here.run(&["plan", "--days", "1"]).stdout;
     for (line, words) in [
         (1, "  1 Ada Example  daily, every day at 07:00"),
-        (2, "  2 Bob Example  daily, on Monday to Friday at 09:30"),
+        (2, "  2 Bob Example  daily, 30 9 * * 1-5"),
     ] {
         assert!(plan.lines().nth(line).is_some_and(|line| line.ends_with(words)), "{plan}");
     }
@@ -217,7 +216,18 @@ fn the_plan_says_each_customers_rhythm_in_words_and_its_lines_fit_a_window() {
     let json = here.run(&["plan", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[0]["rhythm"], "every day at 07:00", "{json}");
-    assert_eq!(json[1]["rhythm"], "on Monday to Friday at 09:30", "{json}");
+    assert_eq!(json[1]["rhythm"], "30 9 * * 1-5", "{json}");
+}
+
+#[test]
+fn explain_shows_the_next_three_instants_of_a_cron_rhythm() {
+    let here = Here::new();
+    let rhythm = ["--call-schedule", "30 9 * * 1-5"];
+    let updated = here.run(&[&["customers", "update", "b2"], &rhythm[..]].concat());
+    assert_eq!(updated.code, 0, "{}", updated.stderr);
+    let explained = here.run(&["explain", "b2"]).stdout;
+    let wanted = "30 9 * * 1-5 (next: Mon 2 Mar 09:30, Tue 3 Mar 09:30, Wed 4 Mar 09:30);";
+    assert!(explained.lines().any(|line| line.starts_with(wanted)), "{explained}");
 }
 
 #[test]
@@ -239,7 +249,7 @@ fn status_names_whom_a_pause_means() {
 }
 
 #[test]
-fn between_a_restored_backup_and_the_next_start_the_list_is_told_as_that_start_makes_it() {
+fn between_a_restored_backup_and_the_next_start_the_list_shows_what_that_start_makes() {
     let here = Here::new();
     let (db, side) = (here.path("ringonce.db"), here.path("ringonce.db.do-not-call"));
     assert_eq!(here.run(&["dnc", "add", "+12125550103", "--reason", "early"]).code, 0);
@@ -305,13 +315,13 @@ fn wrong_words_are_answered_with_the_right_ones() {
         (vec!["queue", "list", "--type", "dayly"], "did you mean daily?"),
         (vec!["queue", "cancel", "99", "--reason", "x"], "there is no item 99"),
         (vec!["explain", "nobody"], "there is no customer"),
-        (vec!["explain", "a1", "--at", "noon"], "is no time"),
+        (vec!["explain", "a1", "--at", "noon"], "is not a time"),
         (vec!["plan", "--days", "0"], "give 1 to 366"),
-        (vec!["simulate", "--from", "soon"], "is no time"),
-        (vec!["simulate", "--from", "2026-03-01"], "2026-03-01 is over: a simulation starts from"),
+        (vec!["simulate", "--from", "soon"], "is not a time"),
+        (vec!["simulate", "--from", "2026-03-01"], "2026-03-01 is in the past: a simulation"),
         (vec!["simulate", "--calls-per-minute", "0"], "give 1 or more"),
         (vec!["simulate", "--max-active-calls", "0"], "give 1 or more"),
-        (vec!["dnc", "add", "hello", "--reason", "x"], "is no phone number"),
+        (vec!["dnc", "add", "hello", "--reason", "x"], "is not a phone number"),
         (vec!["dnc", "add", "+12125550101", "--reason", " "], "--reason is empty"),
         (vec!["dnc", "remove", "+12125550199", "--reason", "x"], "is not on the list"),
         (vec!["dnc", "import", "gone.csv"], "gone.csv"),

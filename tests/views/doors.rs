@@ -1,5 +1,5 @@
-//! The doors before the gate, each shut by dice, and a real dialer behind them: whether anything is
-//! dialed at all is told by `explain` in the same list as the rules.
+//! The conditions before the gate, each set at random, with a real dialer behind them. `explain`
+//! shows whether anything is dialed in the same list as the rules.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -12,15 +12,17 @@ use ringonce::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError, Refusal,
 };
 use ringonce::service::Service;
-use ringonce::service::dialer::{Dialer, Passed, Patience};
+use ringonce::service::dialer::Dialer;
+use ringonce::service::dialer::passed::{Passed, Patience};
 use ringonce::steps::Context;
 use ringonce::store::attempts;
-use ringonce::store::meta::{self, Breaker};
+use ringonce::store::meta::breaker::{self, Breaker};
+use ringonce::store::meta::{holds, sequence};
 
 use crate::agreement::Dice;
 use crate::world::World;
 
-/// How a look finds the doors.
+/// The conditions before the gate at one look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Doors {
     pub held: bool,
@@ -34,9 +36,9 @@ pub struct Doors {
 pub enum Stands {
     #[default]
     Closed,
-    /// Its probe may not go yet.
+    /// Its probe must still wait.
     Open,
-    /// Its probe may go; whether only the end of a call closes it.
+    /// Its probe is allowed. `until_ended`: only the end of a call closes the breaker.
     HalfOpen { until_ended: bool },
 }
 
@@ -56,16 +58,17 @@ impl Doors {
         }
     }
 
-    /// Half open, and the probe's reply leaves or makes it open again.
+    /// Whether one probe is allowed and its reply does not close the breaker.
     pub fn lets_one_through(&self) -> bool {
         let stays = self.refuses || self.breaker == Stands::HalfOpen { until_ended: true };
         stays && !self.held && !self.lines_full
     }
 
-    /// Shuts them in the file; the context counts the lines.
+    /// Writes the conditions into the file; the returned context limits the lines.
     pub fn shut(&self, world: &World) -> Context {
         let now = world.now;
         let breaker = |probe_at: Instant, until_ended| Breaker {
+            probe_failed: false,
             why: "no credits".to_string(),
             opened_at: instant_text(now - Duration::minutes(4)),
             probe_at: instant_text(probe_at),
@@ -78,10 +81,10 @@ impl Doors {
         };
         let written = world.cx.store.write(|tx| {
             if self.held {
-                meta::hold(tx, "record", "a test", now)?;
+                holds::hold(tx, "record", "a test", now)?;
             }
-            let highest = meta::highest_seq(tx)?;
-            open.map_or(Ok(()), |open| meta::open_breaker(tx, &open, highest))
+            let highest = sequence::highest_seq(tx)?;
+            open.map_or(Ok(()), |open| breaker::open_breaker(tx, &open, highest))
         });
         written.expect("written");
         let mut config = world.cx.config.clone();
@@ -93,11 +96,11 @@ impl Doors {
         Context::new(store, config, zones).expect("a context")
     }
 
-    /// Opens all of them for the next look.
+    /// Clears all conditions for the next look.
     pub fn open(&self, world: &World) {
         let opened = world.cx.store.write(|tx| {
-            meta::lift_hold(tx, "record")?;
-            meta::close_breaker(tx, world.now)
+            holds::lift_hold(tx, "record")?;
+            breaker::close_breaker(tx, world.now)
         });
         opened.expect("written");
     }
@@ -119,7 +122,7 @@ impl Doors {
     }
 }
 
-/// A provider that takes every call, or refuses each because of the account.
+/// A provider that accepts every call, or refuses each one because of the account.
 struct Answers {
     refuses: bool,
 }

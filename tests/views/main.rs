@@ -1,4 +1,4 @@
-//! What people ask: why, what next, what now. The answers must be those of the next tick.
+//! The views: why, what next, what now. Their answers must be those of the next tick.
 
 mod agreement;
 mod commands;

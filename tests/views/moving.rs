@@ -1,4 +1,4 @@
-//! An edit of time or zone moves the call that waits, unless it was dialed already.
+//! An edit of time or zone moves the waiting call, unless it was dialed already.
 
 use chrono::Duration;
 use ringonce::domain::instant_text;
@@ -52,7 +52,7 @@ fn a_call_that_was_due_keeps_its_row_when_it_moves_to_another_date() {
 }
 
 #[test]
-fn no_more_daily_calls_cancels_the_one_that_waits() {
+fn ending_the_daily_calls_cancels_the_one_that_waits() {
     let (mut world, ada) = queued();
     world.edit(ada, "call_time=");
     assert_eq!(world.told(ada), ["2026-03-02 skipped cancelled"]);

@@ -1,11 +1,12 @@
-//! An old queue comes in: nobody is called again for what was called, and nothing is lost.
+//! Importing an old queue: nobody is called again for a call that was made, and nothing is lost.
 
 use std::path::PathBuf;
 
 use ringonce::domain::call::{AttemptState, Disposition};
-use ringonce::steps::import_report::Outcome;
-use ringonce::steps::queue_import::{Report, import};
-use ringonce::store::{dedupe, views};
+use ringonce::steps::import::queue::{QueueImportReport, import};
+use ringonce::steps::import::report::ImportOutcome;
+use ringonce::store::queue::dedupe;
+use ringonce::store::views;
 
 use crate::world::World;
 
@@ -25,7 +26,7 @@ fn file(world: &World, rows: &str) -> PathBuf {
     path
 }
 
-fn take(world: &World, rows: &str) -> Report {
+fn take(world: &World, rows: &str) -> QueueImportReport {
     import(&world.cx, &file(world, rows), world.now).unwrap()
 }
 
@@ -126,7 +127,7 @@ fn one_bad_row_refuses_the_file_with_every_bad_row_named() {
          5,a1,daily,2026-03-02 12:00:00+00,pendin,0,3,,,,,\n\
          6,a1\n",
     );
-    assert_eq!(report.outcome, Outcome::Refused);
+    assert_eq!(report.outcome, ImportOutcome::Refused);
     let told: Vec<(u64, Option<&str>)> =
         report.problems.iter().map(|p| (p.line, p.column.as_deref())).collect();
     assert_eq!(

@@ -1,16 +1,18 @@
-//! What lists and counts show, and what a person does about it.
+//! Lists and counts, and how a person acts on them.
 
 use std::sync::Arc;
 
 use chrono::Duration;
 use ringonce::domain::call::{CallType, Reason};
-use ringonce::steps::call::{self, due_item, queue_extra};
-use ringonce::steps::cancel::{Refused, cancel};
-use ringonce::steps::explain::{Outcome, explain};
-use ringonce::steps::plan::plan;
+use ringonce::steps::do_not_call::{file, list};
+use ringonce::steps::forecast::explain::{Outcome, explain};
+use ringonce::steps::forecast::plan::plan;
+use ringonce::steps::import::holidays;
+use ringonce::steps::operate::call_now::{self, due_item, queue_extra};
+use ringonce::steps::operate::cancel::{CancelRefused, cancel};
 use ringonce::steps::status::status;
-use ringonce::steps::{dnc, dnc_file, holidays};
-use ringonce::store::meta;
+use ringonce::store::journal::{Act, By};
+use ringonce::store::meta::{holds, pauses, scan_inputs};
 use ringonce::store::views::{self, ItemFilter};
 
 use crate::world::{World, at};
@@ -54,15 +56,15 @@ fn a_doubt_is_shown_with_what_to_type() {
         detail: "the connection was reset".to_string(),
         stop_dialing: false,
     });
-    ringonce::steps::record::record(&world.cx, &intent, &reply, world.now).unwrap();
+    ringonce::steps::dial::record::record(&world.cx, &intent, &reply, world.now).unwrap();
     let found = stand(&world);
     let typed = format!("ringonce attempts resolve {} ", intent.attempt.id);
     assert!(found.in_doubt[0].resolve.starts_with(&typed), "{:?}", found.in_doubt);
-    assert_eq!(found.today.failed, 0, "a doubt is no failure");
+    assert_eq!(found.today.failed, 0, "a doubt is not a failure");
 }
 
 #[test]
-fn a_copied_file_tells_that_it_is_not_armed() {
+fn a_copied_file_shows_that_it_is_not_armed() {
     let (world, _) = queued();
     let copy = world.folder.path().join("copy.db");
     for ending in ["", "-wal"] {
@@ -80,14 +82,20 @@ fn a_cancelled_call_is_skipped_and_the_next_date_stands() {
     let (mut world, ada) = queued();
     let id = world.items(ada)[0].id;
     let cx = &world.cx;
-    cx.store.write(|tx| cancel(cx, tx, id, "test", "asked", world.now).map(|_| ())).unwrap();
+    cx.store
+        .write(|tx| {
+            cancel(cx, tx, id, Act { who: "test", why: "asked", now: world.now }).map(|_| ())
+        })
+        .unwrap();
     assert_eq!(world.told(ada), ["2026-03-02 skipped cancelled"]);
     let next = world.customer(ada).next_call_scheduled_at.unwrap();
     assert_eq!(next, at("2026-03-03T12:00:00Z"));
     assert!(world.tick("2026-03-02T12:00:00Z").is_empty());
     let cx = &world.cx;
-    let again = cx.store.write(|tx| cancel(cx, tx, id, "test", "asked", world.now).map(|_| ()));
-    let refused = again.unwrap_err().downcast::<Refused>().unwrap();
+    let again = cx.store.write(|tx| {
+        cancel(cx, tx, id, Act { who: "test", why: "asked", now: world.now }).map(|_| ())
+    });
+    let refused = again.unwrap_err().downcast::<CancelRefused>().unwrap();
     assert!(refused.to_string().contains("is skipped"), "{refused}");
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
 }
@@ -108,20 +116,34 @@ fn a_number_on_the_list_is_not_called_although_its_call_is_queued() {
     let (mut world, ada) = queued();
     let file = world.folder.path().join("dnc.csv");
     std::fs::write(&file, "name,phone,reason\nAda,(212) 555-0101,asked\n").unwrap();
-    let numbers = dnc_file::read_file(&file, Some("US"), None).unwrap().numbers;
+    let numbers = file::read_file(&file, Some("US"), None).unwrap().numbers;
     let installation = world.cx.installation.clone();
-    assert_eq!(dnc::add(&world.cx.store, &installation, &numbers, "test", world.now).unwrap(), 1);
-    assert_eq!(dnc::add(&world.cx.store, &installation, &numbers, "test", world.now).unwrap(), 0);
+    assert_eq!(
+        list::add(&world.cx.store, &installation, &numbers, By { who: "test", now: world.now })
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        list::add(&world.cx.store, &installation, &numbers, By { who: "test", now: world.now })
+            .unwrap(),
+        0
+    );
     assert!(world.tick("2026-03-02T12:00:00Z").is_empty());
     assert_eq!(world.told(ada), ["2026-03-02 skipped do_not_call"]);
     let phone = &numbers[0].phone;
-    let gone = dnc::remove(&world.cx.store, &installation, phone, "back", "test", world.now);
+    let gone = list::remove(
+        &world.cx.store,
+        &installation,
+        phone,
+        "back",
+        By { who: "test", now: world.now },
+    );
     assert!(gone.unwrap());
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
 }
 
 #[test]
-fn who_is_in_an_unknown_zone_is_never_dialed_is_told_of_and_stops_nobody() {
+fn a_customer_in_an_unknown_zone_is_never_dialed_is_shown_and_stops_nobody() {
     let mut world = World::new("2026-03-02T11:00:00Z");
     let (ada, bea) =
         (world.add("call_time=07:00"), world.add("phone=+12125550102 call_time=07:00"));
@@ -134,16 +156,16 @@ fn who_is_in_an_unknown_zone_is_never_dialed_is_told_of_and_stops_nobody() {
             store.write(|tx| Ok(tx.execute(sql, (zone, id))?)).unwrap();
         }
     };
-    let alarm = || store.read(meta::zoneless).unwrap().map(|found| found.to_string());
+    let alarm = || store.read(scan_inputs::zoneless).unwrap().map(|found| found.to_string());
     move_to("Mars/Olympus", &[ada, cy]);
     assert!(world.tick("2026-03-02T11:50:00Z").is_empty());
-    // Dan's call is queued already when his zone goes.
+    // Dan's call is already queued when his zone is lost.
     move_to("New York", &[dan]);
     let day = ["12:00", "12:30", "16:30", "18:00"].map(|time| format!("2026-03-02T{time}:00Z"));
     let called: Vec<i64> = day.iter().flat_map(|time| world.tick(time)).collect();
     assert_eq!(called, [bea]);
     let words =
-        format!("3 customers are in no known time zone, so never called: id {ada}, {cy}, {dan}");
+        format!("3 customers are in an unknown time zone, so never called: id {ada}, {cy}, {dan}");
     assert_eq!(alarm(), Some(words));
     for (id, near) in [(ada, ""), (dan, ", such as America/New_York")] {
         let explained = explain(&world.cx, id, world.now, None).unwrap().unwrap();
@@ -178,7 +200,8 @@ fn explain_foretells_no_ring_that_cannot_be() {
     let wait = Outcome::Waits { reason: Some(Reason::DoNotCall), until: None };
     assert_eq!((told.occasions[0].outcome, told.next_call_at), (wait, None));
 
-    // The holiday's call is over before the holiday is; the next date's is the next one.
+    // The occasion of a holiday ends before the holiday does. The next call is that of the next
+    // open date.
     let mut world = World::new("2026-03-02T11:00:00Z");
     let ada = world.add("call_time=07:00");
     let feasts =
@@ -190,7 +213,7 @@ fn explain_foretells_no_ring_that_cannot_be() {
         assert_eq!(told.next_call_at, Some(at("2026-03-04T12:00:00Z")), "{now}");
     }
 
-    // No daily call before the welcome call has come to its end.
+    // A daily call waits until the welcome call has ended.
     let new = "phone=+12125550102 call_time=07:00 welcome_call_completed=0 \
                created_at=2026-03-02T11:00:00Z payment_status=Paid";
     let mut world = World::with("2026-03-02T11:30:00Z", |config| {
@@ -204,7 +227,7 @@ fn explain_foretells_no_ring_that_cannot_be() {
 }
 
 #[test]
-fn a_pause_is_told_in_words_with_its_since() {
+fn a_pause_is_shown_in_words_with_its_since() {
     let (world, ada) = queued();
     let customer = world.customer(ada);
     let key = world.cx.installation.phone_key(&customer.phone);
@@ -215,23 +238,23 @@ fn a_pause_is_told_in_words_with_its_since() {
         (format!("number:{key}"), "this number is"),
     ] {
         let since = "2026-03-02T11:40:00.000Z".to_string();
-        let pause = meta::Pause { who: "Eve".into(), why: "busy".into(), since };
-        world.cx.store.write(|tx| meta::set_pause(tx, &scope, &pause)).unwrap();
+        let pause = pauses::Pause { who: "Eve".into(), why: "busy".into(), since };
+        world.cx.store.write(|tx| pauses::set_pause(tx, &scope, &pause)).unwrap();
         let told = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
         let answers = &told.occasions[0].answers;
         let detail = &answers.iter().find(|answer| answer.rule == "not paused").unwrap().detail;
         let expected = format!("{words} paused by Eve since Mon 2026-03-02 11:40 UTC: busy");
         assert_eq!(detail, &expected);
-        world.cx.store.write(|tx| meta::lift_pause(tx, &scope)).unwrap();
+        world.cx.store.write(|tx| pauses::lift_pause(tx, &scope)).unwrap();
     }
 }
 
 #[test]
-fn a_do_not_call_file_with_a_line_that_is_no_number_is_refused_whole() {
+fn a_do_not_call_file_with_a_line_that_is_not_a_number_is_refused_whole() {
     let world = World::new("2026-03-02T11:00:00Z");
     let file = world.folder.path().join("dnc.txt");
     std::fs::write(&file, "+12125550101\nhello\n+12125550102\n1.4E+10\n").unwrap();
-    let read = |reason| dnc_file::read_file(&file, None, reason).unwrap();
+    let read = |reason| file::read_file(&file, None, reason).unwrap();
     let lines: Vec<u64> = read(Some("asked")).problems.iter().map(|bad| bad.line).collect();
     assert_eq!(lines, [2, 4]);
     assert_eq!(read(None).problems.len(), 4, "without a reason nothing is taken");
@@ -257,7 +280,7 @@ fn nobody_is_called_on_a_holiday_and_the_plan_says_so_before() {
 
 #[test]
 fn a_holiday_file_that_is_gone_is_an_error_that_names_it() {
-    let config = ringonce::config::Holidays {
+    let config = ringonce::config::settings::Holidays {
         files: vec!["/nowhere/days.csv".to_string()],
         blackout_dates: Vec::new(),
     };
@@ -272,12 +295,12 @@ fn a_call_by_hand_goes_through_the_gate() {
         let explained = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
         due_item(&world.cx, &explained, None, world.now)
     };
-    let early = ask(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    let early = ask(&world).unwrap_err().downcast::<call_now::CallRefused>().unwrap();
     assert!(early.0.contains("is not due"), "{early}");
     world.now = at("2026-03-02T12:00:00Z");
     assert_eq!(ask(&world).unwrap().occasion, "2026-03-02");
     world.tick("2026-03-02T12:00:00Z");
-    let taken = ask(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    let taken = ask(&world).unwrap_err().downcast::<call_now::CallRefused>().unwrap();
     assert!(taken.0.contains("made already"), "{taken}");
 }
 
@@ -293,21 +316,21 @@ fn an_extra_call_is_its_own_occasion_and_capped() {
     let item = extra(&world).unwrap();
     assert_eq!(item.call_type, CallType::Extra);
     assert!(item.occasion.starts_with("extra:"));
-    let waiting = extra(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    let waiting = extra(&world).unwrap_err().downcast::<call_now::CallRefused>().unwrap();
     assert!(waiting.0.contains("waits already"), "{waiting}");
     assert_eq!(world.tick("2026-03-02T15:00:00Z"), [ada]);
     world.now = at("2026-03-02T18:00:00Z");
-    let capped = extra(&world).unwrap_err().downcast::<call::Refused>().unwrap();
+    let capped = extra(&world).unwrap_err().downcast::<call_now::CallRefused>().unwrap();
     assert!(capped.0.contains("cap"), "{capped}");
-    assert_eq!(world.customer(ada).last_call_date, None, "an extra call is no daily call");
+    assert_eq!(world.customer(ada).last_call_date, None, "an extra call is not a daily call");
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada], "the daily call stands");
 }
 
 #[test]
-fn explain_tells_what_holds_everything_back() {
+fn explain_shows_what_holds_everything_back() {
     let (mut world, ada) = queued();
     world.now = at("2026-03-02T12:00:00Z");
-    let hold = |tx: &ringonce::store::Tx<'_>| meta::hold(tx, "flag", "not proven", world.now);
+    let hold = |tx: &ringonce::store::Tx<'_>| holds::hold(tx, "flag", "not proven", world.now);
     world.cx.store.write(hold).unwrap();
     let explained = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
     let outcome = explained.verdict().unwrap().outcome;

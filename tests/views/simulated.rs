@@ -1,4 +1,4 @@
-//! A simulation comes to what really happens, and its caps bind where they are said to.
+//! A simulation predicts the real outcome, and its caps bind where it reports them.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use chrono::Duration;
 use ringonce::domain::{Instant, instant_text};
 use ringonce::provider::ProviderCall;
 use ringonce::steps::follow;
-use ringonce::steps::simulate::{Assumed, Hour, Simulated, simulate};
+use ringonce::steps::forecast::simulate::{Assumed, Hour, Simulated, simulate};
 use ringonce::store::attempts::Attempt;
-use ringonce::store::{copy, views};
+use ringonce::store::file::memory_copy;
+use ringonce::store::views;
 
 use crate::world::{World, at};
 
@@ -20,7 +21,7 @@ const ZONES: [&str; 5] = [
     "America/Los_Angeles",
 ];
 
-fn many(count: usize, change: impl FnOnce(&mut ringonce::config::Config)) -> World {
+fn many(count: usize, change: impl FnOnce(&mut ringonce::config::settings::Config)) -> World {
     let world = World::in_memory("2026-03-02T00:00:00Z", change);
     for n in 0..count {
         let words = match n % 7 {
@@ -96,7 +97,7 @@ fn end(world: &World, over: Vec<(Instant, Attempt)>, assumed: &Assumed) {
             ended_reason: Some(reason.to_string()),
             ..ProviderCall::default()
         };
-        follow::take_in(&world.cx, &attempt, &call, end).unwrap();
+        follow::apply_record(&world.cx, &attempt, &call, end).unwrap();
     }
 }
 
@@ -121,8 +122,9 @@ fn a_simulation_equals_the_days_themselves_also_where_caps_bind() {
             config.dialing.max_active_calls = lines;
             config.caps.calls_per_number_per_day = cap;
         });
-        // `phone=` repeats: some share a number, and the second call of a date is skipped.
-        let copied = copy::whole(&world.cx.store).unwrap();
+        // `phone=` repeats: some customers share a number, and the second call of a date is
+        // skipped.
+        let copied = memory_copy::whole(&world.cx.store).unwrap();
         let (config, zones) = (world.cx.config.clone(), world.cx.zones.clone());
         let mut trial =
             ringonce::steps::Context::new(std::sync::Arc::new(copied), config, zones).unwrap();
@@ -134,10 +136,10 @@ fn a_simulation_equals_the_days_themselves_also_where_caps_bind() {
         assert_eq!(simulated.dispositions, truth.dispositions, "{case}");
         assert_eq!(simulated.skipped, truth.skipped, "{case}");
         assert!(80 < simulated.calls, "{case}: {simulated:?}");
-        assert_eq!(0 < simulated.retries, no_answer_share == 1.0 && cap.is_none(), "{case}");
+        assert_eq!(simulated.retries > 0, no_answer_share == 1.0 && cap.is_none(), "{case}");
         let binds = |hour: &Hour| hour.lines_bound || hour.pace_bound;
         assert_eq!(simulated.by_hour.iter().any(binds), bound, "{case}");
-        assert_eq!(0 < simulated.delayed, bound, "{case}");
+        assert_eq!(simulated.delayed > 0, bound, "{case}");
     }
 }
 
@@ -145,7 +147,7 @@ fn a_simulation_equals_the_days_themselves_also_where_caps_bind() {
 fn a_simulation_leaves_the_database_as_it_was() {
     let world = World::new("2026-03-02T11:30:00Z");
     let ada = world.add("call_time=07:00");
-    let copied = copy::whole(&world.cx.store).unwrap();
+    let copied = memory_copy::whole(&world.cx.store).unwrap();
     let (config, zones) = (world.cx.config.clone(), world.cx.zones.clone());
     let trial = ringonce::steps::Context::new(std::sync::Arc::new(copied), config, zones).unwrap();
     let simulated = simulate(&trial, &assumed(2, 0.0), world.now).unwrap();
@@ -170,9 +172,9 @@ fn caps_bind_in_the_hours_in_which_they_bind() {
         let hour = &simulated.by_hour[0];
         assert_eq!(hour.at, "2026-03-02T14:00:00.000Z");
         assert_eq!((hour.lines_bound, hour.pace_bound), (lines_bound, pace_bound));
-        assert_eq!(0 < simulated.delayed, lines_bound || pace_bound);
+        assert_eq!(simulated.delayed > 0, lines_bound || pace_bound);
         assert!(simulated.most_lines <= lines);
-        // 20 calls of 90 s on one line, or two a minute: the last begins so much later.
+        // The delay of the last of 20 calls of 90 s, on one line or at two a minute.
         let last = simulated.longest_delay_seconds;
         let expected = if lines_bound {
             19 * 90

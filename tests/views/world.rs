@@ -1,16 +1,19 @@
-//! A real store in a temporary folder, customers in few words, and a tick without a provider.
+//! A real store in a temporary folder, customers from short descriptions, and a tick without a
+//! provider.
 
 use std::sync::Arc;
 
 use chrono::Duration;
-use ringonce::config::Config;
+use ringonce::config::settings::Config;
 use ringonce::domain::call::{AttemptState, CallType};
 use ringonce::domain::customer::Customer;
 use ringonce::domain::{Instant, parse_instant};
 use ringonce::provider::{Accepted, PlaceError, ProviderCall};
-use ringonce::steps::dial::{self, Intent, Pass};
-use ringonce::steps::entry_text::{Draft, Reader};
-use ringonce::steps::{Context, customers as people, follow, record, scan};
+use ringonce::steps::dial::intent::Intent;
+use ringonce::steps::dial::{self, Pass, record};
+use ringonce::steps::import::field_values::{Draft, Reader};
+use ringonce::steps::{Context, customers as people, follow, scan};
+use ringonce::store::journal::By;
 use ringonce::store::queue::{self, Item};
 use ringonce::store::{Store, attempts, customers, do_not_call, views};
 use ringonce::zones::Zones;
@@ -57,8 +60,8 @@ impl World {
         World { folder, cx, now }
     }
 
-    /// `name=Ada phone=+12125550101 timezone=America/New_York call_time=07:00`; paid, welcomed
-    /// and signed up long ago unless it says otherwise.
+    /// `name=Ada phone=+12125550101 timezone=America/New_York call_time=07:00`. Unless the words
+    /// say otherwise, the customer is paid, welcomed and signed up long ago.
     pub fn add(&self, words: &str) -> i64 {
         let mut reader = Reader::new(&self.cx.zones, None);
         let mut draft = Draft::default();
@@ -70,7 +73,9 @@ impl World {
         let customer = people::plan_new(&mut reader, &draft.finish(), self.now).unwrap();
         self.cx
             .store
-            .write(|tx| people::create(tx, &mut reader, &customer, "test", self.now))
+            .write(|tx| {
+                people::create(tx, &mut reader, &customer, By { who: "test", now: self.now })
+            })
             .unwrap()
     }
 
@@ -86,7 +91,7 @@ impl World {
             .write(|tx| {
                 let known = customers::by_id(tx, id)?.unwrap();
                 let after = people::plan_change(tx, &mut reader, &known, &entry, self.now)?;
-                people::change(tx, &mut reader, &known, &after, "test", self.now)
+                people::change(tx, &mut reader, &known, &after, By { who: "test", now: self.now })
             })
             .unwrap();
     }
@@ -122,7 +127,7 @@ impl World {
         self.claim_at_most(usize::MAX)
     }
 
-    /// Claims what may be dialed now on so many free lines.
+    /// Claims at most `lines` of the items that may be dialed now.
     pub fn claim_at_most(&self, lines: usize) -> Vec<Intent> {
         let mut pass = Pass::default();
         let mut new_id = || uuid::Uuid::new_v4().to_string();
@@ -155,7 +160,7 @@ impl World {
         record::record(&self.cx, intent, &reply, self.now).unwrap();
     }
 
-    /// One tick at which every call is accepted. Returns who was called.
+    /// One tick at which every call is accepted. Returns the called customers.
     pub fn tick(&mut self, now: &str) -> Vec<i64> {
         self.now = at(now);
         self.scan();
@@ -164,7 +169,7 @@ impl World {
         intents.iter().filter_map(|intent| intent.attempt.customer_id).collect()
     }
 
-    /// Every call that is on ends now, for this reason.
+    /// Ends every active call now, for this reason.
     pub fn end_as(&self, reason: &str) {
         let placed = self.cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed));
         for attempt in placed.unwrap() {
@@ -175,13 +180,13 @@ impl World {
                 ended_at: Some(self.now),
                 ..ProviderCall::default()
             };
-            follow::take_in(&self.cx, &attempt, &call, self.now).unwrap();
+            follow::apply_record(&self.cx, &attempt, &call, self.now).unwrap();
         }
     }
 
     /// Puts a customer's number on the do-not-call list.
     pub fn never_call(&self, id: i64) {
-        let entry = do_not_call::Entry {
+        let entry = do_not_call::DoNotCallEntry {
             phone: self.customer(id).phone,
             reason: "asked".to_string(),
             source: "test".to_string(),
@@ -198,6 +203,6 @@ impl World {
 
 fn set(reader: &mut Reader<'_>, draft: &mut Draft, word: &str) {
     let (name, value) = word.split_once('=').unwrap();
-    let column = ringonce::domain::fields::Column::of_header(name).unwrap();
+    let column = ringonce::domain::customer::columns::Column::of_header(name).unwrap();
     reader.set(draft, column, value).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The API: who gets in, and what it does.
+//! The API: authentication, and the effect of each request.
 
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn the_answer_names_other_customers_with_the_same_phone() {
     });
     let second = upsert(&again);
     assert_eq!(second["same_phone_as"], json!([id]), "{second}");
-    // A change that does not name the phone says it too, and a pair that shares the phone does not.
+    // A change that does not name the phone reports it too; a pair that shares the phone does not.
     let named = upsert(&json!({"external_id": "42", "name": "Ada"}));
     assert_eq!(named["same_phone_as"], json!([id]), "{named}");
     upsert(&json!({"external_id": "0042", "shared_phone": true}));

@@ -1,4 +1,4 @@
-//! A crowd at the door never holds a call up.
+//! Hostile connections never delay a call.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,18 +11,18 @@ use crate::house::{House, Plan, customer};
 
 const CROWD: usize = 300;
 
-/// Connections that say nothing.
+/// Connections that send nothing.
 fn idle(house: &House) -> Vec<TcpStream> {
     (0..CROWD).filter_map(|_| TcpStream::connect(house.address).ok()).collect()
 }
 
-/// A connection that sends a header, byte by byte, for ever.
+/// Connections that send a header byte by byte, without end.
 fn drip(house: &House, stop: &AtomicBool) {
     let mut streams: Vec<TcpStream> = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         while streams.len() < CROWD {
             let Ok(mut stream) = TcpStream::connect(house.address) else { break };
-            // A refusal is what the house is allowed to do.
+            // The service may refuse a connection.
             let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ");
             streams.push(stream);
         }
@@ -31,7 +31,7 @@ fn drip(house: &House, stop: &AtomicBool) {
     }
 }
 
-/// Requests as fast as they are answered, with and without the token.
+/// Requests as fast as the replies come, with and without the token.
 fn flood(house: &House, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         for request in [
@@ -42,7 +42,7 @@ fn flood(house: &House, stop: &AtomicBool) {
             "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         ] {
             if let Ok(mut stream) = TcpStream::connect(house.address) {
-                // Whatever comes back, or nothing, is well: the calls are looked at.
+                // Any reply, or none, is fine: the test checks the calls.
                 let _ = stream.write_all(request.as_bytes());
             }
         }

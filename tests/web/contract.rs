@@ -1,4 +1,4 @@
-//! The description of the API and the API itself say the same.
+//! The description of the API agrees with the API itself.
 
 use std::collections::BTreeSet;
 
@@ -165,7 +165,7 @@ fn a_query_takes_the_parameters_that_are_described_and_no_other() {
         assert_eq!(field_of("nobody=1"), "nobody", "{path}");
         for one in parameters.iter().filter(|one| one["in"] == "query" && method == "GET") {
             let name = one["name"].as_str().expect("a name");
-            // Empty, it is known and refused for its value.
+            // An empty value is refused as a value, which shows that the field is known.
             let field = field_of(&format!("{name}="));
             assert_eq!(field, name, "{path}");
             tried += 1;

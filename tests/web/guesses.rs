@@ -24,7 +24,7 @@ fn sixth_wrong_sign_in_waits_and_the_right_token_enters_after_ten_seconds() {
     assert_eq!((limited.status, limited.header("retry-after")), (429, Some("10")));
     assert!(limited.body.contains("wait 10 seconds"), "{}", limited.body);
     assert!(limited.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
-    // Whoever is in already, and every program, goes on.
+    // A signed-in person and every program can continue.
     let session = cookie.split(';').next().expect("a pair");
     assert_eq!(house.ask("GET", "/queue", &[("Cookie", session)], "").status, 200);
     assert_eq!(house.api("GET", "/api/status", &Value::Null).status, 200);
@@ -44,7 +44,7 @@ fn wrong_bearers_are_limited_and_the_right_one_always_passes() {
         let limited = bearer(&house, path, "wrong");
         assert_eq!((limited.status, limited.header("retry-after")), (429, Some("1")), "{path}");
         assert_eq!(bearer(&house, path, TOKEN).status, 200, "{path}");
-        // A visitor without any token guesses nothing.
+        // A request without a token does not count as a guess.
         assert_eq!(house.ask("GET", path, &[], "").status, 401, "{path}");
     }
     assert_eq!(sign_in(&house, TOKEN, "").status, 303, "a program keeps no person out");
@@ -54,7 +54,7 @@ fn wrong_bearers_are_limited_and_the_right_one_always_passes() {
 fn behind_a_proxy_each_visitor_is_limited_alone() {
     let config = "[web]\nforwarded_for = true\n".to_string();
     let house = House::build(&Plan { config, ..Plan::default() });
-    // The visitor invents what the proxy did not write.
+    // The visitor invents the part of the header that the proxy did not write.
     for invented in 0..5 {
         let forwarded = format!("10.0.0.{invented}, 192.0.2.7");
         assert_eq!(sign_in(&house, "wrong", &forwarded).status, 401);

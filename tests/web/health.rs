@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ringonce::web::delivery::Response;
-use ringonce::web::http::Request;
-use ringonce::web::listener::{Limits, Listener};
+use ringonce::http::connections::Limits;
+use ringonce::http::listener::Listener;
+use ringonce::http::request::Request;
+use ringonce::http::response::Response;
 use serde_json::json;
 
 use crate::house::{House, Plan};
@@ -58,13 +59,13 @@ fn a_call_in_doubt_turns_health_red_and_a_person_settles_it_over_the_api() {
 }
 
 #[test]
-fn a_log_that_is_carried_into_the_database_no_more_is_told_on_the_page_and_in_the_status() {
+fn a_wal_that_is_no_longer_checkpointed_is_shown_on_the_page_and_in_the_status() {
     let house = House::build(&Plan::default());
     house.wait_until_well();
     let told = || [house.api("GET", "/", &json!(null)).body, house.said(&["status"])];
     let words = "the write-ahead log has grown to 300 MiB";
     assert!(told().iter().all(|text| !text.contains("the write-ahead log has grown")));
-    // What lies behind its last page is nothing to SQLite.
+    // SQLite ignores bytes behind the last page of the WAL.
     let log = house.folder.path().join("ringonce.db-wal");
     let log = std::fs::OpenOptions::new().append(true).open(log).expect("the log");
     log.set_len(300 << 20).expect("a long log");
@@ -88,7 +89,7 @@ fn a_breaker_turns_health_red_until_its_probe_may_go_also_when_nobody_is_due() {
     assert_eq!(house.get("/api/status")["breaker"]["half_open"], json!(false));
     let page = || house.api("GET", "/", &json!(null)).body;
     assert!(page().contains("The provider refuses calls since"), "{}", page());
-    // Its occasion is over by then, and nobody else is due: there is no probe.
+    // By then the occasion is over and nobody else is due, so the probe is not sent.
     house.set_clock("2026-11-23T20:00:00Z");
     house.wait_for("a green light", || body().trim() == "ok");
     assert_eq!(house.get("/api/status")["breaker"]["half_open"], json!(true));

@@ -9,21 +9,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringonce::clock;
-use ringonce::demo::core::{FakeCore, Setup};
-use ringonce::demo::fake::FakeVapi;
-use ringonce::demo::journal::Journal;
+use ringonce::demo::fake_vapi::core::{FakeCore, Setup};
+use ringonce::demo::fake_vapi::journal::Journal;
+use ringonce::demo::fake_vapi::server::FakeVapi;
 use ringonce::domain::{Instant, parse_instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const TOKEN: &str = "a-token-that-nobody-guesses";
 pub const SECRET: &str = "a-secret-of-the-provider";
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step takes; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const PLACED: &str = "SELECT count(*) FROM call_attempts WHERE state IN ('placed', 'ended')";
 
-/// How a house is built.
+/// The settings of a test service.
 pub struct Plan {
     pub faults: &'static str,
     /// Another provider address than the fake's.
@@ -67,7 +67,7 @@ pub struct House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -116,7 +116,7 @@ impl House {
         House { fake, folder, address, process, log }
     }
 
-    /// What a command prints that is run beside the service.
+    /// The output of a command that runs beside the service.
     pub fn said(&self, arguments: &[&str]) -> String {
         let run = command(&self.folder, &self.fake.base_url()).args(arguments).output();
         let run = run.expect("the command runs");
@@ -124,7 +124,7 @@ impl House {
         String::from_utf8(run.stdout).expect("text")
     }
 
-    /// Everything that the service has logged so far.
+    /// Everything that the service has logged until now.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").clone()
     }
@@ -140,7 +140,6 @@ impl House {
         rusqlite::Connection::open(self.folder.path().join("ringonce.db")).expect("the database")
     }
 
-    /// A count out of the database.
     /// Holds dialing, as the program does when it finds a cause.
     pub fn hold(&self, kind: &str) {
         let hold = format!(
@@ -177,7 +176,7 @@ impl House {
         answer.json()
     }
 
-    /// Waits until the service says that it is well.
+    /// Waits until the health check is green.
     pub fn wait_until_well(&self) {
         self.wait_for("a green health check", || {
             self.ask("GET", "/healthz", &[], "").status == 200
@@ -192,8 +191,8 @@ impl House {
         }
     }
 
-    /// Lets the calls of 07:00 go out, and waits until the ledger has their answers: a clock that
-    /// moved between the ring and its record would also move the first poll.
+    /// Places the calls of 07:00 and waits until their replies are recorded. If the clock moved
+    /// between the ring and its record, the first poll would move too.
     pub fn place_calls(&self, calls: usize) {
         self.wait_until_well();
         self.wait_for("the scan", || self.get("/api/queue")["items"][calls - 1].is_object());
@@ -219,7 +218,7 @@ fn command(folder: &TempDir, base_url: &str) -> Command {
     command
 }
 
-/// Reads the log until it names the address; goes on reading so that the process never waits.
+/// Reads the log until it names the address, then keeps reading so that the process never blocks.
 fn listening_address(process: &mut Child, kept: &Arc<Mutex<String>>) -> SocketAddr {
     let log = BufReader::new(process.stderr.take().expect("a pipe"));
     let (tell, told) = channel();
@@ -228,7 +227,7 @@ fn listening_address(process: &mut Child, kept: &Arc<Mutex<String>>) -> SocketAd
         for line in log.lines().map_while(Result::ok) {
             kept.lock().expect("no panic").push_str(&format!("{line}\n"));
             if let Some((_, address)) = line.split_once("listening on http://") {
-                // Nobody listens any more when the test is over.
+                // The receiver is gone when the test is over.
                 let _ = tell.send(address.trim().parse::<SocketAddr>().expect("an address"));
             } else if line.contains("ERROR") {
                 eprintln!("{line}");

@@ -1,11 +1,16 @@
-//! The operator's seat from outside: a real `run` process, asked over HTTP.
+//! The page, API and webhook from outside: a real `run` process, asked over HTTP.
 
 mod api;
 mod attack;
 mod contract;
+mod documented;
+mod escaping;
 mod guesses;
 mod health;
 mod house;
+#[path = "../spec/left_out.rs"]
+#[allow(dead_code)]
+mod left_out;
 mod opt_outs;
 mod pages;
 mod pushed;

@@ -1,7 +1,7 @@
-//! What a person says to the assistant reaches the do-not-call list through the real webhook,
-//! whichever way the provider reports it, and before the next call to that number.
+//! A customer's wish to the assistant reaches the do-not-call list through the real webhook. This
+//! holds for every form of report, and before the next call to that number.
 
-use base64::Engine as _;
+use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha512;
@@ -11,7 +11,7 @@ use crate::house::{Answer, House, Plan, SECRET, exchange};
 const LISTED: &str = "SELECT count(*) FROM do_not_call";
 const RULES: &str = "[do_not_call]\nstructured_data_field = \"opt_out\"\ntool_name = \"stop\"\n";
 
-/// A service with one call under way, the id of that call, and its tag.
+/// A service with one active call, the call's id and its tag.
 fn talking() -> (House, String, String) {
     let house = House::build(&Plan { config: RULES.to_string(), ..Plan::default() });
     house.place_calls(1);
@@ -121,7 +121,7 @@ fn opt_out_of_a_call_whose_reply_was_lost_is_kept_until_the_attempt_is_known() {
     house.set_clock("2026-11-23T12:00:00Z");
     let doubt = "SELECT count(*) FROM call_attempts WHERE state = 'in_doubt'";
     house.wait_for("the doubt", || house.count(doubt) == 1);
-    // Nothing in the message says whose call it is.
+    // The message does not name the customer.
     let id = house.fake.rings().remove(0).call_id;
     let told = json!({"type": "tool-calls", "call": {"id": id},
         "toolCallList": [{"id": "t", "name": "stop"}]});
@@ -129,7 +129,7 @@ fn opt_out_of_a_call_whose_reply_was_lost_is_kept_until_the_attempt_is_known() {
     assert_eq!(house.count("SELECT count(*) FROM webhook_events"), 1);
     house.fake.set_faults("".parse().expect("no faults"));
     house.wait_for("the list", || house.count(LISTED) == 1);
-    // An opt-out that cannot be of a call of ours is not kept.
+    // An opt-out that cannot belong to one of our calls is not stored.
     let foreign = json!({"type": "tool-calls", "toolCallList": [{"id": "t", "name": "stop"}],
         "call": {"id": "6f1e7c55-0000-4000-8000-000000000000"}});
     assert_eq!(send(&house, &foreign).status, 200);
@@ -163,7 +163,7 @@ fn credential_of_the_provider_is_configured_by_its_own_names() {
     let body = r#"{"message":{"type":"hang"}}"#;
     let mac = Hmac::<Sha512>::new_from_slice(SECRET.as_bytes()).expect("a key");
     let mac = mac.chain_update(body).finalize().into_bytes();
-    let right = format!("sha512={}", base64::engine::general_purpose::STANDARD.encode(mac));
+    let right = format!("sha512={}", BASE64.encode(&mac));
     for (header, value, status) in [
         ("X-Hub-Signature", right.as_str(), 200),
         ("X-Signature", right.as_str(), 401),

@@ -1,4 +1,4 @@
-//! The pages: signing in, what is shown, and that only their own forms act.
+//! The pages: signing in, their content, and that only their own forms act.
 
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ fn every_page_answers_with_a_strict_policy_and_masked_phones() {
     assert!(visitor.get("/customers/u1").contains("daily, 2026-11-23"));
 }
 
-/// What a person reads of a page: without its tags.
+/// The text of a page as a person reads it, without tags.
 fn read(page: &str) -> String {
     page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect()
 }
@@ -117,7 +117,7 @@ fn a_page_says_in_words_why_somebody_waits_and_why_nothing_is_called() {
     }
     let nobody = read(&visitor.get("/customers/u2"));
     assert!(nobody.contains("Nothing was queued yet."), "{nobody}");
-    // When its instant has long gone, the reason is still what it was.
+    // When its instant is long past, the reason is still the same.
     house.set_clock("2026-11-23T20:00:00Z");
     house.wait_until_well();
     let waits = "It waits: not eligible (payment or status); until something changes.";
@@ -187,7 +187,7 @@ fn each_button_lifts_the_one_thing_that_it_stands_beside() {
     };
     let holds = "SELECT count(*) FROM meta WHERE key LIKE 'hold:%'";
     assert_eq!(act("/pause", "scope=all"), 303);
-    // Pressed twice, or on a page that was opened before somebody else ended the pause.
+    // The button is pressed twice, or on a page from before another person ended the pause.
     for _ in 0..2 {
         assert_eq!(act("/resume", "scope=all"), 303);
         assert_eq!((house.count(PAUSES), house.count(holds)), (0, 1));

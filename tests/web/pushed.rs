@@ -1,5 +1,6 @@
-//! The webhook: who is believed, what is stored, and that it never dials.
+//! The webhook: which senders are believed, what is stored, and that it never dials.
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -76,8 +77,7 @@ fn a_signature_is_taken_and_its_body_cannot_be_swapped() {
     let stamp = "1795435200"; // 2026-11-23T12:00:00Z
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
     mac.update(format!("{stamp}.{body}").as_bytes());
-    let signature: String =
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = HEXLOWER.encode(&mac.finalize().into_bytes());
     let headers = [("X-Timestamp", stamp), ("X-Signature", signature.as_str())];
     assert_eq!(house.ask("POST", "/webhooks/vapi", &headers, &body).status, 200);
     let other = update(&id, &tag, "ended");
@@ -92,7 +92,7 @@ fn calls_that_are_not_ours_are_answered_and_forgotten() {
     let house = House::build(&Plan::default());
     house.place_calls(1);
     let (id, tag) = the_call(&house);
-    // The account is learnt with the first accepted call.
+    // The first accepted call records the account.
     let mut foreign: Value = serde_json::from_str(&update(&id, &tag, "ended")).expect("JSON");
     foreign["message"]["call"]["orgId"] = json!("00000000-0000-4000-8000-00000000dead");
     let unknown = update("6f1e7c55-0000-4000-8000-000000000000", "somebody-else", "ended");

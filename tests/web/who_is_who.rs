@@ -1,4 +1,4 @@
-//! The page's search works with what the page shows, and page and API open nobody by a guess.
+//! The page's search finds what the page shows, and page and API never open a customer by a guess.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ fn the_search_finds_a_customer_by_everything_that_the_page_shows() {
     }
     let both = visitor.get("/customers?q=0103");
     assert!(both.contains("/customers/id:4\"") && both.contains("/customers/id:192\""), "{both}");
-    // Both are listed, and a link means its own id.
+    // Both are listed, and each link opens its own id.
     let both = visitor.get("/customers?q=id:1");
     assert!(both.contains("/customers/id:1\"") && both.contains("/customers/id:2\""), "{both}");
     assert!(visitor.get("/customers/id:1").contains("Élodie"));

@@ -1,29 +1,32 @@
-//! What comes back from the POSTs: recorded at once, kept until it can be, and learnt from.
+//! Records the replies to POSTs at once, retries while they cannot be written, and updates the
+//! dialer's state from them.
 
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{Answered, Dialer, Passed, Wait};
 use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
+use crate::service::dialer::passed::Passed;
+use crate::service::dialer::{Answered, Dialer, ReplyWait};
 use crate::steps::breaker::Became;
-use crate::steps::record::{self, Recorded};
-use crate::steps::unwritten;
+use crate::steps::dial::record::{self, Recorded};
+use crate::steps::readiness::unwritten;
 
 impl Dialer<'_> {
-    /// Takes the replies that are there, waiting for one with `wait`, and records them.
+    /// Receives the replies that have arrived, after waiting for one as `wait` allows, and records
+    /// them.
     pub(super) fn take_replies(
         &mut self,
         receiver: &Receiver<Answered>,
         in_flight: &mut usize,
-        wait: Wait,
+        wait: ReplyWait,
         done: &mut Passed,
     ) -> anyhow::Result<()> {
         let mut replies = Vec::new();
         match wait {
-            Wait::ForOne if 0 < *in_flight => replies.extend(receiver.recv().ok()),
-            Wait::AtMost(time) if 0 < *in_flight => {
+            ReplyWait::ForOne if 0 < *in_flight => replies.extend(receiver.recv().ok()),
+            ReplyWait::AtMost(time) if 0 < *in_flight => {
                 replies.extend(receiver.recv_timeout(time).ok())
             }
             _ => {}
@@ -33,25 +36,26 @@ impl Dialer<'_> {
         if replies.is_empty() { Ok(()) } else { self.record(replies, done) }
     }
 
-    /// The pass ends with an error while POSTs are under way: their replies are still kept where
-    /// that is possible. What cannot be written is found in doubt at the next start.
+    /// Records the replies of POSTs in flight when the pass ends with an error. The next start
+    /// marks attempts whose outcome could not be written as in doubt.
     pub(super) fn keep_replies(
         &mut self,
         receiver: &Receiver<Answered>,
         mut in_flight: usize,
         done: &mut Passed,
     ) {
-        while 0 < in_flight {
-            if let Err(error) = self.take_replies(receiver, &mut in_flight, Wait::ForOne, done) {
+        while in_flight > 0 {
+            if let Err(error) = self.take_replies(receiver, &mut in_flight, ReplyWait::ForOne, done)
+            {
                 log::error!(
-                    "a reply is lost with its process, and asked for at the next: {error:#}"
+                    "a reply cannot be written; the next start asks the provider: {error:#}"
                 );
             }
         }
     }
 
-    /// Records replies together, or one by one when together fails; tries on when that fails
-    /// too, and nothing is posted meanwhile. Never gives a reply up while its patience lasts.
+    /// Records replies in one commit, or one by one if that fails. Retries what still fails, and
+    /// posts nothing in that time. Gives up only after `patience.record` or when the service stops.
     fn record(&mut self, replies: Vec<Answered>, done: &mut Passed) -> anyhow::Result<()> {
         let now = self.service.clock.now()?;
         if let Ok(all) = record::record_all(&self.service.cx, &replies, now) {
@@ -62,7 +66,7 @@ impl Dialer<'_> {
         }
         let started = clock::elapsed();
         let mut unwritten = replies;
-        // The words of the hold that is written below.
+        // `held`: the text of the hold that is written below.
         let (mut held, mut told) = (None, false);
         loop {
             let Some(error) = self.record_each(&mut unwritten, now, done)? else {
@@ -72,36 +76,36 @@ impl Dialer<'_> {
             let why = format!("{} outcomes cannot be written: {error:#}", unwritten.len());
             log::error!("dialing halts: {why}");
             self.service.halt(Some(why));
-            // For the next start, as far as anything can be written.
+            // The hold informs the next start, if the database accepts at least this write.
             match unwritten::hold(&self.service.cx, &unwritten, &error, now) {
                 Ok(written) => held = written.or(held),
-                // Told once: the outcomes are told of in each round.
+                // Logged once, because each round already logs the unwritten outcomes.
                 Err(error) if !std::mem::replace(&mut told, true) => {
-                    log::error!("that dialing halts cannot be written either: {error:#}");
+                    log::error!("the hold cannot be written either: {error:#}");
                 }
                 Err(_) => {}
             }
             (self.alive)();
             let waited = clock::elapsed().saturating_sub(started);
             if self.patience.record < waited || self.service.stopping() {
-                // The attempts stay `dialing` on disk, so the next start finds them in doubt and
-                // asks the provider: nothing is lost and nothing is dialed again.
+                // The attempts stay `dialing` on disk. The next start marks them in doubt and asks
+                // the provider, so no call is lost and none is dialed again.
                 return Err(error.context("write the outcome of a call"));
             }
             clock::pause(Duration::from_millis(500));
         }
     }
 
-    /// Everything is written: the halt is over, and the hold that it left in the file.
+    /// Ends the halt and lifts its hold in the file, because every outcome is written.
     fn go_on(&self, held: Option<&str>, now: Instant) {
         self.service.halt(None);
         let lifted = held.map(|words| unwritten::lift_own(&self.service.cx, words, now));
         if let Some(Err(error)) = lifted {
-            log::error!("the outcomes are written, and the hold cannot be lifted yet: {error:#}");
+            log::error!("the outcomes are written, but the hold cannot be lifted yet: {error:#}");
         }
     }
 
-    /// Records what can be recorded; what cannot stays in `unwritten`, with the last error.
+    /// Records replies one by one. Failed ones stay in `unwritten`; returns the last error.
     fn record_each(
         &mut self,
         unwritten: &mut Vec<Answered>,
@@ -123,14 +127,14 @@ impl Dialer<'_> {
         Ok(trouble)
     }
 
-    /// What a recorded reply means for the process: counts, proof, pace.
+    /// Updates the process's state from a recorded reply: counts, `proven`, breaker and pace.
     fn learn(&mut self, recorded: &Recorded, done: &mut Passed) {
         match recorded.became {
             AttemptState::Placed => done.succeeded += 1,
             AttemptState::InDoubt => done.in_doubt += 1,
             _ => done.failed += 1,
         }
-        // The hold itself was committed with the attempt; the next claim finds it.
+        // The hold was committed with the attempt, so the next claim sees it.
         if let Some(why) = &recorded.halt {
             log::error!("dialing halts: {why}");
         }

@@ -1,26 +1,26 @@
-//! Whether a webhook comes from the provider: the plain secret, a bearer, or the HMAC credential in
-//! each of its documented variants. Compares in constant time. A wrong answer says why, and holds no
-//! secret.
+//! Checks that a webhook comes from the provider, by the plain secret, a bearer, or the HMAC
+//! credential in each of its documented variants. Compares in constant time. An error names the
+//! reason and holds no secret.
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::GeneralPurpose;
-use base64::engine::general_purpose::GeneralPurposeConfig;
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
-use crate::config::{Secret, Webhook, WebhookAlgorithm, WebhookEncoding};
+use crate::config::secret::Secret;
+use crate::config::webhook::Webhook;
+use crate::config::webhook::{Algorithm, Encoding};
 use crate::domain::{Instant, parse_instant};
 
-/// A signed message is believed for so long before and after its timestamp.
+/// A signed message is accepted for at most this long before and after its timestamp.
 const REPLAY_WINDOW_MS: i64 = 5 * 60 * 1000;
-/// Timestamps above this are milliseconds; as seconds it would be the year 5138.
+/// Timestamps from this on are milliseconds; in seconds it would be the year 5138.
 const FIRST_MILLISECONDS: i64 = 100_000_000_000;
 
-/// A webhook as it came in.
+/// A webhook as received.
 pub struct Sent<'a> {
     /// Looks a header up by its name, in any case.
     pub header: &'a dyn Fn(&str) -> Option<String>,
@@ -28,13 +28,13 @@ pub struct Sent<'a> {
     pub body: &'a [u8],
 }
 
-/// Why a webhook is not believed.
+/// Why a webhook is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disbelief {
     NothingShown,
     WrongSecret,
     WrongSignature,
-    /// A part of what is signed did not come.
+    /// A part of the signed text is missing.
     PartMissing,
     OldTimestamp,
 }
@@ -53,7 +53,7 @@ impl fmt::Display for Disbelief {
     }
 }
 
-/// Who is believed.
+/// Checks webhooks with the configured rules and the secret.
 pub struct Believer {
     rules: Webhook,
     secret: Secret,
@@ -62,7 +62,7 @@ pub struct Believer {
 }
 
 impl Believer {
-    /// The error says what is wrong with the secret.
+    /// The error names the fault of the secret.
     pub fn new(rules: &Webhook, secret: Secret) -> Result<Believer, String> {
         let key = match rules.secret_is_base64 {
             false => secret.expose().as_bytes().to_vec(),
@@ -70,7 +70,7 @@ impl Believer {
                 let text = secret.expose();
                 decoded(text.strip_prefix("whsec_").unwrap_or(text)).ok_or(
                     "VAPI_WEBHOOK_SECRET is not base64, but webhook.secret_is_base64 is true: \
-                     change one of both",
+                     change one of them",
                 )?
             }
         };
@@ -80,7 +80,7 @@ impl Believer {
         Ok(Believer { rules: rules.clone(), secret, key })
     }
 
-    /// Whether the sender knows the secret. Takes the same time for a wrong secret as for a right one.
+    /// Whether the sender knows the secret. A wrong secret takes the same time as a right one.
     pub fn judge(&self, sent: &Sent<'_>, now: Instant) -> Result<(), Disbelief> {
         let plain = (sent.header)("x-vapi-secret").map(|given| self.is_secret(given.trim()));
         let bearer = self.bearer(sent).map(|given| self.is_secret(&given));
@@ -94,7 +94,7 @@ impl Believer {
         }
     }
 
-    /// Compares digests, so that not even the secret's length shows in the time it takes.
+    /// Compares digests, so that the time does not reveal even the secret's length.
     fn is_secret(&self, given: &str) -> bool {
         let right = Sha256::digest(self.secret.expose().as_bytes());
         Sha256::digest(given.as_bytes()).ct_eq(&right).into()
@@ -106,7 +106,7 @@ impl Believer {
         let given = given.trim();
         let token = match given.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
-            // A credential may leave the word out, in a header of its own.
+            // In its own header, a credential may omit the word `Bearer`.
             _ => name.map(|_| given),
         };
         token.map(str::to_string)
@@ -121,7 +121,7 @@ impl Believer {
         let stamp = (sent.header)(&self.rules.timestamp_header).map(|text| text.trim().to_string());
         let payload = self.payload(sent, stamp.as_deref()).ok_or(Disbelief::PartMissing)?;
         let right = self.mac(&payload);
-        // Several signatures stand there while the provider changes its secret.
+        // The header holds several signatures while the provider changes its secret.
         let is_right = signature.split_whitespace().fold(false, |found, one| {
             found | self.read_signature(one).is_some_and(|given| given.ct_eq(&right).into())
         });
@@ -136,7 +136,7 @@ impl Believer {
         }
     }
 
-    /// What was signed; `None` when a part of it did not come.
+    /// The signed text; `None` when a part of it is missing.
     fn payload(&self, sent: &Sent<'_>, stamp: Option<&str>) -> Option<Vec<u8>> {
         let mut payload = Vec::with_capacity(sent.body.len() + 64);
         let mut rest = self.rules.payload();
@@ -162,27 +162,27 @@ impl Believer {
     fn mac(&self, payload: &[u8]) -> Vec<u8> {
         let long = "HMAC takes a key of any length";
         match self.rules.algorithm {
-            WebhookAlgorithm::Sha256 => {
+            Algorithm::Sha256 => {
                 let mac = Hmac::<Sha256>::new_from_slice(&self.key).expect(long);
                 mac.chain_update(payload).finalize().into_bytes().to_vec()
             }
-            WebhookAlgorithm::Sha512 => {
+            Algorithm::Sha512 => {
                 let mac = Hmac::<Sha512>::new_from_slice(&self.key).expect(long);
                 mac.chain_update(payload).finalize().into_bytes().to_vec()
             }
-            WebhookAlgorithm::Sha1 => {
+            Algorithm::Sha1 => {
                 let mac = Hmac::<Sha1>::new_from_slice(&self.key).expect(long);
                 mac.chain_update(payload).finalize().into_bytes().to_vec()
             }
         }
     }
 
-    /// The bytes of a signature. A prefix that names the algorithm is known without being configured.
+    /// The bytes of a signature. A prefix that names the algorithm needs no configuration.
     fn read_signature(&self, text: &str) -> Option<Vec<u8>> {
         let usual = match self.rules.algorithm {
-            WebhookAlgorithm::Sha256 => "sha256=",
-            WebhookAlgorithm::Sha512 => "sha512=",
-            WebhookAlgorithm::Sha1 => "sha1=",
+            Algorithm::Sha256 => "sha256=",
+            Algorithm::Sha512 => "sha512=",
+            Algorithm::Sha1 => "sha1=",
         };
         let bare = [self.rules.signature_prefix.as_str(), usual]
             .into_iter()
@@ -190,8 +190,8 @@ impl Believer {
             .find_map(|prefix| text.strip_prefix(prefix))
             .unwrap_or(text);
         match self.rules.signature_encoding {
-            WebhookEncoding::Hex => from_hex(bare),
-            WebhookEncoding::Base64 => decoded(bare),
+            Encoding::Hex => HEXLOWER_PERMISSIVE.decode(bare.as_bytes()).ok(),
+            Encoding::Base64 => decoded(bare),
         }
     }
 }
@@ -206,22 +206,10 @@ fn is_fresh(stamp: &str, now: Instant) -> bool {
     apart.is_some_and(|apart| apart <= REPLAY_WINDOW_MS)
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
-}
-
 /// Base64 in either alphabet, with or without its padding.
 fn decoded(text: &str) -> Option<Vec<u8>> {
-    let loose = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
-    let alphabet = match text.contains(['-', '_']) {
-        true => base64::alphabet::URL_SAFE,
-        false => base64::alphabet::STANDARD,
-    };
-    GeneralPurpose::new(&alphabet, loose).decode(text).ok()
+    let encoding = if text.contains(['-', '_']) { BASE64URL_NOPAD } else { BASE64_NOPAD };
+    encoding.decode(text.trim_end_matches('=').as_bytes()).ok()
 }
 
 #[cfg(test)]

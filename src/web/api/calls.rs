@@ -2,21 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::queue::as_json;
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
-use crate::domain::customer::mask_phone;
-use crate::domain::instant_text;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
+use crate::present::attempt;
+use crate::present::queue_item::as_json;
 use crate::steps::operate::Resolved;
 use crate::store::attempts::Attempt;
-use crate::store::web_views::{self, AttemptFilter, ItemFilter, Named};
-use crate::web::acts::{self, Reason as Why};
+use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::api::customers::one;
 use crate::web::api::{
     WHO, body, limit, number, only, optional_text, page_of, reason, said, text, word,
 };
-use crate::web::delivery::Response;
-use crate::web::problem::Problem;
-use crate::web::router::Asked;
+use crate::web::asked::Asked;
+use crate::web::operate::{self, WhoAndWhy as Why};
 
 /// The words of a closed list.
 macro_rules! words {
@@ -25,9 +24,9 @@ macro_rules! words {
     };
 }
 
-/// What the query says about a list of items.
-pub fn item_filter(asked: &Asked<'_>) -> anyhow::Result<ItemFilter> {
-    Ok(ItemFilter {
+/// Parses the query's filter for a list of items.
+pub fn item_filter(asked: &Asked<'_>) -> anyhow::Result<PageItemFilter> {
+    Ok(PageItemFilter {
         status: word(asked, "status", ItemStatus::parse, &words!(ItemStatus))?,
         call_type: word(asked, "type", CallType::parse, &words!(CallType))?,
         reason: word(asked, "reason", Reason::parse, &words!(Reason))?,
@@ -36,7 +35,7 @@ pub fn item_filter(asked: &Asked<'_>) -> anyhow::Result<ItemFilter> {
     })
 }
 
-/// What the query says about a list of attempts.
+/// Parses the query's filter for a list of attempts.
 pub fn attempt_filter(asked: &Asked<'_>) -> anyhow::Result<AttemptFilter> {
     Ok(AttemptFilter {
         state: word(asked, "state", AttemptState::parse, &words!(AttemptState))?,
@@ -63,7 +62,7 @@ fn customer_id(asked: &Asked<'_>) -> anyhow::Result<Option<i64>> {
 pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
     only(asked, &["status", "type", "reason", "customer", "before", "limit"])?;
     let (filter, limit) = (item_filter(asked)?, limit(asked)?);
-    let found = asked.front.cx().store.read(|conn| web_views::items(conn, &filter, limit))?;
+    let found = asked.front.cx().store.read(|conn| page::items(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.id);
     let rows = found.iter().map(|named| as_json(&named.row, Some(&named.name))).collect();
     Ok(page_of("items", rows, next))
@@ -73,47 +72,23 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn attempts(asked: &Asked<'_>) -> anyhow::Result<Response> {
     only(asked, &["state", "disposition", "type", "customer", "before", "limit"])?;
     let (filter, limit) = (attempt_filter(asked)?, limit(asked)?);
-    let found = asked.front.cx().store.read(|conn| web_views::attempts(conn, &filter, limit))?;
+    let found = asked.front.cx().store.read(|conn| page::attempts(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.seq);
     Ok(page_of("attempts", found.iter().map(attempt_json).collect(), next))
 }
 
-/// An attempt as JSON, its phone masked.
 fn attempt_json(named: &Named<Attempt>) -> Value {
-    let attempt = &named.row;
-    json!({
-        "id": attempt.id,
-        "seq": attempt.seq,
-        "queue_id": attempt.queue_id,
-        "customer_id": attempt.customer_id,
-        "customer_key": attempt.customer_key,
-        "customer_name": named.name,
-        "call_type": attempt.call_type,
-        "occasion": attempt.occasion,
-        "attempt_no": attempt.attempt_no,
-        "phone": attempt.phone.as_deref().map(mask_phone),
-        "state": attempt.state,
-        "disposition": attempt.disposition,
-        "ended_reason": attempt.ended_reason,
-        "vapi_call_id": attempt.vapi_call_id,
-        "started_at": attempt.started_at.map(instant_text),
-        "ended_at": attempt.ended_at.map(instant_text),
-        "duration_seconds": attempt.duration_seconds,
-        "cost": attempt.cost,
-        "error_message": attempt.error_message,
-        "created_at": instant_text(attempt.created_at),
-        "updated_at": instant_text(attempt.updated_at),
-    })
+    attempt::as_json(&named.row, Some(&named.name), false)
 }
 
-/// `POST /api/attempts/{id}/resolve` with `outcome` (`placed` or `not_placed`), `reason`, and the
-/// provider's `call_id` where it is known: a person's word about a doubt.
+/// `POST /api/attempts/{id}/resolve`: a person resolves a doubt. Fields: `outcome` (`placed` or
+/// `not_placed`), `reason`, and the provider's `call_id` if known.
 pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["outcome", "call_id", "reason"])?;
     let call_id = optional_text(&fields, "call_id")?;
-    let word = acts::word(text(&fields, "outcome")?, call_id)?;
+    let word = operate::word(text(&fields, "outcome")?, call_id)?;
     let why = reason(&fields)?;
-    let resolved = acts::resolve(asked, asked.named(), &word, &Why { who: WHO, why: &why })?;
+    let resolved = operate::resolve(asked, asked.named(), &word, &Why { who: WHO, why: &why })?;
     let became = match resolved {
         Resolved::Placed => "placed",
         Resolved::Retrying => "retrying",

@@ -1,26 +1,29 @@
-//! Customers over HTTP: list, look up, and the one upsert that a web application needs. The same
-//! words mean the same as in a file or a flag.
+//! Customers over HTTP: list, look up, call, and the one upsert that a web application needs.
+//! Fields have the same names and meaning as the columns of a file and the flags of a command.
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::customers_show::as_json;
+use crate::domain::customer::columns::Column;
+use crate::domain::customer::entry::{CustomerEntry, FieldChange};
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::entry::{Change, Entry};
-use crate::domain::fields::Column;
 use crate::domain::parse_instant;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
+use crate::present::customer::as_json;
+use crate::present::explain as present_explain;
+use crate::steps::customers::find::{self, Unclear};
 use crate::steps::customers::{change, create, plan_change, plan_new};
-use crate::steps::entry_text::{Draft, Reader};
-use crate::steps::whom::{self, Unclear};
-use crate::steps::{explain, explain_json, guard};
+use crate::steps::forecast::explain;
+use crate::steps::import::field_values::{Draft, Reader};
+use crate::steps::readiness::clock_check;
 use crate::store::customers::{self, Filter, Found, matching};
-use crate::store::{Conn, Tx, journal};
-use crate::web::acts;
+use crate::store::journal::{self, By};
+use crate::store::{Conn, Tx};
 use crate::web::api::{self, WHO, body, limit, number, only, page_of, reveals, said};
-use crate::web::delivery::Response;
-use crate::web::problem::Problem;
-use crate::web::router::Asked;
+use crate::web::asked::Asked;
+use crate::web::operate;
 
-/// The country of a phone that is written without one.
+/// The field for the country of a phone that has no country code.
 pub const DEFAULT_COUNTRY: &str = "default_country";
 
 /// `GET /api/customers`
@@ -55,7 +58,7 @@ pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(200, &as_json(&customer, reveal)))
 }
 
-/// `GET /api/customers/{id}/explain`, at `at` or now: what the next tick does, and why.
+/// `GET /api/customers/{id}/explain`: explains what a tick at `at`, or now, would do and why.
 pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     only(asked, &["at"])?;
@@ -67,23 +70,23 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     };
     let customer = cx.store.read(|conn| one(conn, asked.named()))?;
     match explain::explain(cx, customer.id, at, None)? {
-        Some(explained) => Ok(Response::json(200, &explain_json::json(&explained))),
+        Some(explained) => Ok(Response::json(200, &present_explain::json(&explained))),
         None => Err(Problem::not_found("the customer is gone").into()),
     }
 }
 
-/// `POST /api/customers/{id}/call` with `reason`: an extra call, now.
+/// `POST /api/customers/{id}/call` with `reason`: queues an extra call for now.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["reason"])?;
     let why = api::reason(&fields)?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
-    let item = acts::call(asked, &customer, &why)?;
+    let item = operate::call(asked, &customer, &why)?;
     Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
 }
 
-/// The one customer that a text names: an id, external id, e-mail or phone.
+/// Finds the one customer that a text names: an id, external id, e-mail or phone.
 pub fn one(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
-    whom::one(conn, text).map_err(|error| match error.downcast::<Unclear>() {
+    find::one(conn, text).map_err(|error| match error.downcast::<Unclear>() {
         Ok(why @ Unclear::Nobody(_)) => Problem::not_found(why.to_string()).into(),
         Ok(why @ Unclear::Several(_)) => Problem::new(409, why.to_string()).into(),
         Err(error) => error,
@@ -95,10 +98,10 @@ fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
     asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))
 }
 
-/// What an upsert did.
+/// The result of an upsert.
 enum Upserted {
     Created(Customer),
-    Known(Customer, Vec<Change>),
+    Known(Customer, Vec<FieldChange>),
 }
 
 impl Upserted {
@@ -147,13 +150,13 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(status, &answer))
 }
 
-/// What a request may say; the rest is ours to know, or belongs to old files.
+/// Whether a request may set the column. Others are internal, or exist only in old files.
 fn is_said(column: Column) -> bool {
     let of_files = [Column::Id, Column::CallTimeHour, Column::CallTimeMinute];
     !column.is_ours() && !of_files.contains(&column)
 }
 
-fn entry(fields: &Map<String, Value>, reader: &mut Reader<'_>) -> Result<Entry, Problem> {
+fn entry(fields: &Map<String, Value>, reader: &mut Reader<'_>) -> Result<CustomerEntry, Problem> {
     let mut draft = Draft::default();
     for (name, value) in fields {
         let Some(column) = Column::parse(name) else { continue };
@@ -165,7 +168,7 @@ fn entry(fields: &Map<String, Value>, reader: &mut Reader<'_>) -> Result<Entry, 
             _ => return Err(Problem::field(name, format!("{name} must be one value"))),
         };
         reader.set(&mut draft, column, &text).map_err(|reason| {
-            // A rule shared with the command line, where the same is a flag.
+            // The error text is shared with the command line, where the field is a flag.
             let reason = reason.replace("--default-country", DEFAULT_COUNTRY);
             Problem::field(name, format!("{name}: {reason}"))
         })?;
@@ -177,10 +180,10 @@ fn write(
     asked: &Asked<'_>,
     tx: &Tx<'_>,
     reader: &mut Reader<'_>,
-    mut entry: Entry,
+    mut entry: CustomerEntry,
 ) -> anyhow::Result<Upserted> {
     let reading = asked.front.service.clock.read()?;
-    if let Some(why) = guard::wrong_clock(tx, &reading)? {
+    if let Some(why) = clock_check::wrong_clock(tx, &reading)? {
         return Err(Problem::new(503, format!("nothing was written: {why}")).into());
     }
     let now = reading.now;
@@ -188,7 +191,7 @@ fn write(
     let email = entry.email.as_ref().and_then(|email| email.as_deref());
     match matching(tx, entry.external_id.as_deref(), email, phone)? {
         Found::Several(candidates) => {
-            let why = whom::several(tx, "this customer", &candidates)?;
+            let why = find::several(tx, "this customer", &candidates)?;
             Err(Problem::new(409, why.to_string()).into())
         }
         Found::Nobody => {
@@ -203,11 +206,11 @@ fn write(
             }
             let customer = plan_new(reader, &entry, now)
                 .map_err(|error| Problem::new(422, error.to_string()))?;
-            let id = create(tx, reader, &customer, WHO, now)?;
+            let id = create(tx, reader, &customer, By { who: WHO, now })?;
             Ok(Upserted::Created(read_back(tx, id)?))
         }
         Found::One(known) => {
-            // The schedule would win silently; who says a time means it instead.
+            // A schedule would override the new call time, so setting a time removes it.
             if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
                 entry.call_schedule = Some(None);
             }
@@ -216,7 +219,7 @@ fn write(
                 entry.phone = Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
             }
             let after = plan_change(tx, reader, &known, &entry, now)?;
-            let changes = change(tx, reader, &known, &after, WHO, now)?;
+            let changes = change(tx, reader, &known, &after, By { who: WHO, now })?;
             Ok(Upserted::Known(read_back(tx, known.id)?, changes))
         }
     }

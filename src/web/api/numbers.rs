@@ -4,15 +4,16 @@ use serde_json::{Value, json};
 
 use crate::domain::customer::mask_phone;
 use crate::domain::instant_text;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
 use crate::phones;
-use crate::steps::dnc::{self, Listed, Told};
-use crate::store::do_not_call::{self, Entry};
+use crate::steps::do_not_call::list::{self, ListedNumber, ReadNumber};
+use crate::store::do_not_call::{self, DoNotCallEntry};
 use crate::store::journal;
+use crate::store::journal::By;
 use crate::web::api::customers::DEFAULT_COUNTRY;
 use crate::web::api::{WHO, body, one_line, only, optional_text, reason, reveals, said, text};
-use crate::web::delivery::Response;
-use crate::web::problem::Problem;
-use crate::web::router::Asked;
+use crate::web::asked::Asked;
 
 /// `GET /api/dnc`
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
@@ -33,7 +34,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(200, &json!({ "numbers": rows })))
 }
 
-fn as_json(entry: &Entry, reveal: bool) -> Value {
+fn as_json(entry: &DoNotCallEntry, reveal: bool) -> Value {
     json!({
         "phone": if reveal { entry.phone.clone() } else { mask_phone(&entry.phone) },
         "reason": entry.reason,
@@ -42,7 +43,7 @@ fn as_json(entry: &Entry, reveal: bool) -> Value {
     })
 }
 
-/// `POST /api/dnc` with `phone` and `reason`: effective before the next call.
+/// `POST /api/dnc` with `phone` and `reason`; applies before the next call.
 pub fn add(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["phone", "reason", DEFAULT_COUNTRY])?;
     let (phone, why) = (text(&fields, "phone")?, reason(&fields)?);
@@ -58,7 +59,7 @@ pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (phone, why) = if asked.request.body.is_empty() {
         let (phone, why) = (said(asked, "phone")?, said(asked, "reason")?);
         let phone = phone.unwrap_or_default();
-        // In a query a plus is a blank, and the digits of a whole number follow it.
+        // A query decodes a plus as a blank, so try the number with its plus restored.
         let number = e164(phone, None).or_else(|refused| match phones::e164(&plus(phone)) {
             Some(number) => Ok(number),
             None => Err(refused),
@@ -70,7 +71,7 @@ pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
         (e164(text(&fields, "phone")?, country)?, reason(&fields)?)
     };
     let cx = asked.front.cx();
-    if !dnc::remove(&cx.store, &cx.installation, &phone, &why, WHO, asked.now)? {
+    if !list::remove(&cx.store, &cx.installation, &phone, &why, By { who: WHO, now: asked.now })? {
         return Err(Problem::not_found("this number is not on the list").into());
     }
     Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
@@ -80,30 +81,31 @@ fn plus(phone: &str) -> String {
     format!("+{}", phone.trim())
 }
 
-/// The number that a person wrote, in E.164: also one that no longer exists and is listed.
+/// Converts a person's number to E.164. Accepts a number that is no longer valid, because it may
+/// be on the list.
 fn e164(phone: &str, country: Option<&str>) -> Result<String, Problem> {
     let parsed = phones::parse(phone, country).map_err(|why| refused(&why))?;
     Ok(parsed.e164)
 }
 
-/// A number to list. What protects nobody is refused.
-fn number(phone: &str, country: Option<&str>) -> Result<Told, Problem> {
-    dnc::number(phone, country).map_err(|why| refused(&why))
+/// Parses a number to list. Refuses a number that nobody can have.
+fn number(phone: &str, country: Option<&str>) -> Result<ReadNumber, Problem> {
+    list::number(phone, country).map_err(|why| refused(&why))
 }
 
 fn refused(why: &str) -> Problem {
     Problem::field("phone", format!("phone {why}; write it with its country, as +12125550101"))
 }
 
-/// Puts the number that a person wrote on the list.
+/// Parses a person's number and puts it on the list.
 pub fn never_call(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<bool> {
     put_on(asked, &number(phone, None)?.phone, reason, who)
 }
 
-/// Puts a number on the list, with the journal. `false`: it was there already. A customer's own
-/// number needs no judgement: it is what would be dialed.
+/// Puts a number on the list and writes the journal. `false`: it was already on the list. A
+/// customer's stored number needs no check, because it is the number that would be dialed.
 pub fn put_on(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<bool> {
     let cx = asked.front.cx();
-    let listed = [Listed { phone: phone.to_string(), reason: reason.to_string() }];
-    Ok(0 < dnc::add(&cx.store, &cx.installation, &listed, who, asked.now)?)
+    let listed = [ListedNumber { phone: phone.to_string(), reason: reason.to_string() }];
+    Ok(0 < list::add(&cx.store, &cx.installation, &listed, By { who, now: asked.now })?)
 }

@@ -3,16 +3,16 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::call::CallType;
+use crate::http::problem::Problem;
+use crate::http::response::Response;
 use crate::phones;
 use crate::steps::operate::Scope;
 use crate::steps::status;
-use crate::web::acts::{self, Lift, Reason};
 use crate::web::api::customers::one;
 use crate::web::api::{WHO, body, reason, text};
-use crate::web::delivery::Response;
+use crate::web::asked::Asked;
 use crate::web::health;
-use crate::web::problem::Problem;
-use crate::web::router::Asked;
+use crate::web::operate::{self, Lift, WhoAndWhy};
 
 /// The description of this API, OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -24,7 +24,7 @@ pub fn openapi(_: &Asked<'_>) -> anyhow::Result<Response> {
         .with_body(OPENAPI.as_bytes().to_vec()))
 }
 
-/// `GET /api/status`: what `ringonce status --json` prints, and whether the service is well.
+/// `GET /api/status`: the output of `ringonce status --json`, and whether the service is healthy.
 pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     let found = status::status(&cx.store, &cx.config, &cx.zones, asked.now)?;
@@ -35,31 +35,31 @@ pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(200, &told))
 }
 
-/// `POST /api/pause` with `reason`, and `customer`, `type` or `number`; of everything without.
+/// `POST /api/pause` with `reason`, and `customer`, `type` or `number`; without these, all calls.
 pub fn pause(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["customer", "type", "number", "reason"])?;
     let why = reason(&fields)?;
     let scope = scope(asked, named(&fields, &["customer", "type", "number"])?)?;
-    let paused = acts::pause(asked, &scope, &Reason { who: WHO, why: &why })?;
+    let paused = operate::pause(asked, &scope, &WhoAndWhy { who: WHO, why: &why })?;
     Ok(Response::json(200, &json!({ "paused": true, "changed": paused })))
 }
 
-/// `POST /api/resume`, with the same fields, or with `hold`: the name of the one hold to lift.
+/// `POST /api/resume` with the same fields, or with `hold`, the name of the one hold to lift.
 pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["customer", "type", "number", "hold", "reason"])?;
     let why = reason(&fields)?;
     let lift = match named(&fields, &["customer", "type", "number", "hold"])? {
-        Some(("hold", kind)) => Lift::Hold(kind.to_string()),
+        Some(("hold", kind)) => Lift::Hold(kind.into()),
         named => Lift::Plain(scope(asked, named)?),
     };
-    let (lifted, standing) = acts::resume(asked, &lift, &Reason { who: WHO, why: &why })?;
+    let (lifted, standing) = operate::resume(asked, &lift, &WhoAndWhy { who: WHO, why: &why })?;
     let changed = !lifted.is_nothing();
     let told = json!({ "changed": changed, "lifted": lifted, "standing": standing });
     Ok(Response::json(200, &told))
 }
 
-/// The one of these fields that is there. A field that is there and says nothing is no "everything": the
-/// caller meant one of them.
+/// The one of these fields that is present. An empty field is an error and does not mean
+/// "everything", because the caller meant one of them.
 fn named<'a>(
     fields: &'a Map<String, Value>,
     names: &[&'static str],

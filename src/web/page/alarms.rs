@@ -1,60 +1,70 @@
-//! What stands in the way of calls, in plain words, each with what resolves it.
+//! What keeps calls from being made, in plain words, each with what resolves it.
 
-use crate::domain::Instant;
+use chrono::Duration;
+use maud::{Markup, html};
+
 use crate::domain::call::AttemptState;
+use crate::domain::hold::HoldKind;
 use crate::domain::parse_instant;
-use crate::steps::{backup, guard};
-use crate::store::meta::{self, Breaker, Mark};
-use crate::store::{attempts, views, web_views};
-use crate::web::page::html::{esc, form, length, reason_and_button};
-use crate::web::page::mark;
+use crate::present::output::duration;
+use crate::steps::backup;
+use crate::steps::readiness::armed;
+use crate::store::attempts;
+use crate::store::meta::breaker::{self, Breaker};
+use crate::store::meta::marks::{self, Mark};
+use crate::store::meta::{holds, pauses, scan_inputs};
+use crate::store::views::{self, page};
+use crate::web::asked::Asked;
+use crate::web::page::html::{form, reason_and_button};
 use crate::web::page::words::Tone;
-use crate::web::router::Asked;
+
+/// Minutes without a tick after which the dialer counts as silent.
+const SILENT_MINUTES: i64 = 30;
 
 /// One thing that a person should know.
 pub struct Alarm {
     pub tone: Tone,
     pub what: String,
-    /// Ready HTML: what to do, and the form that does it.
-    pub help: String,
+    /// What to do, and the form that does it.
+    pub help: Markup,
 }
 
 impl Alarm {
-    fn new(tone: Tone, what: impl Into<String>, help: impl Into<String>) -> Alarm {
-        Alarm { tone, what: what.into(), help: help.into() }
+    fn new(tone: Tone, what: impl Into<String>, help: Markup) -> Alarm {
+        Alarm { tone, what: what.into(), help }
     }
 }
 
-/// Everything that stands in the way now; the worst first.
+/// Every alarm of now: first what stops all calls, then doubts and warnings, then pauses.
 pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let (front, cx) = (asked.front, asked.front.cx());
     let mut found = Vec::new();
     if let Some(why) = front.service.halted() {
-        let help = "<p>Due calls wait. ringonce tries again by itself.</p>";
+        let help = html! { p { "Due calls wait. ringonce tries again by itself." } };
         found.push(Alarm::new(Tone::Bad, format!("Nothing is dialed: {why}"), help));
     }
-    let shut = guard::not_armed(cx)?.or_else(|| guard::swapped(&cx.store));
-    if let Some(why) = shut {
-        let help = "<p>Stop ringonce, look at the file, then start it again.</p>";
+    if let Some(why) = armed::not_armed(cx)?.or_else(|| armed::swapped(&cx.store)) {
+        let help = html! { p { "Stop ringonce, look at the file, then start it again." } };
         found.push(Alarm::new(Tone::Bad, format!("This file may not dial: {why}"), help));
     }
     let (holds, breaker, pauses, second) = cx.store.read(|conn| {
-        let second = web_views::second_calls(conn)?;
-        Ok((meta::holds(conn)?, meta::breaker(conn)?, meta::pauses(conn)?, second))
+        let second = page::second_calls(conn)?;
+        Ok((holds::holds(conn)?, breaker::breaker(conn)?, pauses::pauses(conn)?, second))
     })?;
     for hold in holds {
         let what = format!("Dialing is held since {}: {}", shown(&hold.since), hold.why);
-        let help = match hold.kind.as_str() {
-            "clock" => "<p>It goes on by itself when the clocks agree again: set this machine's \
-                        clock.</p>"
-                .to_string(),
-            kind => resume_form(asked, ("hold", kind), &format!("resume-{kind}")),
+        let help = html! {
+            @if hold.kind == HoldKind::Clock {
+                p { "It continues automatically when the clocks agree again: set this machine's clock." }
+            } @else {
+                (resume_form(asked, "hold", hold.kind.as_str(), &format!("resume-{}", hold.kind)))
+            }
         };
         found.push(Alarm::new(Tone::Bad, what, help));
     }
     found.extend(breaker.map(|breaker| of_breaker(asked, &breaker)));
-    if 0 < second {
-        let help = "<p>Run <code>ringonce audit</code>: it names the calls.</p>";
+    if second > 0 {
+        let help = html! { p { "Run " code { "ringonce audit" } ": it names the calls." } };
         let what = format!("{second} calls rang beside the one that was meant");
         found.push(Alarm::new(Tone::Bad, what, help));
     }
@@ -67,74 +77,88 @@ pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         };
         let what = format!("{of} since {} by {}: {}", shown(&pause.since), pause.who, pause.why);
         let id = format!("resume-{}", scope.replace(':', "-"));
-        Some(Alarm::new(Tone::Warn, what, resume_form(asked, ("scope", scope), &id)))
+        Some(Alarm::new(Tone::Warn, what, resume_form(asked, "scope", scope, &id)))
     }));
     Ok(found)
 }
 
-/// Calls wait for the probe; or the probe waits for a call.
+/// The breaker is half open when the next call is its probe. Before that, all calls wait.
 fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
     let since = shown(&breaker.opened_at);
-    let (tone, what, next) = match breaker.is_half_open(asked.now) {
-        true => (
-            Tone::Warn,
-            format!("The next call is a probe. Calls were refused at {since}: {}", breaker.why),
-            "It is made alone; when it goes well, the others follow.".to_string(),
-        ),
-        false => (
-            Tone::Bad,
-            format!("The provider refuses calls since {since}: {}", breaker.why),
-            format!(
-                "Due calls wait and none is lost to this. One call is tried at {}.",
-                esc(&shown(&breaker.probe_at))
-            ),
-        ),
+    let is_half_open = breaker.is_half_open(asked.now);
+    let (tone, what) = if is_half_open {
+        let what = format!("The next call is a probe. Calls were refused at {since}");
+        (Tone::Warn, what)
+    } else {
+        (Tone::Bad, format!("The provider refuses calls since {since}"))
     };
-    let form = resume_form(asked, ("scope", "breaker"), "resume-breaker");
-    Alarm::new(tone, what, format!("<p>{next} Or, when the cause is gone:</p>{form}"))
+    let help = html! {
+        p {
+            @if is_half_open { "It is made alone; when it goes well, the others follow." }
+            @else {
+                "Due calls wait and none is lost to this. One call is tried at "
+                (shown(&breaker.probe_at)) "."
+            }
+            " Or, when the cause is gone:"
+        }
+        (resume_form(asked, "scope", "breaker", "resume-breaker"))
+    };
+    Alarm::new(tone, format!("{what}: {}", breaker.words()), help)
 }
 
-/// Doubts, calls that never end, a silent dialer.
+/// Doubts, calls that do not end, a silent dialer, unknown zones, a long WAL, missing backups.
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
     let (doubts, placed, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let placed = attempts::in_state(conn, AttemptState::Placed)?;
-        let (last_tick, zoneless) = (meta::mark(conn, Mark::LastTick)?, meta::zoneless(conn)?);
+        let (last_tick, zoneless) =
+            (marks::mark(conn, Mark::LastTick)?, scan_inputs::zoneless(conn)?);
         Ok((doubts, placed, last_tick, no_backup, zoneless))
     })?;
     let mut found = Vec::new();
-    if 0 < doubts {
+    if doubts > 0 {
         let calls = if doubts == 1 { "1 call is" } else { &format!("{doubts} calls are") };
-        let help = "<p>The phone may have rung, and the answer was lost. The provider is asked; \
-                    what it cannot tell, <a href=\"/calls?state=in_doubt\">a person settles</a>.</p>";
+        let help = html! { p {
+            "The phone may have rung, and the answer was lost. The provider is asked; what it \
+             cannot tell, " a href="/calls?state=in_doubt" { "a person settles" } "."
+        } };
         found.push(Alarm::new(Tone::Bad, format!("{calls} in doubt"), help));
     }
-    let too_long = chrono::Duration::minutes(cx.config.follow.alarm_minutes);
-    let old = placed.iter().filter(|call| too_long < asked.now - call.created_at).count();
-    if 0 < old {
-        let help = "<p>Each still holds its line. <a href=\"/calls?state=placed\">See them</a>, \
-                    and look at the provider's page.</p>";
-        let what = format!("{old} calls have not ended for {}", length(too_long));
+    let too_long = Duration::minutes(cx.config.follow.alarm_minutes);
+    let old = placed.iter().filter(|call| asked.now - call.created_at > too_long).count();
+    if old > 0 {
+        let help = html! { p {
+            "Each still holds its line. " a href="/calls?state=placed" { "See them" }
+            ", and look at the provider's page."
+        } };
+        let what = format!("{old} calls have not ended for {}", duration(too_long));
         found.push(Alarm::new(Tone::Warn, what, help));
     }
-    if let Some(at) = last_tick.filter(|at| chrono::Duration::minutes(30) < asked.now - *at) {
-        let what = format!("The dialer was last at work {} ago", length(asked.now - at));
-        found.push(Alarm::new(Tone::Bad, what, "<p>Look at the log of ringonce.</p>"));
+    let silent = last_tick.map(|at| asked.now - at);
+    if let Some(silent) = silent.filter(|silent| *silent > Duration::minutes(SILENT_MINUTES)) {
+        let what = format!("The dialer was last at work {} ago", duration(silent));
+        found.push(Alarm::new(Tone::Bad, what, html! { p { "Look at the log of ringonce." } }));
     }
     if let Some(zoneless) = zoneless {
-        let help = "<p>Name a zone of the form Area/City: <code>ringonce customers update \
-                    CUSTOMER --timezone ZONE</code>.</p>";
+        let help = html! { p {
+            "Name a zone of the form Area/City: "
+            code { "ringonce customers update CUSTOMER --timezone ZONE" } "."
+        } };
         found.push(Alarm::new(Tone::Warn, zoneless.to_string(), help));
     }
     let (_, wal_bytes) = views::sizes(&cx.store);
     if let Some(why) = views::long_log(wal_bytes) {
-        let help = "<p>Calls go on. <code>fuser ringonce.db</code> names who has it open.</p>";
+        let help = html! { p {
+            "Calls go on. " code { "fuser ringonce.db" } " names who has it open."
+        } };
         found.push(Alarm::new(Tone::Warn, why, help));
     }
     if let Some(why) = no_backup {
-        let help = "<p>Calls go on. It is tried again every ten minutes; look at the folder.</p>";
+        let help = html! { p {
+            "Calls go on. It is tried again every ten minutes; look at the folder."
+        } };
         found.push(Alarm::new(Tone::Warn, format!("Backups: {why}"), help));
     }
     Ok(found)
@@ -142,35 +166,28 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
 
 /// The instant of a text as people read it.
 fn shown(text: &str) -> String {
-    let at: Option<Instant> = parse_instant(text);
+    let at = parse_instant(text);
     at.map_or_else(|| text.to_string(), |at| at.format("%a %e %b %H:%M UTC").to_string())
 }
 
-/// `what`: the field that names what is lifted, and its value.
-fn resume_form(asked: &Asked<'_>, what: (&str, &str), id: &str) -> String {
-    let fields = format!(
-        "<input type=\"hidden\" name=\"{}\" value=\"{}\">{}",
-        what.0,
-        esc(what.1),
-        reason_and_button(&esc(id), "Resume", "main")
-    );
-    form("/resume", &mark(asked), &fields)
+/// The form that lifts one pause, hold or breaker, which `field` and `value` name.
+fn resume_form(asked: &Asked<'_>, field: &str, value: &str, id: &str) -> Markup {
+    let fields = html! {
+        input type="hidden" name=(field) value=(value);
+        (reason_and_button(id, "Resume", "main"))
+    };
+    form(asked, "/resume", fields)
 }
 
 /// The alarms as a section; empty when there are none.
-pub fn section(alarms: &[Alarm]) -> String {
-    if alarms.is_empty() {
-        return String::new();
+pub fn section(alarms: &[Alarm]) -> Markup {
+    html! {
+        @if !alarms.is_empty() {
+            section.alarms aria-label="Alarms" {
+                @for alarm in alarms {
+                    div.alarm.(alarm.tone) { h2 { (alarm.what) } (alarm.help) }
+                }
+            }
+        }
     }
-    let mut html = String::from("<section class=\"alarms\" aria-label=\"Alarms\">");
-    for alarm in alarms {
-        html.push_str(&format!(
-            "<div class=\"alarm {}\"><h2>{}</h2>{}</div>",
-            alarm.tone.class(),
-            esc(&alarm.what),
-            alarm.help
-        ));
-    }
-    html.push_str("</section>");
-    html
 }

@@ -1,11 +1,13 @@
-//! Bars of calls, stacked by what became of them, as SVG: no script, no inline style. The same
-//! numbers stand below as a table, for whoever cannot see a picture.
+//! Bars of calls, stacked by how the calls ended, as SVG without script and inline style. A table
+//! below has the same numbers for readers who cannot see the picture.
+
+use maud::{Markup, Render, html};
 
 use crate::domain::call::{AttemptState, Disposition};
-use crate::store::web_views::Minute;
-use crate::web::page::html::{esc, table};
+use crate::store::views::page::Minute;
+use crate::web::page::html::table;
 
-/// The kinds of bars from the bottom up: class of the style sheet, and words.
+/// The kinds of bars from the bottom up: the class of the style sheet, and the words.
 const KINDS: [(&str, &str); 5] = [
     ("answered", "answered"),
     ("voicemail", "voicemail"),
@@ -17,13 +19,14 @@ const KINDS: [(&str, &str); 5] = [
 /// How many calls of each kind.
 pub type Stack = [i64; 5];
 
+// Sizes in the units of the picture's `viewBox`; the three margins hold the labels.
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 34.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;
 
-/// Adds the calls of a minute to a stack. Calls that never rang stand in no chart.
+/// Adds the calls of a minute to a stack. Charts leave out calls that never rang.
 pub fn add(stack: &mut Stack, minute: &Minute) {
     let kind = match (minute.state, minute.disposition) {
         (AttemptState::NotPlaced, _) => return,
@@ -36,109 +39,90 @@ pub fn add(stack: &mut Stack, minute: &Minute) {
     stack[kind] += minute.calls;
 }
 
-/// The picture, its legend and its table. `bars` are label and stack; every `every`-th label is
-/// written below; `marked` is the bar of now.
-pub fn chart(title: &str, bars: &[(String, Stack)], every: usize, marked: Option<usize>) -> String {
-    let total: i64 = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>()).sum();
-    let highest = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>()).max().unwrap_or(0);
+/// A coordinate with one decimal place.
+pub fn unit(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+/// The picture, its legend and its table. `bars` are labels and stacks. Every `every`-th label is
+/// written below its bar, and `marked` is the bar of now.
+pub fn chart(title: &str, bars: &[(String, Stack)], every: usize, marked: Option<usize>) -> Markup {
+    let totals = bars.iter().map(|(_, stack)| stack.iter().sum::<i64>());
+    let highest = totals.clone().max().unwrap_or(0);
     let step = step_for(highest);
     let top = (highest.max(1) + step - 1) / step * step;
-    let mut svg = format!(
-        "<figure class=\"chart\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"{}: {total} calls. The table below has the numbers.\">",
-        esc(title)
-    );
-    let y_of = |value: f64| HEIGHT - BOTTOM - value / top as f64 * (HEIGHT - BOTTOM - TOP);
-    for tick in (0..=top).step_by(usize::try_from(step).unwrap_or(1)) {
-        let y = y_of(tick as f64);
-        svg.push_str(&format!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-             <text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>",
-            LEFT - 8.0,
-            y + 3.5
-        ));
-    }
+    let y_of = |value: i64| HEIGHT - BOTTOM - value as f64 / top as f64 * (HEIGHT - BOTTOM - TOP);
     let slot = (WIDTH - LEFT) / bars.len().max(1) as f64;
-    for (index, (label, stack)) in bars.iter().enumerate() {
-        let x = LEFT + slot * index as f64;
-        if marked == Some(index) {
-            svg.push_str(&format!(
-                "<rect class=\"now\" x=\"{x:.1}\" y=\"{TOP}\" width=\"{slot:.1}\" \
-                 height=\"{:.1}\"/>",
-                HEIGHT - BOTTOM - TOP
-            ));
+    let label = format!("{title}: {} calls. The table below has the numbers.", totals.sum::<i64>());
+    html! {
+        figure.chart {
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
+                @for tick in (0..=top).step_by(usize::try_from(step).unwrap_or(1)) {
+                    @let y = unit(y_of(tick));
+                    line.grid x1=(LEFT) x2=(WIDTH) y1=(y) y2=(y) {}
+                    text.tick x=(LEFT - 8.0) y=(unit(y_of(tick) + 3.5)) text-anchor="end" { (tick) }
+                }
+                @for (index, (label, stack)) in bars.iter().enumerate() {
+                    @let x = LEFT + slot * index as f64;
+                    @if marked == Some(index) {
+                        rect.now x=(unit(x)) y=(TOP) width=(unit(slot))
+                            height=(unit(HEIGHT - BOTTOM - TOP)) {}
+                    }
+                    (bar(label, stack, (x + slot * 0.16, slot * 0.68), &y_of))
+                    @if index % every == 0 {
+                        // A small screen has room for every other label only.
+                        text.tick.minor[!(index / every).is_multiple_of(2)] x=(unit(x + slot / 2.0))
+                            y=(unit(HEIGHT - 7.0)) text-anchor="middle" { (label) }
+                    }
+                }
+            }
+            figcaption { ul.legend {
+                @for (kind, (class, words)) in KINDS.iter().enumerate() {
+                    @let calls: i64 = bars.iter().map(|(_, stack)| stack[kind]).sum();
+                    li { span.key.(class) {} (words) " " b { (calls) } }
+                }
+            } }
         }
-        svg.push_str(&bar(label, stack, x + slot * 0.16, slot * 0.68, &y_of));
-        if index % every == 0 {
-            // On a small screen there is room for every other label only.
-            let class = if (index / every).is_multiple_of(2) { "tick" } else { "tick minor" };
-            svg.push_str(&format!(
-                "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                x + slot / 2.0,
-                HEIGHT - 7.0,
-                esc(label)
-            ));
+        (as_table(title, bars))
+    }
+}
+
+/// One bar. `span` is its left edge and its width.
+fn bar(label: &str, stack: &Stack, span: (f64, f64), y_of: &dyn Fn(i64) -> f64) -> Markup {
+    let below = |kind: usize| stack[..kind].iter().sum::<i64>();
+    html! {
+        @for (kind, (class, words)) in KINDS.iter().enumerate().filter(|(kind, _)| stack[*kind] > 0) {
+            @let (low, high) = (y_of(below(kind)), y_of(below(kind + 1)));
+            rect.(class) x=(unit(span.0)) y=(unit(high)) width=(unit(span.1))
+                height=(unit((low - high - 0.6).max(0.8))) rx="1.5" {
+                title { (label) ": " (stack[kind]) " " (words) }
+            }
         }
     }
-    svg.push_str("</svg><figcaption>");
-    svg.push_str(&legend(bars));
-    svg.push_str("</figcaption></figure>");
-    svg.push_str(&as_table(title, bars));
-    svg
 }
 
-fn bar(label: &str, stack: &Stack, x: f64, width: f64, y_of: &dyn Fn(f64) -> f64) -> String {
-    let mut svg = String::new();
-    let mut below = 0;
-    for (kind, calls) in stack.iter().enumerate().filter(|(_, calls)| 0 < **calls) {
-        let (low, high) = (y_of(below as f64), y_of((below + calls) as f64));
-        let (class, words) = KINDS[kind];
-        svg.push_str(&format!(
-            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{high:.1}\" width=\"{width:.1}\" \
-             height=\"{:.1}\" rx=\"1.5\"><title>{}: {calls} {words}</title></rect>",
-            (low - high - 0.6).max(0.8),
-            esc(label)
-        ));
-        below += calls;
-    }
-    svg
-}
-
-fn legend(bars: &[(String, Stack)]) -> String {
-    let mut html = String::from("<ul class=\"legend\">");
-    for (kind, (class, words)) in KINDS.iter().enumerate() {
-        let calls: i64 = bars.iter().map(|(_, stack)| stack[kind]).sum();
-        html.push_str(&format!(
-            "<li><span class=\"key {class}\"></span>{words} <b>{calls}</b></li>"
-        ));
-    }
-    html.push_str("</ul>");
-    html
-}
-
-fn as_table(title: &str, bars: &[(String, Stack)]) -> String {
-    let rows: Vec<Vec<String>> = bars
-        .iter()
-        .filter(|(_, stack)| stack.iter().any(|calls| 0 < *calls))
+fn as_table(title: &str, bars: &[(String, Stack)]) -> Markup {
+    let header = std::array::from_fn(|n| if n == 0 { "When" } else { KINDS[n - 1].1 });
+    let rows = bars.iter().filter(|(_, stack)| stack.iter().any(|calls| *calls > 0));
+    let mut rows = rows
         .map(|(label, stack)| {
-            let mut cells = vec![esc(label)];
-            cells.extend(stack.iter().map(i64::to_string));
-            cells
+            std::array::from_fn::<_, 6, _>(|n| match n {
+                0 => label.render(),
+                _ => stack[n - 1].render(),
+            })
         })
-        .collect();
-    if rows.is_empty() {
-        return String::new();
+        .peekable();
+    html! {
+        @if rows.peek().is_some() {
+            details {
+                summary { (title) " as a table" }
+                (table(title, header, rows, ""))
+            }
+        }
     }
-    let mut header = vec!["When"];
-    header.extend(KINDS.iter().map(|(_, words)| *words));
-    format!(
-        "<details><summary>{} as a table</summary>{}</details>",
-        esc(title),
-        table(title, &header, &rows, "")
-    )
 }
 
-/// The distance of the grid's lines: 1, 2 or 5 with noughts, so that there are at most four.
+/// The distance of the grid's lines: 1, 2 or 5 times a power of ten, so that there are at most four.
 fn step_for(highest: i64) -> i64 {
     let mut step = 1;
     let mut factors = [2, 5, 10].iter().cycle();
@@ -168,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_stands_in_the_bar_of_what_became_of_it() {
+    fn a_call_counts_in_the_bar_of_its_ending() {
         let minute = |state, disposition| Minute {
             at: parse_instant("2026-11-22T12:00:00Z").unwrap(),
             state,
@@ -181,7 +165,7 @@ mod tests {
         add(&mut stack, &minute(AttemptState::InDoubt, None));
         add(&mut stack, &minute(AttemptState::NotPlaced, None));
         assert_eq!(stack, [2, 0, 2, 0, 2]);
-        let html = chart("Today", &[("7".to_string(), stack)], 1, Some(0));
+        let html = chart("Today", &[("7".to_string(), stack)], 1, Some(0)).into_string();
         assert!(html.contains("Today: 6 calls") && html.contains("7: 2 answered"), "{html}");
     }
 }

@@ -1,8 +1,10 @@
-//! Our closed lists of words in plain English, and the colour that goes with each.
+//! Plain words and colours for the states, reasons and dispositions.
+
+use maud::Render;
 
 use crate::domain::call::{AttemptState, Disposition, ItemStatus, Reason};
 
-/// What a word means to the eye.
+/// The meaning of a word. The page shows it as a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     Good,
@@ -12,16 +14,16 @@ pub enum Tone {
     Dim,
 }
 
-impl Tone {
-    /// The class of the style sheet.
-    pub fn class(self) -> &'static str {
-        match self {
+/// The class of the style sheet.
+impl Render for Tone {
+    fn render_to(&self, html: &mut String) {
+        html.push_str(match self {
             Tone::Good => "good",
             Tone::Calm => "calm",
             Tone::Warn => "warn",
             Tone::Bad => "bad",
             Tone::Dim => "dim",
-        }
+        });
     }
 }
 
@@ -51,7 +53,7 @@ pub fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// Where an item stands.
+/// The state of an item.
 pub fn item(status: ItemStatus) -> (Tone, &'static str) {
     match status {
         ItemStatus::Pending => (Tone::Calm, "waiting"),
@@ -63,7 +65,7 @@ pub fn item(status: ItemStatus) -> (Tone, &'static str) {
     }
 }
 
-/// What an attempt came to.
+/// The state of an attempt, or how it ended.
 pub fn attempt(state: AttemptState, disposition: Option<Disposition>) -> (Tone, &'static str) {
     match (state, disposition) {
         (AttemptState::Ended, Some(disposition)) => ended(disposition),

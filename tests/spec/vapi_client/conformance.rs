@@ -1,4 +1,4 @@
-//! The facts that every `Provider` must show, whoever implements it: steps rely on no others.
+//! The facts that every `Provider` must satisfy; the steps rely on no others.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use ringonce::provider::{PlaceError, Provider, ReadError, Refusal};
 use super::little_vapi::{Order, little_vapi};
 use super::{client, order, place};
 
-/// Runs all facts against a provider that accepts every call and shows it at once. It may hold
-/// calls from before.
+/// Checks all facts of a provider that accepts every call and shows it at once. It may hold earlier
+/// calls.
 pub fn provider_conformance(provider: &dyn Provider) {
     let first = an_accepted_call_is_found_by_its_id_with_all_its_tags(provider);
     an_order_that_grew_stale_leaves_no_trace(provider, &first);
@@ -64,7 +64,7 @@ fn every_later_call_is_listed_once_oldest_first(provider: &dyn Provider, first: 
     assert!(after.calls.is_empty());
 }
 
-/// The provider knows no idempotency key: this is why nobody may post twice.
+/// The provider has no idempotency key, which is why nobody may post twice.
 fn the_same_order_twice_is_two_calls(provider: &dyn Provider, first: &str) {
     let order = order(CallType::Daily, 20);
     let ids: HashSet<String> =

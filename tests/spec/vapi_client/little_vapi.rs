@@ -1,4 +1,4 @@
-//! A provider in miniature: it keeps what was posted and answers the two kinds of GET.
+//! A provider in miniature: it keeps the posted calls and answers the two kinds of GET.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,9 +14,9 @@ pub enum Order {
     #[default]
     NewestFirst,
     OldestFirst,
-    /// Any rows that fit, in no order at all.
+    /// Any rows that fit, in no order.
     Mixed,
-    /// Newest first, and all that fit whatever limit was asked for.
+    /// Newest first, and all that fit, whatever limit the request has.
     LimitIgnored,
 }
 

@@ -1,4 +1,4 @@
-//! No reply: whether a byte was handed over decides between not placed and in doubt.
+//! No reply: the call is in doubt if any byte was handed over, else it was not placed.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

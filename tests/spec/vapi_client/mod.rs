@@ -1,6 +1,6 @@
-//! D4: the provider is asked once per attempt, and its answer is sorted by what it proves.
+//! D4: the provider is asked once per attempt, and its reply is sorted by what it proves.
 //!
-//! Real sockets on loopback; no mock of the HTTP library.
+//! The tests use real sockets on loopback and no mock of the HTTP library.
 
 pub mod conformance;
 mod little_vapi;
@@ -18,7 +18,7 @@ use ringonce::provider::{Accepted, PlaceError, PlaceOrder, Provider};
 use ringonce::vapi::{ApiKey, Vapi};
 use serde_json::{Value, json};
 
-/// No real key; looked for wherever it must not appear.
+/// An invented key; tests look for it wherever it must not appear.
 pub const KEY: &str = "sk-loopback-0001";
 
 /// A sample reply or the official schema.
@@ -66,8 +66,8 @@ pub fn hasty(url: &str) -> Vapi {
     Vapi::new(url, ApiKey::new(KEY), 1).unwrap()
 }
 
-/// Places one order that may be sent, and checks that it was asked once, and that neither key nor
-/// phone stands in an error.
+/// Places one order that may be sent. Checks that it was asked once, and that an error contains
+/// neither key nor phone.
 pub fn place(provider: &dyn Provider, order: &PlaceOrder) -> Result<Accepted, PlaceError> {
     let asked = AtomicUsize::new(0);
     let outcome = provider.place(order, &|| asked.fetch_add(1, Ordering::SeqCst) == 0);

@@ -1,4 +1,4 @@
-//! What travels: one request, the official schema, the tags, the key and nothing else.
+//! The one request: the official schema, the tags, the key and nothing else.
 
 use jsonschema::Validator;
 use ringonce::domain::call::CallType;
@@ -20,7 +20,7 @@ fn create_call() -> Validator {
     jsonschema::validator_for(&document).unwrap()
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema says one more type.
+/// OpenAPI 3.0 says `nullable` where JSON Schema adds a type.
 fn plain_schema(value: &mut Value) {
     match value {
         Value::Object(map) => {

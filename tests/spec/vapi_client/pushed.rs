@@ -1,4 +1,4 @@
-//! The official shapes of webhooks, read.
+//! Reading the official shapes of webhooks.
 
 use ringonce::domain::parse_instant;
 use ringonce::vapi::webhook::read_message;
@@ -6,7 +6,7 @@ use ringonce::vapi::webhook::read_message;
 use super::{parsed, sample};
 
 #[test]
-fn a_status_update_tells_status_and_call() {
+fn a_status_update_holds_status_and_call() {
     for (name, status, reason) in [
         ("webhook_status_update_ringing.json", "ringing", None),
         ("webhook_status_update_ended.json", "ended", Some("customer-did-not-answer")),

@@ -12,7 +12,7 @@ use super::server::{Server, answer, own_form};
 use super::{KEY, client, hasty, parsed, sample};
 
 #[test]
-fn an_ended_call_is_read_with_all_that_it_tells() {
+fn an_ended_call_is_read_with_all_its_fields() {
     let body = sample("call_ended_answered.json");
     let id = parsed(&body)["id"].as_str().unwrap().to_string();
     let server = Server::always(answer(200, "Date: Sun, 22 Nov 2026 17:08:00 GMT\r\n", &body));
@@ -71,7 +71,7 @@ fn a_sample_page_is_read_oldest_first() {
     assert_eq!(first, "/call?limit=100&createdAtGe=2026-11-22T17:00:00.000Z");
 }
 
-/// Lists these rows in every order the provider may have, and tells the ids found each time.
+/// Lists these rows in every order the provider may have, and returns the ids found each time.
 fn ids_in_every_order(rows: &[Value]) -> Vec<Vec<String>> {
     [Order::NewestFirst, Order::OldestFirst, Order::Mixed, Order::LimitIgnored]
         .into_iter()
@@ -106,7 +106,7 @@ fn three_hundred_calls_of_one_millisecond_are_all_listed() {
 }
 
 #[test]
-fn a_millisecond_that_fills_the_largest_page_is_no_evidence_and_hides_no_other() {
+fn a_millisecond_that_fills_the_largest_page_is_not_evidence_and_hides_no_other() {
     let mut rows: Vec<Value> = (0..1001).map(|n| row(n, 500)).collect();
     rows.push(row(2000, 499));
     let server = little_vapi(rows, Order::NewestFirst);
@@ -134,7 +134,7 @@ fn calls_from_before_the_window_are_left_out() {
 }
 
 #[test]
-fn a_listing_with_one_page_lost_is_no_listing() {
+fn a_listing_with_one_page_lost_is_refused() {
     let rows: Vec<Value> = (100..200).rev().map(|n| row(n, n as i64)).collect();
     let full = json!(rows).to_string();
     let later_pages = [

@@ -1,4 +1,4 @@
-//! Every reply that arrives, sorted by what it proves; the provider is asked once each time.
+//! Every reply that arrives, sorted by what it proves. The provider is asked once each time.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use ringonce::provider::{Accepted, PlaceError, Refusal};
 use super::server::{Request, Server, answer, own_form, read_request};
 use super::{client, daily, hasty, parsed, place, sample};
 
-/// The outcome of one order at a server that always answers so; checks that it was asked once.
+/// The outcome of one order at a server with this reply; checks that it was asked once.
 fn outcome(reply: Vec<u8>) -> Result<Accepted, PlaceError> {
     let server = Server::always(reply);
     let outcome = place(&client(&server.url()), &daily());
@@ -27,7 +27,7 @@ fn refusal(reply: Vec<u8>) -> Refusal {
     }
 }
 
-/// Whether dialing must stop, of an answer that leaves the call in doubt.
+/// Whether dialing must stop after a reply that leaves the call in doubt.
 fn doubt(reply: Vec<u8>) -> bool {
     match outcome(reply) {
         Err(PlaceError::InDoubt { stop_dialing, .. }) => stop_dialing,
@@ -181,7 +181,7 @@ fn a_5xx_is_in_doubt_in_any_form() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_in_doubt() {
+fn an_answer_that_is_not_http_is_in_doubt() {
     let long = format!("HTTP/1.1 201 X\r\nX-Long: {}\r\n\r\n", "x".repeat(200_000));
     for reply in ["rubbish\r\n\r\n", "SSH-2.0-x\r\n", "HTTP/9.9 201 X\r\n\r\n", "\r\n", &long] {
         assert!(!doubt(reply.as_bytes().to_vec()), "{}", &reply[..8.min(reply.len())]);
@@ -211,7 +211,7 @@ fn a_detail_shows_neither_the_number_nor_the_key_that_the_provider_repeats() {
         own_form(422, &format!("cannot call {number} with {key}\nsecond line {}", "x".repeat(5000)))
     };
     let server = Server::replying(echo);
-    // `place` looks for both in the error.
+    // `place` checks the error for both.
     let error = place(&client(&server.url()), &daily()).unwrap_err();
     assert!(error.to_string().contains("cannot call"), "{error}");
 }

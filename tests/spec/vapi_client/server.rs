@@ -1,4 +1,4 @@
-//! A hand-written server on loopback that counts what reaches it.
+//! A hand-written server on loopback that counts its requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Request line and headers, in lower case but for the request line.
+    /// Request line and headers; all but the request line are in lower case.
     pub head: String,
     pub body: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Server {
         Server::acting(move |stream, count| {
             let Some(request) = read_request(stream) else { return };
             count(request.clone());
-            // The client may have stopped reading; that is its business.
+            // The client may have stopped reading.
             let _ = stream.write_all(&reply(&request));
         })
     }
@@ -67,7 +67,8 @@ impl Server {
         Server::replying(move |_| reply.clone())
     }
 
-    /// Does anything with each connection; counts what `act` hands to its second argument.
+    /// Does anything with each connection; counts the requests that `act` hands to its second
+    /// argument.
     pub fn acting(
         act: impl Fn(&mut TcpStream, &dyn Fn(Request)) + Send + Sync + 'static,
     ) -> Server {
@@ -104,8 +105,8 @@ impl Server {
         self.counted.requests.lock().unwrap().clone()
     }
 
-    /// Stops, and tells how many connections came. The listener takes them in order, so none that
-    /// came before this call is missed.
+    /// Stops and returns the number of connections. The listener accepts them in order, so none
+    /// that came before this call is missed.
     pub fn connections(mut self) -> usize {
         self.stop();
         self.counted.connections.load(Ordering::SeqCst)
@@ -125,7 +126,7 @@ impl Drop for Server {
     }
 }
 
-/// A request with its whole body; `None` when the client left before.
+/// A request with its whole body; `None` if the client left before its end.
 pub fn read_request(stream: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -167,7 +168,7 @@ pub fn own_form(status: u16, message: &str) -> Vec<u8> {
     answer(status, "Content-Type: application/json\r\n", &body.to_string())
 }
 
-/// Waits until the client goes away, without a word.
+/// Waits silently until the client disconnects.
 pub fn hang(stream: &mut TcpStream) {
     let mut buffer = [0; 4096];
     while matches!(stream.read(&mut buffer), Ok(1..)) {}

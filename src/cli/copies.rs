@@ -1,0 +1,141 @@
+//! `ringonce backup`, `snapshot` and `verify`: copies to keep, copies for debugging, and a check
+//! that a copy is whole. None of them changes the database.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::arguments::configuration::{Global, settings};
+use crate::cli::exit::{CliError, Exit};
+use crate::present::output;
+use crate::store::Store;
+use crate::store::file::backup::{self, backup};
+use crate::store::file::side_files;
+use crate::store::file::snapshot::snapshot;
+use crate::store::file::verify::{Verified, verify};
+
+/// Copy the database to a new file while it is in use, and verify the copy
+#[derive(Args)]
+#[command(after_help = "\
+A backup holds everything, also phones, so only you can read it (mode 0600). A restored backup does
+not dial until `ringonce adopt` has loaded the later calls from the provider.
+
+Examples:
+  ringonce backup /var/backups/before-upgrade.db
+  30 3 * * *  ringonce backup /var/backups/ringonce --keep 14     (in a crontab)")]
+pub struct BackupArgs {
+    /// The new file, or the folder with --keep
+    #[arg(value_name = "FILE")]
+    target: PathBuf,
+    /// Name the file by its time, in the folder FILE, and keep only the newest N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    keep: Option<u16>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Copy the database for debugging: disarmed, with phones, names and texts redacted
+#[derive(Args)]
+#[command(after_help = "\
+Equal numbers stay equal; zones, times and states stay as they are. The copy can never dial.
+The copy is made in memory, so that no secret is written to the disk.
+
+Example:
+  ringonce snapshot for-the-report.db
+  ringonce status --db for-the-report.db")]
+pub struct SnapshotArgs {
+    /// The new file
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Read every page of a database, backup or snapshot, and report soundness, counts and checksum
+#[derive(Args)]
+#[command(after_help = "\
+Exits 1 with the reason if the file is damaged, cut or not a ringonce database.
+
+Example:
+  ringonce verify /var/backups/before-upgrade.db")]
+pub struct VerifyArgs {
+    /// The file to read
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run_backup(global: &Global, args: &BackupArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let store = Store::look(&settings.loaded.db)?;
+    let Some(keep) = args.keep else {
+        if args.target.is_dir() {
+            return Err(CliError::usage(format!(
+                "{} is a folder: name a new file, or add --keep N",
+                args.target.display()
+            ))
+            .into());
+        }
+        let made = backup(&store, &args.target)?;
+        return tell("backup", &made, args.json);
+    };
+    if !args.target.is_dir() {
+        return Err(CliError::usage(format!(
+            "--keep needs an existing folder, and {} is not one",
+            args.target.display()
+        ))
+        .into());
+    }
+    let name = backup::dated_name(settings.loaded.clock.now()?);
+    let made = backup(&store, &args.target.join(name))?;
+    let removed = backup::rotate(&args.target, usize::from(keep))?;
+    if !removed.is_empty() {
+        log::info!("removed {} older backups", removed.len());
+    }
+    tell("backup", &made, args.json)
+}
+
+pub fn run_snapshot(global: &Global, args: &SnapshotArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let store = Store::look(&settings.loaded.db)?;
+    let made = snapshot(&store, &args.file)?;
+    tell("snapshot", &made, args.json)
+}
+
+pub fn run_verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let found = verify(&args.file)?;
+    if found.write_ahead_log && !args.json {
+        let log = side_files::beside(&args.file, "-wal");
+        log::warn!("the counts include {}; the checksum does not", log.display());
+    }
+    tell("verified", &found, args.json)
+}
+
+fn tell(what: &str, file: &Verified, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        output::json(file)?;
+        return Ok(Exit::Done);
+    }
+    output::line(&format!("{what} {}", file.path.display()))?;
+    output::line(&format!(
+        "  {} customers, {} queue items, {} attempts ({} in doubt), {} do-not-call numbers, \
+         {} journal lines",
+        file.customers,
+        file.queue_items,
+        file.attempts,
+        file.in_doubt,
+        file.do_not_call,
+        file.journal
+    ))?;
+    if let Some(newest) = &file.newest_intent {
+        output::line(&format!(
+            "  newest call {newest}, number {} of the ledger",
+            file.highest_seq
+        ))?;
+    }
+    output::line(&format!("  {} bytes, schema {}, integrity ok", file.bytes, file.schema))?;
+    output::line(&format!("  sha256 {}", file.sha256))?;
+    Ok(Exit::Done)
+}

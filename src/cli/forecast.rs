@@ -1,0 +1,4 @@
+//! Commands that forecast calls: explain, plan and simulate.
+
+pub(crate) mod explain;
+pub(crate) mod plan;

@@ -1,0 +1,177 @@
+//! `run` and `tick`: the two commands that dial.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::cli::arguments::configuration::{Global, Settings, settings_for_dialing};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::serve::listening::{self, Secrets};
+use crate::cli::serve::startup;
+use crate::present::output;
+use crate::service::tick::{self, Ticked};
+use crate::service::{Service, backups, run};
+use crate::steps::Context;
+use crate::steps::import::holidays;
+use crate::steps::readiness::armed;
+use crate::store::Store;
+use crate::store::customers::is_empty;
+use crate::store::file::lock::{DialerLock, LockAnswer};
+use crate::store::holidays::Holiday;
+use crate::vapi::{ApiKey, Vapi};
+
+/// Run one pass for a system cron: scan, dial everything due now, follow placed calls
+#[derive(Args)]
+#[command(after_help = "Example, in a crontab:\n  */15 * * * *  ringonce tick")]
+pub struct TickArgs {
+    /// Print the result of the pass as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run the service: scan on the cron, dial each call at its own instant, follow, reconcile
+#[derive(Args)]
+pub struct RunArgs {
+    /// Serve the page, the API and the webhook at this address, e.g. 127.0.0.1:8787
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+}
+
+/// Builds the state of a dialing process without the lock. Also reads the dates without calls,
+/// which the holder of the lock writes.
+pub fn service(settings: Settings) -> anyhow::Result<(Service, Vec<Holiday>)> {
+    let Settings { loaded, zones } = settings;
+    let now = loaded.clock.now()?;
+    let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
+    let vapi = &loaded.config.vapi;
+    let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
+    // Before `Store::open`, so that bad holiday files do not create a database.
+    let days = holidays::read(&loaded.config.holidays).map_err(CliError::usage)?;
+    let store = Arc::new(Store::open(&loaded.db, now)?);
+    let cx = Context::new(store, loaded.config.clone(), Arc::new(zones))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let hangup = Some(signal_hook::consts::SIGHUP).filter(|_| !startup::outlives_its_terminal());
+    for signal in
+        [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT].into_iter().chain(hangup)
+    {
+        signal_hook::flag::register(signal, stop.clone()).context("listen to signals")?;
+    }
+    let (provider, halted) = (Box::new(provider), Mutex::new(None));
+    Ok((Service { cx, provider, clock: loaded.clock, stop, halted }, days))
+}
+
+/// Takes the dialer's lock, or returns its holder. Refuses a damaged file. Writes only after it
+/// has the lock, so that a second process does not wait for the first one's writes.
+///
+/// Only the holder of the lock writes the dates without calls, so that another command with
+/// another configuration cannot remove them.
+pub fn lock(service: &Service, days: &[Holiday]) -> anyhow::Result<Result<DialerLock, String>> {
+    let store = &service.cx.store;
+    match store.lock_for_dialing(service.clock.now()?)? {
+        LockAnswer::Mine(lock) => {
+            store.check_after_crash()?;
+            store.write(|tx| {
+                armed::renew_identity(tx, store.path())?;
+                holidays::apply(tx, days)
+            })?;
+            Ok(Ok(lock))
+        }
+        LockAnswer::Taken(holder) => Ok(Err(holder)),
+    }
+}
+
+/// Warns of a database without customers: a default path in the wrong folder would look like a day
+/// without calls.
+fn warn_of_an_empty_file(service: &Service, path: &Path) -> anyhow::Result<()> {
+    if service.cx.store.read(is_empty)? {
+        log::warn!(
+            "{} holds no customers, so nobody is called: import them, or name another file with \
+             --db",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
+    let settings = settings_for_dialing(&global.overrides())?;
+    let path = settings.loaded.db.clone();
+    let (service, days) = service(settings)?;
+    let _lock = match lock(&service, &days)? {
+        Ok(lock) => lock,
+        Err(holder) => {
+            let why = format!("another dialer is running ({holder}); nothing to do");
+            print(&Ticked { refused: Some(why), ..Ticked::default() }, args.json)?;
+            return Ok(Exit::Done);
+        }
+    };
+    warn_of_an_empty_file(&service, &path)?;
+    let ticked = tick::tick(&service)?;
+    print(&ticked, args.json)?;
+    if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
+        listening::ping(url);
+    }
+    Ok(if ticked.shut { Exit::Refused } else { Exit::Done })
+}
+
+fn print(ticked: &Ticked, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(ticked);
+    }
+    output::line(&format!(
+        "queued {}, claimed {}: placed {}, failed {}, skipped {}, in doubt {} ({} ms)",
+        ticked.queued,
+        ticked.processed,
+        ticked.succeeded,
+        ticked.failed,
+        ticked.skipped,
+        ticked.in_doubt,
+        ticked.execution_time_ms
+    ))?;
+    match &ticked.refused {
+        Some(why) => output::line(why),
+        None => Ok(()),
+    }
+}
+
+pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
+    let mut overrides = global.overrides();
+    overrides.listen = args.listen.clone();
+    let settings = settings_for_dialing(&overrides)?;
+    let path = settings.loaded.db.clone();
+    let secrets = Secrets::of(&settings.loaded)?;
+    let (mut service, days) = service(settings)?;
+    service.cx.recheck_after = chrono::Duration::seconds(30);
+    let _lock = match lock(&service, &days)? {
+        Ok(lock) => lock,
+        Err(holder) => {
+            return Err(CliError::locked(format!("another dialer is running: {holder}")).into());
+        }
+    };
+    warn_of_an_empty_file(&service, &path)?;
+    let service = Arc::new(service);
+    let listener = listening::listen(&service, secrets)?;
+    let beside = [listening::ping_after_scans(&service)?, backups::keep_making(&service)?];
+    log::info!("running on {}", path.display());
+    let ended = run::run(&service, &listening::told_to_the_manager());
+    listening::goodbye();
+    service.stop.store(true, Ordering::Relaxed);
+    drop(listener);
+    for thread in beside.into_iter().flatten() {
+        // The panic was already printed, and the service itself has ended cleanly.
+        let _ = thread.join();
+    }
+    match ended {
+        Ok(()) => {
+            log::info!("stopped");
+            Ok(Exit::Done)
+        }
+        Err(error) => match error.downcast::<run::NeedsPerson>() {
+            Ok(refused) => Err(CliError::refused(refused.0).into()),
+            Err(error) => Err(error),
+        },
+    }
+}

@@ -1,0 +1,157 @@
+//! Checks of an existing database: the right to dial here, the clock, holds, the running dialer,
+//! and the customers' zones. Only reads.
+
+use crate::cli::setup::check::finding::{CheckFinding, State};
+use crate::config::load::LoadedConfig;
+use crate::domain::calendar::zone_country;
+use crate::phones;
+use crate::steps::readiness::{armed, clock_check, hold_words};
+use crate::store::Store;
+use crate::store::file::identity::Identity;
+use crate::store::file::{lock, side_files};
+use crate::store::meta::holds::{self, Hold};
+use crate::store::views::locations;
+use crate::zones::Zones;
+
+/// At most this many ids are printed; the rest are counted.
+const NAMED: usize = 5;
+
+pub fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
+    let problem = |error: anyhow::Error| {
+        vec![CheckFinding::new("database", State::Problem, format!("{error:#}"))]
+    };
+    let store = match Store::look(&loaded.db) {
+        Ok(store) => store,
+        Err(error) => return problem(error),
+    };
+    look(loaded, zones, &store).unwrap_or_else(problem)
+}
+
+fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
+    let mut found = vec![armed(loaded, store)?, dialer(loaded)];
+    found.extend(clock(loaded, store)?);
+    found.extend(store.read(holds::holds)?.iter().map(hold));
+    found.extend(side_files::foreign_filesystem(&loaded.db).map(|kind| {
+        let detail = format!(
+            "the database is on {kind}, whose locks and syncs are not reliable: put it on \
+             a disk of this machine"
+        );
+        CheckFinding::new("file system", State::Warning, detail)
+    }));
+    found.extend(customers(loaded, zones, store)?);
+    found.extend(holidays(loaded, store)?);
+    Ok(found)
+}
+
+fn armed(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<CheckFinding> {
+    let here = Identity::of(&loaded.db)?;
+    Ok(match armed::not_armed_at(store)? {
+        None => {
+            let detail = format!("armed here, recognized by {}", here.file.recognized_by());
+            CheckFinding::new("file identity", State::Ok, detail)
+        }
+        Some(why) => CheckFinding::new("file identity", State::Problem, why),
+    })
+}
+
+/// Reports a machine clock by which a start would refuse to dial.
+fn clock(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Option<CheckFinding>> {
+    let reading = loaded.clock.read()?;
+    let wrong = store.read(|conn| {
+        let behind = clock_check::behind_mark(conn, reading.now)?;
+        Ok(behind.or(clock_check::wrong_clock(conn, &reading)?))
+    })?;
+    Ok(wrong.map(|why| CheckFinding::new("clock", State::Problem, why)))
+}
+
+fn hold(hold: &Hold) -> CheckFinding {
+    CheckFinding::new("hold", State::Problem, format!("dialing is {}", hold_words::held(hold)))
+}
+
+fn dialer(loaded: &LoadedConfig) -> CheckFinding {
+    let detail = match lock::lock_holder(&loaded.db) {
+        Some(holder) => format!("running: {holder}"),
+        None => "none is running".to_string(),
+    };
+    CheckFinding::new("dialer", State::Ok, detail)
+}
+
+/// Customers that share a problem: the first few ids, and the count.
+#[derive(Default)]
+struct Troubled {
+    first: Vec<i64>,
+    count: usize,
+}
+
+impl Troubled {
+    fn add(&mut self, id: i64) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(id);
+        }
+    }
+
+    fn tell(&self, what: &str) -> Option<CheckFinding> {
+        if self.count == 0 {
+            return None;
+        }
+        let ids: Vec<String> = self.first.iter().map(i64::to_string).collect();
+        let more = if self.first.len() < self.count { ", …" } else { "" };
+        let noun = if self.count == 1 { "customer" } else { "customers" };
+        let detail = format!("{} {noun} {what}: id {}{more}", self.count, ids.join(", "));
+        Some(CheckFinding::new("customers", State::Warning, detail))
+    }
+}
+
+fn customers(
+    loaded: &LoadedConfig,
+    zones: &Zones,
+    store: &Store,
+) -> anyhow::Result<Vec<CheckFinding>> {
+    let (mut all, mut unknown, mut elsewhere) = (0_usize, Troubled::default(), Troubled::default());
+    let only_numbers = loaded.config.dialing.only_numbers.as_ref();
+    let mut excluded = 0_usize;
+    store.read(|conn| {
+        locations::each(conn, |id, zone, phone| {
+            all += 1;
+            let is_named = |only: &Vec<String>| only.iter().any(|number| number == phone);
+            excluded += usize::from(only_numbers.is_some_and(|only| !is_named(only)));
+            if zones.get(zone).is_none() {
+                return unknown.add(id);
+            }
+            let countries = (zone_country::country_of(zone), phones::country_of(phone));
+            if let (Some(zone), Some(phone)) = countries
+                && zone != phone
+            {
+                elsewhere.add(id);
+            }
+        })
+    })?;
+    let mut found = vec![CheckFinding::new("customers", State::Ok, format!("{all} known"))];
+    found.extend(only_numbers.map(|only| {
+        let named = if only.len() == 1 { "1 number" } else { &format!("{} numbers", only.len()) };
+        let detail = format!(
+            "dialing.only_numbers names {named}: {excluded} of {all} customers are never dialed"
+        );
+        CheckFinding::new("customers", State::Warning, detail)
+    }));
+    found.extend(unknown.tell("in an unknown time zone (never called)"));
+    found.extend(elsewhere.tell("with a phone of another country than their time zone's"));
+    Ok(found)
+}
+
+fn holidays(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Option<CheckFinding>> {
+    let wanted = &loaded.config.holidays;
+    let (count, last) = store.read(locations::holidays)?;
+    Ok(match last {
+        Some(last) => {
+            let detail = format!("{count} dates without calls are loaded, the last is {last}");
+            Some(CheckFinding::new("holidays", State::Ok, detail))
+        }
+        None if wanted.files.is_empty() && wanted.blackout_dates.is_empty() => None,
+        None => {
+            let detail = "none are loaded yet: the next start of `run` or `tick` reads them";
+            Some(CheckFinding::new("holidays", State::Ok, detail))
+        }
+    })
+}

@@ -1,0 +1,14 @@
+//! Configuration: flags win over the environment, the environment over `ringonce.toml`. Secrets
+//! never come from the file.
+
+pub mod address;
+pub mod backup;
+pub mod error;
+pub mod file;
+pub mod load;
+pub mod only_numbers;
+pub mod retry;
+pub mod secret;
+pub mod settings;
+pub mod validate;
+pub mod webhook;

@@ -1,0 +1,385 @@
+//! Five-field Unix cron on wall-clock time.
+//!
+//! This module parses every field strictly into a set of numbers. The `cron` crate gets only comma
+//! lists, because its own grammar differs: 1 is Sunday, both day fields must match, and spaces do
+//! not count. Refuses an expression that never fires.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{Datelike, Duration, NaiveDateTime};
+
+use crate::domain::Instant;
+use crate::domain::calendar::zone::Zone;
+
+/// The five fields in their order.
+const FIELDS: [Field; 5] = [
+    Field { name: "minute", min: 0, max: 59, names: &[] },
+    Field { name: "hour", min: 0, max: 23, names: &[] },
+    Field { name: "day-of-month", min: 1, max: 31, names: &[] },
+    Field { name: "month", min: 1, max: 12, names: &MONTHS },
+    Field { name: "day-of-week", min: 0, max: 7, names: &WEEKDAYS },
+];
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+const WEEKDAYS: [&str; 7] =
+    ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+const NICKNAMES: [(&str, &str); 7] = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+];
+/// The last year that the crate searches.
+const LAST_YEAR: i32 = 2100;
+
+/// A valid expression that fires at least once.
+#[derive(Clone, Debug)]
+pub struct Cron {
+    text: String,
+    /// Bit n of a field is set when the field allows n; Sunday is 0.
+    sets: [u64; 5],
+    /// Day-of-month and day-of-week both restrict, so a match of either is enough.
+    either_day: bool,
+    /// One search, or one for each day field; the earlier result counts.
+    searches: Vec<cron::Schedule>,
+}
+
+/// The wrong field, its text and the problem. Displays as one line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronError {
+    /// `minute`, `hour`, `day-of-month`, `month`, `day-of-week`, or `cron expression` for all.
+    pub field: &'static str,
+    pub text: String,
+    pub problem: String,
+}
+
+struct Field {
+    name: &'static str,
+    min: u32,
+    max: u32,
+    /// The first name stands for `min`.
+    names: &'static [&'static str],
+}
+
+impl fmt::Display for CronError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}: {}", self.field, self.text, self.problem)
+    }
+}
+
+impl std::error::Error for CronError {}
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Cron) -> bool {
+        (self.sets, self.either_day) == (other.sets, other.either_day)
+    }
+}
+
+impl fmt::Display for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl Cron {
+    /// Reads `minute hour day-of-month month day-of-week`, or a nickname such as `@daily`.
+    pub fn parse(text: &str) -> Result<Cron, CronError> {
+        let whole = |problem: String| CronError {
+            field: "cron expression",
+            text: text.chars().take(80).collect(),
+            problem,
+        };
+        let trimmed = text.trim();
+        let spelled = match NICKNAMES.iter().find(|(name, _)| trimmed.eq_ignore_ascii_case(name)) {
+            Some((_, fields)) => fields,
+            None if trimmed.starts_with('@') => {
+                let known = NICKNAMES.map(|(name, _)| name).join(" ");
+                return Err(whole(format!("unknown nickname; known are {known}")));
+            }
+            None => trimmed,
+        };
+        let parts: Vec<&str> = spelled.split_ascii_whitespace().collect();
+        let Ok(parts) = <[&str; 5]>::try_from(parts.as_slice()) else {
+            return Err(whole(format!(
+                "needs five fields (minute hour day-of-month month day-of-week), has {}",
+                parts.len()
+            )));
+        };
+        let mut sets = [0; 5];
+        for (field, (part, set)) in FIELDS.iter().zip(parts.iter().zip(&mut sets)) {
+            *set = field.read(part).map_err(|problem| field.error(part, problem))?;
+        }
+        let either_day = !parts[2].starts_with('*') && !parts[4].starts_with('*');
+        let searches = searches(&sets, either_day).map_err(whole)?;
+        let cron = Cron { text: trimmed.to_string(), sets, either_day, searches };
+        match cron.next_local_after(Instant::UNIX_EPOCH.naive_utc()) {
+            Some(_) => Ok(cron),
+            None => Err(FIELDS[2].error(parts[2], format!("never comes in month {:?}", parts[3]))),
+        }
+    }
+
+    /// The first wall-clock time strictly after `local` at which it fires; whole minutes.
+    /// `None` past the year 2100.
+    pub fn next_local_after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
+        if local.year() > LAST_YEAR {
+            return None;
+        }
+        // The crate gets the wall-clock time as UTC, so that it meets no gap and no fold.
+        let from = local.and_utc();
+        self.searches
+            .iter()
+            .filter_map(|search| search.after(&from).next())
+            .min()
+            .map(|at| at.naive_utc())
+    }
+
+    /// The longest time between two of its next firings, without clock changes.
+    pub fn longest_pause(&self) -> Duration {
+        let mut at = Instant::UNIX_EPOCH.naive_utc();
+        let mut longest = Duration::zero();
+        // 2880 firings are two days of one a minute, and 55 years of one a week.
+        for _ in 0..2880 {
+            let Some(next) = self.next_local_after(at) else { break };
+            longest = longest.max(next - at);
+            at = next;
+        }
+        longest
+    }
+
+    /// The first instant strictly after `after` at which it fires in the zone. A time inside a gap
+    /// fires at the first valid instant after it. A time in a fold fires once, the first time.
+    pub fn next_after(&self, zone: &Zone, after: Instant) -> Option<Instant> {
+        // First occurrences follow the order of wall-clock times, so no time at or before the
+        // local time of `after` still lies ahead. In the second pass of a fold the next few times
+        // have already fired, and the loop skips them.
+        let mut local = zone.local(after);
+        loop {
+            local = self.next_local_after(local)?;
+            let at = zone.resolve(local);
+            if at > after {
+                return Some(at);
+            }
+        }
+    }
+}
+
+impl Field {
+    fn error(&self, text: &str, problem: String) -> CronError {
+        CronError { field: self.name, text: text.chars().take(80).collect(), problem }
+    }
+
+    /// The numbers of a whole field.
+    fn read(&self, text: &str) -> Result<u64, String> {
+        let mut set = 0;
+        for item in text.split(',') {
+            if item.is_empty() {
+                return Err("nothing between two commas, or at an end".to_string());
+            }
+            set |= self.read_item(item)?;
+        }
+        // Sunday is 0 or 7; the set holds it as 0.
+        if self.max == 7 && set & 1 << 7 != 0 {
+            set = set & !(1 << 7) | 1;
+        }
+        Ok(set)
+    }
+
+    /// Reads `*`, `5` or `1-5`; `*` and a range may have a `/step`.
+    fn read_item(&self, item: &str) -> Result<u64, String> {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(self.read_step(step)?)),
+            None => (item, None),
+        };
+        let (low, high) = if range == "*" {
+            (self.min, if self.max == 7 { 6 } else { self.max })
+        } else if let Some((low, high)) = range.split_once('-') {
+            let (low, mut last) = (self.value(low)?, self.value(high)?);
+            // In a range such as FRI-SUN the named Sunday ends the week.
+            if self.max == 7 && low > 0 && high.starts_with(['s', 'S']) && last == 0 {
+                last = 7;
+            }
+            (low, last)
+        } else if step.is_some() {
+            return Err(format!("a step needs * or a range: write {range}-{}/…", self.max));
+        } else {
+            let only = self.value(range)?;
+            (only, only)
+        };
+        if low > high {
+            return Err(format!("the range {range} runs backwards; write two with a comma"));
+        }
+        Ok((low..=high).step_by(step.unwrap_or(1)).fold(0, |set, n| set | 1 << n))
+    }
+
+    fn read_step(&self, text: &str) -> Result<usize, String> {
+        match small_number(text) {
+            Some(step) if (1..=self.max).contains(&step) => Ok(step as usize),
+            _ => Err(format!("the step {text:?} is not a number from 1 to {}", self.max)),
+        }
+    }
+
+    /// One number or name.
+    fn value(&self, text: &str) -> Result<u32, String> {
+        let lower = text.to_ascii_lowercase();
+        let named = self.names.iter().position(|name| lower == *name || lower == name[..3]);
+        let value = named.map(|at| at as u32 + self.min).or_else(|| small_number(text));
+        let names = if self.names.is_empty() { "" } else { ", or a name" };
+        match value {
+            Some(value) if (self.min..=self.max).contains(&value) => Ok(value),
+            _ => Err(format!("{text:?} is not a number from {} to {}{names}", self.min, self.max)),
+        }
+    }
+}
+
+/// One or two digits and nothing else: no sign, no space.
+fn small_number(text: &str) -> Option<u32> {
+    let digits = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The crate's schedules for the sets; the crate counts weekdays from Sunday = 1.
+fn searches(sets: &[u64; 5], either_day: bool) -> Result<Vec<cron::Schedule>, String> {
+    let list = |set: u64, shift: u32| {
+        let numbers = (0..64).filter(|n| set & 1 << n != 0).map(|n| (n + shift).to_string());
+        numbers.collect::<Vec<_>>().join(",")
+    };
+    let [minutes, hours, days, months, weekdays] = *sets;
+    let search = |days: String, weekdays: String| {
+        let (minutes, hours, months) = (list(minutes, 0), list(hours, 0), list(months, 0));
+        let text = format!("0 {minutes} {hours} {days} {months} {weekdays} *");
+        cron::Schedule::from_str(&text).map_err(|e| format!("cannot be searched: {e}"))
+    };
+    let (days, weekdays) = (list(days, 0), list(weekdays, 1));
+    if either_day {
+        Ok(vec![search(days, "*".to_string())?, search("*".to_string(), weekdays)?])
+    } else {
+        Ok(vec![search(days, weekdays)?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(text: &str, after: &str) -> String {
+        let after = NaiveDateTime::parse_from_str(after, "%Y-%m-%d %H:%M:%S%.f").expect("a time");
+        let cron = Cron::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        cron.next_local_after(after).map(|at| at.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn unix_cron_is_read_as_unix_reads_it() {
+        // 2026-11-22 is a Sunday.
+        for (text, expected) in [
+            ("0 9 * * 1", "2026-11-23 09:00:00"),
+            ("0 9 * * 1-5", "2026-11-23 09:00:00"),
+            ("0 9 * * 0", "2026-11-29 09:00:00"),
+            ("0 9 * * 7", "2026-11-29 09:00:00"),
+            ("0 9 * * Fri-Sun", "2026-11-27 09:00:00"),
+            ("0 9 * * 5-7", "2026-11-27 09:00:00"),
+            ("0 9 * * sunday-TUE", "2026-11-23 09:00:00"),
+            ("*/15 * * * *", "2026-11-22 12:15:00"),
+            ("5-59/15 * * * *", "2026-11-22 12:05:00"),
+            ("0 0 13 * 5", "2026-11-27 00:00:00"),
+            ("0 0 13 * *", "2026-12-13 00:00:00"),
+            ("0 0 */2 * 1", "2026-11-23 00:00:00"),
+            ("0 0 31 2 1", "2027-02-01 00:00:00"),
+            ("0 0 29 feb *", "2028-02-29 00:00:00"),
+            ("  00 07,19\t*  Jan,DECEMBER * ", "2026-12-01 07:00:00"),
+            ("@HOURLY", "2026-11-22 13:00:00"),
+            ("@Daily", "2026-11-23 00:00:00"),
+            ("@midnight", "2026-11-23 00:00:00"),
+            ("@weekly", "2026-11-29 00:00:00"),
+            ("@monthly", "2026-12-01 00:00:00"),
+            ("@yearly", "2027-01-01 00:00:00"),
+            ("@annually", "2027-01-01 00:00:00"),
+        ] {
+            assert_eq!(next(text, "2026-11-22 12:00:00"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_time_is_strictly_later_also_within_a_second() {
+        assert_eq!(next("0 9 * * *", "2026-11-22 08:59:59.5"), "2026-11-22 09:00:00");
+        assert_eq!(next("0 9 * * *", "2026-11-22 09:00:00"), "2026-11-23 09:00:00");
+        assert_eq!(next("0 9 * * *", "2026-11-22 09:00:00.5"), "2026-11-23 09:00:00");
+        assert_eq!(next("0 9 * * *", "2100-12-31 09:00:00"), "");
+        assert_eq!(next("0 9 * * *", "9999-12-31 09:00:00"), "");
+    }
+
+    #[test]
+    fn a_bad_expression_is_refused_in_one_line_that_names_the_field() {
+        for (text, field) in [
+            ("60 * * * *", "minute"),
+            ("*/0 * * * *", "minute"),
+            ("*/90 * * * *", "minute"),
+            ("5/15 * * * *", "minute"),
+            ("1-5, * * * *", "minute"),
+            ("+5 * * * *", "minute"),
+            ("1--5 * * * *", "minute"),
+            ("*/2/3 * * * *", "minute"),
+            ("0 24 * * *", "hour"),
+            ("0 22-2 * * *", "hour"),
+            ("0 9 0 * *", "day-of-month"),
+            ("0 9 L * *", "day-of-month"),
+            ("0 9 ? * *", "day-of-month"),
+            ("0 0 31 2 *", "day-of-month"),
+            ("0 0 30-31 2 *", "day-of-month"),
+            ("0 0 31 4,6,9,11 *", "day-of-month"),
+            ("0 0 * 13 *", "month"),
+            ("0 0 * 01aug *", "month"),
+            ("0 0 * jann *", "month"),
+            ("0 0 * * 8", "day-of-week"),
+            ("0 0 * * SAT-MON", "day-of-week"),
+            ("0 0 * * 1#2", "day-of-week"),
+            ("0 0 * * ٣", "day-of-week"),
+            ("", "cron expression"),
+            ("0 9 * *", "cron expression"),
+            ("0 9***", "cron expression"),
+            ("0 0 9 * * *", "cron expression"),
+            ("@reboot", "cron expression"),
+            ("@", "cron expression"),
+        ] {
+            let error = Cron::parse(text).expect_err(text);
+            assert_eq!(error.field, field, "{text}");
+            let line = error.to_string();
+            assert!(line.starts_with(field) && line.lines().count() == 1, "{line}");
+        }
+        let error = Cron::parse("0 9 * * 1,moon").expect_err("no weekday");
+        let line = r#"day-of-week "1,moon": "moon" is not a number from 0 to 7, or a name"#;
+        assert_eq!(error.to_string(), line);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic() {
+        let signs = ['*', '/', '-', ',', '0', '7', '9', ' ', 's', 'é', '@', '\n', '\u{0}'];
+        let mut state = 7_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..state % 19 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push(signs[(state >> 33) as usize % signs.len()]);
+            }
+            state = state.wrapping_add(1_442_695_040_888_963_407);
+            if let Err(error) = Cron::parse(&text) {
+                assert_eq!(error.to_string().lines().count(), 1, "{text:?}");
+            }
+        }
+    }
+}

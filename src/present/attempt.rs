@@ -1,0 +1,35 @@
+//! An attempt as JSON, the same on the command line and in the API.
+
+use serde_json::{Value, json};
+
+use crate::domain::instant_text;
+use crate::present::output;
+use crate::store::attempts::Attempt;
+
+/// The phone is masked unless it is revealed.
+pub fn as_json(attempt: &Attempt, customer_name: Option<&str>, reveal: bool) -> Value {
+    json!({
+        "id": attempt.id,
+        "seq": attempt.seq,
+        "queue_id": attempt.queue_id,
+        "customer_id": attempt.customer_id,
+        "customer_key": attempt.customer_key,
+        "customer_name": customer_name,
+        "call_type": attempt.call_type.as_str(),
+        "occasion": attempt.occasion,
+        "attempt_no": attempt.attempt_no,
+        "phone": attempt.phone.as_deref().map(|phone| output::phone(phone, reveal)),
+        "state": attempt.state.as_str(),
+        "disposition": attempt.disposition.map(|disposition| disposition.as_str()),
+        "ended_reason": attempt.ended_reason,
+        "error_message": attempt.error_message,
+        "vapi_call_id": attempt.vapi_call_id,
+        "clean_reads": attempt.clean_reads,
+        "started_at": attempt.started_at.map(instant_text),
+        "ended_at": attempt.ended_at.map(instant_text),
+        "duration_seconds": attempt.duration_seconds,
+        "cost": attempt.cost,
+        "created_at": instant_text(attempt.created_at),
+        "updated_at": instant_text(attempt.updated_at),
+    })
+}

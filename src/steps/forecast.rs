@@ -1,0 +1,6 @@
+//! Predictions: for one customer, for the coming days, and on a simulated copy.
+
+pub mod explain;
+pub mod plan;
+pub mod preconditions;
+pub mod simulate;

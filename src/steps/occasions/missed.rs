@@ -1,0 +1,62 @@
+//! Records dates that passed without a call, each as a row with its reason.
+
+use chrono::{Duration, NaiveDate};
+
+use crate::domain::Instant;
+use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
+use crate::domain::customer::Customer;
+use crate::steps::Context;
+use crate::steps::occasions::next;
+use crate::store::Tx;
+use crate::store::attempts::history;
+use crate::store::queue::{self, NewItem};
+use crate::store::transaction::Moved;
+
+/// Missed dates are recorded at most this many days back.
+const MISSED_DAYS: i64 = 31;
+
+/// Inserts a `too_late` row for each free date between two instants while the customer was
+/// eligible. Returns how many rows were written.
+pub fn record_missed(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    was_due: Instant,
+    until: Instant,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let mut skipped = 0;
+    for (date, at) in rhythm.slots_between(&zone, since(customer, was_due, now), until) {
+        if until <= at || is_called(customer, date) {
+            continue;
+        }
+        let occasion = daily_occasion(date);
+        let new = NewItem {
+            customer_id: customer.id,
+            call_type: CallType::Daily,
+            occasion: &occasion,
+            scheduled_for: at,
+            max_attempts: cx.rules.max_attempts,
+            expires_at: cx.rules.last_permitted(CallType::Daily, at, &zone),
+        };
+        let in_ledger = !history::history(tx, customer.id, CallType::Daily, &occasion)?.is_empty();
+        if !in_ledger
+            && queue::insert_settled(tx, &new, ItemStatus::Skipped, Reason::TooLate, now)?
+                == Moved::Yes
+        {
+            skipped += 1;
+        }
+    }
+    Ok(skipped)
+}
+
+/// From when on dates count as missed for a customer whose next call was due at `was_due`.
+pub(crate) fn since(customer: &Customer, was_due: Instant, now: Instant) -> Instant {
+    let eligible_from = customer.eligible_from.unwrap_or(was_due);
+    was_due.max(now - Duration::days(MISSED_DAYS)).max(eligible_from)
+}
+
+pub(crate) fn is_called(customer: &Customer, date: NaiveDate) -> bool {
+    Some(date) <= customer.last_call_date
+}

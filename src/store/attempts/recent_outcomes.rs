@@ -1,0 +1,41 @@
+//! The outcomes of the last calls, for the breaker: read backward from the newest attempt.
+
+use rusqlite::{Connection, params};
+
+use crate::domain::{Instant, instant_text};
+
+/// Whether each of the last attempts with a known reply failed, newest first. Failed means: not
+/// placed, in doubt, or ended by a fault before a person could be reached. Only attempts after the
+/// sequence number `after`, and from `since` on.
+pub fn last_failures(
+    conn: &Connection,
+    after: i64,
+    since: Instant,
+    limit: usize,
+) -> anyhow::Result<Vec<bool>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state IN ('in_doubt', 'not_placed')
+           OR coalesce(disposition IN ('never_dialed', 'failed'), 0)
+         FROM call_attempts WHERE ?1 < seq AND state <> 'dialing' AND ?2 <= created_at
+         ORDER BY seq DESC LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![after, instant_text(since), limit], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The refusals of the last attempts with a known reply, newest first; `None` for an attempt that
+/// was not refused.
+pub fn last_refusals(
+    conn: &Connection,
+    after: i64,
+    limit: usize,
+) -> anyhow::Result<Vec<Option<String>>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT CASE state WHEN 'not_placed' THEN error_message END
+         FROM call_attempts WHERE ?1 < seq AND state <> 'dialing' ORDER BY seq DESC LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![after, limit], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

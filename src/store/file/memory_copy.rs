@@ -1,0 +1,89 @@
+//! Copies of the database in memory, for simulations: the real statements run on the copy, and the
+//! file is only read.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Params, params};
+
+use crate::domain::Instant;
+use crate::domain::customer::Customer;
+use crate::phones;
+use crate::store::do_not_call::forms;
+use crate::store::file::connections::configure_common;
+use crate::store::{Store, made_elsewhere, migrations};
+
+/// Pages copied between two checks of the source's lock.
+const PAGES_A_STEP: i32 = 4096;
+
+/// The whole database as it is now.
+pub fn whole(store: &Store) -> anyhow::Result<Store> {
+    let mut copy = Connection::open_in_memory()?;
+    store.with_writer(|conn| {
+        let backup = rusqlite::backup::Backup::new(conn, &mut copy)?;
+        Ok(backup.run_to_completion(PAGES_A_STEP, std::time::Duration::ZERO, None)?)
+    })?;
+    configure_common(&copy)?;
+    let tx = copy.transaction()?;
+    migrations::upgrade(&tx)?;
+    tx.commit()?;
+    Ok(Store::over(copy))
+}
+
+/// One customer's part of the database: everything that decides about their calls, and the rows
+/// that share their number or once had it.
+pub fn of_customer(
+    conn: &Connection,
+    customer: &Customer,
+    phone_key: &str,
+    now: Instant,
+) -> anyhow::Result<Store> {
+    let copy = Store::in_memory(now)?;
+    copy.write(|tx| {
+        tx.execute("DELETE FROM meta", [])?;
+        // Facts about other numbers do not affect this customer.
+        let known = "SELECT * FROM meta WHERE key NOT LIKE 'called:%' OR key LIKE '%:' || ?1";
+        rows(conn, tx, known, "meta", [phone_key])?;
+        rows(conn, tx, "SELECT * FROM holidays", "holidays", [])?;
+        let listed = "SELECT * FROM do_not_call WHERE phone = ?1";
+        for phone in forms(&customer.phone) {
+            rows(conn, tx, listed, "do_not_call", [&phone])?;
+        }
+        let people = "SELECT * FROM customers WHERE id = ?1 OR phone = ?2 OR id IN (
+            SELECT customer_id FROM call_attempts WHERE phone_key = ?3)";
+        rows(conn, tx, people, "customers", params![customer.id, customer.phone, phone_key])?;
+        let items = "SELECT * FROM call_queue WHERE customer_id IN (
+            SELECT id FROM customers WHERE id = ?1 OR phone = ?2)";
+        rows(conn, tx, items, "call_queue", params![customer.id, customer.phone])?;
+        let attempts = "SELECT * FROM call_attempts WHERE phone_key = ?3 OR customer_id IN (
+            SELECT id FROM customers WHERE id = ?1 OR phone = ?2)";
+        rows(conn, tx, attempts, "call_attempts", params![customer.id, customer.phone, phone_key])?;
+        let calls = format!("SELECT * FROM calls_elsewhere WHERE {}", made_elsewhere::MAY_NAME);
+        let ending = phones::end_of_phone(&customer.phone);
+        rows(conn, tx, &calls, "calls_elsewhere", [ending])
+    })?;
+    Ok(copy)
+}
+
+/// Copies rows by column name. `sql` and `table` are constants of this file, never input of a
+/// person.
+fn rows(
+    from: &Connection,
+    to: &Connection,
+    sql: &str,
+    table: &str,
+    values: impl Params,
+) -> anyhow::Result<()> {
+    let mut read = from.prepare_cached(sql)?;
+    let columns: Vec<String> = read.column_names().iter().map(|name| name.to_string()).collect();
+    let places: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
+    let mut write = to.prepare_cached(&format!(
+        "INSERT INTO {table} ({}) VALUES ({})",
+        columns.join(", "),
+        places.join(", ")
+    ))?;
+    let mut found = read.query(values)?;
+    while let Some(row) = found.next()? {
+        let cells = (0..columns.len()).map(|i| row.get(i)).collect::<Result<Vec<Value>, _>>()?;
+        write.execute(rusqlite::params_from_iter(cells))?;
+    }
+    Ok(())
+}

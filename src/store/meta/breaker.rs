@@ -1,0 +1,81 @@
+//! The part of the circuit breaker that survives a restart.
+
+use rusqlite::{Connection, Transaction};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::meta::sequence::highest_seq;
+use crate::store::meta::{get, remove, set};
+
+/// The open breaker. If the key is absent, the breaker is closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breaker {
+    pub why: String,
+    /// A probe failed after that.
+    #[serde(default)]
+    pub probe_failed: bool,
+    pub opened_at: String,
+    /// From this instant on, one call may be tried.
+    pub probe_at: String,
+    /// Only the end of a call that was really dialed closes the breaker; an accepted call does not.
+    #[serde(default)]
+    pub until_ended: bool,
+}
+
+impl Breaker {
+    /// The cause, and whether a probe failed.
+    pub fn words(&self) -> String {
+        let failed = if self.probe_failed { "; a probe failed too" } else { "" };
+        format!("{}{failed}", self.why)
+    }
+
+    /// Whether the next call is the probe. An unreadable instant keeps the breaker open.
+    pub fn is_half_open(&self, now: Instant) -> bool {
+        parse_instant(&self.probe_at).is_some_and(|probe_at| probe_at <= now)
+    }
+}
+
+pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
+    match get(conn, "breaker")? {
+        Some(text) => Ok(Some(serde_json::from_str(&text)?)),
+        None => Ok(None),
+    }
+}
+
+/// Opens the breaker. Attempts up to sequence number `until` no longer count as evidence.
+pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker, until: i64) -> anyhow::Result<()> {
+    let until = until.max(breaker_moved_at(tx)?);
+    set(tx, "breaker_moved_at_seq", &until.to_string())?;
+    delay_probe(tx, breaker)
+}
+
+/// Stores when the next probe may be tried, and leaves the rest of an open breaker as it is.
+pub fn delay_probe(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
+    set(tx, "breaker", &serde_json::to_string(breaker)?)
+}
+
+/// Closes the breaker; `true` if it was open. Earlier failures no longer count.
+pub fn close_breaker(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<bool> {
+    let was_open = remove(tx, "breaker")?;
+    if was_open {
+        set(tx, "breaker_moved_at_seq", &highest_seq(tx)?.to_string())?;
+        set(tx, "breaker_closed_at", &instant_text(now))?;
+    }
+    Ok(was_open)
+}
+
+/// When the breaker last closed.
+pub fn breaker_closed_at(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    Ok(get(conn, "breaker_closed_at")?.and_then(|text| parse_instant(&text)))
+}
+
+/// The last sequence number that no longer counts, because the breaker opened or closed after it.
+pub fn breaker_moved_at(conn: &Connection) -> anyhow::Result<i64> {
+    let text = get(conn, "breaker_moved_at_seq")?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether the attempt with this sequence number was made after the breaker last opened or closed.
+pub fn is_probe(conn: &Connection, seq: i64) -> anyhow::Result<bool> {
+    Ok(breaker_moved_at(conn)? < seq)
+}

@@ -1,0 +1,44 @@
+//! Holds: stored reasons why nothing is dialed from this file until a person acts.
+
+use rusqlite::{Connection, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::hold::HoldKind;
+use crate::domain::{Instant, instant_text};
+use crate::store::meta::{prefixed, remove};
+
+/// A reason why nothing is dialed until the hold is lifted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    pub kind: HoldKind,
+    /// The cause, without the command that lifts the hold.
+    pub why: String,
+    pub since: String,
+}
+
+pub fn holds(conn: &Connection) -> anyhow::Result<Vec<Hold>> {
+    let rows = prefixed(conn, "hold:")?;
+    rows.into_iter().map(|(_, value)| Ok(serde_json::from_str(&value)?)).collect()
+}
+
+pub fn is_held(conn: &Connection, kind: &HoldKind) -> anyhow::Result<bool> {
+    Ok(holds(conn)?.iter().any(|hold| hold.kind == *kind))
+}
+
+/// Sets a hold of one kind; an existing hold keeps its reason and instant.
+pub fn hold(
+    tx: &Transaction<'_>,
+    kind: impl Into<HoldKind>,
+    why: &str,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let hold = Hold { kind: kind.into(), why: why.to_string(), since: instant_text(now) };
+    tx.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![format!("hold:{}", hold.kind), serde_json::to_string(&hold)?])?;
+    Ok(())
+}
+
+/// Lifts a hold; `true` if it existed.
+pub fn lift_hold(tx: &Transaction<'_>, kind: impl Into<HoldKind>) -> anyhow::Result<bool> {
+    remove(tx, &format!("hold:{}", kind.into()))
+}

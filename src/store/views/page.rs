@@ -1,0 +1,275 @@
+//! The queries of the page and the metrics. Read only; every query is bounded or counts.
+
+use rusqlite::{Connection, params};
+
+use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
+use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
+use crate::store::views::{self, OPEN};
+
+/// A span of time: from its first instant to just before its last.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub from: Instant,
+    pub to: Instant,
+}
+
+/// The overview of today.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Glance {
+    /// Open items that are due.
+    pub due: i64,
+    /// Open items that are not due yet.
+    pub waiting: i64,
+    /// Calls that the provider accepted in the span.
+    pub called: i64,
+    /// The answered ones of these calls.
+    pub reached: i64,
+    /// Occasions of the span that were never dialed, by reason, the most frequent first.
+    pub skipped: Vec<(String, i64)>,
+    pub in_doubt: i64,
+    pub lines_in_use: i64,
+    /// When the next open item is due; may be in the past.
+    pub next_at: Option<Instant>,
+    pub customers: i64,
+}
+
+pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Glance> {
+    let (from, to) = (instant_text(span.from), instant_text(span.to));
+    let count = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> anyhow::Result<i64> {
+        Ok(conn.prepare_cached(sql)?.query_one(values, |row| row.get(0))?)
+    };
+    let open = format!("SELECT count(*) FROM call_queue WHERE {OPEN}");
+    let next =
+        format!("SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue WHERE {OPEN}");
+    let due = views::due(conn, now)?;
+    let made = "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND created_at < ?2
+                AND state IN ('placed', 'ended')";
+    let live = "SELECT count(*) FROM call_attempts WHERE state";
+    let next: Option<String> = conn.prepare_cached(&next)?.query_one([], |row| row.get(0))?;
+    Ok(Glance {
+        due,
+        waiting: count(&open, &[])? - due,
+        called: count(made, &[&from, &to])?,
+        reached: count(&format!("{made} AND disposition = 'answered'"), &[&from, &to])?,
+        skipped: skipped(conn, &from, &to)?,
+        in_doubt: count(&format!("{live} = 'in_doubt'"), &[])?,
+        lines_in_use: count(&format!("{live} IN ('dialing', 'placed')"), &[])?,
+        next_at: next.as_deref().and_then(parse_instant),
+        customers: count("SELECT count(*) FROM customers", &[])?,
+    })
+}
+
+fn skipped(conn: &Connection, from: &str, to: &str) -> anyhow::Result<Vec<(String, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT reason, count(*) FROM call_queue
+         WHERE ?1 <= scheduled_for AND scheduled_for < ?2 AND status = 'skipped'
+         GROUP BY reason ORDER BY count(*) DESC, reason",
+    )?;
+    let rows = statement.query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The next daily call of an eligible status that no scan has queued yet.
+pub fn next_daily(
+    conn: &Connection,
+    status: &str,
+    now: Instant,
+) -> anyhow::Result<Option<Instant>> {
+    let next: Option<String> = conn
+        .prepare_cached(
+            "SELECT min(next_call_scheduled_at) FROM customers
+             WHERE payment_status = ?1 AND ?2 < next_call_scheduled_at AND phone_validated = 1
+               AND call_status NOT IN ('disabled', 'paused')
+               AND (call_time IS NOT NULL OR call_schedule IS NOT NULL)",
+        )?
+        .query_one([status, &instant_text(now)], |row| row.get(0))?;
+    Ok(next.as_deref().and_then(parse_instant))
+}
+
+/// Calls of one minute with the same result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Minute {
+    pub at: Instant,
+    pub state: AttemptState,
+    pub disposition: Option<Disposition>,
+    pub calls: i64,
+}
+
+/// The calls of a span by minute, in every state.
+pub fn minutes(conn: &Connection, span: Span) -> anyhow::Result<Vec<Minute>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT substr(created_at, 1, 16), state, disposition, count(*) FROM call_attempts
+         WHERE ?1 <= created_at AND created_at < ?2 GROUP BY 1, 2, 3 ORDER BY 1",
+    )?;
+    let mut found = Vec::new();
+    let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
+    while let Some(row) = rows.next()? {
+        let (minute, state): (String, String) = (row.get(0)?, row.get(1)?);
+        let disposition: Option<String> = row.get(2)?;
+        let at = parse_instant(&format!("{minute}:00Z"));
+        // Skip a text that ringonce does not write.
+        if let (Some(at), Some(state)) = (at, AttemptState::parse(&state)) {
+            let disposition = disposition.as_deref().and_then(Disposition::parse);
+            found.push(Minute { at, state, disposition, calls: row.get(3)? });
+        }
+    }
+    Ok(found)
+}
+
+/// Which items a list shows. `None` = all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageItemFilter {
+    pub status: Option<ItemStatus>,
+    pub call_type: Option<CallType>,
+    pub reason: Option<Reason>,
+    pub customer_id: Option<i64>,
+    /// Only items with a lower id: the next page starts after the last id shown.
+    pub before: Option<i64>,
+}
+
+/// An item or an attempt with its customer's name; the name is empty if the customer no longer
+/// exists.
+#[derive(Clone, Debug)]
+pub struct Named<T> {
+    pub name: String,
+    pub row: T,
+}
+
+/// Items, the newest first.
+pub fn items(
+    conn: &Connection,
+    filter: &PageItemFilter,
+    limit: usize,
+) -> anyhow::Result<Vec<Named<Item>>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
+           WHERE c.id = call_queue.customer_id), '')
+         FROM call_queue
+         WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR call_type = ?2)
+           AND (?3 IS NULL OR reason = ?3) AND (?4 IS NULL OR customer_id = ?4)
+           AND (?5 IS NULL OR id < ?5)
+         ORDER BY id DESC LIMIT {limit}"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let values = params![
+        filter.status.map(ItemStatus::as_str),
+        filter.call_type.map(CallType::as_str),
+        filter.reason.map(Reason::as_str),
+        filter.customer_id,
+        filter.before
+    ];
+    let rows = statement.query_map(values, named_item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Open items, the next one first.
+pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<Item>>> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
+           WHERE c.id = call_queue.customer_id), '')
+         FROM call_queue WHERE {OPEN} ORDER BY coalesce(not_before, scheduled_for), id
+         LIMIT {limit}"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map([], named_item)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn named_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named<Item>> {
+    let name = row.get(ITEM_COLUMNS.split(',').count())?;
+    Ok(Named { name, row: item_from_row(row)? })
+}
+
+/// Which attempts a list shows. `None` = all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttemptFilter {
+    pub state: Option<AttemptState>,
+    pub disposition: Option<Disposition>,
+    pub call_type: Option<CallType>,
+    pub customer_id: Option<i64>,
+    /// Only attempts with a lower sequence number: the next page starts after the last one shown.
+    pub before: Option<i64>,
+}
+
+/// Attempts, the newest first.
+pub fn attempts(
+    conn: &Connection,
+    filter: &AttemptFilter,
+    limit: usize,
+) -> anyhow::Result<Vec<Named<Attempt>>> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS}, coalesce((SELECT name FROM customers AS c
+           WHERE c.id = call_attempts.customer_id), '')
+         FROM call_attempts
+         WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR disposition = ?2)
+           AND (?3 IS NULL OR call_type = ?3) AND (?4 IS NULL OR customer_id = ?4)
+           AND (?5 IS NULL OR seq < ?5)
+         ORDER BY seq DESC LIMIT {limit}"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let values = params![
+        filter.state.map(AttemptState::as_str),
+        filter.disposition.map(Disposition::as_str),
+        filter.call_type.map(CallType::as_str),
+        filter.customer_id,
+        filter.before
+    ];
+    let rows = statement.query_map(values, |row| {
+        let name = row.get(ATTEMPT_COLUMNS.split(',').count())?;
+        Ok(Named { name, row: attempt_from_row(row)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The number of provider calls beyond the first of an attempt: phones that rang twice.
+pub fn second_calls(conn: &Connection) -> anyhow::Result<i64> {
+    Ok(conn.prepare_cached("SELECT count(*) FROM second_calls")?.query_one([], |row| row.get(0))?)
+}
+
+/// The number of ended calls of all time, by type and disposition.
+pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
+         GROUP BY call_type, disposition",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The number of skipped occasions of all time, by type and reason.
+pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT call_type, reason, count(*) FROM call_queue WHERE status = 'skipped'
+         GROUP BY call_type, reason",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The sequence number of the newest attempt; 0 if there is none.
+pub fn newest_seq(conn: &Connection) -> anyhow::Result<i64> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM call_attempts";
+    Ok(conn.prepare_cached(sql)?.query_one([], |row| row.get(0))?)
+}
+
+/// The first attempts of occasions with a sequence number above `seq`. Returns sequence number,
+/// type, and the seconds from the occasion's instant to the dialing.
+pub fn lateness(conn: &Connection, seq: i64) -> anyhow::Result<Vec<(i64, String, f64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT made.seq, made.call_type, made.created_at, item.scheduled_for
+         FROM call_attempts AS made JOIN call_queue AS item ON item.id = made.queue_id
+         WHERE ?1 < made.seq AND made.attempt_no = 1 ORDER BY made.seq LIMIT 10000",
+    )?;
+    let mut found = Vec::new();
+    let mut rows = statement.query([seq])?;
+    while let Some(row) = rows.next()? {
+        let (began, due): (String, String) = (row.get(2)?, row.get(3)?);
+        if let (Some(began), Some(due)) = (parse_instant(&began), parse_instant(&due)) {
+            let seconds = (began - due).num_milliseconds() as f64 / 1000.0;
+            found.push((row.get(0)?, row.get(1)?, seconds));
+        }
+    }
+    Ok(found)
+}

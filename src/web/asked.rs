@@ -1,0 +1,80 @@
+//! A request on its way: what was asked, by whom, and in which session.
+
+use crate::domain::Instant;
+use crate::http::problem::Problem;
+use crate::http::request::{Request, percent_decode};
+use crate::web::access::Session;
+
+use crate::web::front::Front;
+
+/// Who may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; the act itself looks at the sender where it must.
+    Open,
+    /// Whoever knows the token.
+    Token,
+    /// The same, or a session; others see the form to sign in.
+    Page,
+    /// A form of a page of this session.
+    Form,
+}
+
+/// A request on its way.
+pub struct Asked<'a> {
+    pub front: &'a Front,
+    pub request: &'a Request,
+    pub now: Instant,
+    /// `None`: it came with the token itself, or openly.
+    pub session: Option<Session>,
+    /// What stands in the braces of the route's path.
+    pub place: Option<String>,
+    pub(crate) form: Vec<(String, String)>,
+}
+
+impl Asked<'_> {
+    /// A field of the form; empty when it was not sent.
+    pub fn form(&self, name: &str) -> &str {
+        self.form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// A value of the query; `None` when it is not there or empty.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.request.query_value(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// The mark for the forms of this session; empty when the visitor came with the token itself.
+    pub fn mark(&self) -> String {
+        match (&self.front.keys, &self.session) {
+            (Some(keys), Some(session)) => keys.form_mark(session),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether a program asked, not a page's form.
+    pub fn is_api(&self) -> bool {
+        self.request.path.starts_with("/api/")
+    }
+
+    /// What stands in the braces of the route's path.
+    pub fn named(&self) -> &str {
+        self.place.as_deref().unwrap_or_default()
+    }
+}
+
+/// The fields of a form; nothing when the body is something else.
+pub(crate) fn form(request: &Request) -> anyhow::Result<Vec<(String, String)>> {
+    let kind = request.header("content-type").unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Ok(Vec::new());
+    }
+    let unreadable = || Problem::new(400, "the form cannot be read");
+    let text = std::str::from_utf8(&request.body).map_err(|_| unreadable())?;
+    let mut fields = Vec::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decoded = |text| percent_decode(text, true).map_err(|_| unreadable());
+        fields.push((decoded(name)?, decoded(value)?));
+    }
+    Ok(fields)
+}

@@ -1,0 +1,145 @@
+//! A person's acts by page or API, through the same steps as the command line. Nothing here dials.
+//! An extra call is only queued, and a resolved doubt may be retried; the dialer's gate decides.
+
+use crate::domain::customer::Customer;
+use crate::domain::hold::HoldKind;
+use crate::http::problem::Problem;
+use crate::steps::operate::resume::{self, Resumed, Standing};
+use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, call_now};
+use crate::steps::readiness::clock_check;
+use crate::store::journal::Act;
+use crate::store::queue::Item;
+use crate::store::transaction::Moved;
+use crate::web::asked::Asked;
+
+/// The actor and the reason, for the journal.
+pub struct WhoAndWhy<'a> {
+    pub who: &'a str,
+    pub why: &'a str,
+}
+
+/// Pauses the scope. `false`: it was already paused.
+pub fn pause(asked: &Asked<'_>, scope: &Scope, reason: &WhoAndWhy<'_>) -> anyhow::Result<bool> {
+    let cx = asked.front.cx();
+    let moved = cx
+        .store
+        .write(|tx| {
+            operate::pause(cx, tx, scope, Act { who: reason.who, why: reason.why, now: asked.now })
+        })
+        .map_err(as_problem)?;
+    Ok(moved == Moved::Yes)
+}
+
+/// The stop that a person lifts.
+pub enum Lift {
+    /// As `ringonce resume`: for all calls without a pause, also lifts the only hold and closes the
+    /// breaker.
+    Plain(Scope),
+    /// Only a pause: its button may still be on an open page after the pause has ended.
+    Pause(Scope),
+    /// The hold with this name.
+    Hold(HoldKind),
+    Breaker,
+}
+
+/// Lifts the stop. Returns what was lifted, and what still stops all calls.
+pub fn resume(
+    asked: &Asked<'_>,
+    lift: &Lift,
+    reason: &WhoAndWhy<'_>,
+) -> anyhow::Result<(Resumed, Standing)> {
+    let cx = asked.front.cx();
+    let reading = asked.front.service.clock.read()?;
+    let (who, why, now) = (reason.who, reason.why, reading.now);
+    let lifted = cx.store.write(|tx| {
+        let resumed = match lift {
+            Lift::Plain(scope) => {
+                resume::resume(cx, tx, scope, Act { who, why, now: reading.now }, &reading)?
+            }
+            Lift::Pause(scope) => resume::end_pause(cx, tx, scope, Act { who, why, now })?,
+            Lift::Hold(kind) => {
+                resume::lift(tx, kind, Act { who, why, now: reading.now }, &reading)?
+            }
+            Lift::Breaker => resume::close_breaker(tx, Act { who, why, now })?,
+        };
+        Ok((resumed, resume::standing(tx, now)?))
+    });
+    lifted.map_err(as_problem)
+}
+
+/// Queues an extra call, which the running dialer dials at once if the gate allows it.
+pub fn call(asked: &Asked<'_>, customer: &Customer, why: &str) -> anyhow::Result<Item> {
+    let cx = asked.front.cx();
+    let queued = cx.store.write(|tx| {
+        let reading = asked.front.service.clock.read()?;
+        if let Some(why) = clock_check::unproven_clock(tx, &reading)? {
+            return Err(call_now::CallRefused(format!("no extra call now: {why}")).into());
+        }
+        call_now::queue_extra(cx, tx, customer, why, reading.now)
+    });
+    queued.map_err(|error| match error.downcast::<call_now::CallRefused>() {
+        Ok(refused) => Problem::new(409, refused.to_string()).into(),
+        Err(error) => error,
+    })
+}
+
+/// Parses a person's answer about a doubt.
+pub fn word(outcome: &str, call_id: Option<&str>) -> Result<Word, Problem> {
+    match (outcome, call_id) {
+        ("placed", call_id) => Ok(Word::Placed { call_id: call_id.map(str::to_string) }),
+        ("not_placed", None) => Ok(Word::NotPlaced),
+        ("not_placed", Some(_)) => {
+            Err(Problem::field("call_id", "a call that never rang has no call id"))
+        }
+        _ => Err(Problem::field("outcome", "outcome must be placed or not_placed")),
+    }
+}
+
+/// Resolves a doubt by a person's answer.
+pub fn resolve(
+    asked: &Asked<'_>,
+    attempt: &str,
+    word: &Word,
+    reason: &WhoAndWhy<'_>,
+) -> anyhow::Result<Resolved> {
+    let cx = asked.front.cx();
+    let settled = cx.store.write(|tx| {
+        let attempt = operate::attempt_of(tx, attempt)?;
+        let reading = asked.front.service.clock.read()?;
+        operate::resolve(
+            cx,
+            tx,
+            &attempt,
+            word,
+            Act { who: reason.who, why: reason.why, now: reading.now },
+            &reading,
+        )
+    });
+    settled.map_err(as_problem)
+}
+
+fn as_problem(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<ActRefused>() {
+        Ok(refused) => {
+            let detail = refused.to_string();
+            match refused {
+                ActRefused::NoReason => Problem::field("reason", detail),
+                ActRefused::Unknown(_) | ActRefused::Short(_) | ActRefused::UnknownCall(_) => {
+                    Problem::not_found(detail)
+                }
+                ActRefused::Several(_)
+                | ActRefused::NotInDoubt { .. }
+                | ActRefused::WrongClock(_) => Problem::new(409, detail),
+                ActRefused::SeveralHolds(_) => {
+                    Problem { field: Some("hold".to_string()), ..Problem::new(409, detail) }
+                }
+                ActRefused::NoSuchHold { .. } => Problem::field("hold", detail),
+                ActRefused::CallTaken { .. } => {
+                    Problem { field: Some("call_id".to_string()), ..Problem::new(409, detail) }
+                }
+            }
+            .into()
+        }
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,180 @@
+//! The frame of every page, and the redirect after a form.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::present::output;
+use crate::web::asked::Asked;
+use crate::web::front::Front;
+use crate::web::page::html::{form, query};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The links of the navigation.
+const LINKS: [(&str, &str); 6] = [
+    ("/", "Today"),
+    ("/customers", "Customers"),
+    ("/queue", "Queue"),
+    ("/calls", "Calls"),
+    ("/do-not-call", "Do not call"),
+    ("/journal", "Journal"),
+];
+
+/// A whole page: the navigation, then `body`.
+pub fn page(asked: &Asked<'_>, title: &str, body: Markup) -> Response {
+    let shown = &asked.request.path;
+    let is_current =
+        |link: &str| shown == link || (link != "/" && shown.starts_with(&format!("{link}/")));
+    let top = html! {
+        header.top {
+            a.brand href="/" { "ring" b { "once" } }
+            nav aria-label="Main" {
+                ul {
+                    @for (link, name) in LINKS {
+                        @let current = is_current(link).then_some("page");
+                        li { a href=(link) aria-current=[current] { (name) } }
+                    }
+                }
+            }
+            @if asked.session.is_some() {
+                (form(asked, "/logout", html! { button.quiet { "Sign out" } }))
+            }
+        }
+    };
+    Response::html(200, &document(title, top, body))
+}
+
+/// The whole document as text. `html!` has escaped the markup of others; `clean` removes control
+/// characters and marks that turn the reading direction, which could make a name mislead a reader.
+fn document(title: &str, top: Markup, body: Markup) -> String {
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="robots" content="noindex";
+                title { (title) " · ringonce" }
+                link rel="icon" href=(ICON);
+                link rel="stylesheet" href={ "/style.css?" (STYLE.len()) };
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                (top)
+                main #main tabindex="-1" { (body) }
+            }
+        }
+    };
+    output::clean(&document.into_string())
+}
+
+/// A document with one panel and no navigation.
+fn panel(title: &str, content: Markup) -> String {
+    let panel = html! {
+        div.panel {
+            p.brand { "ring" b { "once" } }
+            h1 { (title) }
+            (content)
+        }
+    };
+    document(title, Markup::default(), panel)
+}
+
+/// A ring with one dot.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 \
+     16'%3E%3Ccircle cx='8' cy='8' r='6' fill='none' stroke='%230d8a72' stroke-width='3'/%3E\
+     %3Ccircle cx='8' cy='8' r='2' fill='%230d8a72'/%3E%3C/svg%3E";
+
+/// The answer after a form was applied: the browser loads the page that shows the result.
+pub fn go_to(path: &str) -> Response {
+    Response::new(303).with_header("Location", path)
+}
+
+/// `GET /style.css`
+pub fn style(_: &Asked<'_>) -> anyhow::Result<Response> {
+    Ok(Response::new(200)
+        .with_header("Content-Type", "text/css; charset=utf-8")
+        .with_header("Cache-Control", "public, max-age=86400")
+        .with_body(STYLE.as_bytes().to_vec()))
+}
+
+/// A page for a request that failed. A visitor without a session gets the form to sign in.
+pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response {
+    if problem.status == 401 && front.keys.is_some() {
+        let mut next = if request.method == "POST" { "/" } else { &request.path }.to_string();
+        if !request.query.is_empty() {
+            next.push_str(&format!("?{}", query(&request.query)));
+        }
+        return Response::html(401, &sign_in(&next, None))
+            .with_header("WWW-Authenticate", "Bearer realm=\"ringonce\"");
+    }
+    let content = html! {
+        p { (problem.detail) }
+        p { a href="/" { "Back to today" } }
+    };
+    problem.with_wait(Response::html(problem.status, &panel(problem.title(), content)))
+}
+
+/// The form to sign in. `next` is the path to open afterwards.
+pub(crate) fn sign_in(next: &str, complaint: Option<&str>) -> String {
+    let content = html! {
+        @if let Some(complaint) = complaint { p.complaint role="alert" { (complaint) } }
+        form method="post" action="/login" {
+            input type="hidden" name="next" value=(own_path(next));
+            label.field for="token" {
+                span { "Token" }
+                input #token name="token" type="password" required autocomplete="current-password";
+            }
+            button.main { "Sign in" }
+        }
+        p.hint {
+            "The token is the value of " code { "RINGONCE_API_TOKEN" } " on the server. A session \
+             lasts twelve hours."
+        }
+    };
+    panel("Sign in", content)
+}
+
+/// `next` if it is a path of this site, else the first page.
+pub(crate) fn own_path(next: &str) -> &str {
+    let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n']);
+    if is_own { next } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_never_leads_to_another_site() {
+        for (next, expected) in [
+            ("/queue?status=pending", "/queue?status=pending"),
+            ("//example.com", "/"),
+            ("https://example.com", "/"),
+            ("/\\example.com", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(own_path(next), expected, "{next}");
+        }
+    }
+
+    #[test]
+    fn the_sign_in_form_holds_nothing_of_the_visitor_unescaped() {
+        let html = sign_in("/\"><script>", Some("<b>"));
+        assert!(!html.contains("<script>") && !html.contains("<b>\""), "{html}");
+        assert!(html.contains("&lt;b&gt;"));
+    }
+
+    #[test]
+    fn what_others_wrote_stays_text() {
+        let text = "<script>alert('x')</script> & \"q\"\u{202e}\u{7}";
+        let body = html! { p title=(text) { (text) } };
+        let page = document(text, Markup::default(), body);
+        let escaped = "&lt;script&gt;alert('x')&lt;/script&gt; &amp; &quot;q&quot;";
+        assert!(page.contains(&format!("<p title=\"{escaped}\">{escaped}</p>")), "{page}");
+        assert!(page.contains(&format!("<title>{escaped} · ringonce</title>")), "{page}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What happens next to one customer: the answer of `explain`, in sentences.
+
+use maud::{Markup, Render, html};
+
+use crate::domain::Instant;
+use crate::domain::calendar::zone::Zone;
+use crate::domain::gate::facts::{Answer, Verdict};
+use crate::present::output::relative;
+use crate::steps::forecast::explain::{Explained, Explanation, Outcome, explain};
+use crate::web::asked::Asked;
+use crate::web::page::html::{badge, time};
+use crate::web::page::lists;
+use crate::web::page::words::{self, Tone};
+
+/// The next call of a customer, and every occasion with its rules.
+pub fn story(asked: &Asked<'_>, customer_id: i64) -> anyhow::Result<Markup> {
+    let Some(explained) = explain(asked.front.cx(), customer_id, asked.now, None)? else {
+        return Ok(html! { p.nothing { "The customer is gone." } });
+    };
+    let fallback = asked.front.zone();
+    let zone = explained.zone.as_ref().unwrap_or(&fallback);
+    Ok(html! {
+        (next_call(&explained, zone))
+        @for explanation in &explained.occasions { (occasion(explanation, zone, asked.now)) }
+    })
+}
+
+fn next_call(explained: &Explained, zone: &Zone) -> Markup {
+    let rhythm = explained.rhythm.as_deref().unwrap_or("no daily calls");
+    html! {
+        p.lead {
+            @if let Some(at) = explained.next_call_at {
+                @let away = if at <= explained.at { "now".into() } else { relative(at, explained.at) };
+                "The phone rings " b { (away) } ", " (time(at, zone)) "."
+            } @else { "No call is coming." }
+            " " span.dim { "Rhythm: " (rhythm) "." }
+        }
+        @if let Some(warning) = &explained.place { p { "Beware: " (warning) "." } }
+    }
+}
+
+fn occasion(explanation: &Explanation, zone: &Zone, now: Instant) -> Markup {
+    let (tone, word, sentence) = outcome(explanation, zone, now);
+    html! {
+        article.story {
+            h3 {
+                (lists::occasion(explanation.call_type, &explanation.occasion)) " · due "
+                (time(explanation.scheduled_for, zone)) " " (badge(tone, word))
+            }
+            p { (sentence) }
+            details open[explanation.outcome != Outcome::Rings] {
+                summary { "Every rule and its answer" }
+                ul.rules { @for answer in &explanation.answers { (rule(answer, zone)) } }
+            }
+        }
+    }
+}
+
+/// The colour and the word for an outcome, and a sentence that explains it.
+fn outcome(explanation: &Explanation, zone: &Zone, now: Instant) -> (Tone, &'static str, Markup) {
+    match explanation.outcome {
+        Outcome::Rings => (Tone::Good, "rings", "The phone rings.".render()),
+        Outcome::Waits { reason: None, until } => {
+            let at = until.unwrap_or(explanation.scheduled_for);
+            let sentence = html! {
+                @if let Some(tried) = &explanation.tried {
+                    "Attempt " (tried.attempts + 1) " of it comes " (relative(at, now)) ", "
+                    (time(at, zone)) ", because the last one ended as "
+                    (tried.last.replace('_', " ")) "."
+                } @else { "Its instant comes " (relative(at, now)) "." }
+            };
+            (Tone::Calm, "waits", sentence)
+        }
+        Outcome::Waits { reason: Some(reason), until } => {
+            let sentence = html! {
+                "It waits: " (words::reason(reason)) "; "
+                @if let Some(until) = until { "and is looked at again " (time(until, zone)) }
+                @else { "until something changes" }
+                "."
+            };
+            (Tone::Warn, "waits", sentence)
+        }
+        Outcome::Skipped(reason) => {
+            let sentence = html! { "It ends without a call: " (words::reason(reason)) "." };
+            (Tone::Dim, "skipped", sentence)
+        }
+        Outcome::AlreadyCalled => {
+            (Tone::Good, "called", "A phone rang for it, or may have: never again.".render())
+        }
+        Outcome::InFlight => (Tone::Calm, "under way", "A call of it is under way.".render()),
+    }
+}
+
+fn rule(answer: &Answer, zone: &Zone) -> Markup {
+    let (tone, word, what, until) = match &answer.verdict {
+        Verdict::Open => (Tone::Good, "yes", "", None),
+        Verdict::Wait { reason, until } => (Tone::Warn, "not now", words::reason(*reason), *until),
+        Verdict::Skip(reason) => (Tone::Bad, "no", words::reason(*reason), None),
+        Verdict::AlreadyCalled => (Tone::Good, "called", "a phone rang for it, or may have", None),
+    };
+    html! {
+        li.(tone) {
+            span.sign { (word) } " " b { (answer.rule) } " " (what)
+            @if let Some(until) = until { ", until " (time(until, zone)) }
+            @if !answer.detail.is_empty() { " " span.why { (answer.detail) } }
+        }
+    }
+}

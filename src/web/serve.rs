@@ -1,0 +1,30 @@
+//! Binds the address and answers requests on it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+
+use crate::http::connections::{Large, Limits};
+use crate::http::listener::{Listener, Serving};
+use crate::web::front::Front;
+use crate::web::router;
+
+/// Binds the address and answers requests in separate threads until the returned value is dropped.
+pub fn serve(front: Arc<Front>, address: &str) -> anyhow::Result<Serving> {
+    let listener = Listener::bind(address)
+        .with_context(|| format!("listen on {address}: choose another with --listen"))?;
+    let bound = listener.local_addr().context("ask for the bound address")?;
+    let handler = Arc::new(move |request| router::answer(&front, &request));
+    let stop = Arc::new(AtomicBool::new(false));
+    let limits = Limits { large: Some(LARGE), ..Limits::default() };
+    let serving: io::Result<Serving> = listener.serve(handler, limits, stop);
+    log::info!("listening on http://{bound}");
+    serving.context("start the listener's thread")
+}
+
+/// Larger limits for the webhook: an end-of-call report holds the whole transcript, and some are
+/// ten times as large as any other request.
+pub(crate) const LARGE: Large =
+    Large { path: router::WEBHOOK, body_bytes: 2 * 1024 * 1024, memory_bytes: 32 * 1024 * 1024 };
