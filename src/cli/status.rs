@@ -98,8 +98,8 @@ fn stops(found: &Status, now: Instant) -> Vec<Line> {
         lines.push(("not dialing", toned(Tone::Bad, &what)));
     }
     for hold in &found.holds {
-        let (since, lifts) = (ago(&hold.since, now), hold_words::what_lifts(&hold.kind));
-        let what = format!("{} ({since}): {}; {lifts}", hold.kind, hold.why);
+        let (since, lifts) = (ago(&hold.since, now), hold_words::what_lifts(hold));
+        let what = format!("{} ({since}): {}{lifts}", hold.kind, hold.why);
         lines.push(("held", toned(Tone::Bad, &what)));
     }
     for pause in &found.pauses {

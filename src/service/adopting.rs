@@ -103,7 +103,7 @@ fn take_in_and_arm(
     let shut = opened.shut.filter(|why| !why.waits_for_the_list());
     let here = Identity::of(cx.store.path())?;
     // While the records lack calls that another file made, that file must not make more.
-    if shut.as_ref().is_none_or(Shut::is_behind) {
+    if shut.is_none() || opened.is_behind {
         disarm_others::others(cx, &here, Act { who, why, now: reading.now })
             .map_err(|error| NeedsPerson(format!("{error:#}")))?;
     }

@@ -151,7 +151,7 @@ pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
 
 /// The only way to end a doubt besides the provider's records. `NotPlaced` permits another attempt
 /// while the occasion lasts, whatever the retry policy is, because the person is responsible.
-/// ActRefused while the clock is unproven: the retry would wait for that clock's due times.
+/// Refused while the clock is unproven: the retry would wait for that clock's due times.
 pub fn resolve(
     cx: &Context,
     tx: &Tx<'_>,

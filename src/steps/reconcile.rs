@@ -16,7 +16,6 @@ pub mod unknown_calls;
 pub mod unreadable_rows;
 pub mod whose_call;
 
-use crate::steps::reconcile::how_far_back::reach;
 use std::collections::BTreeSet;
 
 use chrono::Duration;
@@ -32,6 +31,7 @@ use crate::provider::{Provider, ProviderCall, ReadError};
 use crate::steps::operate::erase;
 use crate::steps::readiness::{restart, unwritten};
 use crate::steps::reconcile::absence::ListEvidence;
+use crate::steps::reconcile::how_far_back::reach;
 use crate::steps::reconcile::listed_call::LoadedCall;
 use crate::steps::reconcile::listing::{ListAnswer, MARGIN};
 use crate::steps::{Context, made_elsewhere, settle};
@@ -159,11 +159,18 @@ pub fn evidence(
 ) -> anyhow::Result<Evidence> {
     let retention_days = cx.config.reconcile.retention_days;
     let oldest = answer.oldest;
+    // Only a start is judged by missing numbers, and only by a trusted clock.
+    let missed = if answer.asking.is_start() && clocks == Clocks::Agree {
+        cx.store.read(|conn| older_database::missed(cx, conn))?
+    } else {
+        None
+    };
+    let unknown = if missed.is_some() { older_database::unknown_calls(cx, answer)? } else { 0 };
     let records = Records {
         account: account::of(cx, answer)?,
         gap: gap_beyond(answer).map(|last_good| Gap { last_good, oldest, retention_days }),
-        missed: cx.store.read(|conn| older_database::missed(cx, conn))?,
-        unknown: older_database::unknown_calls(cx, answer)?,
+        missed,
+        unknown,
         unreadable_rows: answer.unread.len(),
         loaded: None,
     };
@@ -184,10 +191,14 @@ fn load_as_judged(
     reading: &Reading,
 ) -> anyhow::Result<Reconciled> {
     let account = evidence.records.as_ref().map_or(Account::Ours, |records| records.account);
-    if account != Account::Ours {
+    let shut = start::may_dial(evidence).err();
+    let is_of_the_account = matches!(shut, None | Some(Shut::OtherAccount | Shut::AccountUnshown));
+    if account != Account::Ours && is_of_the_account {
         account::forget_readings(cx)?;
     }
-    start::may_dial(evidence)?;
+    if let Some(shut) = shut {
+        return Err(shut.into());
+    }
     let org_id = account::settle(cx, answer, account, reading.now)?;
     let unknowable = gap_beyond(answer).map(|last_good| (last_good, answer.oldest));
     let done =
@@ -223,6 +234,8 @@ pub struct Started {
     pub reconciled: Option<Reconciled>,
     /// `None`: dialing is open.
     pub shut: Option<Shut>,
+    /// Numbers of calls are missing, whatever `shut` names first.
+    pub is_behind: bool,
     /// Marks of the rows that cannot be read and that nobody accepted before.
     pub unreadable_rows: BTreeSet<String>,
 }
@@ -236,8 +249,12 @@ pub fn start(
     clocks: Clocks,
     reading: &Reading,
 ) -> anyhow::Result<Started> {
-    let shut =
-        |why| Started { reconciled: None, shut: Some(why), unreadable_rows: BTreeSet::new() };
+    let shut = |why: Shut| Started {
+        reconciled: None,
+        is_behind: why.is_behind(),
+        shut: Some(why),
+        unreadable_rows: BTreeSet::new(),
+    };
     let (answer, mut evidence) = match asked {
         Ok(answer) => {
             let evidence = evidence(cx, &answer, clocks, reading.now)?;
@@ -258,15 +275,17 @@ pub fn start(
     if erased > 0 {
         log::warn!("{erased} erased customers were back in the database: erased again");
     }
+    let missed = cx.store.read(|conn| older_database::missed(cx, conn))?;
+    let is_behind = missed.is_some_and(|missed| missed.keeps_shut(answer.asking, reading.now));
     if let Ok(records) = &mut evidence.records {
         records.loaded = Some(Loaded {
-            missed: cx.store.read(|conn| older_database::missed(cx, conn))?,
+            missed,
             called_elsewhere: unknown_calls::called_elsewhere(cx)?,
             wait: restart::waits(cx, &answer, reading)?,
         });
     }
     let shut = start::may_dial(&evidence).err();
-    Ok(Started { reconciled: Some(reconciled), shut, unreadable_rows: answer.unread })
+    Ok(Started { reconciled: Some(reconciled), shut, is_behind, unreadable_rows: answer.unread })
 }
 
 /// Judges each doubt by the listing, and returns how many were settled.

@@ -24,8 +24,10 @@ const WITH_FACTS: i64 = 3;
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Each version, and the tables and indexes that it added.
-const ADDED: [(i64, &[&str]); 2] =
-    [(2, &["calls_elsewhere", "calls_elsewhere_by_number"]), (3, &["journal_facts"])];
+const ADDED: [(i64, &[&str]); 2] = [
+    (2, &["calls_elsewhere", "calls_elsewhere_by_number"]),
+    (3, &["journal_facts", "journal_facts_refuse_update", "journal_facts_refuse_delete"]),
+];
 
 /// Creates or migrates in one transaction, then makes sure that every guard exists.
 ///
@@ -93,8 +95,10 @@ pub fn ready_to_read(conn: &Connection, path: &Path) -> anyhow::Result<()> {
             conn.execute_batch(&temporary).with_context(|| format!("do without {name}"))?;
         }
     }
-    if version < WITH_FACTS {
-        facts::of_old_entries(conn)?;
+    if version < WITH_FACTS
+        && let Err(error) = facts::of_old_entries(conn)
+    {
+        log::warn!("the audit may report too much, because the journal is unreadable: {error:#}");
     }
     conn.execute_batch("PRAGMA query_only = 1")?;
     Ok(())

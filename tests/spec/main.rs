@@ -70,6 +70,7 @@ mod files;
 
 // The schema and the layout.
 mod architecture;
+mod documents;
 mod schema;
 
 // The other tests rely on the fake provider only as far as these check it.

@@ -78,7 +78,7 @@ impl What {
             None => Ok(Scope::Everything),
             Some(text) => {
                 let phone = phones::parse(text, None)
-                    .map_err(|why| CliError::usage(format!("--number {text:?} {why}")))?;
+                    .map_err(|why| CliError::usage(format!("--number: {why}")))?;
                 Ok(Scope::Number(phone.e164))
             }
         }

@@ -1,4 +1,4 @@
-//! Parses text about a customer, field by field, into an `CustomerEntry`.
+//! Parses text about a customer, field by field, into a `CustomerEntry`.
 //!
 //! Files, flags and the API all use this module, so that a text always means the same. Text that it
 //! cannot parse is refused, never replaced by a default.

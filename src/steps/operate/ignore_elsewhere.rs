@@ -16,7 +16,7 @@ use crate::store::transaction::Moved;
 use crate::store::{Tx, customers, journal, made_elsewhere};
 
 /// Releases the items that a call made elsewhere blocks, and returns how many are open again.
-/// `None`: the call was ignored before. The error is a [`ActRefused`], or one of the database.
+/// `None`: the call was ignored before. The error is an [`ActRefused`], or one of the database.
 pub fn ignore(
     cx: &Context,
     tx: &Tx<'_>,

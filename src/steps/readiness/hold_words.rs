@@ -16,17 +16,25 @@ pub fn lifted_by(kind: &HoldKind) -> String {
     format!("ringonce resume --hold {kind} --reason WHY")
 }
 
-/// The event that ends a hold.
-pub fn what_lifts(kind: &HoldKind) -> String {
-    match kind {
-        HoldKind::Clock => "it lifts automatically when the clocks agree again".to_string(),
-        HoldKind::Record => format!("to continue without that, run `{}`", lifted_by(kind)),
-        kind => format!("when the cause is gone, run `{}`", lifted_by(kind)),
+/// The end of a hold's text: what lifts it. Empty if the stored cause already names the command,
+/// as earlier versions wrote it.
+pub fn what_lifts(hold: &Hold) -> String {
+    let command = lifted_by(&hold.kind);
+    if hold.why.contains(&command) {
+        return String::new();
+    }
+    match hold.kind {
+        HoldKind::Clock => format!(
+            "; it lifts automatically when the clocks agree again; if the earlier clock was wrong, \
+             run `{command}`"
+        ),
+        HoldKind::Record => format!("; to continue without that, run `{command}`"),
+        _ => format!("; when the cause is gone, run `{command}`"),
     }
 }
 
 /// One hold in words, with its cause and what ends it.
 pub fn held(hold: &Hold) -> String {
-    let (since, lifts) = (instant_words(&hold.since), what_lifts(&hold.kind));
-    format!("held since {since} ({}): {}; {lifts}", hold.kind, hold.why)
+    let (since, lifts) = (instant_words(&hold.since), what_lifts(hold));
+    format!("held since {since} ({}): {}{lifts}", hold.kind, hold.why)
 }

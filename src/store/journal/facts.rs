@@ -1,4 +1,4 @@
-//! EntryFacts of journal entries that other code reads back. The texts of an entry are for people and
+//! Facts of journal entries that other code reads back. The texts of an entry are for people and
 //! are never parsed.
 
 use anyhow::Context;
@@ -74,7 +74,7 @@ fn insert(tx: &Connection, journal_id: i64, facts: &EntryFacts) -> anyhow::Resul
     Ok(())
 }
 
-/// The facts of a stored cell. An unreadable cell has none, so the audit judges less, not wrongly.
+/// The facts of a stored cell. An unreadable cell has none, so the audit may report too much.
 pub(crate) fn read(text: Option<String>) -> EntryFacts {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
@@ -86,7 +86,10 @@ pub(crate) fn of_old_entries(conn: &Connection) -> anyhow::Result<()> {
          WHERE what = 'import' OR (what = 'customer' AND subject GLOB 'customer:[0-9]*')",
     )?;
     let rows = read.query_map([], |row| {
-        let texts = (row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?);
+        let text = |index| -> rusqlite::Result<String> {
+            Ok(String::from_utf8_lossy(row.get_ref(index)?.as_bytes()?).into_owned())
+        };
+        let texts = (text(1)?, text(2)?, text(3)?);
         Ok((row.get::<_, i64>(0)?, texts))
     })?;
     for row in rows {

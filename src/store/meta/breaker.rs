@@ -7,6 +7,8 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::meta::sequence::highest_seq;
 use crate::store::meta::{get, remove, set};
 
+const PROBE_FAILED: &str = "; a probe failed too";
+
 /// The open breaker. If the key is absent, the breaker is closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Breaker {
@@ -25,8 +27,13 @@ pub struct Breaker {
 impl Breaker {
     /// The cause, and whether a probe failed.
     pub fn words(&self) -> String {
-        let failed = if self.probe_failed { "; a probe failed too" } else { "" };
-        format!("{}{failed}", self.why)
+        // Version 0.1 of the stored form had these words in `why`.
+        let why = self.why.trim_end_matches(PROBE_FAILED);
+        if self.probe_failed || why != self.why {
+            format!("{why}{PROBE_FAILED}")
+        } else {
+            why.to_string()
+        }
     }
 
     /// Whether the next call is the probe. An unreadable instant keeps the breaker open.
