@@ -804,8 +804,8 @@ GUARDS = [
      "if attempt.phone_number_id.is_none() {", "if false {", "guards_of_records"),
     ("a 404 does not end a call", "src/steps/follow.rs",
      "Err(ReadError::NotFound) => unseen(cx, attempt, \"the provider no longer knows it\", now),",
-     "Err(ReadError::NotFound) => Ok(Followed::Ended(cx.store.write(|tx| doubts::end_without_record(tx, "
-     "attempt, \"gone\", WHO, now)).map(|_| Disposition::Unknown)?)),", "d7_ rules:follow"),
+     "Err(ReadError::NotFound) => Ok(Followed::Ended(cx.store.write(|tx| unresolved::end_without_record(tx, "
+     "attempt, \"gone\", By { who: WHO, now })).map(|_| Disposition::Unknown)?)),", "d7_ rules:follow"),
     ("what may have rung permits no retry", "src/steps/follow.rs",
      "if !earlier.iter().all(|earlier| earlier.permits_another) {", "if false {",
      "rules:retries failures"),
@@ -1070,10 +1070,10 @@ GUARDS = [
      "Some(made) => (Verdict::Open, made.detail()),", "made_elsewhere history"),
     ("an unknown call of another database is stored", "src/steps/reconcile/listed_call.rs",
      "        None => made_elsewhere(cx, tx, call, now),\n    }\n}",
-     "        None => Ok(Taken::Nothing),\n    }\n}", "made_elsewhere"),
+     "        None => Ok(LoadedCall::Nothing),\n    }\n}", "made_elsewhere"),
     ("an unknown call without tags is stored", "src/steps/reconcile/listed_call.rs",
      "        return made_elsewhere(cx, tx, call, now);\n    };",
-     "        return Ok(Taken::Nothing);\n    };", "made_elsewhere"),
+     "        return Ok(LoadedCall::Nothing);\n    };", "made_elsewhere"),
     ("an assistant that is not told may be ours", "src/steps/made_elsewhere.rs",
      "!is_told || ours.is_empty()", "ours.is_empty()", "made_elsewhere"),
     ("another assistant's call blocks nothing", "src/steps/made_elsewhere.rs",
