@@ -240,7 +240,10 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
     }
     if args.json {
         let json = |(attempt, name): &(Attempt, Option<String>)| {
-            attempt::as_json(attempt, name.as_deref(), args.reveal)
+            let mut row = attempt::as_json(attempt, name.as_deref(), args.reveal);
+            // Scripts read the name under this key, which the API does not have.
+            row["customer"] = row["customer_name"].clone();
+            row
         };
         output::json(&rows.iter().map(json).collect::<Vec<_>>())?;
     } else if rows.is_empty() {

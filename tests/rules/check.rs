@@ -215,7 +215,8 @@ fn each_hold_is_a_problem_with_what_lifts_it() {
         told(&run, "hold"),
         [
             "problem dialing is held since Mon 2026-02-02 11:30 UTC (clock): a cause; it lifts \
-             automatically when the clocks agree again",
+             automatically when the clocks agree again; if the earlier clock was wrong, run \
+             `ringonce resume --hold clock --reason WHY`",
             "problem dialing is held since Mon 2026-02-02 11:30 UTC (flag): a cause; when the cause is \
              gone, run `ringonce resume --hold flag --reason WHY`",
         ]
