@@ -4,7 +4,7 @@ use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::provider::ProviderCall;
 
-/// `d-` and a UUID of 36 characters, as [`attempts::tag`] makes it.
+/// `d-` and a UUID of 36 characters, as `Attempt::tag` makes it.
 pub(crate) fn parse_tag(tag: &str) -> Option<(CallType, &str)> {
     let (letter, id) = tag.split_once('-')?;
     let call_type = CallType::ALL.iter().find(|t| letter == t.tag_letter().to_string())?;
