@@ -357,7 +357,7 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER journal_refuses_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
--- What other code reads of journal entries. The texts of the journal are for people.
+-- Facts of journal entries that other code reads. The texts of the journal are for people.
 CREATE TABLE journal_facts (
   journal_id INTEGER PRIMARY KEY,
   facts TEXT NOT NULL CHECK (json_valid(facts))  -- no personal data: the journal is never erased

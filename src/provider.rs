@@ -98,6 +98,12 @@ impl ProviderCall {
     pub fn is_ended(&self) -> bool {
         self.status.as_deref() == Some("ended")
     }
+
+    /// How long the call lasted; `None` while either instant is unknown.
+    pub fn duration_seconds(&self) -> Option<f64> {
+        let (started, ended) = self.started_at.zip(self.ended_at)?;
+        Some((ended - started).num_milliseconds() as f64 / 1000.0)
+    }
 }
 
 /// A 2xx answer to the POST. The call is placed, whatever the body holds.

@@ -17,18 +17,18 @@ pub mod serve;
 pub mod setup;
 mod status;
 
-use crate::cli::arguments::configuration::{Global, environment};
-use crate::cli::arguments::usage;
-use crate::cli::forecast::{explain, plan};
-use crate::cli::operate::{call, pauses};
-use crate::cli::serve::{dialing, startup};
-use crate::cli::setup::{check, completions, init};
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::cli::arguments::configuration::{Global, environment};
+use crate::cli::arguments::usage;
 use crate::cli::exit::{EXIT_CODES, Exit};
+use crate::cli::forecast::{explain, plan};
+use crate::cli::operate::{call, pauses};
+use crate::cli::serve::{dialing, startup};
+use crate::cli::setup::{check, completions, init};
 
 /// Places scheduled phone calls through Vapi and never calls anyone twice for the same occasion.
 #[derive(Parser)]

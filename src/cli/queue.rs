@@ -2,15 +2,13 @@
 
 pub(crate) mod import;
 
-use crate::cli::arguments::{call_type, known};
-use crate::present::queue_item::as_json;
-use crate::store::journal::Act;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
 use crate::cli::arguments::usage;
+use crate::cli::arguments::{call_type, known};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::forecast::explain::occasion;
 use crate::cli::queue::import::{ImportArgs, import};
@@ -19,9 +17,11 @@ use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::customer::columns::shown;
 use crate::domain::customer::name;
 use crate::present::output::{self, Table, Tone, clean, toned};
+use crate::present::queue_item::as_json;
 use crate::steps::Context;
 use crate::steps::operate::cancel::{CancelRefused, cancel};
 use crate::store::Store;
+use crate::store::journal::Act;
 use crate::store::queue::dedupe::{self, DedupeReport};
 use crate::store::views::{self, ItemFilter, ListedItem};
 use crate::zones::Zones;

@@ -1,7 +1,6 @@
 //! Merges flags, environment and file. Refuses a test clock with a provider beyond loopback, and a
 //! named file that is missing.
 
-use crate::config::error::Environment;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
 use crate::config::address::BaseUrl;
+use crate::config::error::Environment;
 use crate::config::error::{ConfigError, ConfigProblem};
 use crate::config::file;
 use crate::config::secret::{self, Secret};

@@ -1,11 +1,11 @@
 //! Every table of `ringonce.toml` as a value, with its defaults.
 
-use crate::config::retry::Retry;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::error::ConfigProblem;
+use crate::config::retry::Retry;
 use crate::config::webhook::Webhook;
 use crate::domain::calendar::cron::Cron;
 

@@ -1,13 +1,13 @@
 //! Checks the values of a configuration. It returns every problem, so that one run of `check` names
 //! them all.
 
-use crate::config::error::ConfigProblem;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use chrono::{NaiveDate, NaiveTime};
 
 use crate::config::address::{BaseUrl, listens_on_loopback};
+use crate::config::error::ConfigProblem;
 use crate::config::retry::RetryTimes;
 use crate::config::settings::{Config, WindowSettings};
 use crate::domain::calendar::cron::Cron;

@@ -7,7 +7,6 @@ pub mod people;
 pub mod story;
 pub mod world;
 
-use crate::demo::show::world::{Wanted, World};
 use std::sync::atomic::Ordering;
 
 use anyhow::bail;
@@ -16,6 +15,7 @@ use chrono::Duration;
 use crate::demo::show::mishaps::Mishaps;
 use crate::demo::show::people::Role;
 use crate::demo::show::story::Story;
+use crate::demo::show::world::{Wanted, World};
 use crate::domain::{Instant, instant_text};
 
 const TICK_EVERY: Duration = Duration::minutes(15);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock;
-use crate::http::connections::{Doing, House};
+use crate::http::connections::{Connections, Doing};
 use crate::http::problem::Problem;
 use crate::http::request::{BadRequest, ChunkReader, Framing, Head, Request, parse_head, refuse};
 use crate::http::response::{Outgoing, Response, time_left};
@@ -21,7 +21,7 @@ const LINGERING: usize = 4 * 1024 * 1024;
 
 /// One connection from its first byte to its last; its drop removes it from the open connections.
 pub(crate) struct Visit {
-    pub house: Arc<House>,
+    pub connections: Arc<Connections>,
     pub number: u64,
     pub stream: Arc<TcpStream>,
     pub peer: SocketAddr,
@@ -34,8 +34,8 @@ pub(crate) struct Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         self.release();
-        self.house.guests().remove(&self.number);
-        self.house.threads.fetch_sub(1, Ordering::SeqCst);
+        self.connections.open().remove(&self.number);
+        self.connections.threads.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -66,29 +66,34 @@ impl From<BadRequest> for NoRequest {
 }
 
 impl Visit {
-    pub fn new(house: Arc<House>, number: u64, stream: Arc<TcpStream>, peer: SocketAddr) -> Visit {
-        Visit { house, number, stream, peer, unread: Vec::new(), reserved: 0 }
+    pub fn new(
+        connections: Arc<Connections>,
+        number: u64,
+        stream: Arc<TcpStream>,
+        peer: SocketAddr,
+    ) -> Visit {
+        Visit { connections, number, stream, peer, unread: Vec::new(), reserved: 0 }
     }
 
     pub fn serve(mut self) {
         // On Linux an accepted socket blocks, elsewhere it may not. The first read reports errors.
         let _ = self.stream.set_nonblocking(false);
         let _ = self.stream.set_nodelay(true);
-        for served in 1..=self.house.limits.requests_per_connection {
-            if !self.wait_for_first_byte() || self.house.stop.load(Ordering::SeqCst) {
+        for served in 1..=self.connections.limits.requests_per_connection {
+            if !self.wait_for_first_byte() || self.connections.stop.load(Ordering::SeqCst) {
                 return;
             }
-            self.house.mark(self.number, Doing::Reading);
-            let last = served == self.house.limits.requests_per_connection;
+            self.connections.mark(self.number, Doing::Reading);
+            let last = served == self.connections.limits.requests_per_connection;
             if !self.one_request(last) {
                 return;
             }
-            self.house.mark(self.number, Doing::Idle);
+            self.connections.mark(self.number, Doing::Idle);
         }
     }
 
     fn wait_for_first_byte(&mut self) -> bool {
-        let until = clock::elapsed() + self.house.limits.idle;
+        let until = clock::elapsed() + self.connections.limits.idle;
         !self.unread.is_empty() || self.read_more(until).is_ok()
     }
 
@@ -102,21 +107,21 @@ impl Visit {
             }
             Err(NoRequest::TooLarge(limit)) => return self.refuse(&self.too_large(limit)),
         };
-        self.house.mark(self.number, Doing::Answering);
-        let handler = &self.house.handler;
+        self.connections.mark(self.number, Doing::Answering);
+        let handler = &self.connections.handler;
         let response = catch_unwind(AssertUnwindSafe(|| handler(request)))
             .unwrap_or_else(|_| Response::text(500, "the request could not be handled"));
         self.release();
-        let keep_alive = head.keep_alive && !last && !self.house.stop.load(Ordering::SeqCst);
+        let keep_alive = head.keep_alive && !last && !self.connections.stop.load(Ordering::SeqCst);
         self.send(&response, keep_alive, head.is_head_method()).unwrap_or(false)
     }
 
     /// Sends the refusal and closes the connection; always `false`.
     fn refuse(&mut self, problem: &Problem) -> bool {
         self.release();
-        self.house.mark(self.number, Doing::Answering);
+        self.connections.mark(self.number, Doing::Answering);
         if self.send(&problem.response(), false, false).is_ok() {
-            self.house.mark(self.number, Doing::Idle);
+            self.connections.mark(self.number, Doing::Idle);
             self.linger();
         }
         false
@@ -125,7 +130,7 @@ impl Visit {
     /// Names the limit in the answer and in the log, so that the loss of a report from the provider
     /// is visible.
     fn too_large(&self, limit: usize) -> Problem {
-        let is_large = self.house.limits.large.is_some_and(|large| large.body_bytes == limit);
+        let is_large = self.connections.limits.large.is_some_and(|large| large.body_bytes == limit);
         let (whose, hint) = match is_large {
             true => (
                 "a webhook",
@@ -139,18 +144,18 @@ impl Visit {
             _ => format!("{} KiB", limit / 1024),
         };
         let line = format!("{whose} was refused: its body is larger than {limit}; {hint}");
-        self.house.too_large[usize::from(is_large)].warn(&line);
+        self.connections.too_large[usize::from(is_large)].warn(&line);
         Problem::new(413, format!("the body is larger than {limit}"))
     }
 
     fn send(&self, response: &Response, keep_alive: bool, head_only: bool) -> io::Result<bool> {
-        let deadline = clock::elapsed() + self.house.limits.answer_deadline;
-        let stop = &self.house.stop;
+        let deadline = clock::elapsed() + self.connections.limits.answer_deadline;
+        let stop = &self.connections.stop;
         Outgoing { stream: &self.stream, deadline, head_only, stop }.send(response, keep_alive)
     }
 
     fn read_request(&mut self) -> Result<(Head, Request), NoRequest> {
-        let limits = self.house.limits;
+        let limits = self.connections.limits;
         let deadline = clock::elapsed() + limits.request_deadline;
         let end = self.read_head(limits.head_bytes, deadline)?;
         let head = parse_head(&self.unread[..end])?;
@@ -194,7 +199,7 @@ impl Visit {
     /// Reserves the memory for a whole large body, or waits for it. All at once, so that two bodies
     /// never wait for each other. Only when `held` shows that the client really sends a large body.
     fn reserve(&mut self, body: usize, held: usize, deadline: Duration) -> Result<(), NoRequest> {
-        let limits = self.house.limits;
+        let limits = self.connections.limits;
         let Some(large) = limits.large else { return Ok(()) };
         if held < limits.body_bytes || body <= limits.body_bytes || self.reserved > 0 {
             return Ok(());
@@ -202,8 +207,8 @@ impl Visit {
         let wanted = (body - limits.body_bytes).min(large.memory_bytes);
         let take = |taken: usize| Some(taken + wanted).filter(|all| *all <= large.memory_bytes);
         let order = Ordering::SeqCst;
-        while self.house.large_bytes.fetch_update(order, order, take).is_err() {
-            if self.house.stop.load(order) {
+        while self.connections.large_bytes.fetch_update(order, order, take).is_err() {
+            if self.connections.stop.load(order) {
                 return Err(NoRequest::Gone);
             }
             if time_left(deadline).is_err() {
@@ -218,7 +223,7 @@ impl Visit {
     /// Frees the reserved memory.
     fn release(&mut self) {
         let reserved = std::mem::take(&mut self.reserved);
-        self.house.large_bytes.fetch_sub(reserved, Ordering::SeqCst);
+        self.connections.large_bytes.fetch_sub(reserved, Ordering::SeqCst);
     }
 
     /// Reads until the empty line. Returns the length of the head including that line.

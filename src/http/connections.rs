@@ -67,12 +67,12 @@ impl Default for Limits {
 }
 
 /// The state that all connections share.
-pub(crate) struct House {
+pub(crate) struct Connections {
     pub handler: Handler,
     pub limits: Limits,
     pub stop: Arc<AtomicBool>,
     /// By number, so the oldest comes first.
-    pub(crate) guests: Mutex<BTreeMap<u64, Guest>>,
+    pub(crate) open: Mutex<BTreeMap<u64, OpenConnection>>,
     pub threads: AtomicU64,
     /// Bytes of their shared memory that large bodies occupy.
     pub large_bytes: AtomicUsize,
@@ -81,7 +81,7 @@ pub(crate) struct House {
 }
 
 /// One connection in the view of the accept loop.
-pub(crate) struct Guest {
+pub(crate) struct OpenConnection {
     pub(crate) stream: Arc<TcpStream>,
     pub(crate) doing: Doing,
     /// The time of the last change of `doing`, from `clock::elapsed`.
@@ -98,41 +98,41 @@ pub(crate) enum Doing {
     Answering,
 }
 
-impl House {
-    pub fn guests(&self) -> MutexGuard<'_, BTreeMap<u64, Guest>> {
+impl Connections {
+    pub fn open(&self) -> MutexGuard<'_, BTreeMap<u64, OpenConnection>> {
         // No statement leaves the map incomplete, so a panic elsewhere cannot have broken it.
-        self.guests.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub fn mark(&self, number: u64, doing: Doing) {
-        if let Some(guest) = self.guests().get_mut(&number) {
-            guest.doing = doing;
-            guest.since = clock::elapsed();
+        if let Some(visitor) = self.open().get_mut(&number) {
+            visitor.doing = doing;
+            visitor.since = clock::elapsed();
         }
     }
 
     /// Adds a connection, and closes another one at the limit. `false` when all of them are busy.
     pub(crate) fn admit(&self, number: u64, stream: &Arc<TcpStream>) -> bool {
-        let mut guests = self.guests();
-        if guests.len() >= self.limits.max_connections {
+        let mut open = self.open();
+        if open.len() >= self.limits.max_connections {
             let now = clock::elapsed();
-            let leaver = guests
+            let leaver = open
                 .iter()
-                .filter(|(_, guest)| match guest.doing {
+                .filter(|(_, visitor)| match visitor.doing {
                     Doing::Idle => true,
-                    Doing::Reading => now.saturating_sub(guest.since) > self.limits.patience,
+                    Doing::Reading => now.saturating_sub(visitor.since) > self.limits.patience,
                     Doing::Answering => false,
                 })
-                .min_by_key(|(_, guest)| (guest.doing != Doing::Idle, guest.since))
+                .min_by_key(|(_, visitor)| (visitor.doing != Doing::Idle, visitor.since))
                 .map(|(number, _)| *number);
-            let Some(leaver) = leaver.and_then(|number| guests.remove(&number)) else {
+            let Some(leaver) = leaver.and_then(|number| open.remove(&number)) else {
                 return false;
             };
             // Wakes its thread, which ends. An error means that the client has already closed it.
             let _ = leaver.stream.shutdown(Shutdown::Both);
         }
         let stream = Arc::clone(stream);
-        guests.insert(number, Guest { stream, doing: Doing::Idle, since: clock::elapsed() });
+        open.insert(number, OpenConnection { stream, doing: Doing::Idle, since: clock::elapsed() });
         true
     }
 }

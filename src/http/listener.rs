@@ -2,8 +2,6 @@
 //! has one deadline for all of it. At the limit of connections, a slow or idle connection is closed
 //! for a new one; if all are busy, the new one gets 503. TLS is the work of a reverse proxy.
 
-use crate::http::connections::Handler;
-use crate::http::connections::{Doing, House, Limits};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -16,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clock;
 use crate::http::connection::Visit;
+use crate::http::connections::{Connections, Doing, Handler, Limits};
 use crate::http::log_limiter::LogLimiter;
 
 /// Stack of a connection's thread; handlers must not recurse deeply.
@@ -51,21 +50,21 @@ impl Listener {
         limits: Limits,
         stop: Arc<AtomicBool>,
     ) -> io::Result<Serving> {
-        let house = Arc::new(House {
+        let connections = Arc::new(Connections {
             handler,
             limits,
             stop: Arc::clone(&stop),
-            guests: Mutex::new(BTreeMap::new()),
+            open: Mutex::new(BTreeMap::new()),
             threads: AtomicU64::new(0),
             large_bytes: AtomicUsize::new(0),
             too_large: [LogLimiter::new(SELDOM), LogLimiter::new(SELDOM)],
         });
         let accept =
             Builder::new().name("http-accept".to_string()).stack_size(STACK_BYTES).spawn({
-                let house = Arc::clone(&house);
-                move || accept_until_stopped(&self.socket, &house)
+                let connections = Arc::clone(&connections);
+                move || accept_until_stopped(&self.socket, &connections)
             })?;
-        Ok(Serving { stop, accept: Some(accept), house })
+        Ok(Serving { stop, accept: Some(accept), connections })
     }
 }
 
@@ -73,7 +72,7 @@ impl Listener {
 pub struct Serving {
     stop: Arc<AtomicBool>,
     accept: Option<JoinHandle<()>>,
-    house: Arc<House>,
+    connections: Arc<Connections>,
 }
 
 impl Serving {
@@ -86,7 +85,7 @@ impl Serving {
             let _ = accept.join();
         }
         let until = clock::elapsed() + Duration::from_secs(2);
-        while self.house.threads.load(Ordering::SeqCst) > 0 && clock::elapsed() < until {
+        while self.connections.threads.load(Ordering::SeqCst) > 0 && clock::elapsed() < until {
             clock::pause(Duration::from_millis(5));
         }
     }
@@ -106,22 +105,22 @@ impl Drop for Serving {
     }
 }
 
-fn accept_until_stopped(socket: &TcpListener, house: &Arc<House>) {
+fn accept_until_stopped(socket: &TcpListener, connections: &Arc<Connections>) {
     let mut number = 0;
-    while !house.stop.load(Ordering::SeqCst) {
+    while !connections.stop.load(Ordering::SeqCst) {
         match socket.accept() {
             Ok((stream, peer)) => {
                 number += 1;
-                welcome(house, number, stream, peer);
+                welcome(connections, number, stream, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_readable(socket),
             // No free descriptor, or the client gave up: continue after a short pause.
             Err(_) => clock::pause(Duration::from_millis(20)),
         }
     }
-    for guest in house.guests().values().filter(|guest| guest.doing != Doing::Answering) {
+    for visitor in connections.open().values().filter(|visitor| visitor.doing != Doing::Answering) {
         // An error means that the client has already closed it.
-        let _ = guest.stream.shutdown(Shutdown::Both);
+        let _ = visitor.stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -132,19 +131,20 @@ fn wait_readable(socket: &TcpListener) {
     let _ = poll(&mut [PollFd::new(socket, PollFlags::IN)], glance.as_ref());
 }
 
-fn welcome(house: &Arc<House>, number: u64, stream: TcpStream, peer: SocketAddr) {
+fn welcome(connections: &Arc<Connections>, number: u64, stream: TcpStream, peer: SocketAddr) {
     let stream = Arc::new(stream);
-    let room = house.threads.load(Ordering::SeqCst) < house.limits.max_connections as u64 + LEAVING
-        && house.admit(number, &stream);
+    let room = connections.threads.load(Ordering::SeqCst)
+        < connections.limits.max_connections as u64 + LEAVING
+        && connections.admit(number, &stream);
     if !room {
         turn_away(&stream);
         return;
     }
-    house.threads.fetch_add(1, Ordering::SeqCst);
-    let guest = Visit::new(Arc::clone(house), number, stream, peer);
+    connections.threads.fetch_add(1, Ordering::SeqCst);
+    let visitor = Visit::new(Arc::clone(connections), number, stream, peer);
     let name = format!("http-{number}");
     // If no thread can start, the closure is dropped, and that closes the connection.
-    let _ = Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || guest.serve());
+    let _ = Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || visitor.serve());
 }
 
 /// Sends 503 without waiting for the client.

@@ -4,7 +4,6 @@
 mod outcomes;
 pub mod passed;
 
-use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
@@ -14,6 +13,7 @@ use crate::clock::{self, Reading};
 use crate::domain::Instant;
 use crate::domain::call::Reason;
 use crate::provider::{Accepted, PlaceError};
+use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
 use crate::steps::dial::intent::Intent;

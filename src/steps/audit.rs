@@ -18,7 +18,6 @@ pub mod judged_from;
 pub mod made_elsewhere;
 pub mod report;
 
-use crate::steps::audit::report::{AuditFinding, AuditReport};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::Duration;
@@ -27,6 +26,7 @@ use crate::domain::{Instant, instant_text};
 use crate::steps::Context;
 use crate::steps::audit::calendar::slot;
 use crate::steps::audit::judged_from::{Imports, KnownSince};
+use crate::steps::audit::report::{AuditFinding, AuditReport};
 use crate::store::attempts::second_calls;
 use crate::store::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
 

@@ -200,7 +200,8 @@ fn load_as_judged(
         return Err(shut.into());
     }
     let org_id = account::settle(cx, answer, account, reading.now)?;
-    let unknowable = gap_beyond(answer).map(|last_good| (last_good, answer.oldest));
+    let gap = evidence.records.as_ref().ok().and_then(|records| records.gap);
+    let unknowable = gap.map(|gap| (gap.last_good, gap.oldest));
     let done =
         Reconciled { left_dialing: answer.left_dialing, unknowable, ..Reconciled::default() };
     cx.store.write(|tx| {

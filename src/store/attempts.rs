@@ -248,10 +248,6 @@ pub fn end(
     by: By<'_>,
 ) -> anyhow::Result<Moved> {
     let By { now, .. } = by;
-    let duration_seconds = match (call.started_at, call.ended_at) {
-        (Some(started), Some(ended)) => Some((ended - started).num_milliseconds() as f64 / 1000.0),
-        _ => None,
-    };
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'ended', disposition = ?2, ended_reason = ?3,
@@ -266,7 +262,7 @@ pub fn end(
             call.ended_reason,
             call.started_at.map(instant_text),
             call.ended_at.map(instant_text),
-            duration_seconds,
+            call.duration_seconds(),
             call.cost,
             call.transcript.as_ref().filter(|_| keep_words),
             call.summary.as_ref().filter(|_| keep_words),

@@ -15,7 +15,6 @@ pub mod values;
 pub mod webhook;
 pub mod wire;
 
-use crate::vapi::values::path_segment;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -38,6 +37,7 @@ use crate::provider::{
 use crate::vapi::paging::{Page, Window};
 use crate::vapi::reply::{Reply, in_doubt, scrub};
 use crate::vapi::transport::{Question, Witness, gated};
+use crate::vapi::values::path_segment;
 
 /// The limit of each phase before the reply: resolving, connecting and sending.
 const LONGEST_PHASE: Duration = Duration::from_secs(5);

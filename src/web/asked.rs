@@ -7,12 +7,12 @@ use crate::web::access::Session;
 
 use crate::web::front::Front;
 
-/// Who may.
+/// The access that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody; the act itself looks at the sender where it must.
+    /// Any request; the route itself checks the sender if it must.
     Open,
-    /// Whoever knows the token.
+    /// A request with the token.
     Token,
     /// The same, or a session; others see the form to sign in.
     Page,
@@ -27,7 +27,7 @@ pub struct Asked<'a> {
     pub now: Instant,
     /// `None`: it came with the token itself, or openly.
     pub session: Option<Session>,
-    /// What stands in the braces of the route's path.
+    /// The part of the path that matches the braces of the route.
     pub place: Option<String>,
     pub(crate) form: Vec<(String, String)>,
 }
@@ -56,7 +56,7 @@ impl Asked<'_> {
         self.request.path.starts_with("/api/")
     }
 
-    /// What stands in the braces of the route's path.
+    /// The part of the path that matches the braces of the route.
     pub fn named(&self) -> &str {
         self.place.as_deref().unwrap_or_default()
     }

@@ -6,7 +6,6 @@
 pub mod guesses;
 pub mod turns;
 
-use crate::web::front::turns::{Turn, Turnstile};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use crate::steps::Context;
 use crate::vapi::webhook::signature::Believer;
 use crate::web::access::Keys;
 use crate::web::front::guesses::Guesses;
+use crate::web::front::turns::{Slots, Turn};
 use crate::web::metrics::lateness::Lateness;
 
 /// How many requests read at once: fewer than the pool's connections, so that the service keeps
@@ -50,8 +50,8 @@ pub struct Front {
     pub limited: LogLimiter,
     pub health: Mutex<Option<HealthAnswer>>,
     pub metrics: Mutex<Lateness>,
-    reading: Turnstile,
-    writing: Turnstile,
+    reading: Slots,
+    writing: Slots,
 }
 
 impl Front {
@@ -71,8 +71,8 @@ impl Front {
             limited: LogLimiter::new(Duration::from_secs(60)),
             health: Mutex::new(None),
             metrics: Mutex::new(kept),
-            reading: Turnstile::new(READERS),
-            writing: Turnstile::new(1),
+            reading: Slots::new(READERS),
+            writing: Slots::new(1),
         })
     }
 
@@ -149,21 +149,21 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_turn_ends() {
-        let turnstile = Turnstile::new(2);
-        let first = turnstile.enter();
-        let second = turnstile.enter();
+        let slots = Slots::new(2);
+        let first = slots.enter();
+        let second = slots.enter();
         assert!(first.is_some() && second.is_some());
-        assert_eq!(*turnstile.free.lock().unwrap(), 0);
+        assert_eq!(*slots.free.lock().unwrap(), 0);
         drop(first);
-        assert!(turnstile.enter().is_some());
+        assert!(slots.enter().is_some());
     }
 
     #[test]
     fn a_waiting_request_gets_the_place_that_is_left() {
-        let turnstile = Turnstile::new(1);
+        let slots = Slots::new(1);
         std::thread::scope(|scope| {
-            let first = turnstile.enter();
-            let second = scope.spawn(|| turnstile.enter().is_some());
+            let first = slots.enter();
+            let second = scope.spawn(|| slots.enter().is_some());
             drop(first);
             assert!(second.join().unwrap());
         });

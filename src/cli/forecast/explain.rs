@@ -1,11 +1,11 @@
 //! `ringonce explain`: whether and why one customer is called now, and the next call. Reads only.
 
-use crate::cli::arguments::time_flag;
 use std::sync::Arc;
 
 use clap::Args;
 
 use crate::cli::arguments::configuration::{Global, settings};
+use crate::cli::arguments::time_flag;
 use crate::cli::arguments::{one, usage};
 use crate::cli::exit::Exit;
 use crate::domain::Instant;

@@ -5,7 +5,6 @@ pub mod finding;
 pub(crate) mod inside;
 pub(crate) mod online;
 
-use crate::cli::setup::check::finding::{CheckFinding, State};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -15,6 +14,7 @@ use clap::Args;
 
 use crate::cli::arguments::configuration::{Global, environment};
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::clock::Clock;
 use crate::config::address::BaseUrl;
 use crate::config::load::LoadedConfig;

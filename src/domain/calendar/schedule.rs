@@ -13,7 +13,7 @@ use crate::domain::calendar::zone::Zone;
 /// A search gives up after this many dates with an occasion. Daily calls reach them after more
 /// than two years, so only a search without a result ends here.
 const MOST_DATES: usize = 800;
-/// So many show that Monday follows Friday, or that a month has two calls.
+/// Enough to see that Monday follows Friday, or that a month has two calls.
 const SLOTS_SHOWN: usize = 3;
 
 /// Words of the old sign-up form and their hours.

@@ -1,4 +1,4 @@
-//! What a pass of the dialer did, and why it stopped.
+//! The counts of one pass of the dialer, and the reason why it stopped.
 
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! The part of the audit that counts calls. An occasion has one call, unless the retry rule for the
 //! earlier call's end permits another. The provider has no call that the file does not know.
 
-use crate::steps::audit::made_elsewhere::attempt_named;
-use crate::steps::audit::report::Lacks;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::Duration;
@@ -13,6 +11,8 @@ use crate::domain::gate::facts::Rules;
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::Context;
 use crate::steps::audit::made_elsewhere;
+use crate::steps::audit::made_elsewhere::attempt_named;
+use crate::steps::audit::report::Lacks;
 use crate::steps::audit::report::{AuditFinding, AuditReport};
 use crate::steps::import::queue;
 use crate::steps::reconcile::account;

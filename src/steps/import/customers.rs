@@ -4,8 +4,6 @@
 //! pass writes in one transaction, so the dialer waits only for the writing. Importing a file again
 //! changes nothing. One bad row refuses the whole file, unless `skip_bad` is set.
 
-use crate::steps::import::repeated_rows::SeenRows;
-use crate::steps::import::repeated_rows::key_of;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +16,8 @@ use crate::domain::customer::{Customer, mask_phone};
 use crate::phones;
 use crate::steps::customers::{change, plan_change, plan_new};
 use crate::steps::import::file::{FilePass, Unusable, file_name};
+use crate::steps::import::repeated_rows::SeenRows;
+use crate::steps::import::repeated_rows::key_of;
 use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::store::customers::{Found, insert, is_empty, matching, with_room, with_same_phone};

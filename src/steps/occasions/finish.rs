@@ -1,6 +1,6 @@
 //! Ends an occasion: its item reaches a final status, and the customer's next occasion is computed
-//! in the same transaction. A call made elsewhere, a placed call and an
-//! erasure end items by rules of their own.
+//! in the same transaction. A call made elsewhere, a placed call and an erasure end items by rules
+//! of their own.
 
 use crate::domain::call::{ItemStatus, Reason};
 use crate::steps::Context;

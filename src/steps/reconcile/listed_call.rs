@@ -260,11 +260,10 @@ fn add_unknown(
     Ok(LoadedCall::Adopted)
 }
 
-/// What the provider's record of a call says about its attempt. `number`: the number that it
+/// Fills an attempt from the provider's record of its call. `number`: the number that the call
 /// called, if that is known.
 fn attempt_of(cx: &Context, call: &ProviderCall, number: Option<String>, now: Instant) -> Attempt {
     let is_over = call.is_ended();
-    let talked = call.started_at.zip(call.ended_at);
     Attempt {
         customer_key: call.customer_key.clone().unwrap_or_default(),
         // An unknown number has no key, because all unknown numbers would share it.
@@ -276,8 +275,7 @@ fn attempt_of(cx: &Context, call: &ProviderCall, number: Option<String>, now: In
         ended_reason: call.ended_reason.clone().filter(|_| is_over),
         started_at: call.started_at,
         ended_at: call.ended_at,
-        duration_seconds: talked
-            .map(|(started, ended)| (ended - started).num_milliseconds() as f64 / 1000.0),
+        duration_seconds: call.duration_seconds(),
         cost: call.cost,
         vapi_call_id: Some(call.id.clone()),
         updated_at: now,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Instant, instant_text};
 use crate::store::journal::{self, Entry};
 
-/// What an entry says beyond its texts. Holds no personal data, because the journal is never
+/// The machine-readable part of an entry. Holds no personal data, because the journal is never
 /// erased.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -27,7 +27,7 @@ pub struct Breaker {
 impl Breaker {
     /// The cause, and whether a probe failed.
     pub fn words(&self) -> String {
-        // Version 0.1 of the stored form had these words in `why`.
+        // Earlier versions stored these words in `why`.
         let why = self.why.trim_end_matches(PROBE_FAILED);
         if self.probe_failed || why != self.why {
             format!("{why}{PROBE_FAILED}")

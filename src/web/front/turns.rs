@@ -9,19 +9,19 @@ use crate::clock;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A counting semaphore with a timeout; `free` is the number of free places.
-pub(crate) struct Turnstile {
+pub(crate) struct Slots {
     pub(crate) free: Mutex<usize>,
     pub(crate) left: Condvar,
 }
 
 /// One request's turn; ends when it is dropped.
 pub struct Turn<'a> {
-    pub(crate) turnstile: &'a Turnstile,
+    pub(crate) slots: &'a Slots,
 }
 
-impl Turnstile {
-    pub(crate) fn new(places: usize) -> Turnstile {
-        Turnstile { free: Mutex::new(places), left: Condvar::new() }
+impl Slots {
+    pub(crate) fn new(places: usize) -> Slots {
+        Slots { free: Mutex::new(places), left: Condvar::new() }
     }
 
     pub(crate) fn enter(&self) -> Option<Turn<'_>> {
@@ -35,13 +35,13 @@ impl Turnstile {
             free = self.left.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         *free -= 1;
-        Some(Turn { turnstile: self })
+        Some(Turn { slots: self })
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *self.turnstile.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.turnstile.left.notify_one();
+        *self.slots.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.slots.left.notify_one();
     }
 }

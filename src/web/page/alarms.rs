@@ -1,4 +1,4 @@
-//! What keeps calls from being made, in plain words, each with what resolves it.
+//! The alarms of the page: each cause that keeps calls from being made, and how to resolve it.
 
 use chrono::Duration;
 use maud::{Markup, html};
@@ -25,7 +25,7 @@ const SILENT_MINUTES: i64 = 30;
 pub struct Alarm {
     pub tone: Tone,
     pub what: String,
-    /// What to do, and the form that does it.
+    /// The instruction, and the form that carries it out.
     pub help: Markup,
 }
 

@@ -1,4 +1,4 @@
-//! What the forms of the pages do. Each does one thing, requires a reason, and leads back to a page
+//! The acts behind the forms of the pages. Each does one thing, requires a reason, and leads back to a page
 //! that shows the result.
 
 use crate::domain::call::CallType;
@@ -12,7 +12,7 @@ use crate::web::operate::{self, Lift, WhoAndWhy};
 use crate::web::page::layout::go_to;
 use crate::web::page::linked;
 
-/// Who acts, as the journal writes it.
+/// The actor in the journal.
 pub const WHO: &str = "page";
 
 /// The reason that the form gives.

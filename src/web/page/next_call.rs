@@ -1,4 +1,4 @@
-//! What happens next to one customer: the answer of `explain`, in sentences.
+//! The next call of one customer: the answer of `explain`, in sentences.
 
 use maud::{Markup, Render, html};
 
