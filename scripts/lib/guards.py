@@ -1098,7 +1098,7 @@ GUARDS = [
      "WHERE {MAY_NAME} AND blocks = 1 AND {NOT_OURS}", "history"),
     ("a call whose id the ledger knows is not made elsewhere", "src/store/made_elsewhere.rs",
      "WHERE {MAY_NAME} AND ignored_at IS NULL AND blocks = 1 AND {NOT_OURS}",
-     "WHERE {MAY_NAME} AND ignored_at IS NULL AND blocks = 1", "made_elsewhere"),
+     "WHERE {MAY_NAME} AND ignored_at IS NULL AND blocks = 1", "history"),
     ("an erased number protects by its key", "src/store/made_elsewhere.rs",
      "ERASED => self.phone_key.as_deref() == Some(phone_key),", "ERASED => false,", "history"),
     ("a second ring of a date is reported, whoever made it", "src/steps/audit/made_elsewhere.rs",
