@@ -61,6 +61,9 @@ CREATE INDEX customers_daily_due ON customers
 CREATE INDEX customers_welcome_due ON customers (payment_status, created_at)
   WHERE welcome_call_completed = 0 AND phone_validated = 1
     AND call_status NOT IN ('disabled', 'paused');
+-- `status` and `check` count customers by these without reading the rows.
+CREATE INDEX customers_by_status_and_time ON customers
+  (payment_status, call_time, call_schedule);
 CREATE INDEX customers_by_email ON customers (lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX customers_by_phone ON customers (phone);
 

@@ -14,6 +14,7 @@ use crate::steps::Context;
 use crate::steps::audit::audit;
 use crate::steps::audit::calls::compare;
 use crate::steps::audit::report::{AuditFinding, AuditReport, ElsewhereFinding};
+use crate::steps::customers::census;
 use crate::store::Store;
 use crate::vapi::{ApiKey, Vapi};
 
@@ -53,6 +54,10 @@ pub fn run(global: &Global, args: &AuditArgs) -> anyhow::Result<Exit> {
         output::json(&report)?;
     } else {
         print(&report, unread.as_deref())?;
+        // Nobody is due then, so an audit without findings proves nothing about these customers.
+        if let Some(why) = cx.store.read(|conn| census::take(conn, &cx.rules))?.few_eligible() {
+            output::line(&toned(Tone::Warn, &format!("warning: {}", output::clean(&why))))?;
+        }
     }
     if let (true, Some(why)) = (args.json && !args.offline, &unread) {
         log::warn!("the provider's list was not compared: {why}");

@@ -135,6 +135,8 @@ fn capacity(found: &Status) -> Vec<Line> {
     let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
     let alarms = overdue.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
     lines.extend(alarms.map(|what| ("alarm", toned(Tone::Bad, &what))));
+    let customers = found.customers.few_eligible().into_iter().chain(found.customers.odd_times());
+    lines.extend(customers.map(|what| ("customers", toned(Tone::Warn, &clean(&what)))));
     lines
 }
 

@@ -3,6 +3,7 @@
 //! Files, flags and requests all use this module. A record of a call is never removed. A change of
 //! zone or time always recomputes the next occasion. Customers are not deleted here.
 
+pub mod census;
 pub mod find;
 
 use anyhow::{anyhow, bail};

@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::config::settings::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
-use crate::steps::backup;
+use crate::steps::customers::census::{self, Census};
 use crate::steps::readiness::{armed, last_start};
+use crate::steps::{backup, rules};
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
@@ -55,6 +56,8 @@ pub struct Status {
     pub backup_trouble: Option<String>,
     /// Customers who are due without a known time zone: not called until a person sets it.
     pub zoneless: Option<Zoneless>,
+    /// How many customers can be called at all, and at which odd times.
+    pub customers: Census,
     /// When the next item falls due; `None`: none is queued.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
@@ -115,6 +118,7 @@ pub fn status(
 ) -> anyhow::Result<Status> {
     let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
+    let rules = rules(config)?;
     let since = day_start(config, zones, now);
     let alarm_minutes = config.follow.alarm_minutes;
     store.read(|conn| {
@@ -158,6 +162,7 @@ pub fn status(
             last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
             zoneless: scan_inputs::zoneless(conn)?,
+            customers: census::take(conn, &rules)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
             database_bytes,

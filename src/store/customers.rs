@@ -4,6 +4,7 @@
 //! customer.
 
 pub mod called_flags;
+pub mod census;
 pub mod erase;
 pub mod left_numbers;
 pub mod next_call_missing;

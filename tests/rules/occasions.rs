@@ -21,13 +21,14 @@ fn audit(world: &World) {
 #[test]
 fn a_next_call_that_another_program_worked_out_wrongly_rings_nobody_in_the_night() {
     let world = World::new();
-    // 07:00 in New York, mistaken for 07:00 UTC, when it is two o'clock there.
     take_over(
         &world,
         "customers",
         CUSTOMERS,
-        &["7,Ada,+12125550101,America/New_York,07:00,Paid,1,,2026-02-03T07:00:00Z,"],
+        &["7,Ada,+12125550101,America/New_York,07:00,Paid,1,,2026-02-03T12:00:00Z,"],
     );
+    // 07:00 in New York, mistaken for 07:00 UTC, when it is two o'clock there.
+    world.sql("UPDATE customers SET next_call_scheduled_at = '2026-02-03T07:00:00.000Z'");
     for time in ["03T06:45", "03T07:00", "03T11:15", "04T11:45", "04T12:00"] {
         world.tick_at(&format!("2026-02-{time}:00Z"));
     }

@@ -84,6 +84,7 @@ mod cron;
 mod customers;
 mod do_not_call;
 mod imports;
+mod intake;
 mod large_bodies;
 mod listener;
 mod service_manager;

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{Datelike, Duration, NaiveDateTime};
+use chrono::{Datelike, Duration, NaiveDateTime, NaiveTime};
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
@@ -147,6 +147,16 @@ impl Cron {
             .filter_map(|search| search.after(&from).next())
             .min()
             .map(|at| at.naive_utc())
+    }
+
+    /// The wall-clock times at which it fires on each date on which it fires, in order.
+    pub fn times_of_day(&self) -> impl Iterator<Item = NaiveTime> + '_ {
+        let holds = |field: usize, n: &u32| self.sets[field] & 1 << n != 0;
+        let hours = (0..24).filter(move |hour| holds(1, hour));
+        let minutes = move || (0..60).filter(move |minute| holds(0, minute));
+        hours.flat_map(move |hour| {
+            minutes().filter_map(move |minute| NaiveTime::from_hms_opt(hour, minute, 0))
+        })
     }
 
     /// The longest time between two of its next firings, without clock changes.

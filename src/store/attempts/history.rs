@@ -11,6 +11,12 @@ use crate::phones;
 use crate::store::customers::left_numbers;
 use crate::store::queue::Item;
 
+/// Whether the ledger is empty: no call was made or lost.
+pub fn has_no_call(conn: &Connection) -> anyhow::Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM call_attempts)";
+    Ok(conn.query_one(sql, [], |row| row.get(0))?)
+}
+
 /// Matches an attempt that may have rung: in one of these states, or ended other than
 /// `never_dialed`.
 const MAY_HAVE_RUNG: &str = "state = 'dialing' OR state = 'in_doubt' OR state = 'placed' \

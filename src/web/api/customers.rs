@@ -126,7 +126,8 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let detail = "external_id or email must say who it is";
         return Err(Problem::field("external_id", detail).into());
     }
-    if let Some((field, reason)) = entry.contradiction(asked.now) {
+    let zone = entry.timezone.as_deref().and_then(|name| reader.zone(name));
+    if let Some((field, reason)) = entry.contradiction(zone.as_deref(), asked.now) {
         return Err(Problem::field(field, format!("{field}: {reason}")).into());
     }
     let store = &asked.front.cx().store;

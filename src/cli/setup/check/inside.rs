@@ -5,7 +5,9 @@ use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
 use crate::domain::calendar::zone_country;
 use crate::phones;
+use crate::steps::customers::census;
 use crate::steps::readiness::{armed, clock_check, hold_words};
+use crate::steps::rules;
 use crate::store::Store;
 use crate::store::file::identity::Identity;
 use crate::store::file::{lock, side_files};
@@ -135,6 +137,11 @@ fn customers(
         );
         CheckFinding::new("customers", State::Warning, detail)
     }));
+    if let Ok(rules) = rules(&loaded.config) {
+        let census = store.read(|conn| census::take(conn, &rules))?;
+        let odd = [census.few_eligible(), census.odd_times()].into_iter().flatten();
+        found.extend(odd.map(|what| CheckFinding::new("customers", State::Warning, what)));
+    }
     found.extend(unknown.tell("in an unknown time zone (never called)"));
     found.extend(elsewhere.tell("with a phone of another country than their time zone's"));
     Ok(found)
