@@ -3,7 +3,7 @@
 use crate::domain::customer::columns::shown;
 use crate::domain::instant_words;
 use crate::present::output::{self, Tone, clean, toned};
-use crate::steps::customers::census::{Census, by_count, odd_times};
+use crate::steps::customers::census::{Census, by_count};
 use crate::steps::import::consequences::Consequences;
 use crate::steps::import::options::Outlook;
 
@@ -53,10 +53,8 @@ fn lines(found: &Consequences, outlook: &Outlook) -> Vec<String> {
         format!("numbers that a known customer also has: {}", found.known_numbers),
     );
     add(found.countries.values().sum(), format!("countries: {}", counted(&found.countries)));
-    let warnings = [
-        census(found, outlook).few_eligible(),
-        odd_times(signed(found.outside_window), signed(found.at_midnight)),
-    ];
+    let census = census(found, outlook);
+    let warnings = [census.few_eligible(), census.odd_times()];
     lines.extend(
         warnings.into_iter().flatten().map(|why| toned(Tone::Warn, &format!("warning: {why}"))),
     );
@@ -101,8 +99,10 @@ fn census(found: &Consequences, outlook: &Outlook) -> Census {
         known: signed(found.customers),
         eligible: signed(found.eligible),
         not_eligible: by_count(counts),
+        at_midnight: signed(found.at_midnight),
+        outside_window: signed(found.outside_window),
         eligible_statuses: outlook.rules.eligible_payment_status.clone(),
-        ..Census::default()
+        is_strict: outlook.rules.strict,
     }
 }
 

@@ -88,7 +88,9 @@ pub fn lock(service: &Service, days: &[Holiday]) -> anyhow::Result<Result<Dialer
 fn warn_if_nobody_can_be_called(service: &Service, path: &Path) -> anyhow::Result<()> {
     let cx = &service.cx;
     let census = cx.store.read(|conn| census::take(conn, &cx.rules))?;
-    for why in census.few_eligible().into_iter().chain(census.odd_times()) {
+    // Many people choose 07:00, before the window opens; at 00:00 nobody wants to be called.
+    let at_midnight = census.odd_times().filter(|_| census.at_midnight > 0);
+    for why in census.few_eligible().into_iter().chain(at_midnight) {
         log::warn!("{why}");
     }
     if census.known == 0 {

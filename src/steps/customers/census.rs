@@ -30,12 +30,18 @@ pub struct Census {
     /// The configured list.
     #[serde(skip)]
     pub eligible_statuses: Vec<String>,
+    /// `calling_window.strict`: the window binds the chosen times too.
+    #[serde(skip)]
+    pub is_strict: bool,
 }
 
 /// Counts every customer of the file.
 pub fn take(conn: &Conn, rules: &Rules) -> anyhow::Result<Census> {
-    let mut found =
-        Census { eligible_statuses: rules.eligible_payment_status.clone(), ..Census::default() };
+    let mut found = Census {
+        eligible_statuses: rules.eligible_payment_status.clone(),
+        is_strict: rules.strict,
+        ..Census::default()
+    };
     let mut excluded: BTreeMap<String, i64> = BTreeMap::new();
     for group in census::groups(conn)? {
         found.known += group.customers;
@@ -96,27 +102,26 @@ impl Census {
         ))
     }
 
-    /// Customers whose call time is unlikely to be meant. `None`: there are none.
+    /// Customers whose call time is unlikely to be meant: `3 customers have a call time outside the
+    /// calling window, 2 of them 00:00`. `None`: there are none.
     pub fn odd_times(&self) -> Option<String> {
-        odd_times(self.outside_window, self.at_midnight)
-    }
-}
-
-/// `3 customers have a call time outside the calling window, of these 2 at 00:00`.
-pub fn odd_times(outside: i64, at_midnight: i64) -> Option<String> {
-    let ask = "is it their own choice?";
-    let have = |n: i64| if n == 1 { "1 customer has" } else { "customers have" };
-    let who = |n: i64| if n == 1 { have(1).to_string() } else { format!("{n} {}", have(n)) };
-    match (outside, at_midnight) {
-        (0, 0) => None,
-        (0, midnight) => Some(format!("{} the call time 00:00: {ask}", who(midnight))),
-        (outside, 0) => {
-            Some(format!("{} a call time outside the calling window: {ask}", who(outside)))
-        }
-        (outside, midnight) => Some(format!(
-            "{} a call time outside the calling window, {midnight} of them 00:00, which may only be \
-             a database's default: {ask}",
-            who(outside)
-        )),
+        let (outside, midnight) = (self.outside_window, self.at_midnight);
+        let have =
+            |n: i64| if n == 1 { "1 customer has".into() } else { format!("{n} customers have") };
+        let what = match (outside, midnight) {
+            (0, 0) => return None,
+            (0, midnight) => format!("{} the call time 00:00", have(midnight)),
+            (outside, 0) => format!("{} a call time outside the calling window", have(outside)),
+            (outside, midnight) => format!(
+                "{} a call time outside the calling window, {midnight} of them 00:00, which may only \
+                 be a database's default",
+                have(outside)
+            ),
+        };
+        let then = match (self.is_strict, outside) {
+            (true, 1..) => "calling_window.strict forbids a call then",
+            _ => "is it their own choice?",
+        };
+        Some(format!("{what}: {then}"))
     }
 }
