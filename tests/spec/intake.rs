@@ -1,5 +1,5 @@
-//! What an import refuses, what it says about its consequences, and what the other commands say
-//! about customers whom nobody will call.
+//! An import refuses columns and values that would call people wrongly, and shows its consequences.
+//! The other commands report customers whom nobody will call.
 
 use serde_json::Value;
 
@@ -83,8 +83,8 @@ fn a_person_says_what_a_header_means() {
     let variables = "+1212555010107:00Paid0{\"Phone\":\"black\",\"welcomed\":\"yes\"}";
     assert_eq!(world.one(stored), variables);
     for (flags, words) in [
-        (["--map", "phone=Phnoe"], "there is no column \"Phnoe\": did you mean \"phone\"?"),
-        (["--map", "fone=phone"], "--map \"fone\" is not a column: did you mean phone?"),
+        (["--map", "phone=Phne"], "there is no column \"Phne\": did you mean \"phone\"?"),
+        (["--map", "phne=phone"], "--map \"phne\" is not a column: did you mean phone?"),
         (["--map", "phone"], "--map \"phone\" names no header: write COLUMN=HEADER"),
         (["--as-variable", "plan"], "there is no column \"plan\""),
     ] {
@@ -214,7 +214,7 @@ fn an_import_says_whom_it_leads_to_call_before_and_after_it_writes() {
             "daily calls end for known customers: 1",
             "numbers that a known customer also has: 1",
             "countries: 5 \"US\", 1 \"GB\"",
-            "warning: 1 customer has a call time outside the calling window, 1 of them 00:00",
+            "warning: 3 customers have a call time outside the calling window, 1 of them 00:00",
         ] {
             assert!(run.stdout.contains(line), "{line} is missing: {}", run.stdout);
         }

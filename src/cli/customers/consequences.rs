@@ -1,4 +1,4 @@
-//! Prints what an import leads to: who will be called, when, and who will not.
+//! Prints whom an import leads to call, when, and whom not.
 
 use crate::domain::customer::columns::shown;
 use crate::domain::instant_words;

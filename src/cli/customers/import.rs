@@ -252,7 +252,7 @@ fn print(file: &str, report: &ImportReport, outlook: &Outlook) -> anyhow::Result
     if !report.ignored.is_empty() {
         output::line(&format!("columns skipped: {}", report.ignored.join(", ")))?;
     }
-    if let Some(found) = &report.consequences {
+    if let Some(found) = report.consequences.as_ref().filter(|found| found.customers > 0) {
         consequences::print(found, outlook)?;
         print_old_sign_ups(report, found)?;
     }

@@ -1,4 +1,4 @@
-//! How many customers can be called at all: by payment status, and by call time.
+//! Counts the customers who can be called at all, by payment status and by call time.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a file of customers leads to: who will be called, when, and who will not.
+//! Computes whom an import leads to call, when, and whom not.
 //!
 //! A wrong column shows here first: a welcome call for old customers, a status that nobody listed,
 //! calls at midnight.
@@ -59,7 +59,7 @@ pub struct Consequences {
     pub known_numbers: u64,
     /// Customers by the country of their number.
     pub countries: BTreeMap<String, u64>,
-    /// Known customers who got daily calls and will not get them any more.
+    /// Known customers who got daily calls and will no longer get them.
     pub daily_calls_end: u64,
     /// Next calls that disagreed with the call time and were computed again.
     pub next_call_recomputed: u64,

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_event_is_no_holiday() {
+    fn a_cancelled_event_is_not_a_holiday() {
         let event = |more: &str| {
             format!("BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20270106\n{more}END:VEVENT\n")
         };

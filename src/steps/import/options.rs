@@ -5,7 +5,7 @@ use chrono::Duration;
 use crate::domain::customer::columns::{Column, nearest, shown};
 use crate::domain::gate::facts::Rules;
 
-/// What somebody who is asked about old sign-ups decided.
+/// A person's decision about the welcome calls of old sign-ups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Welcome {
     /// A first import that would welcome many old sign-ups is refused.
@@ -37,7 +37,7 @@ pub struct Options<'a> {
     pub outlook: Option<&'a Outlook>,
 }
 
-/// What decides how many customers of a file are called, and how fast.
+/// The rules and the pace by which the customers of a file are called.
 #[derive(Clone, Debug)]
 pub struct Outlook {
     pub rules: Rules,

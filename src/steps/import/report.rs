@@ -73,7 +73,7 @@ pub struct ImportReport {
     pub renumbered: u64,
     pub new_samples: Vec<Sample>,
     pub changed_samples: Vec<Sample>,
-    /// Who will be called, when, and who will not; `None`: not computed.
+    /// The calls that the file leads to; `None`: not computed.
     pub consequences: Option<Consequences>,
     /// Nothing is written until a person decides whether old sign-ups are welcomed.
     pub needs_decision: bool,
