@@ -241,7 +241,7 @@ fn everybody_who_is_not_eligible_is_reported_by_each_command_that_is_asked() {
     }
     let tick = world.command(&["tick"]);
     assert!(tick.code == Some(0) && tick.stderr.contains(words), "{tick:?}");
-    assert!(findings(&world, "customers").contains(&words.to_string()));
+    assert!(findings(&world, "eligibility").contains(&words.to_string()));
     let status = world.command(&["status", "--json"]).json();
     assert_eq!(status["customers"]["eligible"], 0);
     assert_eq!(status["customers"]["not_eligible"][0]["word"], "active");
@@ -265,7 +265,7 @@ fn call_times_outside_the_window_are_counted_wherever_somebody_looks() {
     let run = imported(&world, &format!("{HEADER}\n{file}"), &[]);
     assert!(run.stdout.contains(words), "{run:?}");
     assert!(world.command(&["status"]).stdout.contains(words));
-    assert!(findings(&world, "customers").iter().any(|told| told.contains(words)));
+    assert!(findings(&world, "call times").iter().any(|told| told.contains(words)));
     assert!(world.command(&["tick"]).stderr.contains(words));
 }
 

@@ -69,7 +69,7 @@ pub fn meant(header: &str, present: &[Column]) -> Option<Column> {
     typo.or_else(|| {
         let means = |words: &&str| has_words(header, words);
         let found = MEANINGS.iter().filter(|(column, _)| !is_present(*column, present));
-        found.clone().find(|(_, words)| words.iter().any(|words| means(&words))).map(|row| row.0)
+        found.clone().find(|(_, words)| words.iter().any(&means)).map(|row| row.0)
     })
 }
 

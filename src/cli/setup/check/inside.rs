@@ -41,6 +41,7 @@ fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<V
         CheckFinding::new("file system", State::Warning, detail)
     }));
     found.extend(customers(loaded, zones, store)?);
+    found.extend(callable(loaded, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)
 }
@@ -137,14 +138,20 @@ fn customers(
         );
         CheckFinding::new("customers", State::Warning, detail)
     }));
-    if let Ok(rules) = rules(&loaded.config) {
-        let census = store.read(|conn| census::take(conn, &rules))?;
-        let odd = [census.few_eligible(), census.odd_times()].into_iter().flatten();
-        found.extend(odd.map(|what| CheckFinding::new("customers", State::Warning, what)));
-    }
     found.extend(unknown.tell("in an unknown time zone (never called)"));
     found.extend(elsewhere.tell("with a phone of another country than their time zone's"));
     Ok(found)
+}
+
+/// Reports payment statuses that exclude most customers, and call times that few people choose.
+fn callable(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
+    // Rules that cannot be read are reported with the configuration.
+    let Ok(rules) = rules(&loaded.config) else { return Ok(Vec::new()) };
+    let census = store.read(|conn| census::take(conn, &rules))?;
+    let warning = |item, what| CheckFinding::new(item, State::Warning, what);
+    let few = census.few_eligible().map(|what| warning("eligibility", what));
+    let odd = census.odd_times().map(|what| warning("call times", what));
+    Ok(few.into_iter().chain(odd).collect())
 }
 
 fn holidays(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Option<CheckFinding>> {
