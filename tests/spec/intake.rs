@@ -253,6 +253,24 @@ fn everybody_who_is_not_eligible_is_reported_by_each_command_that_is_asked() {
 }
 
 #[test]
+fn a_status_that_is_not_text_hides_no_other_customer() {
+    let world = World::new();
+    world.daily("Ada");
+    let bea = world.customer("Bea").add();
+    world.sql(&format!(
+        "UPDATE customers SET payment_status = CAST(x'ff' AS TEXT), call_time = NULL WHERE id = {bea}"
+    ));
+    let status = world.command(&["status", "--json"]).json();
+    assert_eq!(
+        (&status["customers"]["known"], &status["customers"]["eligible"]),
+        (&2.into(), &1.into())
+    );
+    world.set_clock("2026-02-02T12:00:00Z");
+    assert_eq!(world.command(&["tick"]).code, Some(0));
+    assert_eq!(world.rings().len(), 1);
+}
+
+#[test]
 fn call_times_outside_the_window_are_counted_wherever_somebody_looks() {
     let world = World::new();
     let times = ["00:00:00", "12:00 am", "03:15", "07:00"];
