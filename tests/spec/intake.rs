@@ -332,11 +332,17 @@ fn nobody_is_welcomed_after_no_welcome() {
 
 #[test]
 fn a_country_that_does_not_exist_stops_the_holidays_with_the_nearest_code() {
-    for (code, near) in [("UK", "GB"), ("EN", "GB"), ("USA", "US"), ("JA", "JP")] {
+    for (code, advice) in [
+        ("UK", "did you mean GB?"),
+        ("EN", "did you mean GB?"),
+        ("ja", "did you mean JP?"),
+        ("XX", "write a code of ISO 3166, such as US, or *"),
+        ("GBR", "write two letters, such as GB, or *"),
+    ] {
         let world = World::with_config("[holidays]\nfiles = [\"days.csv\"]\n");
         let file = format!("country,date,name\n{code},2026-12-25,Christmas\n");
         std::fs::write(world.path("days.csv"), file).expect("written");
-        let words = format!("line 2: \"{code}\" is not a country code: did you mean {near}?");
+        let words = format!("line 2: \"{code}\" is not a country code: {advice}");
         for command in ["check", "tick"] {
             let run = world.command(&[command]);
             let said = format!("{}{}", run.stdout, run.stderr);

@@ -66,7 +66,7 @@ impl Header {
             let Some(earlier) = earlier else { continue };
             let (first, second) = (shown(names[earlier]), shown(names[index]));
             return Err(match slot {
-                Slot::Field(column) if plain_header(&first) != plain_header(&second) => format!(
+                Slot::Field(column) if !first.eq_ignore_ascii_case(&second) => format!(
                     "line 1: the columns \"{first}\" and \"{second}\" both mean {column}: remove \
                      one, or give --as-variable \"{second}\""
                 ),

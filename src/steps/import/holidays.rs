@@ -112,9 +112,11 @@ fn country_code(text: &str) -> Result<String, String> {
     if zone_country::is_country(&code) {
         return Ok(code);
     }
-    let advice = match zone_country::nearest_country(&code) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "write two letters of ISO 3166, such as US, or * for every country".to_string(),
+    let near = zone_country::nearest_country(&code);
+    let advice = match (near, code.chars().count()) {
+        (Some(near), 2) => format!("did you mean {near}?"),
+        (None, 2) => "write a code of ISO 3166, such as US, or *".to_string(),
+        (near, _) => format!("write two letters, such as {}, or *", near.unwrap_or("US")),
     };
     Err(format!("\"{}\" is not a country code: {advice}", shown(text)))
 }
@@ -250,7 +252,7 @@ mod tests {
             ("country,date,name\nUS,2026-02-30,x\n", "line 2: \"2026-02-30\" is not a date"),
             (
                 "country,date,name\nUSA,2026-12-25,x\n",
-                "line 2: \"USA\" is not a country code: did you mean US?",
+                "line 2: \"USA\" is not a country code: write two letters, such as US, or *",
             ),
             (
                 "country,date,name\nuk,2026-12-25,x\n",
@@ -262,11 +264,11 @@ mod tests {
             ),
             (
                 "country,date,name\nGer,2026-12-25,x\n",
-                "line 2: \"Ger\" is not a country code: did you mean DE?",
+                "line 2: \"Ger\" is not a country code: write two letters, such as DE, or *",
             ),
             (
                 "country,date,name\nXX,2026-12-25,x\n",
-                "line 2: \"XX\" is not a country code: write two letters of ISO 3166",
+                "line 2: \"XX\" is not a country code: write a code of ISO 3166",
             ),
         ] {
             let error = read_csv(text).unwrap_err();
