@@ -64,13 +64,20 @@ const MEANINGS: [(Column, &[&str]); 11] = [
 /// The column that a header most probably means; `None` = a variable. The file has the columns of
 /// `present` under their own names.
 pub fn meant(header: &str, present: &[Column]) -> Option<Column> {
+    let letters_of_header = letters(header);
     let known = Column::ALL.iter().filter(|column| !column.is_ours());
-    let typo = known.copied().find(|column| is_slip(&letters(header), &letters(column.as_str())));
-    typo.or_else(|| {
+    let with_slips = |wanted: usize| {
+        let slips = |column: &Column| slips(&letters_of_header, &letters(column.as_str()));
+        known.clone().copied().find(|column| slips(column) == Some(wanted))
+    };
+    let by_words = || {
+        let absent = MEANINGS.iter().filter(|(column, _)| !is_present(*column, present));
         let means = |words: &&str| has_words(header, words);
-        let found = MEANINGS.iter().filter(|(column, _)| !is_present(*column, present));
-        found.clone().find(|(_, words)| words.iter().any(&means)).map(|row| row.0)
-    })
+        let mut meant = absent.filter(|(_, words)| words.iter().any(&means));
+        meant.next().map(|(column, _)| *column)
+    };
+    // `last_called` is nearer to `last_call_date` than its letters say.
+    with_slips(1).or_else(by_words).or_else(|| with_slips(2))
 }
 
 /// The time of the calls may also stand in the columns of the old export, or in a schedule.
@@ -82,17 +89,18 @@ fn is_present(column: Column, present: &[Column]) -> bool {
     present.contains(&column) || other.is_some_and(|other| present.contains(&other))
 }
 
-/// Whether one or two letters are wrong, missing, extra or exchanged.
-fn is_slip(word: &str, known: &str) -> bool {
+/// How many letters are wrong, missing, extra or exchanged, if that may be a slip: one, or two in a
+/// long name.
+fn slips(word: &str, known: &str) -> Option<usize> {
     let shortest = word.chars().count().min(known.len());
-    let slips = match shortest {
-        0..SHORTEST => return false,
+    let most = match shortest {
+        0..SHORTEST => return None,
         SHORTEST..LONG => 1,
         _ => 2,
     };
     // A word such as `game` is not a slip of `name`.
     let is_another = shortest == SHORTEST && word.chars().next() != known.chars().next();
-    !is_another && strsim::osa_distance(word, known) <= slips
+    Some(strsim::osa_distance(word, known)).filter(|slips| !is_another && *slips <= most)
 }
 
 fn has_words(header: &str, wanted: &str) -> bool {
