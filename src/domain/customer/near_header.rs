@@ -64,20 +64,17 @@ const MEANINGS: [(Column, &[&str]); 11] = [
 /// The column that a header most probably means; `None` = a variable. The file has the columns of
 /// `present` under their own names.
 pub fn meant(header: &str, present: &[Column]) -> Option<Column> {
-    let letters_of_header = letters(header);
-    let known = Column::ALL.iter().filter(|column| !column.is_ours());
-    let with_slips = |wanted: usize| {
-        let slips = |column: &Column| slips(&letters_of_header, &letters(column.as_str()));
-        known.clone().copied().find(|column| slips(column) == Some(wanted))
-    };
-    let by_words = || {
-        let absent = MEANINGS.iter().filter(|(column, _)| !is_present(*column, present));
-        let means = |words: &&str| has_words(header, words);
-        let mut meant = absent.filter(|(_, words)| words.iter().any(&means));
-        meant.next().map(|(column, _)| *column)
-    };
-    // `last_called` is nearer to `last_call_date` than its letters say.
-    with_slips(1).or_else(by_words).or_else(|| with_slips(2))
+    // Words first: by its letters, `last_called` is nearer to `last_call_id`.
+    let absent = MEANINGS.iter().filter(|(column, _)| !is_present(*column, present));
+    let means = |words: &&str| has_words(header, words);
+    let mut meant = absent.filter(|(_, words)| words.iter().any(&means));
+    meant.next().map(|(column, _)| *column).or_else(|| {
+        let word = letters(header);
+        let known = Column::ALL.iter().filter(|column| !column.is_ours());
+        let near =
+            known.filter_map(|column| Some((slips(&word, &letters(column.as_str()))?, *column)));
+        near.min_by_key(|(slips, _)| *slips).map(|(_, column)| column)
+    })
 }
 
 /// The time of the calls may also stand in the columns of the old export, or in a schedule.
