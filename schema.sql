@@ -371,6 +371,17 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER call_attempts_refuse_delete BEFORE DELETE ON call_attempts
 BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;
 
+-- Rows that cannot be read, because another program wrote them. Nobody whom such a row concerns is
+-- called until the row is corrected.
+CREATE TABLE quarantine (
+  place TEXT NOT NULL,                           -- the table
+  row TEXT NOT NULL,                             -- its id, seq, call id, rowid or key
+  customer_id INTEGER,                           -- NULL: not known, or not one customer
+  why TEXT NOT NULL,                             -- the column and its fault; no personal data
+  PRIMARY KEY (place, row)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quarantine_by_customer ON quarantine (customer_id);
+
 -- Installation, armed identity, high-water marks, pauses, holds, why the last start stayed shut.
 CREATE TABLE meta (
   key TEXT NOT NULL PRIMARY KEY,

@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::clock;
 use crate::domain::{Instant, instant_words, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
+use crate::steps::quarantine;
 use crate::steps::readiness::hold_words;
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
@@ -133,7 +134,9 @@ fn capacity(found: &Status) -> Vec<Line> {
     let overdue =
         overdue.map(|call| format!("a call has run for {} min; it holds its line", call.minutes));
     let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
-    let alarms = overdue.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
+    let odd_rows = quarantine::told(&found.quarantine);
+    let alarms = overdue.into_iter().chain(zoneless).chain(odd_rows);
+    let alarms = alarms.chain(views::long_log(found.wal_bytes));
     lines.extend(alarms.map(|what| ("alarm", toned(Tone::Bad, &what))));
     lines
 }

@@ -39,6 +39,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         eligible(customer, rules),
         valid_phone(customer),
         paused(facts, customer),
+        readable(facts),
         consent(customer, rules),
         holiday(facts, zone),
         window(facts, rules, zone),
@@ -163,6 +164,14 @@ fn paused(facts: &Facts<'_>, customer: &Customer) -> Answer {
         return wait(rule, Reason::Paused, None, "the customer is paused".to_string());
     }
     open(rule)
+}
+
+fn readable(facts: &Facts<'_>) -> Answer {
+    let rule = "every row can be read";
+    match &facts.odd_row {
+        Some(row) => wait(rule, Reason::Held, None, row.clone()),
+        None => open(rule),
+    }
 }
 
 fn consent(customer: &Customer, rules: &Rules) -> Answer {

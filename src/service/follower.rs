@@ -13,6 +13,7 @@ use crate::steps::follow::{self, Followed, webhook_events};
 use crate::steps::settle;
 use crate::store::attempts::{self, Attempt, unresolved};
 use crate::store::journal::By;
+use crate::store::quarantine::readable;
 
 /// Which placed calls the follower asks about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +52,11 @@ pub fn follow(
             break;
         }
         asking.count(clock::elapsed());
-        match follow::poll(cx, service.provider.as_ref(), attempt, now)? {
-            Followed::Ended(_) => ended += 1,
-            Followed::GoesOn => {}
-            Followed::Unanswered(why) => {
+        // Rows that cannot be read concern only this call.
+        match readable(follow::poll(cx, service.provider.as_ref(), attempt, now))? {
+            Some(Followed::Ended(_)) => ended += 1,
+            Some(Followed::GoesOn) | None => {}
+            Some(Followed::Unanswered(why)) => {
                 // If the provider does not answer about one call, stop: the others would fail too.
                 log::warn!("placed calls cannot be followed now: {why}");
                 return Ok(ended);
@@ -81,8 +83,8 @@ fn ask_for_analyses(
             break;
         }
         asking.count(clock::elapsed());
-        if let AnalysisAnswer::Unanswered(why) =
-            analysis::ask(cx, service.provider.as_ref(), &awaited, now)?
+        if let Some(AnalysisAnswer::Unanswered(why)) =
+            readable(analysis::ask(cx, service.provider.as_ref(), &awaited, now))?
         {
             log::warn!("ended calls cannot be asked about now: {why}");
             break;

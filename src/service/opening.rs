@@ -5,6 +5,7 @@ use crate::clock::{self, Reading};
 use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Shut};
 use crate::service::Service;
+use crate::steps::quarantine;
 use crate::steps::readiness::clock_check::{self, Heard};
 use crate::steps::readiness::{armed, hold_words, last_start};
 use crate::steps::reconcile::{self, Started};
@@ -35,6 +36,7 @@ fn try_to_open(
     accepted: Acceptance,
 ) -> anyhow::Result<Started> {
     let cx = &service.cx;
+    quarantine::check_next_rows(cx)?;
     let missing = cx.store.write(|tx| do_not_call::replay(tx, cx.store.path()))?;
     if missing > 0 {
         log::warn!("restored {missing} do-not-call numbers that were missing from the database");

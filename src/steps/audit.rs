@@ -23,11 +23,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::Duration;
 
 use crate::domain::{Instant, instant_text};
-use crate::steps::Context;
+use crate::steps::{Context, quarantine};
 use crate::steps::audit::calendar::slot;
 use crate::steps::audit::judged_from::{Imports, KnownSince};
 use crate::steps::audit::report::{AuditFinding, AuditReport};
 use crate::store::attempts::second_calls;
+use crate::store::quarantine::OddRow;
 use crate::store::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
 
 /// How long before the last scan an occasion must have ended: a scan under way may have missed it.
@@ -108,9 +109,20 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<AuditReport> {
                 report.duplicates.push(calls::second_call(tx, &second)?);
             }
             made_elsewhere::stored(cx, tx, &mut report)?;
+            report.gaps.extend(quarantine::all(&cx.store, tx)?.iter().map(unread));
             Ok(report)
         })
     })
+}
+
+/// A row that cannot be read proves nothing about its customer.
+fn unread(row: &OddRow) -> AuditFinding {
+    AuditFinding {
+        customer: row.customer_id,
+        call_type: String::new(),
+        occasion: String::new(),
+        what: format!("{}, so its calls are not proven; run `ringonce check`", row.words()),
+    }
 }
 
 fn judge_person(

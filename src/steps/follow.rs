@@ -15,6 +15,7 @@ use crate::steps::occasions::next;
 use crate::steps::{Context, breaker, settle};
 use crate::store::attempts::{self, Attempt, history, second_calls, unresolved};
 use crate::store::journal::By;
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::Item;
 use crate::store::queue::transitions::{self, Change};
 use crate::store::transaction::Moved;
@@ -143,12 +144,15 @@ pub fn end(
     analysis::expect(cx, tx, attempt, call, now)?;
     let reason = call.ended_reason.as_deref().unwrap_or_default();
     breaker::after_end(cx, tx, attempt, how, reason, now)?;
-    if let Some(item) = settle::item_of(tx, attempt)?
+    if let Some(Some(item)) = odd_rows::readable(settle::item_of(tx, attempt))?
         && item.status == ItemStatus::Completed
     {
         // Counted from the call's own end, so that it does not matter when we learn of it.
         let own_end = call.ended_at.filter(|at| attempt.created_at <= *at && *at <= now);
-        retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)?;
+        // The end is recorded also if the customer's rows cannot be read. Then nobody is called again.
+        odd_rows::share(tx, attempt.customer_id, |tx| {
+            retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)
+        })?;
     }
     Ok(Followed::Ended(how))
 }

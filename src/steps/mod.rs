@@ -13,6 +13,7 @@ pub mod import;
 pub mod made_elsewhere;
 pub mod occasions;
 pub mod operate;
+pub mod quarantine;
 pub mod readiness;
 pub mod reconcile;
 pub mod scan;

@@ -40,6 +40,7 @@ use crate::store::attempts::{self, Attempt};
 use crate::store::journal::By;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, holds};
+use crate::store::quarantine::{notice, odd_row_of};
 use crate::store::transaction::Moved;
 use crate::store::{self, Tx};
 
@@ -341,7 +342,22 @@ fn load_calls(
         if listed_call::is_old_news(cx, tx, known, call)? {
             continue;
         }
-        match store::part(tx, |tx| listed_call::load(cx, tx, call, dialing_since, now)) {
+        let loaded = store::part(tx, |tx| listed_call::load(cx, tx, call, dialing_since, now));
+        let loaded = match loaded.map_err(|error| (odd_row_of(&error, None), error)) {
+            // The ledger has the call, and its row keeps the occasion. Only this customer waits.
+            Err((Some(row), _)) if unresolved::has_call(tx, &call.id)? => {
+                notice(row);
+                continue;
+            }
+            // A doubt stays a doubt, which blocks its occasion, until its row can be read.
+            Err((Some(row), _)) if is_a_doubts(tx, call)? => {
+                notice(row);
+                failed.insert(call.id.as_str());
+                continue;
+            }
+            other => other.map_err(|(_, error)| error),
+        };
+        match loaded {
             Ok(LoadedCall::Adopted) => done.adopted += 1,
             Ok(LoadedCall::Settled) => done.found += 1,
             Ok(LoadedCall::Foreign(what)) => done.foreign = Some(what),
@@ -363,6 +379,14 @@ fn load_calls(
         made_elsewhere::end_welcomes(cx, tx, now)?;
     }
     unwritten::note_not_loaded(tx, &listed, &failed)
+}
+
+/// Whether the call carries the tag of an attempt of the ledger.
+fn is_a_doubts(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<bool> {
+    match call.tags().find_map(call_tags::parse_tag) {
+        Some((_, id)) => unresolved::has_attempt(tx, id),
+        None => Ok(false),
+    }
 }
 
 /// Moves the mark of known records to now, if the listing reaches back to what was known. `false`:

@@ -12,13 +12,14 @@ use crate::domain::customer::Customer;
 use crate::steps::occasions::finish;
 use crate::steps::occasions::missed::record_missed;
 use crate::steps::occasions::next;
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::{Context, made_elsewhere, quarantine};
 use crate::store::Tx;
 use crate::store::attempts::history;
 use crate::store::customers::{self, next_call_missing};
 use crate::store::journal::By;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::scan_inputs::{self, Zoneless};
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Candidate, Item, NewItem};
 use crate::store::transaction::Moved;
@@ -37,8 +38,10 @@ pub struct Scanned {
     pub completed: usize,
 }
 
-/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues.
+/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues. Each
+/// customer's share is undone alone if it meets a row that cannot be read.
 pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
+    quarantine::check_next_rows(cx)?;
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();
@@ -47,11 +50,15 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
             for candidate in welcome_candidates(cx, tx, status, now)? {
-                queue_welcome(cx, tx, &candidate, now, &mut done)?;
+                share(tx, candidate.customer_id, &mut done, |tx, done| {
+                    queue_welcome(cx, tx, &candidate, now, done)
+                })?;
                 note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
             for candidate in daily_candidates(cx, tx, status, now)? {
-                queue_daily(cx, tx, &candidate, now, &mut done)?;
+                share(tx, candidate.customer_id, &mut done, |tx, done| {
+                    queue_daily(cx, tx, &candidate, now, done)
+                })?;
                 note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
         }
@@ -62,6 +69,24 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         marks::set_mark(tx, Mark::LastScan, now)?;
         Ok(done)
     })
+}
+
+/// One customer's share of a scan. What it counts is undone with it. A customer whom a row concerns
+/// that cannot be read has none: that row may be the item or the call of the occasion.
+fn share(
+    tx: &Tx<'_>,
+    customer_id: i64,
+    done: &mut Scanned,
+    work: impl FnOnce(&Tx<'_>, &mut Scanned) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if odd_rows::concerning(tx, customer_id)?.is_some() {
+        return Ok(());
+    }
+    let mut counted = *done;
+    if odd_rows::share(tx, Some(customer_id), |tx| work(tx, &mut counted))?.is_some() {
+        *done = counted;
+    }
+    Ok(())
 }
 
 /// If the rules changed since the last scan, a wait may be over, so waiting items are checked
@@ -217,11 +242,13 @@ fn skip_missed(
 /// reason for which they waited.
 fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> anyhow::Result<()> {
     for item in queue::expired(tx, now, cx.rules.max_lateness)? {
-        if end_item(cx, tx, &item, now)? == ItemStatus::Completed {
-            done.completed += 1;
-        } else {
-            done.skipped += 1;
-        }
+        share(tx, item.customer_id, done, |tx, done| {
+            match end_item(cx, tx, &item, now)? {
+                ItemStatus::Completed => done.completed += 1,
+                _ => done.skipped += 1,
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -275,22 +302,33 @@ fn repair(
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
     for customer_id in next_call_missing::stale_customers(tx, payment_status, oldest_callable)? {
-        let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
-        note_zone(cx, customer_id, &customer.timezone, zoneless);
-        let Some(was_due) = customer.next_call_scheduled_at else {
-            if let Err(why) = next::reading(&customer) {
-                log::warn!("customer {customer_id} gets no daily calls: {why}");
-            }
-            next::advance(cx, tx, CallType::Daily, customer_id, now)?;
-            continue;
-        };
-        done.skipped += record_missed(cx, tx, &customer, was_due, oldest_callable, now)?;
-        // Today's occasion may still be permitted, so the search begins at the oldest callable
-        // instant.
-        let eligible_from = customer.eligible_from.unwrap_or(was_due);
-        advance_from(cx, tx, &customer, oldest_callable.max(eligible_from))?;
+        share(tx, customer_id, done, |tx, done| {
+            let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+            note_zone(cx, customer_id, &customer.timezone, zoneless);
+            repair_one(cx, tx, &customer, oldest_callable, now, done)
+        })?;
     }
     Ok(())
+}
+
+fn repair_one(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    oldest_callable: Instant,
+    now: Instant,
+    done: &mut Scanned,
+) -> anyhow::Result<()> {
+    let Some(was_due) = customer.next_call_scheduled_at else {
+        if let Err(why) = next::reading(customer) {
+            log::warn!("customer {} gets no daily calls: {why}", customer.id);
+        }
+        return next::advance(cx, tx, CallType::Daily, customer.id, now);
+    };
+    done.skipped += record_missed(cx, tx, customer, was_due, oldest_callable, now)?;
+    // Today's occasion may still be permitted, so the search begins at the oldest callable instant.
+    let eligible_from = customer.eligible_from.unwrap_or(was_due);
+    advance_from(cx, tx, customer, oldest_callable.max(eligible_from))
 }
 
 fn advance_from(

@@ -7,13 +7,14 @@ use serde::Serialize;
 use crate::config::settings::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
-use crate::steps::backup;
+use crate::steps::{backup, quarantine};
 use crate::steps::readiness::{armed, last_start};
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::pauses;
 use crate::store::meta::scan_inputs::{self, Zoneless};
+use crate::store::quarantine::{OddRow, readable};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, Store, attempts, customers, queue};
 use crate::zones::Zones;
@@ -55,6 +56,8 @@ pub struct Status {
     pub backup_trouble: Option<String>,
     /// Customers who are due without a known time zone: not called until a person sets it.
     pub zoneless: Option<Zoneless>,
+    /// Rows that cannot be read. Nobody whom they concern is called.
+    pub quarantine: Vec<OddRow>,
     /// When the next item falls due; `None`: none is queued.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
@@ -158,6 +161,7 @@ pub fn status(
             last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
             zoneless: scan_inputs::zoneless(conn)?,
+            quarantine: quarantine::found(store, conn)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
             database_bytes,
@@ -168,7 +172,7 @@ pub fn status(
 
 fn paused(conn: &Conn, (scope, pause): (String, pauses::Pause)) -> anyhow::Result<Paused> {
     let customer = match scope.strip_prefix("customer:") {
-        Some(key) => customers::by_key(conn, key)?,
+        Some(key) => readable(customers::by_key(conn, key))?.flatten(),
         None => None,
     };
     Ok(Paused {

@@ -9,6 +9,7 @@ use crate::domain::{Instant, instant_text};
 use crate::store::cells;
 use crate::store::journal::facts::{self, EntryFacts};
 use crate::store::meta::marks;
+use crate::store::quarantine::{self, Place};
 
 /// The fields of a customer that decide which calls were due. Texts are unchanged from the file.
 #[derive(Clone, Debug)]
@@ -96,7 +97,8 @@ pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<A
            eligible_from, created_at
          FROM customers WHERE ?1 < id ORDER BY id LIMIT ?2",
     )?;
-    let found = statement.query_map([after, limit], |row| {
+    let rows = statement.query([after, limit])?;
+    quarantine::listed(Place::Customers, rows, |row| {
         Ok(AuditCustomer {
             id: row.get(0)?,
             timezone: row.get(1)?,
@@ -111,8 +113,7 @@ pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<A
             eligible_from: cells::optional_instant(row, 10)?,
             created_at: cells::instant(row, 11)?,
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// All items of one customer.
@@ -122,7 +123,8 @@ pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Aud
            scheduled_for, expires_at, processed_at
          FROM call_queue WHERE customer_id = ?1 ORDER BY id",
     )?;
-    let found = statement.query_map([customer_id], |row| {
+    let rows = statement.query([customer_id])?;
+    quarantine::listed(Place::Queue, rows, |row| {
         Ok(AuditItem {
             id: row.get(0)?,
             customer_id: row.get(1)?,
@@ -136,12 +138,11 @@ pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Aud
             expires_at: cells::optional_instant(row, 9)?,
             ended_at: cells::optional_instant(row, 10)?,
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 const DIALING_COLUMNS: &str = "id, customer_id, customer_key, call_type, occasion, attempt_no, \
-     state, disposition, vapi_call_id, created_at, queue_id";
+     state, disposition, vapi_call_id, created_at, queue_id, seq";
 
 fn dialings(
     conn: &Connection,
@@ -150,7 +151,8 @@ fn dialings(
 ) -> anyhow::Result<Vec<AuditAttempt>> {
     let mut statement =
         conn.prepare_cached(&format!("SELECT {DIALING_COLUMNS} FROM call_attempts {rest}"))?;
-    let found = statement.query_map(values, |row| {
+    let rows = statement.query(values)?;
+    quarantine::listed(Place::Attempts, rows, |row| {
         Ok(AuditAttempt {
             id: row.get(0)?,
             customer_id: row.get(1)?,
@@ -164,8 +166,7 @@ fn dialings(
             created_at: cells::instant(row, 9)?,
             queue_id: row.get(10)?,
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// All attempts of one customer, in the order in which they were made.
@@ -276,17 +277,18 @@ const MOVING: [&str; 6] = [
 /// The edits of every customer that moved an occasion.
 pub fn edits(conn: &Connection) -> anyhow::Result<HashMap<i64, Edits>> {
     let mut statement = conn.prepare_cached(
-        "SELECT CAST(substr(subject, 10) AS INTEGER), at, its.facts
+        "SELECT CAST(substr(subject, 10) AS INTEGER), at, its.facts, journal.id
          FROM journal JOIN journal_facts AS its ON its.journal_id = journal.id
          WHERE subject GLOB 'customer:[0-9]*' AND what = 'customer'
          ORDER BY journal.id",
     )?;
-    let found = statement.query_map([], |row| {
-        Ok((row.get::<_, i64>(0)?, cells::instant(row, 1)?, facts::read(row.get(2)?)))
+    let rows = statement.query([])?;
+    let found = quarantine::listed(Place::Journal, rows, |row| {
+        let facts = facts::read(cells::optional_lossy(row, 2)?);
+        Ok((row.get::<_, i64>(0)?, cells::instant(row, 1)?, facts))
     })?;
     let mut edits: HashMap<i64, Edits> = HashMap::new();
-    for line in found {
-        let (id, at, facts) = line?;
+    for (id, at, facts) in found {
         let known = edits.entry(id).or_default();
         if facts.is_created {
             known.created = Some((at, facts));
@@ -319,18 +321,17 @@ pub struct Import {
 /// Every import, the newest first.
 pub fn imports(conn: &Connection) -> anyhow::Result<Vec<Import>> {
     let mut statement = conn.prepare_cached(
-        "SELECT at, who, its.facts
+        "SELECT at, who, its.facts, journal.id
          FROM journal LEFT JOIN journal_facts AS its ON its.journal_id = journal.id
          WHERE what = 'import' ORDER BY journal.id DESC",
     )?;
-    let found = statement.query_map([], |row| {
+    quarantine::listed(Place::Journal, statement.query([])?, |row| {
         Ok(Import {
             at: cells::instant(row, 0)?,
-            who: row.get(1)?,
-            facts: facts::read(row.get(2)?),
+            who: cells::lossy(row, 1)?,
+            facts: facts::read(cells::optional_lossy(row, 2)?),
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// The instant of the last complete scan; later occasions wait for the next scan.

@@ -5,6 +5,7 @@ pub mod facts;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::cells;
 
 /// The version that writes, so that the journal shows which build made a change.
 const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -97,13 +98,13 @@ pub fn newest(
     let lines = statement.query_map(params![subject, limit], |row| {
         Ok(JournalLine {
             id: row.get(0)?,
-            at: row.get(1)?,
-            who: row.get(2)?,
-            what: row.get(3)?,
-            subject: row.get(4)?,
-            old: row.get(5)?,
-            new: row.get(6)?,
-            why: row.get(7)?,
+            at: cells::lossy(row, 1)?,
+            who: cells::lossy(row, 2)?,
+            what: cells::lossy(row, 3)?,
+            subject: cells::lossy(row, 4)?,
+            old: cells::optional_lossy(row, 5)?,
+            new: cells::optional_lossy(row, 6)?,
+            why: cells::optional_lossy(row, 7)?,
         })
     })?;
     Ok(lines.collect::<Result<_, _>>()?)

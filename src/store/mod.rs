@@ -17,11 +17,13 @@ pub mod journal;
 pub mod made_elsewhere;
 pub mod meta;
 pub mod migrations;
+pub mod quarantine;
 pub mod queue;
 pub mod transaction;
 pub mod views;
 pub mod webhook_events;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -37,6 +39,7 @@ use crate::store::file::overwrite_watch::Content;
 use crate::store::file::side_files::{self, OpenFiles};
 use crate::store::file::{connections, lost_database, modes, one_name, verify};
 use crate::store::meta::sequence;
+use crate::store::quarantine::OddRow;
 use crate::store::transaction::begin;
 
 pub use crate::store::error::{UncertainCommit, io_kind, is_denied, is_gone, is_uncertain_commit};
@@ -52,6 +55,8 @@ pub struct Store {
     locked: Mutex<Option<LockedFiles>>,
     /// Whether a second name of the file has been reported.
     warned_of_names: AtomicBool,
+    /// The rows that this process could not read.
+    odd_rows: Mutex<OddRows>,
     /// The highest sequence number of the ledger that this process has seen.
     highest_seq: AtomicI64,
     /// Whether a WAL lay beside the file when it was opened: another process has the file open, or
@@ -63,6 +68,18 @@ pub struct Store {
     /// before the writer, because only the writer may empty the WAL when it closes.
     readers: Option<r2d2::Pool<SqliteConnectionManager>>,
     writer: Mutex<Connection>,
+}
+
+/// At most this many rows that cannot be read are logged; `check` names the others.
+const ODD_ROWS_LOGGED: usize = 20;
+
+/// The rows that a process could not read.
+#[derive(Default)]
+struct OddRows {
+    /// All of them, so that each is logged once.
+    noticed: BTreeSet<OddRow>,
+    /// Those that the next write stores.
+    unwritten: BTreeSet<OddRow>,
 }
 
 impl Store {
@@ -126,6 +143,7 @@ impl Store {
             opened: None,
             locked: Mutex::new(None),
             warned_of_names: AtomicBool::new(false),
+            odd_rows: Mutex::default(),
             index_is_ours: false,
             highest_seq: AtomicI64::new(0),
             found_a_log: false,
@@ -236,13 +254,46 @@ impl Store {
 
     /// Runs the closure on a connection that refuses to write.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        match &self.readers {
+        let value = match &self.readers {
             None => f(&self.lock_writer()),
             Some(pool) => {
                 let conn = pool.get().context("open a reading connection")?;
                 f(&conn)
             }
+        };
+        self.note_odd_rows();
+        value
+    }
+
+    /// Moves what the reading functions noticed on this thread into this store. Logs each row once.
+    fn note_odd_rows(&self) {
+        let noticed = quarantine::take_noticed();
+        if noticed.is_empty() {
+            return;
         }
+        let mut known = self.lock_odd_rows();
+        for row in noticed {
+            if known.noticed.insert(row.clone()) && known.noticed.len() <= ODD_ROWS_LOGGED {
+                let whom = row.customer_id.map_or(String::new(), |id| format!(" (customer {id})"));
+                log::warn!("{}{whom}; `ringonce check` shows how to correct it", row.words());
+            }
+            known.unwritten.insert(row);
+        }
+    }
+
+    fn lock_odd_rows(&self) -> MutexGuard<'_, OddRows> {
+        self.odd_rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Whether this process noticed a row that no write has stored yet.
+    pub fn has_unwritten_odd_rows(&self) -> bool {
+        !self.lock_odd_rows().unwritten.is_empty()
+    }
+
+    /// The rows that this process could not read.
+    pub fn odd_rows(&self) -> Vec<OddRow> {
+        self.note_odd_rows();
+        self.lock_odd_rows().noticed.iter().cloned().collect()
     }
 
     /// Writes in one `BEGIN IMMEDIATE`, committed on `Ok` and rolled back on `Err`.
@@ -256,8 +307,15 @@ impl Store {
         let conn = self.lock_writer();
         self.look_at_content(&conn);
         let tx = begin(&conn, &self.path)?;
-        let value = f(&tx)?;
+        let done = f(&tx);
+        self.note_odd_rows();
+        let value = done?;
+        let odd_rows = self.lock_odd_rows().unwritten.clone();
+        quarantine::keep(&tx, &odd_rows)?;
         tx.commit().map_err(UncertainCommit)?;
+        if !odd_rows.is_empty() {
+            self.lock_odd_rows().unwritten.retain(|row| !odd_rows.contains(row));
+        }
         self.look_at_content(&conn);
         Ok(value)
     }

@@ -13,7 +13,7 @@ use crate::domain::{Instant, instant_words};
 use crate::http::response::Response;
 use crate::service::Service;
 use crate::steps::readiness::{armed, hold_words};
-use crate::steps::{Context, backup};
+use crate::steps::{Context, backup, quarantine};
 use crate::store::attempts;
 use crate::store::meta::breaker;
 use crate::store::meta::marks::{self, Mark};
@@ -71,6 +71,7 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     let mut reasons: Vec<String> = armed::not_armed(cx)?.into_iter().collect();
     reasons.extend(armed::swapped(&cx.store));
     reasons.extend(hold_words::holds(cx)?);
+    reasons.extend(quarantine::reason(cx)?);
     let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, now)?;

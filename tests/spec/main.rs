@@ -47,6 +47,7 @@ mod history;
 mod interplays;
 mod made_elsewhere;
 mod new_beside;
+mod odd_rows;
 mod only_numbers;
 mod same_number;
 mod who_is_who;

@@ -9,7 +9,7 @@ use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::gate::facts::{Facts, Made, Rules};
 use crate::domain::{Instant, instant_words, retry};
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::{Context, made_elsewhere, quarantine};
 use crate::store::attempts::history::{self, Whose};
 use crate::store::meta::pauses::Pause;
 use crate::store::queue::Item;
@@ -43,6 +43,7 @@ pub fn facts<'a>(
         zone,
         do_not_call: false,
         pause: None,
+        odd_row: None,
         earlier: Vec::new(),
         same_phone: false,
         elsewhere: None,
@@ -59,6 +60,7 @@ pub fn facts<'a>(
     known.earlier = retry::judge(&history, |ended| rules.retry_rule(ended, item.call_type));
     known.do_not_call = history::do_not_call(conn, &customer.phone)?;
     known.pause = pause(pauses, item, customer, &phone_key);
+    known.odd_row = quarantine::concerning(conn, customer)?;
     known.same_phone =
         history::same_phone(conn, customer, &phone_key, item.call_type, &item.occasion)?;
     if let Some(zone) = zone {

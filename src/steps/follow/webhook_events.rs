@@ -10,6 +10,7 @@ use crate::steps::Context;
 use crate::steps::do_not_call::opt_out;
 use crate::steps::reconcile::listed_call;
 use crate::store::attempts::{self, Attempt};
+use crate::store::quarantine::readable;
 use crate::store::transaction::Moved;
 use crate::store::webhook_events::{self, Waiting};
 use crate::store::{Conn, Tx};
@@ -69,7 +70,7 @@ pub fn may_become_ours(cx: &Context, conn: &Conn, call: &ProviderCall) -> anyhow
 pub fn hear(cx: &Context, now: Instant) -> anyhow::Result<()> {
     for id in cx.store.read(webhook_events::waiting)? {
         if let Some(event) = cx.store.read(|conn| webhook_events::one(conn, id))? {
-            hear_one(cx, &event, now)?;
+            readable(hear_one(cx, &event, now))?;
         }
     }
     Ok(())
@@ -97,32 +98,44 @@ pub fn apply(cx: &Context, provider: &dyn Provider, now: Instant) -> anyhow::Res
     let mut is_silent = false;
     for id in cx.store.read(webhook_events::waiting)? {
         let Some(event) = cx.store.read(|conn| webhook_events::one(conn, id))? else { continue };
-        hear_one(cx, &event, now)?;
-        let known = cx.store.read(|conn| attempts::by_call_id(conn, &event.call.id))?;
-        let is_young = now - event.received_at < NOT_YET;
-        let asks = is_worth_asking(&event, known.as_ref()) && is_young;
-        let asked = (asks && !is_silent).then(|| provider.get(&event.call.id));
-        if let Some(Err(error)) = &asked
-            && *error != ReadError::NotFound
-        {
-            log::warn!("a webhook's call waits, because the provider was not read: {error}");
-            is_silent = true;
-        }
-        let call = asked.and_then(Result::ok).map(|fetched| fetched.call);
-        let waits_for_its_attempt = is_unheard(cx, &event, now)?;
-        if call.is_none() && (asks || waits_for_its_attempt) {
-            continue;
-        }
-        ended += cx.store.write(|tx| {
-            let ended = apply_one(cx, tx, &event, call.as_ref(), now)?;
-            webhook_events::applied(tx, event.id, now)?;
-            Ok(ended)
-        })?;
+        // An event about rows that cannot be read waits until they are corrected.
+        ended += readable(ask_and_apply(cx, provider, &event, &mut is_silent, now))?.unwrap_or(0);
     }
     if cx.store.read(|conn| webhook_events::is_any_old(conn, now))? {
         cx.store.write(|tx| webhook_events::forget_old(tx, now))?;
     }
     Ok(ended)
+}
+
+/// Applies one event, unless it has to wait. `is_silent`: the provider did not answer in this round.
+fn ask_and_apply(
+    cx: &Context,
+    provider: &dyn Provider,
+    event: &Waiting,
+    is_silent: &mut bool,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    hear_one(cx, event, now)?;
+    let known = cx.store.read(|conn| attempts::by_call_id(conn, &event.call.id))?;
+    let is_young = now - event.received_at < NOT_YET;
+    let asks = is_worth_asking(event, known.as_ref()) && is_young;
+    let asked = (asks && !*is_silent).then(|| provider.get(&event.call.id));
+    if let Some(Err(error)) = &asked
+        && *error != ReadError::NotFound
+    {
+        log::warn!("a webhook's call waits, because the provider was not read: {error}");
+        *is_silent = true;
+    }
+    let call = asked.and_then(Result::ok).map(|fetched| fetched.call);
+    let waits_for_its_attempt = is_unheard(cx, event, now)?;
+    if call.is_none() && (asks || waits_for_its_attempt) {
+        return Ok(0);
+    }
+    cx.store.write(|tx| {
+        let ended = apply_one(cx, tx, event, call.as_ref(), now)?;
+        webhook_events::applied(tx, event.id, now)?;
+        Ok(ended)
+    })
 }
 
 /// Whether the provider's answer can change anything: the event says that a live call is over, or

@@ -20,7 +20,10 @@ pub struct NotDialing {
 
 /// Why dialing has not begun; `None` if the last start began it.
 pub fn not_dialing(conn: &Conn) -> anyhow::Result<Option<NotDialing>> {
-    Ok(meta::get(conn, NOT_DIALING)?.map(|text| serde_json::from_str(&text)).transpose()?)
+    let unreadable =
+        || NotDialing { why: "the stored reason cannot be read".to_string(), since: String::new() };
+    let read = |text: String| serde_json::from_str(&text).unwrap_or_else(|_| unreadable());
+    Ok(meta::get(conn, NOT_DIALING)?.map(read))
 }
 
 /// Stores why a start did not begin dialing; `None`: it did. Writes only changes, and no reason

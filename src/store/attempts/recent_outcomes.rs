@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::cells;
 
 /// Whether each of the last attempts with a known reply failed, newest first. Failed means: not
 /// placed, in doubt, or ended by a fault before a person could be reached. Only attempts after the
@@ -36,6 +37,6 @@ pub fn last_refusals(
          FROM call_attempts WHERE ?1 < seq AND state <> 'dialing' ORDER BY seq DESC LIMIT ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![after, limit], |row| row.get(0))?;
+    let rows = statement.query_map(params![after, limit], |row| cells::optional_lossy(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -4,6 +4,7 @@
 use rusqlite::{Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::cells;
 use crate::store::queue::WELCOME_IS_OVER;
 
 /// Customers whose call waits until they are eligible, and their time zones.
@@ -14,7 +15,7 @@ pub fn waiting_to_be_eligible(tx: &Transaction<'_>) -> anyhow::Result<Vec<(i64, 
          WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
            AND reason = 'not_eligible'",
     )?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, cells::lossy(row, 1)?)))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -3,7 +3,11 @@
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::store::meta::{prefixed, remove, set};
+use crate::domain::call::CallType;
+use crate::store::meta::{odd, prefixed, remove, set};
+use crate::store::quarantine::notice;
+
+const PREFIX: &str = "pause:";
 
 /// A pause by a person, of everything or of a part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,14 +18,45 @@ pub struct Pause {
 }
 
 /// Every pause with its scope: `all`, `type:daily`, `customer:KEY`, `number:PHONE_KEY`.
+///
+/// A pause that cannot be read still pauses its scope. One whose scope is not known may concern
+/// anybody, so it pauses all calls.
 pub fn pauses(conn: &Connection) -> anyhow::Result<Vec<(String, Pause)>> {
-    let rows = prefixed(conn, "pause:")?;
-    rows.into_iter()
-        .map(|(key, value)| {
-            let scope = key.trim_start_matches("pause:").to_string();
-            Ok((scope, serde_json::from_str(&value)?))
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (key, value) in prefixed(conn, PREFIX)? {
+        let scope = key.trim_start_matches(PREFIX);
+        let read = serde_json::from_str(&value).ok();
+        if read.is_some() && is_known(scope) {
+            found.extend(read.map(|pause| (scope.to_string(), pause)));
+            continue;
+        }
+        notice(odd(&key));
+        let pause = read.unwrap_or_else(|| Pause {
+            who: "nobody known".to_string(),
+            why: "the stored pause cannot be read; run `ringonce check`".to_string(),
+            since: String::new(),
+        });
+        let scope = if is_known(scope) { scope } else { "all" };
+        found.push((scope.to_string(), pause));
+    }
+    Ok(found)
+}
+
+/// Whether the pause of this key can be read.
+pub fn is_readable(key: &str, value: &str) -> bool {
+    let scope = key.trim_start_matches(PREFIX);
+    is_known(scope) && serde_json::from_str::<Pause>(value).is_ok()
+}
+
+fn is_known(scope: &str) -> bool {
+    match scope.split_once(':') {
+        None => scope == "all",
+        Some(("type", call_type)) => CallType::parse(call_type).is_some(),
+        Some((kind, whose)) => {
+            let is_whole = !whose.is_empty() && !whose.contains(char::REPLACEMENT_CHARACTER);
+            matches!(kind, "customer" | "number") && is_whole
+        }
+    }
 }
 
 pub fn set_pause(tx: &Transaction<'_>, scope: &str, pause: &Pause) -> anyhow::Result<()> {

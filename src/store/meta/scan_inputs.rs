@@ -25,13 +25,14 @@ impl std::fmt::Display for Zoneless {
 
 /// Customers without a zone, as the last scan found them; `None`: none.
 pub fn zoneless(conn: &Connection) -> anyhow::Result<Option<Zoneless>> {
-    get(conn, "zoneless")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+    // The next scan writes a value that cannot be read again.
+    Ok(get(conn, "zoneless")?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// The payment statuses that were eligible at the last scan.
 pub fn eligible_statuses(conn: &Connection) -> anyhow::Result<Vec<String>> {
     let text = get(conn, "eligible_statuses")?;
-    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 /// The rules of the last scan, in a form that serves only for comparison.

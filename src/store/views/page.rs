@@ -5,6 +5,8 @@ use rusqlite::{Connection, params};
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::cells;
+use crate::store::quarantine::{self, Place};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
 use crate::store::views::{self, OPEN};
 
@@ -47,7 +49,7 @@ pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Gla
     let made = "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND created_at < ?2
                 AND state IN ('placed', 'ended')";
     let live = "SELECT count(*) FROM call_attempts WHERE state";
-    let next: Option<String> = conn.prepare_cached(&next)?.query_one([], |row| row.get(0))?;
+    let next = conn.prepare_cached(&next)?.query_one([], |row| cells::optional_lossy(row, 0))?;
     Ok(Glance {
         due,
         waiting: count(&open, &[])? - due,
@@ -106,8 +108,8 @@ pub fn minutes(conn: &Connection, span: Span) -> anyhow::Result<Vec<Minute>> {
     let mut found = Vec::new();
     let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
     while let Some(row) = rows.next()? {
-        let (minute, state): (String, String) = (row.get(0)?, row.get(1)?);
-        let disposition: Option<String> = row.get(2)?;
+        let (minute, state) = (cells::lossy(row, 0)?, cells::lossy(row, 1)?);
+        let disposition = cells::optional_lossy(row, 2)?;
         let at = parse_instant(&format!("{minute}:00Z"));
         // Skip a text that ringonce does not write.
         if let (Some(at), Some(state)) = (at, AttemptState::parse(&state)) {
@@ -160,8 +162,7 @@ pub fn items(
         filter.customer_id,
         filter.before
     ];
-    let rows = statement.query_map(values, named_item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query(values)?, named_item)
 }
 
 /// Open items, the next one first.
@@ -173,12 +174,11 @@ pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<I
          LIMIT {limit}"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([], named_item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query([])?, named_item)
 }
 
 fn named_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named<Item>> {
-    let name = row.get(ITEM_COLUMNS.split(',').count())?;
+    let name = cells::lossy(row, ITEM_COLUMNS.split(',').count())?;
     Ok(Named { name, row: item_from_row(row)? })
 }
 
@@ -216,11 +216,10 @@ pub fn attempts(
         filter.customer_id,
         filter.before
     ];
-    let rows = statement.query_map(values, |row| {
-        let name = row.get(ATTEMPT_COLUMNS.split(',').count())?;
+    quarantine::listed(Place::Attempts, statement.query(values)?, |row| {
+        let name = cells::lossy(row, ATTEMPT_COLUMNS.split(',').count())?;
         Ok(Named { name, row: attempt_from_row(row)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 /// The number of provider calls beyond the first of an attempt: phones that rang twice.
@@ -234,7 +233,9 @@ pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
          GROUP BY call_type, disposition",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -244,7 +245,9 @@ pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, reason, count(*) FROM call_queue WHERE status = 'skipped'
          GROUP BY call_type, reason",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -265,10 +268,10 @@ pub fn lateness(conn: &Connection, seq: i64) -> anyhow::Result<Vec<(i64, String,
     let mut found = Vec::new();
     let mut rows = statement.query([seq])?;
     while let Some(row) = rows.next()? {
-        let (began, due): (String, String) = (row.get(2)?, row.get(3)?);
+        let (began, due) = (cells::lossy(row, 2)?, cells::lossy(row, 3)?);
         if let (Some(began), Some(due)) = (parse_instant(&began), parse_instant(&due)) {
             let seconds = (began - due).num_milliseconds() as f64 / 1000.0;
-            found.push((row.get(0)?, row.get(1)?, seconds));
+            found.push((row.get(0)?, cells::lossy(row, 1)?, seconds));
         }
     }
     Ok(found)

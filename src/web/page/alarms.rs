@@ -7,7 +7,7 @@ use crate::domain::call::AttemptState;
 use crate::domain::hold::HoldKind;
 use crate::domain::parse_instant;
 use crate::present::output::duration;
-use crate::steps::backup;
+use crate::steps::{backup, quarantine};
 use crate::steps::readiness::armed;
 use crate::store::attempts;
 use crate::store::meta::breaker::{self, Breaker};
@@ -147,6 +147,10 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
             code { "ringonce customers update CUSTOMER --timezone ZONE" } "."
         } };
         found.push(Alarm::new(Tone::Warn, zoneless.to_string(), help));
+    }
+    if let Some(what) = quarantine::reason(cx)? {
+        let help = html! { p { "All others are called." } };
+        found.push(Alarm::new(Tone::Bad, what, help));
     }
     let (_, wal_bytes) = views::sizes(&cx.store);
     if let Some(why) = views::long_log(wal_bytes) {

@@ -5,6 +5,7 @@ use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
 use crate::domain::calendar::zone_country;
 use crate::phones;
+use crate::steps::quarantine;
 use crate::steps::readiness::{armed, clock_check, hold_words};
 use crate::store::Store;
 use crate::store::file::identity::Identity;
@@ -38,6 +39,7 @@ fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<V
         );
         CheckFinding::new("file system", State::Warning, detail)
     }));
+    found.extend(odd_rows(loaded, store)?);
     found.extend(customers(loaded, zones, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)
@@ -74,6 +76,26 @@ fn dialer(loaded: &LoadedConfig) -> CheckFinding {
         None => "none is running".to_string(),
     };
     CheckFinding::new("dialer", State::Ok, detail)
+}
+
+/// Every row that cannot be read, the first few with the command that corrects them.
+fn odd_rows(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
+    let rows = store.read(|conn| quarantine::all(store, conn))?;
+    let finding = |detail: String| CheckFinding::new("unreadable row", State::Problem, detail);
+    let mut found: Vec<CheckFinding> = Vec::new();
+    for row in rows.iter().take(NAMED) {
+        let whom = match row.customer_id {
+            Some(id) => format!("customer {id} is not called"),
+            None => "nobody whom it may concern is called".to_string(),
+        };
+        let correct = quarantine::how_to_correct(row, &loaded.db);
+        found.push(finding(format!("{}: {whom}; {correct}", row.words())));
+    }
+    let more = rows.len().saturating_sub(NAMED);
+    if more > 0 {
+        found.push(finding(format!("{more} more rows cannot be read")));
+    }
+    Ok(found)
 }
 
 /// Customers that share a problem: the first few ids, and the count.
