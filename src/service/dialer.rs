@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::clock::{self, Reading};
 use crate::domain::Instant;
 use crate::domain::call::Reason;
-use crate::provider::{Accepted, PlaceError};
+use crate::provider::{Accepted, PlaceError, Refusal};
 use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
@@ -280,8 +280,7 @@ impl<'s> Dialer<'s> {
         let count = claimed.intents.len();
         for intent in claimed.intents {
             self.pace.count(clock::elapsed());
-            let (sender, committed) = (post.sender.clone(), reading.clone());
-            post.scope.spawn(move || post_one(service, intent, &committed, &sender));
+            hand_over(service, intent, reading.clone(), post);
         }
         Ok((count, claimed.exhausted))
     }
@@ -355,6 +354,27 @@ fn note_numbers(service: &Service, intents: &[Intent]) -> anyhow::Result<()> {
     };
     let (store, id) = (&service.cx.store, &service.cx.installation.id);
     last_seq::note(store.path(), id, last_seq::Given { seq: attempt.seq, at: attempt.created_at })
+}
+
+/// Starts the thread of one POST. Without a thread no byte leaves, so the call was not placed: the
+/// machine failed before a phone could ring.
+fn hand_over<'scope, 's: 'scope>(
+    service: &'s Service,
+    intent: Intent,
+    committed: Reading,
+    post: &Posting<'scope, '_>,
+) {
+    let (sender, unsent) = (post.sender.clone(), intent.clone());
+    let started = std::thread::Builder::new()
+        .name("place".to_string())
+        .spawn_scoped(post.scope, move || post_one(service, intent, &committed, &sender));
+    if let Err(error) = started {
+        let detail = format!("no thread could be started for the call: {error}; no byte was sent");
+        log::error!("attempt {}: {detail}; raise the limit of threads", unsent.attempt.id);
+        let reply = Err(PlaceError::NotPlaced { refusal: Refusal::NeverSent, detail });
+        // The pass still holds the receiver.
+        let _ = post.sender.send((unsent, reply));
+    }
 }
 
 /// Sends one POST on its own thread. The reply always reaches the dialer, which holds the receiver

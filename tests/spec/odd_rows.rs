@@ -1,6 +1,8 @@
 //! A row that cannot be read, because another program wrote it, blocks only whom it concerns. It is
 //! named, and everybody else is called.
 
+use ringonce::steps::quarantine;
+use ringonce::store::Store;
 use ringonce::web::health;
 
 use crate::world::{Run, World, quick};
@@ -98,10 +100,11 @@ impl Days {
         ));
     }
 
+    /// The tables of the rows that `status` names.
     fn quarantine(&self) -> Vec<String> {
-        let status = self.world.command(&["status", "--json"]).json();
-        let rows = status["quarantine"].as_array().expect("a list").iter();
-        rows.map(|row| format!("{} {}", row["place"].as_str().unwrap(), row["why"])).collect()
+        let store = Store::look(&self.world.db()).unwrap();
+        let rows = store.read(|conn| quarantine::found(&store, conn)).unwrap();
+        rows.into_iter().map(|row| row.place).collect()
     }
 
     /// A cell that cannot be read: Bob is called, Ada only after the cell is corrected.
@@ -116,7 +119,7 @@ impl Days {
         self.tick("12:00");
         assert_eq!(self.called(), ["Bob"], "{what}");
         let named = self.quarantine();
-        assert!(named.iter().any(|row| row.starts_with(table)), "{what}: {named:?}");
+        assert!(named.iter().any(|place| place == table), "{what}: {named:?}");
         self.write(&format!(
             "UPDATE {table} SET {column} = (SELECT cell FROM kept)
              WHERE rowid = (SELECT place FROM kept); DROP TABLE kept"
