@@ -3,27 +3,22 @@
 
 mod outcomes;
 pub mod passed;
+mod posting;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::Scope;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::clock::{self, Reading};
 use crate::domain::Instant;
 use crate::domain::call::Reason;
-use crate::provider::{Accepted, PlaceError, Refusal};
 use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
+use crate::service::dialer::posting::{Posting, hand_over, note_numbers};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
-use crate::steps::dial::intent::Intent;
-use crate::steps::dial::record::PostReply;
 use crate::steps::dial::{self, Pass};
 use crate::steps::follow::webhook_events;
-use crate::steps::readiness::armed;
 use crate::steps::readiness::clock_check::{self, Heard};
 use crate::store;
-use crate::store::file::last_seq;
 use crate::store::meta::breaker;
 use crate::store::queue::transitions;
 
@@ -37,6 +32,8 @@ pub struct Dialer<'s> {
     proven: bool,
     /// The breaker was open at the last check.
     broken: bool,
+    /// Intents that were not posted and never will be, while the ledger may call them `dialing`.
+    unsent: Vec<String>,
     /// The provider refused one of our numbers: this pass may call the item from another number.
     look_again: bool,
     patience: Patience,
@@ -45,8 +42,6 @@ pub struct Dialer<'s> {
     /// The last trusted reading of both clocks; a jump is measured from it.
     trusted: Reading,
 }
-
-type Answered = (Intent, PostReply);
 
 /// The caller's work while the dialer waits for replies. Returns how long the dialer may wait
 /// before it checks the due items again; `None` = until a reply comes.
@@ -76,6 +71,7 @@ impl<'s> Dialer<'s> {
             only: None,
             proven: false,
             broken: false,
+            unsent: Vec::new(),
             look_again: false,
             patience,
             alive: &|| {},
@@ -254,6 +250,7 @@ impl<'s> Dialer<'s> {
         if self.has_jumped(&reading) {
             return Ok((0, true));
         }
+        self.disown(reading.now)?;
         webhook_events::hear(&service.cx, reading.now)?;
         let mut ids = Vec::new();
         let mut new_id = || {
@@ -266,13 +263,15 @@ impl<'s> Dialer<'s> {
             Err(error) => {
                 // The commit may be on disk, but its intents were not posted and never will be.
                 if store::is_uncertain_commit(&error) {
-                    dial::disown(&service.cx, &ids, reading.now)?;
+                    self.unsent = ids;
+                    self.disown(reading.now)?;
                 }
                 return Err(error);
             }
         };
         if let Err(error) = note_numbers(service, &claimed.intents) {
-            dial::disown(&service.cx, &ids, reading.now)?;
+            self.unsent = ids;
+            self.disown(reading.now)?;
             return Err(error);
         }
         done.processed += claimed.intents.len() + claimed.skipped + claimed.completed;
@@ -283,6 +282,15 @@ impl<'s> Dialer<'s> {
             hand_over(service, intent, reading.clone(), post);
         }
         Ok((count, claimed.exhausted))
+    }
+
+    /// Records intents of a failed claim as not placed. Nothing else is claimed before that.
+    fn disown(&mut self, now: Instant) -> anyhow::Result<()> {
+        if !self.unsent.is_empty() {
+            dial::disown(&self.service.cx, &self.unsent, now)?;
+            self.unsent.clear();
+        }
+        Ok(())
     }
 
     fn breaker(&mut self, now: Instant) -> anyhow::Result<Breaking> {
@@ -328,73 +336,10 @@ enum Breaking {
     Open(String),
 }
 
-/// The POSTs of one pass.
-struct Posting<'scope, 'env> {
-    scope: &'scope Scope<'scope, 'env>,
-    sender: Sender<Answered>,
-    receiver: Receiver<Answered>,
-    in_flight: usize,
-    started: Duration,
-}
-
 /// How long to wait for a reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ReplyWait {
     Not,
     AtMost(Duration),
     ForOne,
-}
-
-/// Writes the highest `seq` beside the database before the first byte of a POST. Otherwise an
-/// older database at this path would pass for the newest.
-fn note_numbers(service: &Service, intents: &[Intent]) -> anyhow::Result<()> {
-    let Some(attempt) = intents.iter().map(|intent| &intent.attempt).max_by_key(|made| made.seq)
-    else {
-        return Ok(());
-    };
-    let (store, id) = (&service.cx.store, &service.cx.installation.id);
-    last_seq::note(store.path(), id, last_seq::Given { seq: attempt.seq, at: attempt.created_at })
-}
-
-/// Starts the thread of one POST. Without a thread no byte leaves, so the call was not placed: the
-/// machine failed before a phone could ring.
-fn hand_over<'scope, 's: 'scope>(
-    service: &'s Service,
-    intent: Intent,
-    committed: Reading,
-    post: &Posting<'scope, '_>,
-) {
-    let (sender, unsent) = (post.sender.clone(), intent.clone());
-    let started = std::thread::Builder::new()
-        .name("place".to_string())
-        .spawn_scoped(post.scope, move || post_one(service, intent, &committed, &sender));
-    if let Err(error) = started {
-        let detail = format!("no thread could be started for the call: {error}; no byte was sent");
-        log::error!("attempt {}: {detail}; raise the limit of threads", unsent.attempt.id);
-        let reply = Err(PlaceError::NotPlaced { refusal: Refusal::NeverSent, detail });
-        // The pass still holds the receiver.
-        let _ = post.sender.send((unsent, reply));
-    }
-}
-
-/// Sends one POST on its own thread. The reply always reaches the dialer, which holds the receiver
-/// until every thread of the pass has ended. A panic becomes a reply in doubt.
-fn post_one(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
-    let read_clock = || service.clock.read().ok();
-    // An intent in a swapped file is void, because the file at the path does not have it.
-    let ready = || armed::swapped(&service.cx.store).map_or_else(read_clock, |_| None);
-    let place = || dial::place(service.provider.as_ref(), &intent, committed, &ready);
-    let reply = catch_unwind(AssertUnwindSafe(place)).unwrap_or_else(|_| {
-        let detail = "the thread that placed the call panicked".to_string();
-        Err(PlaceError::InDoubt { detail, stop_dialing: true })
-    });
-    if let (Ok(Accepted { date: Some(date), .. }), Some(reading)) = (&reply, read_clock())
-        && let Err(error) =
-            clock_check::heard_date(&service.cx, &reading, *date, clock::machine_now())
-    {
-        log::error!("the provider's clock disagrees, but the hold cannot be written: {error:#}");
-    }
-    if sender.send((intent, reply)).is_err() {
-        log::error!("a reply came after its pass had ended; the next start asks the provider");
-    }
 }

@@ -8,6 +8,7 @@ pub mod backups;
 pub mod call;
 pub mod dialer;
 pub mod follower;
+pub mod no_room;
 pub mod opening;
 pub mod pace;
 pub mod run;

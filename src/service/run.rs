@@ -17,6 +17,7 @@ use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
 use crate::service::dialer::Dialer;
 use crate::service::dialer::passed::{Patience, Stop};
 use crate::service::follower::{self, Which, rest};
+use crate::service::no_room::NoRoom;
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::readiness::clock_check::{self, Heard};
@@ -40,7 +41,16 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     if let Some(why) = armed::not_armed(&service.cx)? {
         return Err(NeedsPerson(why).into());
     }
-    restart::begin(&service.cx, &service.clock.read()?)?;
+    let mut no_room = NoRoom::default();
+    while !service.stopping() {
+        alive();
+        if no_room.is_over(service)? {
+            let begun = restart::begin(&service.cx, &service.clock.read()?);
+            if no_room.outlast(service, begun)?.is_some() {
+                break;
+            }
+        }
+    }
     let served = serve(service, alive);
     let in_order = served.as_ref().map_or_else(|error| error.is::<NeedsPerson>(), |()| true);
     if in_order {
@@ -94,12 +104,41 @@ pub struct NeedsPerson(pub String);
 /// agree. `None`: the service was stopped first. Due calls wait until then. Scans and following
 /// wait too, unless only a lagging list keeps dialing shut.
 fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
-    let mut told = None;
-    let mut asking = follower::pace_of_asking(service);
-    let mut scans = Scans::new(service)?;
+    let mut waiting = Waiting {
+        told: None,
+        asking: follower::pace_of_asking(service),
+        scans: Scans::new(service)?,
+    };
+    let mut no_room = NoRoom::default();
     while !service.stopping() {
         alive();
         end_if_swapped(service)?;
+        if !no_room.is_over(service)? {
+            continue;
+        }
+        let round = waiting.look(service);
+        match no_room.outlast(service, round)? {
+            Some(Some(opened_at)) => return Ok(Some(opened_at)),
+            Some(None) => {
+                let seconds = service.cx.config.reconcile.poll_seconds;
+                rest(service, Duration::from_secs(u64::try_from(seconds).unwrap_or(10)));
+            }
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The state of a start that has not opened yet.
+struct Waiting {
+    told: Option<String>,
+    asking: Pace,
+    scans: Scans,
+}
+
+impl Waiting {
+    /// Tries to open once. Returns when it opened; `None`: dialing waits.
+    fn look(&mut self, service: &Service) -> anyhow::Result<Option<Instant>> {
         let reading = service.clock.read()?;
         let opened = opening::open(service, &reading, Acceptance::Nothing)?;
         if let Some(why) = opened.shut.as_ref().filter(|why| why.needs_a_person()) {
@@ -111,20 +150,18 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
             return Ok(Some(reading.now));
         };
         if shut.waits_for_the_list() {
-            follower::follow(service, &mut asking, Which::Due, reading.now)?;
-            scans.scan_if_due(service, reading.now)?;
+            follower::follow(service, &mut self.asking, Which::Due, reading.now)?;
+            self.scans.scan_if_due(service, reading.now)?;
             service.cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
         }
         let why = shut.to_string();
         service.halt(Some(why.clone()));
-        if told.as_ref() != Some(&why) {
+        if self.told.as_ref() != Some(&why) {
             log::warn!("{why}");
-            told = Some(why);
+            self.told = Some(why);
         }
-        let seconds = u64::try_from(service.cx.config.reconcile.poll_seconds).unwrap_or(10);
-        rest(service, Duration::from_secs(seconds));
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// Ends the service if another file lies at the database's path. Writes to the moved file would
@@ -138,21 +175,38 @@ fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     let patience = Patience { pace: false, record: Duration::MAX };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?.watched(alive);
     let mut duties = Duties::new(service, alive)?;
-    let mut told = None;
+    let (mut told, mut no_room) = (None, NoRoom::default());
     while !service.stopping() {
+        alive();
         end_if_swapped(service)?;
-        if duties.see_to(&mut dialer)? {
-            let passed = dialer.pass(&mut |dialer| {
-                duties.see_to(dialer)?;
-                Ok(Some(duties.until_due()?))
-            })?;
-            if !service.stopping() {
-                tell_shut(&mut told, passed.shut);
-            }
+        if !no_room.is_over(service)? {
+            continue;
         }
-        rest(service, duties.until_due()?);
+        let round = dial_once(service, &mut dialer, &mut duties, &mut told);
+        if let Some(wait) = no_room.outlast(service, round)? {
+            rest(service, wait);
+        }
     }
     Ok(())
+}
+
+/// One pass, if the clock is good enough. Returns how long to wait for the next one.
+fn dial_once<'s>(
+    service: &'s Service,
+    dialer: &mut Dialer<'s>,
+    duties: &mut Duties<'s>,
+    told: &mut Option<Stop>,
+) -> anyhow::Result<Duration> {
+    if duties.see_to(dialer)? {
+        let passed = dialer.pass(&mut |dialer| {
+            duties.see_to(dialer)?;
+            Ok(Some(duties.until_due()?))
+        })?;
+        if !service.stopping() {
+            tell_shut(told, passed.shut);
+        }
+    }
+    duties.until_due()
 }
 
 /// Logs each change once: dialing stopped, with the reason, or dialing continues.

@@ -33,7 +33,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction};
 
 use crate::domain::Instant;
-use crate::store::error::{StoreError, explain};
+use crate::store::error::{StoreError, explain, translate};
 use crate::store::file::lock::{DialerLock, LockAnswer, LockedFiles};
 use crate::store::file::overwrite_watch::Content;
 use crate::store::file::side_files::{self, OpenFiles};
@@ -42,7 +42,9 @@ use crate::store::meta::sequence;
 use crate::store::quarantine::OddRow;
 use crate::store::transaction::begin;
 
-pub use crate::store::error::{UncertainCommit, io_kind, is_denied, is_gone, is_uncertain_commit};
+pub use crate::store::error::{
+    UncertainCommit, io_kind, is_denied, is_gone, is_no_room, is_uncertain_commit,
+};
 pub use crate::store::transaction::part;
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
 
@@ -262,7 +264,7 @@ impl Store {
             }
         };
         self.note_odd_rows();
-        value
+        value.map_err(|error| translate(error, &self.path))
     }
 
     /// Moves what the reading functions noticed on this thread into this store. Logs each row once.
@@ -306,13 +308,14 @@ impl Store {
     ) -> anyhow::Result<T> {
         let conn = self.lock_writer();
         self.look_at_content(&conn);
-        let tx = begin(&conn, &self.path)?;
+        let explained = |error| translate(error, &self.path);
+        let tx = begin(&conn, &self.path).map_err(explained)?;
         let done = f(&tx);
         self.note_odd_rows();
-        let value = done?;
+        let value = done.map_err(explained)?;
         let odd_rows = self.lock_odd_rows().unwritten.clone();
         quarantine::keep(&tx, &odd_rows)?;
-        tx.commit().map_err(UncertainCommit)?;
+        tx.commit().map_err(|error| UncertainCommit::new(error, &self.path))?;
         if !odd_rows.is_empty() {
             self.lock_odd_rows().unwritten.retain(|row| !odd_rows.contains(row));
         }
