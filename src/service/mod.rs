@@ -6,6 +6,7 @@
 pub mod adopting;
 pub mod backups;
 pub mod call;
+pub mod change_log;
 pub mod dialer;
 pub mod follower;
 pub mod no_room;

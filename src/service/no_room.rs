@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::service::Service;
+use crate::service::change_log::ChangeLog;
 use crate::service::follower::rest;
 use crate::store::{self, meta};
 
@@ -20,7 +21,7 @@ pub struct NoRoom {
 
 impl NoRoom {
     /// Waits while the disk has no room. Returns whether the next round may begin.
-    pub fn is_over(&mut self, service: &Service) -> anyhow::Result<bool> {
+    pub fn is_over(&mut self, service: &Service, log: &mut ChangeLog) -> anyhow::Result<bool> {
         if !self.halted {
             return Ok(true);
         }
@@ -32,7 +33,7 @@ impl NoRoom {
             Ok(()) => {
                 self.halted = false;
                 service.halt(None);
-                log::info!("there is room on the disk again: dialing continues");
+                log.tell(None);
                 Ok(true)
             }
             Err(error) if store::is_no_room(&error) => {
@@ -47,13 +48,14 @@ impl NoRoom {
     pub fn outlast<T>(
         &mut self,
         service: &Service,
+        log: &mut ChangeLog,
         round: anyhow::Result<T>,
     ) -> anyhow::Result<Option<T>> {
         match round {
             Ok(value) => Ok(Some(value)),
             Err(error) if store::is_no_room(&error) => {
                 let why = format!("{error:#}");
-                log::error!("nothing more is dialed: {why}");
+                log.tell(Some(&why));
                 service.halt(Some(why));
                 self.halted = true;
                 Ok(None)

@@ -14,14 +14,15 @@ use crate::domain::calendar::zone::Zone;
 use crate::domain::call::AttemptState;
 use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
+use crate::service::change_log::ChangeLog;
 use crate::service::dialer::Dialer;
-use crate::service::dialer::passed::{Patience, Stop};
+use crate::service::dialer::passed::Patience;
 use crate::service::follower::{self, Which, rest};
 use crate::service::no_room::NoRoom;
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::readiness::clock_check::{self, Heard};
-use crate::steps::readiness::{armed, restart};
+use crate::steps::readiness::{armed, hold_words, restart};
 use crate::steps::reconcile::{self, Reconciled};
 use crate::steps::scan;
 use crate::store::attempts;
@@ -41,17 +42,17 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     if let Some(why) = armed::not_armed(&service.cx)? {
         return Err(NeedsPerson(why).into());
     }
-    let mut no_room = NoRoom::default();
+    let (mut log, mut no_room) = (ChangeLog::default(), NoRoom::default());
     while !service.stopping() {
         alive();
-        if no_room.is_over(service)? {
+        if no_room.is_over(service, &mut log)? {
             let begun = restart::begin(&service.cx, &service.clock.read()?);
-            if no_room.outlast(service, begun)?.is_some() {
+            if no_room.outlast(service, &mut log, begun)?.is_some() {
                 break;
             }
         }
     }
-    let served = serve(service, alive);
+    let served = serve(service, alive, &mut log);
     let in_order = served.as_ref().map_or_else(|error| error.is::<NeedsPerson>(), |()| true);
     if in_order {
         restart::end(&service.cx, &service.clock.read()?);
@@ -60,8 +61,8 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
 }
 
 /// Opens, then dials and follows until both threads end.
-fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
-    let Some(opened_at) = wait_until_open(service, alive)? else { return Ok(()) };
+fn serve(service: &Service, alive: &dyn Fn(), log: &mut ChangeLog) -> anyhow::Result<()> {
+    let Some(opened_at) = wait_until_open(service, alive, log)? else { return Ok(()) };
     let dialing_since = *service.cx.dialing_since.get_or_init(|| opened_at);
     std::thread::scope(|scope| {
         let follower = std::thread::Builder::new()
@@ -73,7 +74,7 @@ fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
             .context("start the follower")?;
         let dialed = {
             let _ends = EndsTheService(service);
-            dial_on(service, alive)
+            dial_on(service, alive, log)
         };
         let followed = follower.join();
         if dialed.is_err() {
@@ -103,9 +104,12 @@ pub struct NeedsPerson(pub String);
 /// Opens before the first dial. Retries until the provider's records can be read and the clocks
 /// agree. `None`: the service was stopped first. Due calls wait until then. Scans and following
 /// wait too, unless only a lagging list keeps dialing shut.
-fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
+fn wait_until_open(
+    service: &Service,
+    alive: &dyn Fn(),
+    log: &mut ChangeLog,
+) -> anyhow::Result<Option<Instant>> {
     let mut waiting = Waiting {
-        told: None,
         asking: follower::pace_of_asking(service),
         scans: Scans::new(service)?,
     };
@@ -113,11 +117,11 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
     while !service.stopping() {
         alive();
         end_if_swapped(service)?;
-        if !no_room.is_over(service)? {
+        if !no_room.is_over(service, log)? {
             continue;
         }
-        let round = waiting.look(service);
-        match no_room.outlast(service, round)? {
+        let round = waiting.look(service, log);
+        match no_room.outlast(service, log, round)? {
             Some(Some(opened_at)) => return Ok(Some(opened_at)),
             Some(None) => {
                 let seconds = service.cx.config.reconcile.poll_seconds;
@@ -131,14 +135,17 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
 
 /// The state of a start that has not opened yet.
 struct Waiting {
-    told: Option<String>,
     asking: Pace,
     scans: Scans,
 }
 
 impl Waiting {
     /// Tries to open once. Returns when it opened; `None`: dialing waits.
-    fn look(&mut self, service: &Service) -> anyhow::Result<Option<Instant>> {
+    fn look(
+        &mut self,
+        service: &Service,
+        log: &mut ChangeLog,
+    ) -> anyhow::Result<Option<Instant>> {
         let reading = service.clock.read()?;
         let opened = opening::open(service, &reading, Acceptance::Nothing)?;
         if let Some(why) = opened.shut.as_ref().filter(|why| why.needs_a_person()) {
@@ -147,6 +154,7 @@ impl Waiting {
         let Some(shut) = opened.shut else {
             follower::repair_unproven(service, reading.now)?;
             service.halt(None);
+            log.tell(None);
             return Ok(Some(reading.now));
         };
         if shut.waits_for_the_list() {
@@ -155,11 +163,8 @@ impl Waiting {
             service.cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
         }
         let why = shut.to_string();
-        service.halt(Some(why.clone()));
-        if self.told.as_ref() != Some(&why) {
-            log::warn!("{why}");
-            self.told = Some(why);
-        }
+        log.tell(Some(&why));
+        service.halt(Some(why));
         Ok(None)
     }
 }
@@ -171,19 +176,19 @@ fn end_if_swapped(service: &Service) -> Result<(), NeedsPerson> {
     armed::swapped(&service.cx.store).map_or(Ok(()), |why| Err(NeedsPerson(why)))
 }
 
-fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
+fn dial_on(service: &Service, alive: &dyn Fn(), log: &mut ChangeLog) -> anyhow::Result<()> {
     let patience = Patience { pace: false, record: Duration::MAX };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?.watched(alive);
     let mut duties = Duties::new(service, alive)?;
-    let (mut told, mut no_room) = (None, NoRoom::default());
+    let mut no_room = NoRoom::default();
     while !service.stopping() {
         alive();
         end_if_swapped(service)?;
-        if !no_room.is_over(service)? {
+        if !no_room.is_over(service, log)? {
             continue;
         }
-        let round = dial_once(service, &mut dialer, &mut duties, &mut told);
-        if let Some(wait) = no_room.outlast(service, round)? {
+        let round = dial_once(service, &mut dialer, &mut duties, log);
+        if let Some(wait) = no_room.outlast(service, log, round)? {
             rest(service, wait);
         }
     }
@@ -195,7 +200,7 @@ fn dial_once<'s>(
     service: &'s Service,
     dialer: &mut Dialer<'s>,
     duties: &mut Duties<'s>,
-    told: &mut Option<Stop>,
+    log: &mut ChangeLog,
 ) -> anyhow::Result<Duration> {
     if duties.see_to(dialer)? {
         let passed = dialer.pass(&mut |dialer| {
@@ -203,20 +208,12 @@ fn dial_once<'s>(
             Ok(Some(duties.until_due()?))
         })?;
         if !service.stopping() {
-            tell_shut(told, passed.shut);
+            log.tell(passed.shut.map(|why| why.to_string()).as_deref());
         }
+    } else {
+        log.tell(hold_words::holds(&service.cx)?.first().map(String::as_str));
     }
     duties.until_due()
-}
-
-/// Logs each change once: dialing stopped, with the reason, or dialing continues.
-fn tell_shut(told: &mut Option<Stop>, shut: Option<Stop>) {
-    match &shut {
-        _ if *told == shut => return,
-        Some(why) => log::warn!("nothing more is dialed: {why}"),
-        None => log::info!("dialing continues"),
-    }
-    *told = shut;
 }
 
 /// Runs scans by their cron; the first is due at once.
@@ -304,11 +301,8 @@ fn watch(service: &Service, reading: &Reading) -> anyhow::Result<bool> {
     let cx = &service.cx;
     match clock_check::watch_clock(cx, reading, Heard::Nothing, clock::machine_now())? {
         Clocks::Agree => {}
-        Clocks::Disagree(why) => {
-            log::error!("dialing is held: {why}");
-            return Ok(false);
-        }
-        Clocks::Unproven => return Ok(false),
+        // The hold tells why, and the dialer logs it once.
+        Clocks::Disagree(_) | Clocks::Unproven => return Ok(false),
     }
     cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
     Ok(true)
@@ -374,11 +368,7 @@ fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::
         let now = service.clock.read()?;
         match clock_check::watch_clock(cx, &now, Heard::of(answer.date()), clock::machine_now())? {
             Clocks::Agree => reconcile::load(cx, &answer, reading),
-            Clocks::Disagree(why) => {
-                log::error!("dialing is held: {why}");
-                Ok(Reconciled::default())
-            }
-            Clocks::Unproven => Ok(Reconciled::default()),
+            Clocks::Disagree(_) | Clocks::Unproven => Ok(Reconciled::default()),
         }
     });
     match done.map_err(anyhow::Error::downcast::<Shut>) {

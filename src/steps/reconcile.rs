@@ -139,7 +139,7 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
     if cx.store.read(|conn| attempts::in_state(conn, AttemptState::Dialing))?.is_empty() {
         return Ok(0);
     }
-    cx.store.write(|tx| {
+    let left = cx.store.write(|tx| {
         let left = attempts::in_state(tx, AttemptState::Dialing)?;
         for attempt in &left {
             let why = "the process that dialed ended before the reply was written";
@@ -147,8 +147,10 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
                 settle::item_in_doubt(cx, tx, attempt, By { who: WHO, now })?;
             }
         }
-        Ok(left.len())
-    })
+        Ok(left)
+    })?;
+    left.iter().for_each(|attempt| settle::log_outcome(attempt, AttemptState::InDoubt));
+    Ok(left.len())
 }
 
 /// The facts in the list and in the files beside the database, before the list is loaded.

@@ -183,6 +183,24 @@ pub fn item_in_doubt(
     proven(finish::item(cx, tx, &item, &open, &change, by)?, &item)
 }
 
+/// The command by which a person settles a doubt.
+pub fn resolve_command(attempt_id: &str) -> String {
+    format!("ringonce attempts resolve {attempt_id} (--placed | --not-placed) --reason WHY")
+}
+
+/// Logs one line for a call, without its number. A doubt comes with the command that settles it.
+pub fn log_outcome(attempt: &Attempt, became: AttemptState) {
+    let Attempt { id, call_type, occasion, .. } = attempt;
+    let customer = attempt.customer_id.map_or("gone".to_string(), |id| id.to_string());
+    let call = format!("attempt {id}, customer {customer}, {call_type} {occasion}: {became}");
+    if became == AttemptState::InDoubt {
+        let command = resolve_command(id);
+        log::warn!("{call}; a phone may have rung. If the provider cannot tell, run `{command}`");
+    } else {
+        log::info!("{call}");
+    }
+}
+
 /// The effect on an item whose attempt was proven not placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unplaced {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::settings::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
-use crate::steps::{backup, quarantine};
+use crate::steps::{backup, quarantine, settle};
 use crate::steps::readiness::{armed, last_start};
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
@@ -186,15 +186,13 @@ fn paused(conn: &Conn, (scope, pause): (String, pauses::Pause)) -> anyhow::Resul
 }
 
 fn doubt(attempt: attempts::Attempt) -> Doubt {
-    let resolve =
-        format!("ringonce attempts resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
     Doubt {
+        resolve: settle::resolve_command(&attempt.id),
         customer_id: attempt.customer_id,
         call_type: attempt.call_type,
         occasion: attempt.occasion,
         since: instant_text(attempt.created_at),
         attempt_id: attempt.id,
-        resolve,
     }
 }
 

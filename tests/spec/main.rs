@@ -34,6 +34,7 @@ mod cloned_machines;
 mod halting;
 mod one_database;
 mod resuming;
+mod rights;
 mod shut_starts;
 mod unclean_starts;
 mod unwritten_outcomes;

@@ -5,12 +5,14 @@ mod attack;
 mod contract;
 mod documented;
 mod escaping;
+mod full_disk;
 mod guesses;
 mod health;
 mod house;
 #[path = "../spec/left_out.rs"]
 #[allow(dead_code)]
 mod left_out;
+mod logs;
 mod opt_outs;
 mod pages;
 mod pushed;
