@@ -270,6 +270,38 @@ fn unreadable_pause_of_everybody_and_unknown_scope_pause_everybody() {
 }
 
 #[test]
+fn unreadable_hold_or_breaker_keeps_everybody_uncalled_until_a_person_resumes() {
+    for key in ["hold:flag", "breaker"] {
+        let mut days = Days::new();
+        days.next();
+        days.write(&format!("INSERT INTO meta VALUES ('{key}', '{{')"));
+        days.tick("12:00");
+        assert_eq!(days.called(), [""; 0], "{key}");
+        assert_eq!(days.quarantine(), ["meta"], "{key}");
+        let resumed = days.world.command(&["resume", "--reason", "looked at it"]);
+        assert_eq!(resumed.code, Some(0), "{key}: {resumed:?}");
+        days.tick("12:20");
+        assert_eq!(days.called(), ["Ada", "Bob"], "{key}");
+        assert_eq!(days.quarantine(), [""; 0], "{key}");
+    }
+}
+
+#[test]
+fn import_does_not_add_a_second_row_for_a_person_whose_row_cannot_be_read() {
+    let world = World::new();
+    let csv = "external_id,name,phone,timezone,call_time,payment_status,welcome_call_completed\n\
+               u1,Ada,+12125550101,America/New_York,07:00,Paid,1\n";
+    std::fs::write(world.path("people.csv"), csv).unwrap();
+    let import = || world.command(&["customers", "import", "people.csv"]);
+    assert_eq!(import().code, Some(0));
+    world.sql(&format!("UPDATE customers SET name = {BYTES}"));
+    let again = import();
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("row 1 of customers: name is not UTF-8 text"), "{again:?}");
+    assert_eq!(world.count("SELECT count(*) FROM customers"), 1);
+}
+
+#[test]
 fn do_not_call_entry_in_any_state_still_protects_its_number() {
     let mut days = Days::new();
     let phone = days.world.one(&format!("SELECT phone FROM customers WHERE id = {}", days.ada));

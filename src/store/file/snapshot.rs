@@ -123,6 +123,7 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
         "UPDATE customers SET name = 'Customer ' || id WHERE name <> '';
          UPDATE customers SET email = 'customer-' || id || '@example.com' WHERE email IS NOT NULL;
          UPDATE customers SET external_id = 'external-' || id WHERE external_id IS NOT NULL;
+         DELETE FROM quarantine WHERE place = 'meta';
          UPDATE customers SET variables = '{}';
          UPDATE webhook_events SET body = '{}';",
     )?;

@@ -26,7 +26,8 @@ const TELL_NOTHING: &str = "
     do_not_call: created_at
     holidays: country date
     journal: id at build
-    journal_facts: journal_id facts";
+    journal_facts: journal_id facts
+    quarantine: place row customer_id why";
 
 /// The columns that `redact` rewrites itself.
 const REWRITTEN: &str = "
