@@ -277,9 +277,9 @@ GUARDS = [
      "Err(_) if side_files::is_on_a_read_only_disk(path) => {",
      "Err(_) if true || side_files::is_on_a_read_only_disk(path) => {", "taken_rights"),
     ("a row that cannot be read blocks whom it concerns", GATE,
-     "        Some(row) => wait(rule, Reason::Held, None, row.clone()),\n",
-     "        Some(_) => open(rule),\n", "odd_rows"),
-    ("a do-not-call entry in an odd form still protects", "src/steps/quarantine.rs",
+     "    answers.extend(unreadable(facts));\n", "    answers.extend(unreadable(facts).filter(|_| "
+     "false));\n", "odd_rows"),
+    ("a do-not-call entry in an odd form still protects", "src/steps/readiness/quarantine.rs",
      "    Ok(texts.iter().any(is_meant).then(|| {", "    Ok((texts.len() > 9 && texts.iter()"
      ".any(is_meant)).then(|| {", "odd_rows"),
     ("a pause that cannot be read pauses", "src/store/meta/pauses.rs",

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::clock;
 use crate::domain::{Instant, instant_words, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
-use crate::steps::quarantine;
+use crate::steps::readiness::quarantine;
 use crate::steps::readiness::hold_words;
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;

@@ -30,7 +30,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         let answers = vec![Answer { rule: "time zone", verdict: verdict.clone(), detail }];
         return Decision { verdict, answers };
     };
-    let answers = vec![
+    let mut answers = vec![
         already_called(facts, customer),
         made_elsewhere::answer(facts),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
@@ -39,7 +39,6 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         eligible(customer, rules),
         valid_phone(customer),
         paused(facts, customer),
-        readable(facts),
         consent(customer, rules),
         holiday(facts, zone),
         window(facts, rules, zone),
@@ -47,6 +46,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         limits::any_gap(facts, rules),
         limits::caps(facts, rules),
     ];
+    answers.extend(unreadable(facts));
     let verdict = weigh(&answers, facts.expires_at);
     Decision { verdict, answers }
 }
@@ -166,12 +166,10 @@ fn paused(facts: &Facts<'_>, customer: &Customer) -> Answer {
     open(rule)
 }
 
-fn readable(facts: &Facts<'_>) -> Answer {
-    let rule = "every row can be read";
-    match &facts.odd_row {
-        Some(row) => wait(rule, Reason::Held, None, row.clone()),
-        None => open(rule),
-    }
+/// An answer only where a row cannot be read: it is rare, and no rule that a person sets.
+fn unreadable(facts: &Facts<'_>) -> Option<Answer> {
+    let row = facts.odd_row.as_ref()?;
+    Some(wait("every row can be read", Reason::Held, None, row.clone()))
 }
 
 fn consent(customer: &Customer, rules: &Rules) -> Answer {

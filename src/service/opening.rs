@@ -5,7 +5,7 @@ use crate::clock::{self, Reading};
 use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Shut};
 use crate::service::Service;
-use crate::steps::quarantine;
+use crate::steps::readiness::quarantine;
 use crate::steps::readiness::clock_check::{self, Heard};
 use crate::steps::readiness::{armed, hold_words, last_start};
 use crate::steps::reconcile::{self, Started};

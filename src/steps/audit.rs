@@ -23,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::Duration;
 
 use crate::domain::{Instant, instant_text};
-use crate::steps::{Context, quarantine};
+use crate::steps::Context;
+use crate::steps::readiness::quarantine;
 use crate::steps::audit::calendar::slot;
 use crate::steps::audit::judged_from::{Imports, KnownSince};
 use crate::steps::audit::report::{AuditFinding, AuditReport};

@@ -13,7 +13,6 @@ pub mod import;
 pub mod made_elsewhere;
 pub mod occasions;
 pub mod operate;
-pub mod quarantine;
 pub mod readiness;
 pub mod reconcile;
 pub mod scan;

@@ -6,5 +6,6 @@ pub mod disarm_others;
 pub mod hold_words;
 pub mod instance;
 pub mod last_start;
+pub mod quarantine;
 pub mod restart;
 pub mod unwritten;

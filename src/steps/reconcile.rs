@@ -10,6 +10,7 @@ pub mod call_tags;
 pub mod how_far_back;
 pub mod listed_call;
 pub mod listing;
+pub mod odd_ledger_row;
 pub mod older_database;
 pub mod other_dialer;
 pub mod unknown_calls;
@@ -34,13 +35,13 @@ use crate::steps::reconcile::absence::ListEvidence;
 use crate::steps::reconcile::how_far_back::reach;
 use crate::steps::reconcile::listed_call::LoadedCall;
 use crate::steps::reconcile::listing::{ListAnswer, MARGIN};
+use crate::steps::reconcile::odd_ledger_row::Treatment;
 use crate::steps::{Context, made_elsewhere, settle};
 use crate::store::attempts::unresolved::{self, KnownCalls};
 use crate::store::attempts::{self, Attempt};
 use crate::store::journal::By;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, holds};
-use crate::store::quarantine::{notice, odd_row_of};
 use crate::store::transaction::Moved;
 use crate::store::{self, Tx};
 
@@ -345,20 +346,6 @@ fn load_calls(
             continue;
         }
         let loaded = store::part(tx, |tx| listed_call::load(cx, tx, call, dialing_since, now));
-        let loaded = match loaded.map_err(|error| (odd_row_of(&error, None), error)) {
-            // The ledger has the call, and its row keeps the occasion. Only this customer waits.
-            Err((Some(row), _)) if unresolved::has_call(tx, &call.id)? => {
-                notice(row);
-                continue;
-            }
-            // A doubt stays a doubt, which blocks its occasion, until its row can be read.
-            Err((Some(row), _)) if is_a_doubts(tx, call)? => {
-                notice(row);
-                failed.insert(call.id.as_str());
-                continue;
-            }
-            other => other.map_err(|(_, error)| error),
-        };
         match loaded {
             Ok(LoadedCall::Adopted) => done.adopted += 1,
             Ok(LoadedCall::Settled) => done.found += 1,
@@ -366,6 +353,14 @@ fn load_calls(
             Ok(LoadedCall::Elsewhere) => done.elsewhere += 1,
             Ok(LoadedCall::Nothing) => {}
             Err(error) => {
+                let treatment = odd_ledger_row::treat(tx, call, &error)?;
+                if treatment == Treatment::NothingToLoad {
+                    continue;
+                }
+                failed.insert(call.id.as_str());
+                if treatment == Treatment::LoadLater {
+                    continue;
+                }
                 let why = format!(
                     "the call {} cannot be loaded: {error:#}; repair the database; the hold lifts \
                      automatically when the call is loaded",
@@ -373,7 +368,6 @@ fn load_calls(
                 );
                 log::error!("dialing is held: {why}");
                 holds::hold(tx, HoldKind::Record, &why, now)?;
-                failed.insert(call.id.as_str());
             }
         }
     }
@@ -381,14 +375,6 @@ fn load_calls(
         made_elsewhere::end_welcomes(cx, tx, now)?;
     }
     unwritten::note_not_loaded(tx, &listed, &failed)
-}
-
-/// Whether the call carries the tag of an attempt of the ledger.
-fn is_a_doubts(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<bool> {
-    match call.tags().find_map(call_tags::parse_tag) {
-        Some((_, id)) => unresolved::has_attempt(tx, id),
-        None => Ok(false),
-    }
 }
 
 /// Moves the mark of known records to now, if the listing reaches back to what was known. `false`:

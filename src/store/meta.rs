@@ -42,16 +42,6 @@ pub(super) fn odd(key: &str) -> OddRow {
     }
 }
 
-/// Whether an entry that other code reads has its form.
-pub(super) fn is_readable(key: &str, value: &str) -> bool {
-    match key.split_once(':') {
-        None => key != "breaker" || serde_json::from_str::<breaker::Breaker>(value).is_ok(),
-        Some(("pause", _)) => pauses::is_readable(key, value),
-        Some(("hold", _)) => serde_json::from_str::<holds::Hold>(value).is_ok(),
-        Some(_) => serde_json::from_str::<serde_json::Value>(value).is_ok(),
-    }
-}
-
 /// Removes a value; `true` if it existed.
 pub fn remove(tx: &Transaction<'_>, key: &str) -> anyhow::Result<bool> {
     let rows = tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?;

@@ -1,7 +1,7 @@
 //! A row that cannot be read, because another program wrote it, blocks only whom it concerns. It is
 //! named, and everybody else is called.
 
-use ringonce::steps::quarantine;
+use ringonce::steps::readiness::quarantine;
 use ringonce::store::Store;
 use ringonce::web::health;
 

@@ -34,20 +34,19 @@ impl std::fmt::Display for Denied {
     }
 }
 
-/// What the user that dials may not write: the folder, the database and the files beside it. That
-/// user is the one of this process. For root it is the owner of the database, because a service of
-/// another user must be able to write every file.
+/// What the user that dials may not write: the database, the files beside it and the folder. That
+/// user is the one of this process. For root it is the owner of the database, or of its folder,
+/// because a service of another user must be able to write every file.
 pub fn denied(path: &Path) -> Vec<Denied> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let me = rustix::process::geteuid().as_raw();
-    let database = std::fs::metadata(&path).ok();
-    let (user, group) = match &database {
-        Some(about) if me == 0 => (about.uid(), about.gid()),
-        _ => (me, rustix::process::getegid().as_raw()),
-    };
     let folder = folder_of(&path).to_path_buf();
+    let owned = [&path, &folder].into_iter().filter_map(|file| std::fs::metadata(file).ok());
+    let service = owned.map(|about| (about.uid(), about.gid())).find(|(user, _)| *user != 0);
+    let ours = (me, rustix::process::getegid().as_raw());
+    let (user, group) = if me == 0 { service.unwrap_or(ours) } else { ours };
     let files = WRITTEN.iter().map(|ending| beside(&path, ending));
-    let all = std::iter::once(folder).chain(files);
+    let all = files.chain([folder]);
     all.filter_map(|file| {
         let about = std::fs::metadata(&file).ok()?;
         let may = if user == me {

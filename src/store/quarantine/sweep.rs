@@ -133,7 +133,17 @@ fn is_short_odd(conn: &Connection, row: &OddRow) -> anyhow::Result<bool> {
         return do_not_call::is_odd(conn, &row.row);
     }
     let Some(value) = meta::get(conn, &row.row)? else { return Ok(false) };
-    Ok(!meta::is_readable(&row.row, &value))
+    Ok(!is_readable(&row.row, &value))
+}
+
+/// Whether an entry of `meta` that other code reads has its form.
+fn is_readable(key: &str, value: &str) -> bool {
+    match key.split_once(':') {
+        None => key != "breaker" || serde_json::from_str::<breaker::Breaker>(value).is_ok(),
+        Some(("pause", _)) => pauses::is_readable(key, value),
+        Some(("hold", _)) => serde_json::from_str::<holds::Hold>(value).is_ok(),
+        Some(_) => serde_json::from_str::<serde_json::Value>(value).is_ok(),
+    }
 }
 
 /// The stored positions of [`next_part`].

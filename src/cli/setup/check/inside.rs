@@ -5,7 +5,7 @@ use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
 use crate::domain::calendar::zone_country;
 use crate::phones;
-use crate::steps::quarantine;
+use crate::steps::readiness::quarantine;
 use crate::steps::readiness::{armed, clock_check, hold_words};
 use crate::store::Store;
 use crate::store::file::identity::Identity;
