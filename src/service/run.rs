@@ -109,10 +109,8 @@ fn wait_until_open(
     alive: &dyn Fn(),
     log: &mut ChangeLog,
 ) -> anyhow::Result<Option<Instant>> {
-    let mut waiting = Waiting {
-        asking: follower::pace_of_asking(service),
-        scans: Scans::new(service)?,
-    };
+    let mut waiting =
+        Waiting { asking: follower::pace_of_asking(service), scans: Scans::new(service)? };
     let mut no_room = NoRoom::default();
     while !service.stopping() {
         alive();
@@ -141,11 +139,7 @@ struct Waiting {
 
 impl Waiting {
     /// Tries to open once. Returns when it opened; `None`: dialing waits.
-    fn look(
-        &mut self,
-        service: &Service,
-        log: &mut ChangeLog,
-    ) -> anyhow::Result<Option<Instant>> {
+    fn look(&mut self, service: &Service, log: &mut ChangeLog) -> anyhow::Result<Option<Instant>> {
         let reading = service.clock.read()?;
         let opened = opening::open(service, &reading, Acceptance::Nothing)?;
         if let Some(why) = opened.shut.as_ref().filter(|why| why.needs_a_person()) {

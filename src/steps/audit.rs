@@ -24,13 +24,13 @@ use chrono::Duration;
 
 use crate::domain::{Instant, instant_text};
 use crate::steps::Context;
-use crate::steps::readiness::quarantine;
 use crate::steps::audit::calendar::slot;
 use crate::steps::audit::judged_from::{Imports, KnownSince};
 use crate::steps::audit::report::{AuditFinding, AuditReport};
+use crate::steps::readiness::quarantine;
 use crate::store::attempts::second_calls;
-use crate::store::quarantine::OddRow;
 use crate::store::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
+use crate::store::quarantine::OddRow;
 
 /// How long before the last scan an occasion must have ended: a scan under way may have missed it.
 const SLACK: Duration = Duration::minutes(1);

@@ -31,14 +31,13 @@ use crate::domain::{Instant, instant_text};
 use crate::provider::{Provider, ProviderCall, ReadError};
 use crate::steps::operate::erase;
 use crate::steps::readiness::{restart, unwritten};
-use crate::steps::reconcile::absence::ListEvidence;
 use crate::steps::reconcile::how_far_back::reach;
 use crate::steps::reconcile::listed_call::LoadedCall;
 use crate::steps::reconcile::listing::{ListAnswer, MARGIN};
 use crate::steps::reconcile::odd_ledger_row::Treatment;
 use crate::steps::{Context, made_elsewhere, settle};
 use crate::store::attempts::unresolved::{self, KnownCalls};
-use crate::store::attempts::{self, Attempt};
+use crate::store::attempts;
 use crate::store::journal::By;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, holds};
@@ -217,7 +216,7 @@ fn load_as_judged(
         let in_doubt = unresolved::since(tx, answer.from)?;
         if !in_doubt.is_empty() {
             let seen = absence::seen(tx, &known, &answer.listing, org_id.as_deref())?;
-            done.absent = count_absences(cx, tx, answer, &seen, &in_doubt, reading)?;
+            done.absent = absence::count(cx, tx, answer, &seen, &in_doubt, reading)?;
         }
         if all_loaded && note_reach(cx, tx, answer, reading.now)? {
             unwritten::lift_if_known(tx, reading.now)?;
@@ -291,23 +290,6 @@ pub fn start(
     }
     let shut = start::may_dial(&evidence).err();
     Ok(Started { reconciled: Some(reconciled), shut, is_behind, unreadable_rows: answer.unread })
-}
-
-/// Judges each doubt by the listing, and returns how many were settled.
-fn count_absences(
-    cx: &Context,
-    tx: &Tx<'_>,
-    answer: &ListAnswer,
-    seen: &ListEvidence<'_>,
-    in_doubt: &[Attempt],
-    reading: &Reading,
-) -> anyhow::Result<usize> {
-    let mut settled = 0;
-    for attempt in in_doubt {
-        let controls = absence::controls(cx, attempt, answer, seen);
-        settled += usize::from(absence::judge(cx, tx, attempt, &controls, reading)?);
-    }
-    Ok(settled)
 }
 
 /// The instant up to which the records were known, if a start's list does not reach back to it. A

@@ -18,9 +18,9 @@ use crate::domain::customer::name::number_part;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
 use crate::phones;
+use crate::store::cells;
 use crate::store::customers::rows::{COLUMNS, from_row, variables_text};
 use crate::store::quarantine::{self, Place};
-use crate::store::cells;
 
 /// How many candidates a search returns if it cannot decide.
 pub const CANDIDATES_MAX: usize = 10;

@@ -203,9 +203,8 @@ pub(super) const ODD: &str = "(phone NOT GLOB '+[1-9]*' OR substr(phone, 2) GLOB
 pub fn odd_texts(conn: &Connection) -> anyhow::Result<Vec<String>> {
     let sql = format!("SELECT phone FROM do_not_call WHERE {ODD}");
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([], |row| {
-        Ok(cells::lossy(row, 0)?.replace(char::REPLACEMENT_CHARACTER, ""))
-    })?;
+    let found = statement
+        .query_map([], |row| Ok(cells::lossy(row, 0)?.replace(char::REPLACEMENT_CHARACTER, "")))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

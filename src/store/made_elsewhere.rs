@@ -307,7 +307,8 @@ pub fn callees(
         let key = installation.phone_key(&phone);
         for call in at_ending.into_iter().flatten().chain(&erased) {
             if call.may_have_rung(&phone, &key) {
-                let (id, timezone, shares_phone) = (row.get(0)?, cells::lossy(row, 2)?, row.get(3)?);
+                let (id, timezone, shares_phone) =
+                    (row.get(0)?, cells::lossy(row, 2)?, row.get(3)?);
                 let callee = Callee { id, timezone, shares_phone };
                 found.entry(call.vapi_call_id.clone()).or_default().push(callee);
             }

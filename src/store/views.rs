@@ -11,8 +11,8 @@ use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::{Instant, instant_text};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::file::side_files;
-use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
 use crate::store::quarantine::{self, Place};
+use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
 use crate::store::{Store, cells};
 
 /// A count of one kind of event, with its word.

@@ -87,8 +87,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Waiting> {
 /// One event, if it still waits. Events are read one by one, because a body may be long. An event
 /// that cannot be read is noticed and is none.
 pub fn one(conn: &Connection, id: i64) -> anyhow::Result<Option<Waiting>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM webhook_events WHERE id = ?1 AND applied_at IS NULL");
+    let sql = format!("SELECT {COLUMNS} FROM webhook_events WHERE id = ?1 AND applied_at IS NULL");
     let mut statement = conn.prepare_cached(&sql)?;
     Ok(quarantine::listed(Place::Events, statement.query([id])?, from_row)?.pop())
 }

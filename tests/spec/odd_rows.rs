@@ -194,7 +194,8 @@ fn unreadable_queue_item_blocks_only_its_customer() {
 #[test]
 fn unreadable_attempt_blocks_only_its_customer() {
     let mut days = Days::new();
-    let last = format!("seq = (SELECT max(seq) FROM call_attempts WHERE customer_id = {})", days.ada);
+    let last =
+        format!("seq = (SELECT max(seq) FROM call_attempts WHERE customer_id = {})", days.ada);
     for column in ATTEMPT_TEXTS {
         days.odd_cell("call_attempts", &last, column, BYTES);
     }
@@ -365,7 +366,8 @@ fn every_view_works_beside_rows_that_cannot_be_read_and_names_them() {
     days.tick("12:00");
     let Run { stdout, .. } = days.world.command(&["check"]);
     let check = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    for named in ["row 1 of customers: name is not UTF-8 text", "row 1 of call_attempts", "sqlite3"] {
+    for named in ["row 1 of customers: name is not UTF-8 text", "row 1 of call_attempts", "sqlite3"]
+    {
         assert!(check.contains(named), "{check}");
     }
     let service = days.world.start();

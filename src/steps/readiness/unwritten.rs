@@ -9,9 +9,9 @@ use crate::domain::hold::HoldKind;
 use crate::steps::Context;
 use crate::steps::dial::intent::Intent;
 use crate::steps::dial::record::PostReply;
+use crate::store::attempts::unresolved;
 use crate::store::journal::{self, Entry};
 use crate::store::meta::{self, holds};
-use crate::store::attempts::unresolved;
 use crate::store::{Conn, Tx};
 
 /// The key of the provider ids of calls that could not be loaded.

@@ -159,3 +159,20 @@ pub fn controls(
             .is_some_and(|at| attempt.created_at < at && attempt.updated_at <= at),
     }
 }
+
+/// Judges each doubt by the listing, and returns how many were settled.
+pub(super) fn count(
+    cx: &Context,
+    tx: &Tx<'_>,
+    answer: &ListAnswer,
+    seen: &ListEvidence<'_>,
+    in_doubt: &[Attempt],
+    reading: &Reading,
+) -> anyhow::Result<usize> {
+    let mut settled = 0;
+    for attempt in in_doubt {
+        let controls = controls(cx, attempt, answer, seen);
+        settled += usize::from(judge(cx, tx, attempt, &controls, reading)?);
+    }
+    Ok(settled)
+}

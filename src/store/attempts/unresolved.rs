@@ -202,9 +202,7 @@ pub fn oldest_ruled_out(conn: &Connection, since: Instant) -> anyhow::Result<Opt
          WHERE state = 'not_placed' AND ?1 < created_at AND EXISTS (
            SELECT 1 FROM journal
            WHERE subject = 'attempt:' || call_attempts.id AND old = 'in_doubt')";
-    Ok(conn
-        .prepare_cached(sql)?
-        .query_one([instant_text(since)], |row| cells::earliest(row, 0))?)
+    Ok(conn.prepare_cached(sql)?.query_one([instant_text(since)], |row| cells::earliest(row, 0))?)
 }
 
 /// Like [`oldest_ruled_out`], for attempts whose occasion waits to be called again.
@@ -223,9 +221,7 @@ pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Opti
     let sql = "SELECT min(created_at) FROM call_attempts
          WHERE ?1 < created_at AND state = 'ended' AND disposition = 'unknown'
            AND +vapi_call_id IS NULL";
-    Ok(conn
-        .prepare_cached(sql)?
-        .query_one([instant_text(after)], |row| cells::earliest(row, 0))?)
+    Ok(conn.prepare_cached(sql)?.query_one([instant_text(after)], |row| cells::earliest(row, 0))?)
 }
 
 /// Whether an attempt is in this state, also one that cannot be read.
@@ -305,7 +301,9 @@ pub fn last_call_ids(
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let found = statement
-        .query_map(params![instant_text(since), instant_text(until), limit], |row| cells::lossy(row, 0))?;
+        .query_map(params![instant_text(since), instant_text(until), limit], |row| {
+            cells::lossy(row, 0)
+        })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -51,8 +51,7 @@ pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
     Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| {
         notice(odd(KEY));
         Breaker {
-            why: "its stored state cannot be read; run `ringonce resume --reason WHY`"
-                .to_string(),
+            why: "its stored state cannot be read; run `ringonce resume --reason WHY`".to_string(),
             probe_failed: false,
             opened_at: String::new(),
             probe_at: String::new(),

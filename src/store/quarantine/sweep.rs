@@ -51,11 +51,7 @@ pub fn whole(conn: &Connection) -> anyhow::Result<()> {
 
 /// Does the same with at most `at_most` rows of each long table, from `positions` on. Returns the
 /// positions of the next part: 0 begins again.
-pub fn next_part(
-    conn: &Connection,
-    positions: [i64; 4],
-    at_most: i64,
-) -> anyhow::Result<[i64; 4]> {
+pub fn next_part(conn: &Connection, positions: [i64; 4], at_most: i64) -> anyhow::Result<[i64; 4]> {
     let mut next = positions;
     for (place, position) in LONG.into_iter().zip(&mut next) {
         *position = part(conn, place, *position, at_most)?;
@@ -83,10 +79,8 @@ fn part(conn: &Connection, place: Place, from: i64, at_most: i64) -> anyhow::Res
 
 /// The tables and keys that are read whole each time.
 fn short(conn: &Connection) -> anyhow::Result<()> {
-    let sql = format!(
-        "SELECT {} FROM webhook_events WHERE applied_at IS NULL",
-        webhook_events::COLUMNS
-    );
+    let sql =
+        format!("SELECT {} FROM webhook_events WHERE applied_at IS NULL", webhook_events::COLUMNS);
     let mut statement = conn.prepare_cached(&sql)?;
     let waiting = statement.query([])?;
     quarantine::listed(Place::Events, waiting, |row| try_to_read(Place::Events, row))?;
@@ -113,12 +107,8 @@ fn is_still_odd(conn: &Connection, row: &OddRow) -> anyhow::Result<bool> {
     let Some(place) = all.into_iter().find(|place| place.table() == row.place) else {
         return is_short_odd(conn, row);
     };
-    let sql = format!(
-        "SELECT {} FROM {} WHERE {} = ?1",
-        columns(place),
-        place.table(),
-        place.key()
-    );
+    let sql =
+        format!("SELECT {} FROM {} WHERE {} = ?1", columns(place), place.table(), place.key());
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([&row.row])?;
     let Some(found) = rows.next()? else { return Ok(false) };

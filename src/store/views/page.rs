@@ -233,9 +233,8 @@ pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
          GROUP BY call_type, disposition",
     )?;
-    let rows = statement.query_map([], |row| {
-        Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?))
-    })?;
+    let rows = statement
+        .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -245,9 +244,8 @@ pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, reason, count(*) FROM call_queue WHERE status = 'skipped'
          GROUP BY call_type, reason",
     )?;
-    let rows = statement.query_map([], |row| {
-        Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?))
-    })?;
+    let rows = statement
+        .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
