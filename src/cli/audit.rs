@@ -136,6 +136,11 @@ fn tell(tone: Tone, kind: &str, finding: &AuditFinding) -> anyhow::Result<()> {
         Some(id) => format!("customer {id}"),
         None => "a customer that is gone".to_string(),
     };
+    // A row that cannot be read is no occasion.
+    if finding.call_type.is_empty() {
+        let what = output::clean(&finding.what);
+        return output::line(&format!("{}: {what}", toned(tone, kind)));
+    }
     output::line(&format!(
         "{} {customer}, {} {}: {}",
         toned(tone, kind),

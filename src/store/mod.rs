@@ -23,7 +23,7 @@ pub mod transaction;
 pub mod views;
 pub mod webhook_events;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -79,7 +79,7 @@ const ODD_ROWS_LOGGED: usize = 20;
 #[derive(Default)]
 struct OddRows {
     /// All of them, so that each is logged once.
-    noticed: BTreeSet<OddRow>,
+    noticed: BTreeMap<(String, String), OddRow>,
     /// Those that the next write stores.
     unwritten: BTreeSet<OddRow>,
 }
@@ -275,10 +275,23 @@ impl Store {
         }
         let mut known = self.lock_odd_rows();
         for row in noticed {
-            if known.noticed.insert(row.clone()) && known.noticed.len() <= ODD_ROWS_LOGGED {
-                let whom = row.customer_id.map_or(String::new(), |id| format!(" (customer {id})"));
-                log::warn!("{}{whom}; `ringonce check` shows how to correct it", row.words());
+            let name = (row.place.clone(), row.row.clone());
+            if known.noticed.contains_key(&name) {
+                known.unwritten.insert(row);
+                continue;
             }
+            if known.noticed.len() < ODD_ROWS_LOGGED {
+                let effect = match row.customer_id {
+                    Some(id) => format!("customer {id} is not called"),
+                    None => "nobody whom it concerns is called".to_string(),
+                };
+                log::warn!(
+                    "{} cannot be read ({}), so {effect}; `ringonce check` shows how to correct it",
+                    row.place_and_row(),
+                    row.why
+                );
+            }
+            known.noticed.insert(name, row.clone());
             known.unwritten.insert(row);
         }
     }
@@ -295,7 +308,7 @@ impl Store {
     /// The rows that this process could not read.
     pub fn odd_rows(&self) -> Vec<OddRow> {
         self.note_odd_rows();
-        self.lock_odd_rows().noticed.iter().cloned().collect()
+        self.lock_odd_rows().noticed.values().cloned().collect()
     }
 
     /// Writes in one `BEGIN IMMEDIATE`, committed on `Ok` and rolled back on `Err`.

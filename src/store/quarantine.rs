@@ -42,7 +42,7 @@ impl OddRow {
 
 /// The error of a function that needs a row that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be read; `ringonce check` shows how to correct it", .0.words())]
+#[error("{} cannot be read ({}); `ringonce check` shows how to correct it", .0.place_and_row(), .0.why)]
 pub struct Unreadable(pub OddRow);
 
 /// The tables that other programs may write.
