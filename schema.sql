@@ -260,6 +260,9 @@ CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
 CREATE INDEX call_attempts_by_customer ON call_attempts (customer_id, created_at);
 CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
   WHERE state = 'dialing' OR state = 'in_doubt' OR state = 'placed';
+-- Closed by a person, and still asked about.
+CREATE INDEX call_attempts_closed ON call_attempts (next_poll_at)
+  WHERE state = 'ended' AND next_poll_at IS NOT NULL;
 CREATE INDEX call_attempts_not_placed ON call_attempts (created_at) WHERE state = 'not_placed';
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
 CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);

@@ -129,9 +129,7 @@ fn capacity(found: &Status) -> Vec<Line> {
         let what = format!("only {numbers} {noun} (dialing.only_numbers)");
         lines.push(("dials", toned(Tone::Warn, &what)));
     }
-    let overdue = found.overdue_call.as_ref();
-    let overdue =
-        overdue.map(|call| format!("a call has run for {} min; it holds its line", call.minutes));
+    let overdue = found.overdue_call.as_ref().map(|calls| calls.to_string());
     let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
     let alarms = overdue.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
     lines.extend(alarms.map(|what| ("alarm", toned(Tone::Bad, &what))));

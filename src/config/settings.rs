@@ -211,6 +211,8 @@ pub struct Follow {
     pub requests_per_minute: usize,
     /// A placed call older than this raises an alarm; it still occupies its line.
     pub alarm_minutes: i64,
+    /// A placed call older than this no longer occupies a line. At least `alarm_minutes`.
+    pub line_minutes: i64,
     pub store_transcripts: bool,
 }
 
@@ -322,7 +324,12 @@ impl Default for BreakerSettings {
 
 impl Default for Follow {
     fn default() -> Self {
-        Follow { requests_per_minute: 300, alarm_minutes: 60, store_transcripts: false }
+        Follow {
+            requests_per_minute: 300,
+            alarm_minutes: 60,
+            line_minutes: 120,
+            store_transcripts: false,
+        }
     }
 }
 

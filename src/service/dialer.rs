@@ -19,7 +19,7 @@ use crate::service::{Service, new_id, opening};
 use crate::steps::dial::intent::Intent;
 use crate::steps::dial::record::PostReply;
 use crate::steps::dial::{self, Pass};
-use crate::steps::follow::webhook_events;
+use crate::steps::follow::{unended, webhook_events};
 use crate::steps::readiness::armed;
 use crate::steps::readiness::clock_check::{self, Heard};
 use crate::store;
@@ -201,7 +201,8 @@ impl<'s> Dialer<'s> {
             Breaking::Closed if !self.proven => 1,
             Breaking::Closed => service.cx.config.dialing.workers,
         };
-        let in_use = service.cx.store.read(crate::store::attempts::lines_in_use)?;
+        let in_use =
+            service.cx.store.read(|conn| unended::lines_in_use(&service.cx.config, conn, now))?;
         let lines = service.cx.config.dialing.max_active_calls.saturating_sub(in_use);
         let over = PASS_AT_MOST <= clock::elapsed().saturating_sub(started);
         let pace = if over { 0 } else { self.pace.free(clock::elapsed()) };
@@ -217,17 +218,21 @@ impl<'s> Dialer<'s> {
         if over || !self.patience.pace || done.shut.is_some() || self.pace.free(now) > 0 {
             return false;
         }
-        let lines_full = self
-            .service
-            .cx
-            .store
-            .read(crate::store::attempts::lines_in_use)
-            .is_ok_and(|in_use| self.service.cx.config.dialing.max_active_calls <= in_use);
-        if lines_full || !self.anything_due() {
+        if self.lines_are_full() || !self.anything_due() {
             return false;
         }
         clock::pause(self.pace.wait(now).min(Duration::from_millis(200)));
         true
+    }
+
+    fn lines_are_full(&self) -> bool {
+        let cx = &self.service.cx;
+        let in_use = self
+            .service
+            .clock
+            .now()
+            .and_then(|now| cx.store.read(|conn| unended::lines_in_use(&cx.config, conn, now)));
+        in_use.is_ok_and(|in_use| cx.config.dialing.max_active_calls <= in_use)
     }
 
     fn anything_due(&self) -> bool {

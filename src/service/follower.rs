@@ -11,7 +11,7 @@ use crate::service::pace::Pace;
 use crate::steps::follow::analysis::{self, AnalysisAnswer};
 use crate::steps::follow::{self, Followed, webhook_events};
 use crate::steps::settle;
-use crate::store::attempts::{self, Attempt, unresolved};
+use crate::store::attempts::{self, Attempt, unended, unresolved};
 use crate::store::journal::By;
 
 /// Which placed calls the follower asks about.
@@ -29,8 +29,8 @@ pub fn pace_of_asking(service: &Service) -> Pace {
     Pace::new(requests, Duration::ZERO, [], clock::elapsed())
 }
 
-/// Applies stored webhook events. Then asks about placed calls, and about ended calls that still
-/// lack their analysis. The longest wait goes first, and the pace is the limit. Returns how many
+/// Applies stored webhook events. Then asks about placed and closed calls, and about ended calls that
+/// still lack their analysis. The longest wait goes first, and the pace is the limit. Returns how many
 /// calls were found ended.
 pub fn follow(
     service: &Service,
@@ -40,8 +40,12 @@ pub fn follow(
 ) -> anyhow::Result<usize> {
     let cx = &service.cx;
     let mut ended = webhook_events::apply(cx, service.provider.as_ref(), now)?;
-    let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
-    let mut due: Vec<Attempt> = placed
+    let open = cx.store.read(|conn| {
+        let mut open = attempts::in_state(conn, AttemptState::Placed)?;
+        open.extend(unended::closed(conn)?);
+        Ok(open)
+    })?;
+    let mut due: Vec<Attempt> = open
         .into_iter()
         .filter(|attempt| which == Which::All || follow::is_due(attempt, now))
         .collect();

@@ -11,7 +11,7 @@ use crate::clock::{self, Reading};
 use crate::domain::Instant;
 use crate::domain::calendar::cron::Cron;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::AttemptState;
+use crate::domain::call::{AttemptState, Reason};
 use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
 use crate::service::dialer::Dialer;
@@ -26,6 +26,7 @@ use crate::steps::scan;
 use crate::store::attempts;
 use crate::store::meta::holds;
 use crate::store::meta::marks::{self, Mark};
+use crate::store::queue::transitions;
 
 /// The longest sleep, so that changes by other processes are noticed within a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(1000);
@@ -91,8 +92,8 @@ impl Drop for EndsTheService<'_> {
 pub struct NeedsPerson(pub String);
 
 /// Opens before the first dial. Retries until the provider's records can be read and the clocks
-/// agree. `None`: the service was stopped first. Due calls wait until then. Scans and following
-/// wait too, unless only a lagging list keeps dialing shut.
+/// agree. `None`: the service was stopped first. Due calls wait until then. Scans wait only for the
+/// clock, as in `tick`. Following waits too, unless only a lagging list keeps dialing shut.
 fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
     let mut told = None;
     let mut asking = follower::pace_of_asking(service);
@@ -112,8 +113,13 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
         };
         if shut.waits_for_the_list() {
             follower::follow(service, &mut asking, Which::Due, reading.now)?;
-            scans.scan_if_due(service, reading.now)?;
             service.cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
+        }
+        if !shut.is_of_the_clock() {
+            scans.scan_if_due(service, reading.now)?;
+            // An occasion that ends meanwhile keeps this as its reason.
+            let store = &service.cx.store;
+            store.write(|tx| transitions::mark_left(tx, Reason::Held, reading.now))?;
         }
         let why = shut.to_string();
         service.halt(Some(why.clone()));

@@ -3,6 +3,7 @@
 
 pub mod call_now;
 pub mod cancel;
+pub mod close;
 pub mod erase;
 pub mod ignore_elsewhere;
 pub mod resume;
@@ -44,6 +45,12 @@ pub enum ActRefused {
     Short(String),
     #[error("attempt {id} is {state}, and only an attempt in doubt can be resolved")]
     NotInDoubt { id: String, state: AttemptState },
+    #[error(
+        "attempt {id} is {state}, and only a placed call that has not ended can be closed{}",
+        if *state == AttemptState::InDoubt { "; `ringonce attempts resolve` settles a doubt" }
+        else { "" }
+    )]
+    NotPlaced { id: String, state: AttemptState },
     #[error(
         "nothing was settled, because the clock is not trusted: {0}; then run the command again"
     )]

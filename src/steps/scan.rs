@@ -245,8 +245,7 @@ pub fn end_item(
     }
 }
 
-/// The reason for skipping an item: why it waited, if a customer or a rule caused that; else
-/// `TooLate`.
+/// The reason for skipping an item: why it waited until its last instant; else `TooLate`.
 pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
     match waited_for {
         Some(
@@ -257,7 +256,10 @@ pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
             | Reason::Cap
             | Reason::Holiday
             | Reason::OutsideWindow
-            | Reason::MinGap),
+            | Reason::MinGap
+            | Reason::NoLine
+            | Reason::Breaker
+            | Reason::Held),
         ) => reason,
         _ => Reason::TooLate,
     }

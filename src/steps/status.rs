@@ -8,6 +8,7 @@ use crate::config::settings::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
 use crate::steps::backup;
+use crate::steps::follow::unended::{self, Overdue};
 use crate::steps::readiness::{armed, last_start};
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
@@ -43,7 +44,7 @@ pub struct Status {
     pub max_active_calls: usize,
     /// How many numbers may be dialed; `None`: all.
     pub only_numbers: Option<usize>,
-    /// A placed call that runs longer than the alarm age; `None`: no call does.
+    /// Placed calls that run longer than the alarm age; `None`: no call does.
     pub overdue_call: Option<Overdue>,
     pub last_tick_at: Option<String>,
     /// Whether the last tick is older than two scan periods; `false` before the first tick.
@@ -98,14 +99,6 @@ pub struct Doubt {
     pub resolve: String,
 }
 
-/// A call that runs too long. It still uses its line.
-#[derive(Clone, Debug, Serialize)]
-pub struct Overdue {
-    pub since: String,
-    pub minutes: i64,
-    pub alarm_minutes: i64,
-}
-
 /// Reads the status of a store, which may be read-only.
 pub fn status(
     store: &Store,
@@ -116,16 +109,10 @@ pub fn status(
     let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
     let since = day_start(config, zones, now);
-    let alarm_minutes = config.follow.alarm_minutes;
     store.read(|conn| {
         let marks = [Mark::LastTick, Mark::LastScan].map(|mark| marks::mark(conn, mark));
         let [last_tick, last_scan] = marks;
         let last_tick = last_tick?;
-        let oldest = views::oldest_placed(conn)?;
-        let overdue_call = oldest
-            .map(|since| (since, (now - since).num_minutes()))
-            .filter(|(_, minutes)| alarm_minutes <= *minutes)
-            .map(|(since, minutes)| Overdue { since: instant_text(since), minutes, alarm_minutes });
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
         let due = views::due(conn, now)?;
         let next = queue::next_due(conn, now)?;
@@ -148,10 +135,10 @@ pub fn status(
             due,
             waiting: views::waiting(conn)?,
             in_doubt: doubts.into_iter().map(doubt).collect(),
-            lines_in_use: attempts::lines_in_use(conn)?,
+            lines_in_use: unended::lines_in_use(config, conn, now)?,
             max_active_calls: config.dialing.max_active_calls,
             only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
-            overdue_call,
+            overdue_call: unended::overdue(config, conn, now)?,
             last_tick_at: last_tick.map(instant_text),
             tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
             last_scan_at: last_scan?.map(instant_text),

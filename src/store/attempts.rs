@@ -4,6 +4,7 @@ pub mod caller_ids;
 pub mod history;
 pub mod recent_outcomes;
 pub mod second_calls;
+pub mod unended;
 pub mod unresolved;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -89,6 +90,14 @@ impl Default for Attempt {
 }
 
 impl Attempt {
+    /// Whether the call was closed or given up before the provider reported its end.
+    pub fn lacks_its_end(&self) -> bool {
+        self.state == AttemptState::Ended
+            && self.disposition == Some(Disposition::Unknown)
+            && self.ended_reason.is_none()
+            && self.ended_at.is_none()
+    }
+
     /// The tag that is sent to the provider: a letter for the type, and the id.
     pub fn tag(&self) -> String {
         tag(self.call_type, &self.id)
@@ -333,16 +342,17 @@ pub fn of_occasion(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The number of calls that hold a line: being dialed, or placed and not ended.
-pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
+/// The number of calls that hold a line: being dialed, or placed after `since` and not ended.
+pub fn lines_in_use(conn: &Connection, since: Instant) -> anyhow::Result<usize> {
     let count: i64 = conn
         .prepare_cached(
-            // The second condition is the one of the partial index: without it SQLite reads the
+            // The last condition is the one of the partial index: without it SQLite reads the
             // whole ledger.
-            "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'placed')
+            "SELECT count(*) FROM call_attempts
+             WHERE (state = 'dialing' OR (state = 'placed' AND ?1 < created_at))
                AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
         )?
-        .query_one([], |row| row.get(0))?;
+        .query_one([instant_text(since)], |row| row.get(0))?;
     Ok(count as usize)
 }
 

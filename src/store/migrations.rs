@@ -16,7 +16,7 @@ use crate::store::queue::dedupe;
 /// "RING" in the header of the file, shown by `file`.
 const APPLICATION_ID: i64 = 0x5249_4E47;
 /// The schema version that this program writes. A newer file is refused, an older one migrated.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// The first version that stores facts beside the journal's texts.
 const WITH_FACTS: i64 = 3;
@@ -24,9 +24,10 @@ const WITH_FACTS: i64 = 3;
 const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Each version, and the tables and indexes that it added.
-const ADDED: [(i64, &[&str]); 2] = [
+const ADDED: [(i64, &[&str]); 3] = [
     (2, &["calls_elsewhere", "calls_elsewhere_by_number"]),
     (3, &["journal_facts", "journal_facts_refuse_update", "journal_facts_refuse_delete"]),
+    (4, &["call_attempts_closed"]),
 ];
 
 /// Creates or migrates in one transaction, then makes sure that every guard exists.

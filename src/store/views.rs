@@ -9,10 +9,10 @@ use rusqlite::{Connection, params};
 
 use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::{Instant, instant_text};
+use crate::store::Store;
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::file::side_files;
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
-use crate::store::{Store, cells};
 
 /// A count of one kind of event, with its word.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -167,16 +167,6 @@ pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
         &since,
     )?;
     Ok(Today { called, reached, dispositions, failed, skipped })
-}
-
-/// When the longest running call began; `None`: no call is running.
-pub fn oldest_placed(conn: &Connection) -> anyhow::Result<Option<Instant>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT created_at FROM call_attempts WHERE state IN ('dialing', 'placed')
-         ORDER BY created_at LIMIT 1",
-    )?;
-    let mut found = statement.query_map([], |row| cells::instant(row, 0))?;
-    Ok(found.next().transpose()?)
 }
 
 /// Bytes of the database and of its WAL; 0 for a missing file.

@@ -12,6 +12,7 @@ use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_words};
 use crate::http::response::Response;
 use crate::service::Service;
+use crate::steps::follow::unended;
 use crate::steps::readiness::{armed, hold_words};
 use crate::steps::{Context, backup};
 use crate::store::attempts;
@@ -71,12 +72,15 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     let mut reasons: Vec<String> = armed::not_armed(cx)?.into_iter().collect();
     reasons.extend(armed::swapped(&cx.store));
     reasons.extend(hold_words::holds(cx)?);
-    let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
+    let (breaker, last_tick, doubts, no_backup, overdue) = cx.store.read(|conn| {
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, now)?;
-        Ok((breaker::breaker(conn)?, marks::mark(conn, Mark::LastTick)?, doubts, no_backup))
+        let overdue = unended::overdue(&cx.config, conn, now)?;
+        let last_tick = marks::mark(conn, Mark::LastTick)?;
+        Ok((breaker::breaker(conn)?, last_tick, doubts, no_backup, overdue))
     })?;
     reasons.extend(no_backup);
+    reasons.extend(overdue.map(|calls| calls.to_string()));
     // A half-open breaker allows the next call.
     if let Some(breaker) = breaker.filter(|breaker| !breaker.is_half_open(now)) {
         let since = instant_words(&breaker.opened_at);

@@ -18,6 +18,7 @@ use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::http::response::Response;
 use crate::steps::backup;
+use crate::steps::follow::unended::holds_a_line_since;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{breaker, holds, pauses, scan_inputs};
 use crate::store::views;
@@ -53,7 +54,8 @@ fn written(asked: &Asked<'_>, kept: &mut Lateness) -> anyhow::Result<String> {
         counts(conn, &mut registry)?;
         observe(conn, kept)?;
         let span = Span { from: asked.now, to: asked.now };
-        let glance = page::glance(conn, span, asked.now)?;
+        let lines_since = holds_a_line_since(&asked.front.cx().config.follow, asked.now);
+        let glance = page::glance(conn, span, lines_since, asked.now)?;
         of_glance(&mut registry, &glance);
         of_backups(conn, &mut registry, asked)?;
         of_meta(conn, &mut registry, asked.now)

@@ -228,7 +228,7 @@ fn an_older_file_is_migrated_and_reads_all_that_the_provider_keeps() {
     let before = world.attempts();
     add_ada(&world);
     world.tick_at("2026-02-02T16:00:00Z");
-    assert_eq!(world.one("PRAGMA user_version"), "3");
+    assert_eq!(world.one("PRAGMA user_version"), "4");
     assert_eq!(world.attempts(), before);
     let welcome = "Ada welcome welcome completed already_called".to_string();
     assert!(world.items().contains(&welcome), "{:?}", world.items());

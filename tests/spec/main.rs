@@ -61,6 +61,7 @@ mod swapped_files;
 mod taken_rights;
 mod three_days;
 mod two_files;
+mod unended_calls;
 
 // Copies, snapshots, erasure and the audit.
 mod audit_of_gaps;

@@ -125,11 +125,13 @@ pub fn apply(cx: &Context, provider: &dyn Provider, now: Instant) -> anyhow::Res
     Ok(ended)
 }
 
-/// Whether the provider's answer can change anything: the event says that a live call is over, or
-/// the ledger does not know this call id.
+/// Whether the provider's answer can change anything: the event says that a call is over whose end is
+/// unknown, or the ledger does not know this call id.
 fn is_worth_asking(event: &Waiting, known: Option<&Attempt>) -> bool {
     match known {
-        Some(attempt) => attempt.state.is_live() && event.call.is_ended(),
+        Some(attempt) => {
+            (attempt.state.is_live() || attempt.lacks_its_end()) && event.call.is_ended()
+        }
         None => true,
     }
 }

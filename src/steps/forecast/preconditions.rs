@@ -9,8 +9,8 @@ use crate::domain::gate::facts::{Answer, Verdict};
 use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::steps::dial::caller_id;
+use crate::steps::follow::unended;
 use crate::steps::readiness::{armed, hold_words};
-use crate::store::attempts;
 use crate::store::meta::breaker;
 
 /// The first precondition. Without it, not even a scan runs.
@@ -20,8 +20,9 @@ pub const ARMED: &str = "this file may dial";
 pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result<Vec<Answer>> {
     let armed = door(ARMED, Reason::Held, armed::not_armed_at(&cx.store)?, None);
     let holds = hold_words::holds(cx)?;
-    let (breaker, in_use) =
-        cx.store.read(|conn| Ok((breaker::breaker(conn)?, attempts::lines_in_use(conn)?)))?;
+    let (breaker, in_use) = cx
+        .store
+        .read(|conn| Ok((breaker::breaker(conn)?, unended::lines_in_use(&cx.config, conn, at)?)))?;
     let held = holds.into_iter().next();
     let probe_at = breaker.as_ref().and_then(|breaker| parse_instant(&breaker.probe_at));
     let half_open = breaker.as_ref().is_some_and(|breaker| breaker.is_half_open(at));

@@ -125,7 +125,7 @@ pub fn seen<'a>(
     for call in &listing.calls {
         seen.is_one_account &= call.org_id.as_deref() == org_id;
         match known.of(tx, &call.id)? {
-            Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
+            Some(call) => seen.latest_known = seen.latest_known.max(Some(call.begun)),
             None if call_tags::attempts_named(call).next().is_none() => seen.strangers.push(call),
             None => {}
         }

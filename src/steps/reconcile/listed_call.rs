@@ -13,7 +13,7 @@ use crate::steps::reconcile::call_tags::{begun, number_of, parse_tag};
 use crate::steps::reconcile::{other_dialer, unknown_calls, whose_call};
 use crate::steps::{Context, settle};
 use crate::store::Tx;
-use crate::store::attempts::unresolved::{self, KnownCalls};
+use crate::store::attempts::unresolved::{self, KnownCall, KnownCalls};
 use crate::store::attempts::{self, Attempt, history, second_calls};
 use crate::store::journal::By;
 use crate::store::meta::{holds, organization, sequence};
@@ -46,8 +46,8 @@ pub fn is_old_news(
 ) -> anyhow::Result<bool> {
     Ok(match known.of(tx, &call.id)? {
         _ if opt_out::opts_out(cx, call) => false,
-        Some((AttemptState::Ended, _)) => true,
-        Some((AttemptState::Placed, _)) => !call.is_ended(),
+        Some(KnownCall { lacks_its_end: true, .. }) => !call.is_ended(),
+        Some(known) => known.state == AttemptState::Ended,
         _ => false,
     })
 }
@@ -323,7 +323,7 @@ fn end_if_over(
     now: Instant,
 ) -> anyhow::Result<()> {
     match attempt.state {
-        AttemptState::Placed if call.is_ended() => {
+        AttemptState::Placed | AttemptState::Ended if call.is_ended() => {
             follow::end(cx, tx, attempt, call, now)?;
             Ok(())
         }

@@ -230,29 +230,38 @@ pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Opti
         .query_one([instant_text(after)], |row| cells::optional_instant(row, 0))?)
 }
 
+/// A provider call in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownCall {
+    pub state: AttemptState,
+    /// The instant of the intent.
+    pub begun: Instant,
+    /// The call is placed, or was closed before the provider reported its end.
+    pub lacks_its_end: bool,
+}
+
+/// The columns of a [`KnownCall`].
+const KNOWN_CALL: &str = "state, created_at, state = 'placed' OR (state = 'ended'
+  AND disposition = 'unknown' AND ended_reason IS NULL AND ended_at IS NULL)";
+
 /// The provider calls in the ledger at the time of reading: one query for a long listing.
-pub struct KnownCalls(HashMap<String, (AttemptState, Instant)>);
+pub struct KnownCalls(HashMap<String, KnownCall>);
 
 impl KnownCalls {
     /// Reads the calls of attempts since an instant.
     pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<KnownCalls> {
-        let mut statement = conn.prepare_cached(
-            "SELECT vapi_call_id, state, created_at FROM call_attempts
-             WHERE ?1 <= created_at AND vapi_call_id IS NOT NULL",
-        )?;
-        let known = statement.query_map([instant_text(since)], |row| {
-            Ok((row.get(0)?, state_and_instant(row, 1)?))
-        })?;
+        let mut statement = conn.prepare_cached(&format!(
+            "SELECT {KNOWN_CALL}, vapi_call_id FROM call_attempts
+             WHERE ?1 <= created_at AND vapi_call_id IS NOT NULL"
+        ))?;
+        let known = statement
+            .query_map([instant_text(since)], |row| Ok((row.get(3)?, known_call_of(row)?)))?;
         Ok(KnownCalls(known.collect::<Result<_, _>>()?))
     }
 
-    /// The state of the attempt of a call, and the instant of its intent. A missing call is looked
-    /// up again: it may be older, or stored since.
-    pub fn of(
-        &self,
-        conn: &Connection,
-        call_id: &str,
-    ) -> anyhow::Result<Option<(AttemptState, Instant)>> {
+    /// What the ledger has of a call. A missing call is looked up again: it may be older, or stored
+    /// since.
+    pub fn of(&self, conn: &Connection, call_id: &str) -> anyhow::Result<Option<KnownCall>> {
         match self.0.get(call_id) {
             Some(known) => Ok(Some(*known)),
             None => known_call(conn, call_id),
@@ -260,16 +269,18 @@ impl KnownCalls {
     }
 }
 
-fn known_call(conn: &Connection, call_id: &str) -> anyhow::Result<Option<(AttemptState, Instant)>> {
-    let sql = "SELECT state, created_at FROM call_attempts WHERE vapi_call_id = ?1";
-    let known = conn.prepare_cached(sql)?.query_one([call_id], |row| state_and_instant(row, 0));
-    Ok(known.optional()?)
+fn known_call(conn: &Connection, call_id: &str) -> anyhow::Result<Option<KnownCall>> {
+    let sql = format!("SELECT {KNOWN_CALL} FROM call_attempts WHERE vapi_call_id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_one([call_id], known_call_of).optional()?)
 }
 
-fn state_and_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<(AttemptState, Instant)> {
-    let state = row.get_ref(column)?.as_str()?;
-    let state = AttemptState::parse(state).ok_or_else(|| bad_text(column, state))?;
-    Ok((state, cells::instant(row, column + 1)?))
+fn known_call_of(row: &Row<'_>) -> rusqlite::Result<KnownCall> {
+    let state = row.get_ref(0)?.as_str()?;
+    Ok(KnownCall {
+        state: AttemptState::parse(state).ok_or_else(|| bad_text(0, state))?,
+        begun: cells::instant(row, 1)?,
+        lacks_its_end: row.get(2)?,
+    })
 }
 
 /// The provider's ids of the newest calls between two instants, the newest first.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text, parse_instant};
-use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
 use crate::store::views::{self, OPEN};
 
@@ -35,7 +35,13 @@ pub struct Glance {
     pub customers: i64,
 }
 
-pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Glance> {
+/// A placed call counts as a line if it was sent after `lines_since`.
+pub fn glance(
+    conn: &Connection,
+    span: Span,
+    lines_since: Instant,
+    now: Instant,
+) -> anyhow::Result<Glance> {
     let (from, to) = (instant_text(span.from), instant_text(span.to));
     let count = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> anyhow::Result<i64> {
         Ok(conn.prepare_cached(sql)?.query_one(values, |row| row.get(0))?)
@@ -55,7 +61,7 @@ pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Gla
         reached: count(&format!("{made} AND disposition = 'answered'"), &[&from, &to])?,
         skipped: skipped(conn, &from, &to)?,
         in_doubt: count(&format!("{live} = 'in_doubt'"), &[])?,
-        lines_in_use: count(&format!("{live} IN ('dialing', 'placed')"), &[])?,
+        lines_in_use: i64::try_from(attempts::lines_in_use(conn, lines_since)?)?,
         next_at: next.as_deref().and_then(parse_instant),
         customers: count("SELECT count(*) FROM customers", &[])?,
     })

@@ -8,6 +8,7 @@ use crate::domain::hold::HoldKind;
 use crate::domain::parse_instant;
 use crate::present::output::duration;
 use crate::steps::backup;
+use crate::steps::follow::unended;
 use crate::steps::readiness::armed;
 use crate::store::attempts;
 use crate::store::meta::breaker::{self, Breaker};
@@ -109,13 +110,13 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
 /// Doubts, calls that do not end, a silent dialer, unknown zones, a long WAL, missing backups.
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
-    let (doubts, placed, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
+    let (doubts, overdue, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
-        let placed = attempts::in_state(conn, AttemptState::Placed)?;
+        let overdue = unended::overdue(&cx.config, conn, asked.now)?;
         let (last_tick, zoneless) =
             (marks::mark(conn, Mark::LastTick)?, scan_inputs::zoneless(conn)?);
-        Ok((doubts, placed, last_tick, no_backup, zoneless))
+        Ok((doubts, overdue, last_tick, no_backup, zoneless))
     })?;
     let mut found = Vec::new();
     if doubts > 0 {
@@ -126,15 +127,16 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         } };
         found.push(Alarm::new(Tone::Bad, format!("{calls} in doubt"), help));
     }
-    let too_long = Duration::minutes(cx.config.follow.alarm_minutes);
-    let old = placed.iter().filter(|call| asked.now - call.created_at > too_long).count();
-    if old > 0 {
+    if let Some(overdue) = overdue {
         let help = html! { p {
-            "Each still holds its line. " a href="/calls?state=placed" { "See them" }
-            ", and look at the provider's page."
+            "Look at the provider's page, then " a href="/calls?state=placed" { "close them here" }
+            ". " (overdue.lines) " of " (overdue.calls) " still hold a line, each until "
+            (overdue.line_minutes) " min after it was sent."
         } };
-        let what = format!("{old} calls have not ended for {}", duration(too_long));
-        found.push(Alarm::new(Tone::Warn, what, help));
+        let noun = if overdue.calls == 1 { "call has" } else { "calls have" };
+        let too_long = duration(Duration::minutes(overdue.alarm_minutes));
+        let what = format!("{} {noun} not ended for {too_long}", overdue.calls);
+        found.push(Alarm::new(Tone::Bad, what, help));
     }
     let silent = last_tick.map(|at| asked.now - at);
     if let Some(silent) = silent.filter(|silent| *silent > Duration::minutes(SILENT_MINUTES)) {

@@ -174,6 +174,7 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
         (section("What happens next", story(asked, known.customer.id)?))
         (section("Calls", html! {
             (lists::doubts(asked, &known.calls, &shown))
+            (lists::overdue(asked, &known.calls, &shown))
             (timeline(&known.calls, &shown))
         }))
         (section("In the queue", items_table(&known.items, &shown, asked)))

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use chrono::Duration;
 use maud::{Markup, Render, html};
 
 use crate::domain::calendar::zone::Zone;
@@ -182,6 +183,7 @@ pub fn calls(asked: &Asked<'_>) -> anyhow::Result<Response> {
             button { "Show" }
         }
         (doubts(asked, &found, &zone))
+        (overdue(asked, &found, &zone))
         (table("Calls", header, rows, "No calls fit."))
         (older(asked, found.get(ROWS - 1).map(|named| named.row.seq)))
     };
@@ -201,6 +203,33 @@ pub fn seconds(length: f64) -> String {
 pub fn doubts(asked: &Asked<'_>, found: &[Named<Attempt>], zone: &Zone) -> Markup {
     let in_doubt = found.iter().filter(|named| named.row.state == AttemptState::InDoubt);
     html! { @for named in in_doubt { (doubt(asked, named, zone)) } }
+}
+
+/// Each shown call that does not end, with the form that closes it.
+pub fn overdue(asked: &Asked<'_>, found: &[Named<Attempt>], zone: &Zone) -> Markup {
+    let alarm = Duration::minutes(asked.front.cx().config.follow.alarm_minutes);
+    let is_late =
+        |call: &Attempt| call.state == AttemptState::Placed && call.created_at <= asked.now - alarm;
+    html! {
+        @for named in found.iter().filter(|named| is_late(&named.row)) {
+            section.alarm.warn {
+                h2 {
+                    "Not ended: " (who(&named.name, named.row.customer_id)) ", "
+                    (occasion(named.row.call_type, &named.row.occasion))
+                }
+                p {
+                    "The call was sent " (time(named.row.created_at, zone))
+                    ", and the provider reports no end. Look at the provider's page. Closing the \
+                     call frees its line and makes no other call."
+                }
+                (form(
+                    asked,
+                    &format!("/calls/{}/close", named.row.id),
+                    reason_and_button(&format!("close-{}", named.row.id), "Close", "main"),
+                ))
+            }
+        }
+    }
 }
 
 fn doubt(asked: &Asked<'_>, named: &Named<Attempt>, zone: &Zone) -> Markup {

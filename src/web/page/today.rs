@@ -9,6 +9,7 @@ use crate::domain::{Instant, instant_text};
 use crate::http::response::Response;
 use crate::present::output::relative;
 use crate::steps::Context;
+use crate::steps::follow::unended::holds_a_line_since;
 use crate::store::Conn;
 use crate::store::meta::{breaker, holds, pauses};
 use crate::store::views::page::{self, AttemptFilter, Glance, Minute, Span};
@@ -39,7 +40,7 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
             next_daily = next_daily.into_iter().chain(at).min();
         }
         Ok((
-            page::glance(conn, day, asked.now)?,
+            page::glance(conn, day, holds_a_line_since(&cx.config.follow, asked.now), asked.now)?,
             page::minutes(conn, fortnight)?,
             next_daily,
             page::next_items(conn, SHORT)?,

@@ -5,6 +5,7 @@ use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
 use crate::domain::calendar::zone_country;
 use crate::phones;
+use crate::steps::follow::unended;
 use crate::steps::readiness::{armed, clock_check, hold_words};
 use crate::store::Store;
 use crate::store::file::identity::Identity;
@@ -31,6 +32,9 @@ fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<V
     let mut found = vec![armed(loaded, store)?, dialer(loaded)];
     found.extend(clock(loaded, store)?);
     found.extend(store.read(holds::holds)?.iter().map(hold));
+    let overdue = store.read(|conn| unended::overdue(&loaded.config, conn, loaded.clock.now()?))?;
+    found
+        .extend(overdue.map(|calls| CheckFinding::new("calls", State::Warning, calls.to_string())));
     found.extend(side_files::foreign_filesystem(&loaded.db).map(|kind| {
         let detail = format!(
             "the database is on {kind}, whose locks and syncs are not reliable: put it on \
