@@ -303,6 +303,20 @@ CREATE TABLE calls_elsewhere (
 CREATE INDEX calls_elsewhere_by_number ON calls_elsewhere (ending, created_at)
   WHERE ignored_at IS NULL;
 
+-- Placed calls that complete listings of the provider lack, although they should show them.
+CREATE TABLE unlisted_calls (
+  attempt_id TEXT NOT NULL PRIMARY KEY,
+  first_missed_at TEXT NOT NULL,
+  last_missed_at TEXT NOT NULL,
+  listings INTEGER NOT NULL                      -- how many of them
+) STRICT;
+
+-- Calls of a listing that a start could not finish. Deleted when the listing is complete.
+CREATE TABLE kept_list (
+  vapi_call_id TEXT NOT NULL PRIMARY KEY,
+  call TEXT NOT NULL                             -- the provider's record as JSON, without words
+) STRICT;
+
 -- What the webhook was told, once each; the follow step applies it.
 CREATE TABLE webhook_events (
   id INTEGER PRIMARY KEY,

@@ -81,6 +81,8 @@ pub struct ProviderCall {
     pub customer_key: Option<String>,
     pub call_type: Option<CallType>,
     pub occasion: Option<String>,
+    /// The record has more than this: a list leaves out transcripts and other long parts.
+    pub left_out: bool,
 }
 
 impl ProviderCall {
@@ -208,6 +210,31 @@ pub struct Listing {
     pub unreadable: BTreeSet<String>,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,
+    /// A part was read by an earlier start. It shows calls, but a missing call proves nothing.
+    pub is_resumed: bool,
+}
+
+/// Keeps an interrupted listing, so that the next start goes on where it was.
+pub trait ListKeeper {
+    /// The kept progress and calls; `None`: nothing is kept.
+    fn kept(&self) -> Option<(String, Vec<ProviderCall>)>;
+    /// Keeps more calls, and the progress of now.
+    fn keep(&self, calls: &[&ProviderCall], progress: &str);
+    /// Forgets it: the listing is complete.
+    fn forget(&self);
+}
+
+/// Keeps nothing: each listing begins anew.
+pub struct KeepsNothing;
+
+impl ListKeeper for KeepsNothing {
+    fn kept(&self) -> Option<(String, Vec<ProviderCall>)> {
+        None
+    }
+
+    fn keep(&self, _: &[&ProviderCall], _: &str) {}
+
+    fn forget(&self) {}
 }
 
 /// Places calls and reports their results. Vapi and the fake provider pass the same tests.
@@ -226,6 +253,11 @@ pub trait Provider: Send + Sync {
     /// Every call created at or after `since`, filtered by time only, from all pages. An error when
     /// any page could not be read, because a partial list proves nothing.
     fn list(&self, since: Instant) -> Result<Listing, ReadError>;
+
+    /// The same, going on with an earlier listing that was interrupted.
+    fn list_on(&self, since: Instant, _keeper: &dyn ListKeeper) -> Result<Listing, ReadError> {
+        self.list(since)
+    }
 
     /// The durations of its requests; `None` when they are not measured.
     fn seconds(&self) -> Option<Seconds> {

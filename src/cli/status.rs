@@ -11,6 +11,7 @@ use crate::clock;
 use crate::domain::{Instant, instant_words, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
 use crate::steps::readiness::hold_words;
+use crate::steps::reconcile::unlisted;
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::{self, Count};
@@ -131,7 +132,9 @@ fn capacity(found: &Status) -> Vec<Line> {
     }
     let overdue = found.overdue_call.as_ref().map(|calls| calls.to_string());
     let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
-    let alarms = overdue.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
+    let unlisted = found.unlisted_calls.as_ref().map(unlisted::words);
+    let alarms =
+        overdue.into_iter().chain(unlisted).chain(zoneless).chain(views::long_log(found.wal_bytes));
     lines.extend(alarms.map(|what| ("alarm", toned(Tone::Bad, &what))));
     lines
 }

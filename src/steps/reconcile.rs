@@ -8,11 +8,13 @@ pub mod absence;
 pub mod account;
 pub mod call_tags;
 pub mod how_far_back;
+mod kept_list;
 pub mod listed_call;
 pub mod listing;
 pub mod older_database;
 pub mod other_dialer;
 pub mod unknown_calls;
+pub mod unlisted;
 pub mod unreadable_rows;
 pub mod whose_call;
 
@@ -78,7 +80,11 @@ pub fn ask(
     let reach = reach(cx, asking, oldest, now)?;
     let mut reads_back = reach.reads_back;
     let mut from = if is_start && !reach.read_whole { oldest } else { reach.back_to(reach.first) };
-    let mut listed = provider.list(from);
+    let list = |from| match is_start {
+        true => provider.list_on(from, cx.store.as_ref()),
+        false => provider.list(from),
+    };
+    let mut listed = list(from);
     if let (Err(ReadError::Unavailable(why)), Some(_)) = (&listed, reach.last_good) {
         // A doubt of several days makes a long list. Attempts in doubt are not dialed, so the newer
         // part is enough for the calls that may be dialed.
@@ -97,7 +103,7 @@ pub fn ask(
             instant_text(oldest)
         );
         from = oldest;
-        listing = provider.list(from).map_err(unreadable)?;
+        listing = list(from).map_err(unreadable)?;
     }
     let unread = cx.store.read(|conn| unreadable_rows::of(conn, &listing))?;
     let shows_later = listing.calls.iter().any(|call| is_beyond(cx, call, reach.highest_seq));
@@ -215,6 +221,7 @@ fn load_as_judged(
             let seen = absence::seen(tx, &known, &answer.listing, org_id.as_deref())?;
             done.absent = count_absences(cx, tx, answer, &seen, &in_doubt, reading)?;
         }
+        unlisted::note(tx, answer, org_id.as_deref(), reading.now)?;
         if all_loaded && note_reach(cx, tx, answer, reading.now)? {
             unwritten::lift_if_known(tx, reading.now)?;
         }
@@ -329,10 +336,6 @@ fn load_calls(
     now: Instant,
     done: &mut Reconciled,
 ) -> anyhow::Result<bool> {
-    let dialing_since = match answer.asking {
-        Asking::Beside { dialing_since } => dialing_since,
-        Asking::Start(_) => None,
-    };
     let mut calls: Vec<&ProviderCall> = answer.listing.calls.iter().collect();
     calls.sort_by_key(|call| (call_tags::number_of(call).unwrap_or(i64::MAX), call.created_at));
     let listed = calls.iter().map(|call| call.id.as_str()).collect();
@@ -341,7 +344,7 @@ fn load_calls(
         if listed_call::is_old_news(cx, tx, known, call)? {
             continue;
         }
-        match store::part(tx, |tx| listed_call::load(cx, tx, call, dialing_since, now)) {
+        match store::part(tx, |tx| listed_call::load(cx, tx, call, answer.asking, now)) {
             Ok(LoadedCall::Adopted) => done.adopted += 1,
             Ok(LoadedCall::Settled) => done.found += 1,
             Ok(LoadedCall::Foreign(what)) => done.foreign = Some(what),

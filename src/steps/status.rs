@@ -10,11 +10,13 @@ use crate::domain::{Instant, instant_text};
 use crate::steps::backup;
 use crate::steps::follow::unended::{self, Overdue};
 use crate::steps::readiness::{armed, last_start};
+use crate::steps::reconcile::unlisted;
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::pauses;
 use crate::store::meta::scan_inputs::{self, Zoneless};
+use crate::store::unlisted_calls::Unlisted;
 use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, Store, attempts, customers, queue};
 use crate::zones::Zones;
@@ -46,6 +48,8 @@ pub struct Status {
     pub only_numbers: Option<usize>,
     /// Placed calls that run longer than the alarm age; `None`: no call does.
     pub overdue_call: Option<Overdue>,
+    /// Placed calls that the provider's complete lists lack; `None`: they have them all.
+    pub unlisted_calls: Option<Unlisted>,
     pub last_tick_at: Option<String>,
     /// Whether the last tick is older than two scan periods; `false` before the first tick.
     pub tick_is_late: bool,
@@ -139,6 +143,7 @@ pub fn status(
             max_active_calls: config.dialing.max_active_calls,
             only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
             overdue_call: unended::overdue(config, conn, now)?,
+            unlisted_calls: unlisted::reported(conn, now)?,
             last_tick_at: last_tick.map(instant_text),
             tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
             last_scan_at: last_scan?.map(instant_text),

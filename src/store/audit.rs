@@ -181,6 +181,36 @@ pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<AuditAttempt>
     dialings(conn, gone, params![])
 }
 
+/// What reconciling stored about a call that listings lack.
+#[derive(Clone, Copy, Debug)]
+pub struct Unlisted {
+    pub listings: i64,
+    pub last_missed_at: Instant,
+}
+
+/// Calls since an instant that complete listings lacked, of customers that the file still has.
+pub fn unlisted(
+    conn: &Connection,
+    since: Instant,
+) -> anyhow::Result<Vec<(AuditAttempt, Unlisted)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT attempt_id, listings, last_missed_at FROM unlisted_calls ORDER BY attempt_id",
+    )?;
+    let seen = statement.query_map([], |row| {
+        let listings = row.get(1)?;
+        let last_missed_at = cells::instant(row, 2)?;
+        Ok((row.get::<_, String>(0)?, Unlisted { listings, last_missed_at }))
+    })?;
+    let mut found = Vec::new();
+    for line in seen {
+        let (id, unlisted) = line?;
+        let rest = "WHERE id = ?1 AND ?2 < created_at AND customer_id IS NOT NULL";
+        let made = dialings(conn, rest, params![id, instant_text(since)])?.pop();
+        found.extend(made.map(|made| (made, unlisted)));
+    }
+    Ok(found)
+}
+
 /// Calls that the provider accepted between two instants, of customers that the file still has. A
 /// customer who was erased here may have been erased there too. Calls that `importer` added were
 /// made by another scheduler.
@@ -191,8 +221,9 @@ pub fn dialings_between(
     importer: &str,
 ) -> anyhow::Result<Vec<AuditAttempt>> {
     let rest = format!(
-        "AS made WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
-           AND customer_id IS NOT NULL AND state IN ('placed', 'ended')
+        "AS made WHERE ?1 < created_at AND created_at < ?2 AND customer_id IS NOT NULL
+           AND (vapi_call_id IS NOT NULL OR phone_number_id IS NOT NULL)
+           AND state IN ('placed', 'ended')
            AND NOT {}
          ORDER BY seq",
         imported("made", "?3")

@@ -27,7 +27,7 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 const ADDED: [(i64, &[&str]); 3] = [
     (2, &["calls_elsewhere", "calls_elsewhere_by_number"]),
     (3, &["journal_facts", "journal_facts_refuse_update", "journal_facts_refuse_delete"]),
-    (4, &["call_attempts_closed"]),
+    (4, &["call_attempts_closed", "kept_list", "unlisted_calls"]),
 ];
 
 /// Creates or migrates in one transaction, then makes sure that every guard exists.

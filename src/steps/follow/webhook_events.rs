@@ -5,6 +5,7 @@ use chrono::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::domain::Instant;
+use crate::domain::start::Asking;
 use crate::provider::{Provider, ProviderCall, ReadError};
 use crate::steps::Context;
 use crate::steps::do_not_call::opt_out;
@@ -155,7 +156,8 @@ fn apply_one(
 ) -> anyhow::Result<usize> {
     let before = attempts::by_call_id(tx, &event.call.id)?;
     if let Some(call) = call {
-        listed_call::load(cx, tx, call, cx.dialing_since.get().copied(), now)?;
+        let dialing_since = cx.dialing_since.get().copied();
+        listed_call::load(cx, tx, call, Asking::Beside { dialing_since }, now)?;
     }
     let Some(after) = attempts::by_call_id(tx, &event.call.id)? else { return Ok(0) };
     // The attempt may have received its call id just now.

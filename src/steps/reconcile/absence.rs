@@ -147,7 +147,7 @@ pub fn controls(
             && listed_call::may_have_rung(cx, call, attempt)
     };
     Controls {
-        complete: answer.listing.unreadable.is_empty(),
+        complete: answer.listing.unreadable.is_empty() && !answer.listing.is_resumed,
         covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
         same_org: seen.is_one_account
             && seen.account_since.is_none_or(|since| since < attempt.created_at),

@@ -12,7 +12,7 @@ use crate::steps::reconcile::listing::MARGIN;
 use crate::store::attempts::unresolved;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, organization, sequence};
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Tx, unlisted_calls};
 
 /// The key of when the records were last read back to the oldest doubt of any age.
 pub const READ_BACK_AT: &str = "read_back_at";
@@ -31,12 +31,15 @@ pub fn first(
         let young = now - READ_BACK_EVERY;
         let open = unresolved::oldest_unexplained(conn, Some(young))?;
         let ruled_out = unresolved::oldest_ruled_out(conn, young)?;
-        return Ok((open.into_iter().chain(ruled_out).min(), false));
+        let unlisted = unlisted_calls::oldest(conn, young)?;
+        return Ok((open.into_iter().chain(ruled_out).chain(unlisted).min(), false));
     }
     let open = unresolved::oldest_unexplained(conn, None)?;
     let ruled_out = unresolved::oldest_ruled_out(conn, oldest)?;
     let given_up = unresolved::oldest_given_up(conn, oldest)?;
-    Ok((open.into_iter().chain(ruled_out).chain(given_up).min(), true))
+    let unlisted = unlisted_calls::oldest(conn, oldest)?;
+    let all = open.into_iter().chain(ruled_out).chain(given_up).chain(unlisted);
+    Ok((all.min(), true))
 }
 
 /// The key of the account whose records were read completely, because another database may have

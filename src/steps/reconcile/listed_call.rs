@@ -1,9 +1,12 @@
 //! Loads a call of the provider's records into the ledger, whether the file knew the call, doubted
 //! it, or was too old to know it. Late facts are attached; nothing here dials.
 
+use chrono::Duration;
+
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::disposition::disposition;
 use crate::domain::hold::HoldKind;
+use crate::domain::start::Asking;
 use crate::domain::{Instant, instant_text};
 use crate::phones;
 use crate::provider::ProviderCall;
@@ -20,6 +23,8 @@ use crate::store::meta::{holds, organization, sequence};
 use crate::store::transaction::Moved;
 
 const WHO: &str = "reconcile";
+/// How long the follower may try to read an ended call before the list's part of it counts.
+const READ_ALONE_FOR: Duration = Duration::hours(24);
 
 /// The result of loading one call.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,13 +57,12 @@ pub fn is_old_news(
     })
 }
 
-/// Loads one call of the provider's records. `dialing_since`: this process has dialed since then
-/// and knows all of its calls; `None` if it does not dial.
+/// Loads one call of the provider's records, for a start or beside a dialer.
 pub fn load(
     cx: &Context,
     tx: &Tx<'_>,
     call: &ProviderCall,
-    dialing_since: Option<Instant>,
+    asking: Asking,
     now: Instant,
 ) -> anyhow::Result<LoadedCall> {
     if let Some(known) = attempts::by_call_id(tx, &call.id)? {
@@ -77,11 +81,17 @@ pub fn load(
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
             // A call that was already noted, and not loaded, is not new evidence of another dialer.
             let is_news = !second_calls::is_noted(tx, &call.id)?;
-            let foreign = other_dialer::why(tx, call, id, dialing_since)?.filter(|_| is_news);
+            let foreign =
+                other_dialer::why(tx, call, id, asking.dialing_since())?.filter(|_| is_news);
             let taken = add_unknown(cx, tx, call, call_type, id, now)?;
             let Some(why) = foreign else { return Ok(taken) };
-            log::error!("dialing is held: {why}");
             holds::hold(tx, HoldKind::Foreign, &why, now)?;
+            if asking.accepts_adoption() {
+                // The person stated that the other copy has stopped. Arming lifts the hold; if the
+                // adoption is refused, the hold stays.
+                return Ok(taken);
+            }
+            log::error!("dialing is held: {why}");
             Ok(LoadedCall::Foreign(why))
         }
         // The call has lost its metadata, so its owner is unknown. It counts as ours if it went to
@@ -323,6 +333,12 @@ fn end_if_over(
     now: Instant,
 ) -> anyhow::Result<()> {
     match attempt.state {
+        // The list leaves out what was said, so the follower reads the call itself. If it cannot for
+        // a day, the list's own words end the call.
+        AttemptState::Placed if call.left_out && now - attempt.created_at < READ_ALONE_FOR => {
+            opt_out::add_to_list(cx, tx, attempt, call, now)?;
+            attempts::poll_again(tx, &attempt.id, call.status.as_deref(), now)
+        }
         AttemptState::Placed | AttemptState::Ended if call.is_ended() => {
             follow::end(cx, tx, attempt, call, now)?;
             Ok(())

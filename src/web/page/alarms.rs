@@ -10,6 +10,7 @@ use crate::present::output::duration;
 use crate::steps::backup;
 use crate::steps::follow::unended;
 use crate::steps::readiness::armed;
+use crate::steps::reconcile::unlisted;
 use crate::store::attempts;
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::marks::{self, Mark};
@@ -110,13 +111,14 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
 /// Doubts, calls that do not end, a silent dialer, unknown zones, a long WAL, missing backups.
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
-    let (doubts, overdue, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
+    let (doubts, overdue, unlisted, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
         let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let overdue = unended::overdue(&cx.config, conn, asked.now)?;
+        let unlisted = unlisted::reported(conn, asked.now)?;
         let (last_tick, zoneless) =
             (marks::mark(conn, Mark::LastTick)?, scan_inputs::zoneless(conn)?);
-        Ok((doubts, overdue, last_tick, no_backup, zoneless))
+        Ok((doubts, overdue, unlisted, last_tick, no_backup, zoneless))
     })?;
     let mut found = Vec::new();
     if doubts > 0 {
@@ -137,6 +139,10 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         let too_long = duration(Duration::minutes(overdue.alarm_minutes));
         let what = format!("{} {noun} not ended for {too_long}", overdue.calls);
         found.push(Alarm::new(Tone::Bad, what, help));
+    }
+    if let Some(unlisted) = unlisted {
+        let help = html! { p { "Run " code { "ringonce audit" } ": it names the customers." } };
+        found.push(Alarm::new(Tone::Warn, unlisted::words(&unlisted), help));
     }
     let silent = last_tick.map(|at| asked.now - at);
     if let Some(silent) = silent.filter(|silent| *silent > Duration::minutes(SILENT_MINUTES)) {

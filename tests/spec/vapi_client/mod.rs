@@ -4,6 +4,7 @@
 
 pub mod conformance;
 mod little_vapi;
+mod long_lists;
 mod lost;
 mod order;
 mod pushed;
