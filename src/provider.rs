@@ -215,27 +215,18 @@ pub struct Listing {
 }
 
 /// Keeps an interrupted listing, so that the next start goes on where it was.
-pub trait ListKeeper {
+pub struct ListKeeper<'k> {
     /// The kept progress and calls; `None`: nothing is kept.
-    fn kept(&self) -> Option<(String, Vec<ProviderCall>)>;
+    pub kept: &'k dyn Fn() -> Option<(String, Vec<ProviderCall>)>,
     /// Keeps more calls, and the progress of now.
-    fn keep(&self, calls: &[&ProviderCall], progress: &str);
+    pub keep: &'k dyn Fn(&[&ProviderCall], &str),
     /// Forgets it: the listing is complete.
-    fn forget(&self);
+    pub forget: &'k dyn Fn(),
 }
 
-/// Keeps nothing: each listing begins anew.
-pub struct KeepsNothing;
-
-impl ListKeeper for KeepsNothing {
-    fn kept(&self) -> Option<(String, Vec<ProviderCall>)> {
-        None
-    }
-
-    fn keep(&self, _: &[&ProviderCall], _: &str) {}
-
-    fn forget(&self) {}
-}
+/// Each listing begins anew.
+pub const KEEPS_NOTHING: ListKeeper<'static> =
+    ListKeeper { kept: &|| None, keep: &|_, _| {}, forget: &|| {} };
 
 /// Places calls and reports their results. Vapi and the fake provider pass the same tests.
 pub trait Provider: Send + Sync {
@@ -255,7 +246,7 @@ pub trait Provider: Send + Sync {
     fn list(&self, since: Instant) -> Result<Listing, ReadError>;
 
     /// The same, going on with an earlier listing that was interrupted.
-    fn list_on(&self, since: Instant, _keeper: &dyn ListKeeper) -> Result<Listing, ReadError> {
+    fn list_on(&self, since: Instant, _keeper: &ListKeeper<'_>) -> Result<Listing, ReadError> {
         self.list(since)
     }
 

@@ -81,7 +81,7 @@ pub fn ask(
     let mut reads_back = reach.reads_back;
     let mut from = if is_start && !reach.read_whole { oldest } else { reach.back_to(reach.first) };
     let list = |from| match is_start {
-        true => provider.list_on(from, cx.store.as_ref()),
+        true => kept_list::list(&cx.store, provider, from),
         false => provider.list(from),
     };
     let mut listed = list(from);

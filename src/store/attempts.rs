@@ -5,6 +5,7 @@ pub mod history;
 pub mod recent_outcomes;
 pub mod second_calls;
 pub mod unended;
+pub mod unlisted;
 pub mod unresolved;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};

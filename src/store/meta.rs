@@ -3,6 +3,7 @@
 pub mod breaker;
 pub mod holds;
 pub mod installation;
+pub mod kept_list;
 pub mod marks;
 pub mod organization;
 pub mod pauses;

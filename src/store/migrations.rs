@@ -69,7 +69,9 @@ fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
 pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let (_, version) = read_header(tx)?;
     for (name, statement) in added_since(version) {
-        tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
+        if !is_there(tx, name)? {
+            tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
+        }
     }
     if version < WITH_FACTS {
         facts::of_old_entries(tx)?;
@@ -161,15 +163,19 @@ fn missing_guards(conn: &Connection) -> anyhow::Result<Vec<(&'static str, &'stat
     let mut missing = Vec::new();
     for statement in statements(SCHEMA) {
         let Some(name) = guard_name(statement) else { continue };
-        let there = conn
-            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
-            .query_one([name], |_| Ok(()))
-            .optional()?;
-        if there.is_none() {
+        if !is_there(conn, name)? {
             missing.push((name, statement));
         }
     }
     Ok(missing)
+}
+
+fn is_there(conn: &Connection, name: &str) -> anyhow::Result<bool> {
+    let there = conn
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
+        .query_one([name], |_| Ok(()))
+        .optional()?;
+    Ok(there.is_some())
 }
 
 /// Puts back the unique indexes that an import of old rows dropped in this transaction.

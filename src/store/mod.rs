@@ -14,13 +14,11 @@ pub mod error;
 pub mod file;
 pub mod holidays;
 pub mod journal;
-pub mod kept_list;
 pub mod made_elsewhere;
 pub mod meta;
 pub mod migrations;
 pub mod queue;
 pub mod transaction;
-pub mod unlisted_calls;
 pub mod views;
 pub mod webhook_events;
 

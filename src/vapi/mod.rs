@@ -31,7 +31,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use crate::clock;
 use crate::domain::Instant;
 use crate::provider::{
-    Accepted, Fetched, KeepsNothing, ListKeeper, Listing, PlaceError, PlaceOrder, Provider,
+    Accepted, Fetched, KEEPS_NOTHING, ListKeeper, Listing, PlaceError, PlaceOrder, Provider,
     ReadError, Refusal, Seconds, no_seconds,
 };
 use crate::vapi::get::Get;
@@ -233,10 +233,10 @@ impl Provider for Vapi {
     }
 
     fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        self.list_on(since, &KeepsNothing)
+        self.list_on(since, &KEEPS_NOTHING)
     }
 
-    fn list_on(&self, since: Instant, keeper: &dyn ListKeeper) -> Result<Listing, ReadError> {
+    fn list_on(&self, since: Instant, keeper: &ListKeeper<'_>) -> Result<Listing, ReadError> {
         paging::every_call(since, keeper, &mut |window| {
             self.timed("list", || self.reader().page(window), ReadError::outcome)
         })

@@ -14,32 +14,14 @@ pub(crate) mod window;
 
 use crate::domain::Instant;
 use crate::provider::{ListKeeper, Listing, ReadError};
-use crate::vapi::paging::row::Row;
+use crate::vapi::paging::row::Page;
 use crate::vapi::paging::seen::Seen;
 use crate::vapi::paging::window::Window;
-
-/// One page as the provider sent it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Page {
-    pub rows: Vec<Row>,
-    pub date: Option<Instant>,
-    /// The page broke off after these rows, because it was too large or too slow.
-    pub cut: Option<Cut>,
-}
-
-/// Where a page broke off.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cut {
-    /// Before its first byte. The text says why.
-    Silent(String),
-    /// Inside a row, whose instant may have been read.
-    Inside(Option<Instant>),
-}
 
 /// Every call created at or after `since`. `read` reads one window; its error ends the listing.
 pub(super) fn every_call(
     since: Instant,
-    keeper: &dyn ListKeeper,
+    keeper: &ListKeeper<'_>,
     read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
 ) -> Result<Listing, ReadError> {
     let (mut seen, resumed) = Seen::of(since, keeper);
@@ -58,7 +40,7 @@ pub(super) fn every_call(
             seen.keep(keeper);
         }
         if seen.is_complete(read)? {
-            keeper.forget();
+            (keeper.forget)();
             return Ok(seen.listing());
         }
     }

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::domain::instant_text;
-use crate::provider::{KeepsNothing, ProviderCall};
-use crate::vapi::paging::row::created_at;
+use crate::provider::{KEEPS_NOTHING, ProviderCall};
+use crate::vapi::paging::row::{Cut, Row, created_at};
 use crate::vapi::paging::window::{HIGHEST_LIMIT, USUAL_LIMIT};
 
 fn page(rows: &[Value]) -> Page {
@@ -23,7 +23,7 @@ fn every_call(
     since: Instant,
     read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
 ) -> Result<Listing, ReadError> {
-    super::every_call(since, &KeepsNothing, read)
+    super::every_call(since, &KEEPS_NOTHING, read)
 }
 
 fn at(ms: i64) -> Instant {
@@ -304,20 +304,27 @@ fn one_record_that_never_comes_is_unread_and_hides_no_other() {
 #[derive(Default)]
 struct Kept(std::cell::RefCell<Option<(String, Vec<ProviderCall>)>>);
 
-impl ListKeeper for Kept {
+impl Kept {
     fn kept(&self) -> Option<(String, Vec<ProviderCall>)> {
         self.0.borrow().clone()
     }
 
-    fn keep(&self, calls: &[&ProviderCall], progress: &str) {
-        let mut kept = self.0.borrow_mut();
-        let (known, all) = kept.get_or_insert_default();
-        *known = progress.to_string();
-        all.extend(calls.iter().map(|call| (*call).clone()));
-    }
-
-    fn forget(&self) {
-        *self.0.borrow_mut() = None;
+    fn list(
+        &self,
+        read: &mut dyn FnMut(&Window) -> Result<Page, ReadError>,
+    ) -> Result<Listing, ReadError> {
+        let keep = |calls: &[&ProviderCall], progress: &str| {
+            let mut kept = self.0.borrow_mut();
+            let (known, all) = kept.get_or_insert_default();
+            *known = progress.to_string();
+            all.extend(calls.iter().map(|call| (*call).clone()));
+        };
+        let keeper = ListKeeper {
+            kept: &|| self.kept(),
+            keep: &keep,
+            forget: &|| *self.0.borrow_mut() = None,
+        };
+        super::every_call(at(0), &keeper, read)
     }
 }
 
@@ -336,7 +343,7 @@ fn starts(
         read_so_far.set(read_so_far.get() + 1);
         Ok(Page { date: Some(date), ..slow(rows).page(window) })
     };
-    let listing = super::every_call(at(0), kept, &mut read);
+    let listing = kept.list(&mut read);
     (listing, read_so_far.get())
 }
 

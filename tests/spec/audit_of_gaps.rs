@@ -336,3 +336,30 @@ fn gaps_of_one_cause_are_one_line_with_their_count() {
     assert!(lines[0].contains(&format!("({gaps} gaps of this cause; gap customer ")), "{said}");
     assert!(said.contains(&format!("0 duplicates, {gaps} gaps")), "{said}");
 }
+
+#[test]
+fn erasing_people_who_were_never_called_leaves_the_audit_clean() {
+    let world = World::after_a_morning();
+    let add = |phone: &str, more: &str| {
+        let line = format!("customers add --phone {phone} --timezone America/New_York {more}");
+        world.ok(&line.split_whitespace().collect::<Vec<_>>());
+    };
+    add("+12125550121", "--payment-status Paid");
+    add("+12125550122", "--call-time 18:00 --payment-status Paid");
+    add("+12125550123", "--call-time 09:00 --payment-status Pending");
+    add(
+        "+12125550124",
+        "--call-time 09:00 --payment-status Paid --welcome-call-completed true --last-call-date \
+         2026-03-01",
+    );
+    world.at("2026-03-02T14:00:00Z");
+    world.ok(&["tick"]);
+    for phone in ["+12125550121", "+12125550122", "+12125550123", "+12125550124"] {
+        world.ok(&["customers", "erase", phone, "--reason", "asked for it"]);
+        for arguments in [&["audit"][..], &["audit", "--offline"]] {
+            let said = world.ok(arguments);
+            assert!(said.contains("0 duplicates, 0 gaps"), "{phone}: {said}");
+            assert!(!said.contains("a customer that is gone"), "{phone}: {said}");
+        }
+    }
+}

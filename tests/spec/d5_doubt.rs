@@ -2,11 +2,8 @@
 //! under every control, and only if the policy allows. Time alone never does; else a person
 //! decides.
 
-use crate::listed::Listed;
 use crate::world::{World, quick};
 use chrono::Duration;
-use ringonce::provider::Listing;
-use ringonce::service::{Service, tick};
 
 pub const REDIAL: &str = "[reconcile]\nin_doubt = \"redial\"\n";
 
@@ -390,17 +387,4 @@ fn the_commands_show_doubts_with_masked_phones_and_refuse_unclear_words() {
         assert_eq!(run.code, Some(code), "{words:?}: {run:?}");
     }
     assert_eq!(state_of_ada(&world), "in_doubt");
-}
-
-#[test]
-fn a_list_that_goes_on_with_an_earlier_start_proves_no_absence() {
-    let world = world_in_doubt(REDIAL, "close-before-accept");
-    for minute in [10, 15, 16, 25, 29, 31, 45, 50, 55] {
-        world.set_clock(&format!("2026-02-02T12:{minute}:00Z"));
-        let resumed = |listing| Listing { is_resumed: true, ..listing };
-        let provider = Box::new(Listed(world.vapi(), Box::new(resumed)));
-        tick::tick(&Service { provider, ..world.start() }).expect("the database works");
-        assert_eq!(state_of_ada(&world), "in_doubt", "at 12:{minute}");
-    }
-    world.assert_no_phone_rang_twice();
 }

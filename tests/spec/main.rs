@@ -31,6 +31,7 @@ mod accounts;
 mod arming;
 mod clocks;
 mod cloned_machines;
+mod cut_starts;
 mod halting;
 mod one_database;
 mod resuming;

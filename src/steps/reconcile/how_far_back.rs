@@ -9,10 +9,10 @@ use crate::steps::Context;
 use crate::steps::readiness::restart;
 use crate::steps::reconcile::account;
 use crate::steps::reconcile::listing::MARGIN;
-use crate::store::attempts::unresolved;
+use crate::store::attempts::{unlisted, unresolved};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, organization, sequence};
-use crate::store::{Conn, Tx, unlisted_calls};
+use crate::store::{Conn, Tx};
 
 /// The key of when the records were last read back to the oldest doubt of any age.
 pub const READ_BACK_AT: &str = "read_back_at";
@@ -31,14 +31,14 @@ pub fn first(
         let young = now - READ_BACK_EVERY;
         let open = unresolved::oldest_unexplained(conn, Some(young))?;
         let ruled_out = unresolved::oldest_ruled_out(conn, young)?;
-        let unlisted = unlisted_calls::oldest(conn, young)?;
-        return Ok((open.into_iter().chain(ruled_out).chain(unlisted).min(), false));
+        let not_listed = unlisted::oldest(conn, young)?;
+        return Ok((open.into_iter().chain(ruled_out).chain(not_listed).min(), false));
     }
     let open = unresolved::oldest_unexplained(conn, None)?;
     let ruled_out = unresolved::oldest_ruled_out(conn, oldest)?;
     let given_up = unresolved::oldest_given_up(conn, oldest)?;
-    let unlisted = unlisted_calls::oldest(conn, oldest)?;
-    let all = open.into_iter().chain(ruled_out).chain(given_up).chain(unlisted);
+    let not_listed = unlisted::oldest(conn, oldest)?;
+    let all = open.into_iter().chain(ruled_out).chain(given_up).chain(not_listed);
     Ok((all.min(), true))
 }
 

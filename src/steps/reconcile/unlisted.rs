@@ -9,7 +9,7 @@ use crate::domain::Instant;
 use crate::provider::Listing;
 use crate::steps::reconcile::listing::ListAnswer;
 use crate::steps::reconcile::{account, call_tags};
-use crate::store::unlisted_calls::{self, Unlisted};
+use crate::store::attempts::unlisted::{self as unlisted_calls, Unlisted};
 use crate::store::{Conn, Tx};
 
 /// A younger call may not be in the list yet. Shorter than the interval of listings plus the time

@@ -12,8 +12,8 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text};
 use crate::store::file::side_files;
-use crate::store::meta::installation;
-use crate::store::{Store, customers, kept_list, made_elsewhere, queue};
+use crate::store::meta::{installation, kept_list};
+use crate::store::{Store, customers, made_elsewhere, queue};
 
 /// The data of a person that was removed from tables that outlive the customer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]

@@ -1,4 +1,4 @@
-//! One record of a list, without the parts that nobody needs from a list. A list of days would fill
+//! A page of a list and its records, without the parts that nobody needs from a list. A list of days would fill
 //! the memory with transcripts.
 
 use chrono::Duration;
@@ -14,6 +14,24 @@ use crate::vapi::{values, wire};
 /// The longest summary, and the longest results of an assistant, that are kept from a list, in
 /// bytes. A longer one is read with the call itself.
 const LONGEST_RESULT: usize = 4 * 1024;
+
+/// One page as the provider sent it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    pub rows: Vec<Row>,
+    pub date: Option<Instant>,
+    /// The page broke off after these rows, because it was too large or too slow.
+    pub cut: Option<Cut>,
+}
+
+/// Where a page broke off.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cut {
+    /// Before its first byte. The text says why.
+    Silent(String),
+    /// Inside a row, whose instant may have been read.
+    Inside(Option<Instant>),
+}
 
 /// One record of a page.
 #[derive(Clone, Debug)]

@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::start::VISIBLE_AFTER;
 use crate::domain::{Instant, instant_text};
 use crate::provider::{ListKeeper, Listing, ProviderCall, ReadError};
-use crate::vapi::paging::row::Row;
+use crate::vapi::paging::row::{Cut, Page, Row};
 use crate::vapi::paging::window::{HIGHEST_LIMIT, Rest, USUAL_LIMIT, Window};
-use crate::vapi::paging::{Cut, Page};
 
 /// A longer listing is an error: no account fills this many pages in the provider's retention.
 const MOST_PAGES: usize = 5000;
@@ -89,9 +88,9 @@ impl Seen {
 
     /// The kept listing if it covers `since`, with the window of the calls that may have appeared
     /// since; else a new one.
-    pub fn of(since: Instant, keeper: &dyn ListKeeper) -> (Seen, Option<Window>) {
+    pub fn of(since: Instant, keeper: &ListKeeper<'_>) -> (Seen, Option<Window>) {
         let new = (Seen::new(since), None);
-        let Some((progress, calls)) = keeper.kept() else { return new };
+        let Some((progress, calls)) = (keeper.kept)() else { return new };
         let Ok(progress) = serde_json::from_str::<Progress>(&progress) else { return new };
         let Some(begun_at) = progress.begun_at.filter(|_| progress.since <= since) else {
             return new;
@@ -291,7 +290,7 @@ impl Seen {
     }
 
     /// Keeps a long listing, so that a start that is cut goes on here.
-    pub fn keep(&mut self, keeper: &dyn ListKeeper) {
+    pub fn keep(&mut self, keeper: &ListKeeper<'_>) {
         let is_over = self.progress.open.is_empty();
         if !self.is_long || is_over || self.progress.begun_at.is_none() {
             return;
@@ -299,7 +298,7 @@ impl Seen {
         let unkept = mem::take(&mut self.unkept);
         let calls: Vec<&ProviderCall> = unkept.iter().filter_map(|id| self.calls.get(id)).collect();
         let progress = serde_json::to_string(&self.progress).unwrap_or_default();
-        keeper.keep(&calls, &progress);
+        (keeper.keep)(&calls, &progress);
     }
 
     pub fn listing(self) -> Listing {
