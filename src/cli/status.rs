@@ -8,9 +8,8 @@ use clap::Args;
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::exit::Exit;
 use crate::clock;
-use crate::domain::{Instant, instant_words, parse_instant};
+use crate::domain::{Instant, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
-use crate::steps::readiness::hold_words;
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::{self, Count};
@@ -68,10 +67,21 @@ fn paused(pause: &Paused) -> String {
     }
 }
 
-/// The status in lines, problems first.
+/// The command that ends a pause.
+fn ends_pause(pause: &Paused) -> String {
+    let option = match (pause.customer_id, pause.scope.split_once(':')) {
+        (Some(id), _) => format!("--customer id:{id} "),
+        (None, Some(("type", call_type))) => format!("--type {call_type} "),
+        (None, Some(("number", _))) => "--number PHONE ".to_string(),
+        (None, _) => String::new(),
+    };
+    format!("ringonce resume {option}--reason WHY")
+}
+
 /// One line: a name, and what is to say about it.
 type Line = (&'static str, String);
 
+/// The status in lines, problems first.
 fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     let sizes = (bytes(found.database_bytes), bytes(found.wal_bytes));
     let mut all: Vec<Line> =
@@ -86,25 +96,48 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     lines
 }
 
+/// The names of the lines that show a reason. Others have lines of their own.
+fn line_of(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "not_armed" | "paused" | "breaker_open" | "in_doubt" | "backups_fail" => return None,
+        "start_shut" | "halted" => "not dialing",
+        "held" => "held",
+        "provider_unreachable" => "provider",
+        "no_free_line" => "no line",
+        "nobody_eligible" => "nobody",
+        "first_tick_missing" | "tick_late" | "scan_late" => "late",
+        _ => "problem",
+    })
+}
+
+/// Whether a call that falls due now would be dialed.
+fn health(found: &Status) -> Line {
+    let stops = found.causes.iter().any(|cause| cause.stops_calls);
+    let what = match (found.healthy, stops) {
+        (true, _) => toned(Tone::Good, "ok: a call that falls due now is dialed"),
+        (false, true) => toned(Tone::Bad, "red: a call that falls due now is not dialed"),
+        (false, false) => toned(Tone::Bad, "red: due calls are dialed, but a person is needed"),
+    };
+    ("health", what)
+}
+
 /// Whether this file may dial, and everything that stops it.
 fn stops(found: &Status, now: Instant) -> Vec<Line> {
     let armed = match &found.not_armed_because {
         None => toned(Tone::Good, "yes, here"),
         Some(why) => toned(Tone::Bad, why),
     };
-    let mut lines = vec![("armed", armed)];
-    if let (Some(why), Some(since)) = (&found.not_dialing_because, &found.not_dialing_since) {
-        let what = format!("since {}: {why}", instant_words(since));
-        lines.push(("not dialing", toned(Tone::Bad, &what)));
-    }
-    for hold in &found.holds {
-        let (since, lifts) = (ago(&hold.since, now), hold_words::what_lifts(hold));
-        let what = format!("{} ({since}): {}{lifts}", hold.kind, hold.why);
-        lines.push(("held", toned(Tone::Bad, &what)));
-    }
+    let mut lines = vec![health(found), ("armed", armed)];
+    lines.extend(
+        found
+            .causes
+            .iter()
+            .filter_map(|cause| Some((line_of(cause.cause)?, toned(Tone::Bad, &cause.text)))),
+    );
     for pause in &found.pauses {
         let since = ago(&pause.since, now);
-        let what = format!("{} by {} ({since}): {}", paused(pause), pause.who, pause.why);
+        let (what, ends) = (paused(pause), ends_pause(pause));
+        let what = format!("{what} by {} ({since}): {}; run `{ends}`", pause.who, pause.why);
         lines.push(("paused", toned(Tone::Warn, &what)));
     }
     if let Some(breaker) = &found.breaker {
@@ -115,7 +148,9 @@ fn stops(found: &Status, now: Instant) -> Vec<Line> {
             let probe = ago(&breaker.breaker.probe_at, now);
             (Tone::Bad, format!("open, one call is tried {probe}"))
         };
-        lines.push(("breaker", toned(tone, &format!("{stands} (opened {opened}): {why}"))));
+        let what =
+            format!("{stands} (opened {opened}): {why}; `ringonce resume --reason WHY` closes it");
+        lines.push(("breaker", toned(tone, &what)));
     }
     lines
 }

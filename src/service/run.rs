@@ -20,9 +20,10 @@ use crate::service::follower::{self, Which, rest};
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::readiness::clock_check::{self, Heard};
-use crate::steps::readiness::{armed, restart};
+use crate::steps::readiness::{armed, reach, restart};
+use crate::steps::reconcile::listing::ListAnswer;
 use crate::steps::reconcile::{self, Reconciled};
-use crate::steps::scan;
+use crate::steps::{Context, scan};
 use crate::store::attempts;
 use crate::store::meta::holds;
 use crate::store::meta::marks::{self, Mark};
@@ -31,8 +32,9 @@ use crate::store::meta::marks::{self, Mark};
 const LOOK_AGAIN: Duration = Duration::from_millis(1000);
 /// How often the clocks are compared and the marks written.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
-/// How often doubts are reconciled once none is young.
-const OLD_DOUBTS_EVERY: Duration = Duration::from_secs(900);
+/// How often the list is read when nothing waits for it: for old doubts, and to learn of an outage
+/// before a call falls due.
+const OLD_DOUBTS_EVERY: Duration = Duration::from_secs(300);
 
 /// Runs until `service.stop` is set. The caller holds the dialer's lock. Each round calls `alive`,
 /// which notifies a watchdog.
@@ -308,15 +310,27 @@ fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Dur
     })?;
     let any_young = doubts.iter().any(|attempt| now - attempt.created_at < young);
     let often = Duration::from_secs(u64::try_from(config.poll_seconds).unwrap_or(10));
+    let unchecked = service.cx.store.read(reach::wants_a_check)?;
     // Both holds are lifted automatically when the list is loaded.
     let held = is_held(service, &HoldKind::Clock)? || is_held(service, &HoldKind::Record)?;
-    Ok((any_young || nameless || held).then_some(often))
+    Ok((any_young || nameless || held || unchecked).then_some(often))
+}
+
+/// Notes whether the provider showed its list. An error of the database says nothing about it.
+fn note_list(cx: &Context, asked: &anyhow::Result<ListAnswer>, now: Instant) -> anyhow::Result<()> {
+    match asked.as_ref().map_err(|error| error.downcast_ref::<Shut>()) {
+        Ok(_) => reach::note_list(cx, None, now),
+        Err(Some(Shut::Unreadable(why))) => reach::note_list(cx, Some(why), now),
+        Err(_) => Ok(()),
+    }
 }
 
 fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::Result<()> {
     let cx = &service.cx;
     let asking = Asking::Beside { dialing_since: Some(dialing_since) };
-    let done = reconcile::ask(cx, service.provider.as_ref(), reading, asking).and_then(|answer| {
+    let asked = reconcile::ask(cx, service.provider.as_ref(), reading, asking);
+    note_list(cx, &asked, reading.now)?;
+    let done = asked.and_then(|answer| {
         let now = service.clock.read()?;
         match clock_check::watch_clock(cx, &now, Heard::of(answer.date()), clock::machine_now())? {
             Clocks::Agree => reconcile::load(cx, &answer, reading),

@@ -1,13 +1,15 @@
 //! The state that a person needs first, read in one place for the command line and the page. Writes
 //! nothing and makes no network request.
 
-use chrono::{Duration, NaiveTime};
+use chrono::NaiveTime;
 use serde::Serialize;
 
 use crate::config::settings::Config;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
 use crate::steps::backup;
+use crate::steps::readiness::health::words::Told;
+use crate::steps::readiness::health::{Cause, evidence};
 use crate::steps::readiness::{armed, last_start};
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
@@ -18,13 +20,16 @@ use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, Store, attempts, customers, queue};
 use crate::zones::Zones;
 
-/// The next tick is late this many scan periods after the last one.
-const PERIODS: i32 = 2;
-
 /// The state of the whole system.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     pub at: String,
+    /// A call that falls due now would be dialed, and nothing else needs a person.
+    pub healthy: bool,
+    /// Why not, each with the next command.
+    pub reasons: Vec<String>,
+    /// The same for programs.
+    pub causes: Vec<Told>,
     pub armed: bool,
     /// Why this file may not dial here; `None` = armed.
     pub not_armed_because: Option<String>,
@@ -113,6 +118,7 @@ pub fn status(
     zones: &Zones,
     now: Instant,
 ) -> anyhow::Result<Status> {
+    let causes = evidence::causes_of(store, config, zones, Vec::new(), now)?;
     let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
     let since = day_start(config, zones, now);
@@ -134,6 +140,9 @@ pub fn status(
             not_dialing.map(|told| (told.why, told.since)).unzip();
         Ok(Status {
             at: instant_text(now),
+            healthy: causes.is_empty(),
+            reasons: causes.iter().map(Cause::line).collect(),
+            causes: causes.iter().map(Told::from).collect(),
             armed: not_armed_because.is_none(),
             not_armed_because,
             not_dialing_because,
@@ -153,7 +162,8 @@ pub fn status(
             only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
             overdue_call,
             last_tick_at: last_tick.map(instant_text),
-            tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
+            tick_is_late: last_tick
+                .is_some_and(|at| evidence::late_after(config, zones, now) < now - at),
             last_scan_at: last_scan?.map(instant_text),
             last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
@@ -200,16 +210,4 @@ pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
         Some(zone) => zone.resolve(zone.date(now).and_time(NaiveTime::MIN)),
         None => now.date_naive().and_time(NaiveTime::MIN).and_utc(),
     }
-}
-
-/// How long after a tick the next one is late: two scan periods, or an hour if the cron expression
-/// is unreadable.
-fn period(config: &Config, zones: &Zones, last_tick: Instant) -> Duration {
-    let zone = zones.get_schedule_zone(&config.schedule.timezone);
-    let cron = crate::domain::calendar::cron::Cron::parse(&config.schedule.scan).ok();
-    let next = zone.zip(cron).and_then(|(zone, cron)| {
-        let first = cron.next_after(&zone, last_tick)?;
-        Some(cron.next_after(&zone, first)? - first)
-    });
-    next.map_or(Duration::hours(1), |period| period * PERIODS)
 }

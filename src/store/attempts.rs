@@ -9,7 +9,7 @@ pub mod unresolved;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::ProviderCall;
 use crate::store::cells::{self, bad_text};
 use crate::store::journal::By;
@@ -344,6 +344,17 @@ pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
         )?
         .query_one([], |row| row.get(0))?;
     Ok(count as usize)
+}
+
+/// When the newest call that is still on a line began; `None` if all lines are free.
+pub fn last_line_taken(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let text: Option<String> = conn
+        .prepare_cached(
+            "SELECT max(created_at) FROM call_attempts WHERE state IN ('dialing', 'placed')
+               AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
+        )?
+        .query_one([], |row| row.get(0))?;
+    Ok(text.as_deref().and_then(parse_instant))
 }
 
 /// Intents written after `since`, oldest first; the pace counts them.

@@ -8,6 +8,7 @@ pub mod organization;
 pub mod pauses;
 pub mod scan_inputs;
 pub mod sequence;
+pub mod unreached;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 

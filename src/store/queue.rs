@@ -264,6 +264,18 @@ pub fn next_due(conn: &Connection, after: Instant) -> anyhow::Result<Option<Inst
     Ok(text.and_then(|text| parse_instant(&text)))
 }
 
+/// The oldest due instant of the items that wait for a line; `None` if none does.
+pub fn waits_for_a_line_since(conn: &Connection, now: Instant) -> anyhow::Result<Option<Instant>> {
+    let text: Option<String> = conn
+        .prepare_cached(
+            "SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue
+             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+               AND reason = 'no_line' AND coalesce(not_before, scheduled_for) <= ?1",
+        )?
+        .query_one([instant_text(now)], |row| row.get(0))?;
+    Ok(text.and_then(|text| parse_instant(&text)))
+}
+
 /// Waiting items whose last permitted instant is past. A daily item without one expires
 /// `max_lateness` after its instant.
 pub fn expired(

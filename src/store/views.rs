@@ -1,6 +1,7 @@
 //! The queries behind lists, counts and the page: read only, the same for the command line and the
 //! web. Decides nothing.
 
+pub mod callable;
 pub mod locations;
 pub mod occasions;
 pub mod page;

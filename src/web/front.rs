@@ -18,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::service::Service;
 use crate::steps::Context;
+use crate::steps::readiness::health::Cause;
 use crate::vapi::webhook::signature::Believer;
 use crate::web::access::Keys;
 use crate::web::front::guesses::Guesses;
@@ -140,7 +141,7 @@ impl Front {
 pub struct HealthAnswer {
     /// Process time of the answer (`clock::elapsed`).
     pub(crate) at: Duration,
-    pub(crate) reasons: Vec<String>,
+    pub(crate) causes: Vec<Cause>,
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::http::response::Response;
 use crate::steps::backup;
+use crate::steps::readiness::health::Cause;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{breaker, holds, pauses, scan_inputs};
 use crate::store::views;
@@ -69,8 +70,7 @@ fn written(asked: &Asked<'_>, kept: &mut Lateness) -> anyhow::Result<String> {
     }
     let lines = asked.front.cx().config.dialing.max_active_calls;
     gauge(&mut registry, "lines_max", "The most calls at once", lines as f64);
-    let well = health::reasons(&asked.front.service, asked.now).is_empty();
-    gauge(&mut registry, "healthy", "1 when /healthz is green", f64::from(u8::from(well)));
+    of_health(&mut registry, &health::causes(&asked.front.service, asked.now));
     sizes(store, &mut registry);
     let build: Family<Labels, Gauge> = Family::default();
     build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_string())]).set(1);
@@ -160,6 +160,17 @@ fn of_meta(conn: &Conn, registry: &mut Registry, now: Instant) -> anyhow::Result
         );
     }
     Ok(())
+}
+
+/// Adds whether all is well, and one line for each reason that stands.
+fn of_health(registry: &mut Registry, causes: &[Cause]) {
+    let well = f64::from(u8::from(causes.is_empty()));
+    gauge(registry, "healthy", "1 when /healthz is green", well);
+    let stand: Family<Labels, Gauge> = Family::default();
+    for cause in causes {
+        stand.get_or_create(&vec![("cause", cause.as_str().to_string())]).set(1);
+    }
+    registry.register("unhealthy", "1 for each reason of a red /healthz", stand);
 }
 
 /// Adds the backup metrics if backups are configured.

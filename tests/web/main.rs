@@ -14,4 +14,5 @@ mod left_out;
 mod opt_outs;
 mod pages;
 mod pushed;
+mod reasons;
 mod who_is_who;

@@ -2,13 +2,14 @@
 //! a script that ends its pause has not checked why dialing is held. Nothing here dials.
 
 use crate::clock::Reading;
+use crate::domain::Instant;
 use crate::domain::hold::HoldKind;
-use crate::domain::{Instant, instant_text};
 use crate::steps::operate::{self, ActRefused, Scope, check_reason, note};
+use crate::steps::readiness::health::evidence;
 use crate::steps::readiness::{clock_check, unwritten};
 use crate::steps::{Context, customers};
 use crate::store::journal::Act;
-use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::holds::Hold;
 use crate::store::meta::{breaker, pauses};
 use crate::store::queue::transitions;
 use crate::store::{Conn, Tx};
@@ -38,15 +39,9 @@ pub struct Standing {
     pub breaker: bool,
 }
 
-/// Everything that stops all calls now. A clock behind the file's mark counts as a hold, because
-/// the next start holds dialing for it.
+/// Everything that stops all calls now.
 pub fn standing(conn: &Conn, now: Instant) -> anyhow::Result<Standing> {
-    let mut holds = holds::holds(conn)?;
-    if let Some(why) = clock_check::behind_mark(conn, now)?
-        && holds.iter().all(|hold| hold.kind != HoldKind::Clock)
-    {
-        holds.push(Hold { kind: HoldKind::Clock, why, since: instant_text(now) });
-    }
+    let holds = evidence::standing_holds(conn, now)?;
     let paused = pauses::pauses(conn)?.iter().any(|(scope, _)| scope == "all");
     Ok(Standing { paused, holds, breaker: breaker::breaker(conn)?.is_some() })
 }

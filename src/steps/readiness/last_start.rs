@@ -11,7 +11,7 @@ use crate::store::{Conn, meta};
 pub(crate) const NOT_DIALING: &str = "not_dialing";
 
 /// Why dialing did not begin at the last start.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotDialing {
     pub why: String,
     /// When a start first failed to begin dialing, after the last one that succeeded.

@@ -9,10 +9,10 @@ use crate::domain::{Instant, instant_text};
 use crate::http::response::Response;
 use crate::present::output::relative;
 use crate::steps::Context;
-use crate::store::Conn;
-use crate::store::meta::{breaker, holds, pauses};
+use crate::steps::readiness::health::Cause;
 use crate::store::views::page::{self, AttemptFilter, Glance, Minute, Span};
 use crate::web::asked::Asked;
+use crate::web::health;
 use crate::web::page::alarms::{self, Alarm};
 use crate::web::page::chart::{self, Stack, unit};
 use crate::web::page::html::{form, reason_and_button, section};
@@ -32,7 +32,7 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let first = today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today);
     let day = Span { from: midnight(&zone, today), to: midnight(&zone, next(today)) };
     let fortnight = Span { from: midnight(&zone, first), to: day.to };
-    let (glance, minutes, next_daily, items, attempts, stopped) = cx.store.read(|conn| {
+    let (glance, minutes, next_daily, items, attempts) = cx.store.read(|conn| {
         let mut next_daily = None;
         for status in &cx.config.customers.eligible_payment_status {
             let at = page::next_daily(conn, status, asked.now)?;
@@ -44,10 +44,14 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
             next_daily,
             page::next_items(conn, SHORT)?,
             page::attempts(conn, &AttemptFilter::default(), SHORT)?,
-            stopped(conn)?,
         ))
     })?;
-    let alarms = alarms::alarms(asked)?;
+    let causes = health::causes(&asked.front.service, asked.now);
+    let stopped = causes.iter().find(|cause| cause.stops_calls()).map(|cause| match cause {
+        Cause::Paused(_) => "paused",
+        _ => "held",
+    });
+    let alarms = alarms::alarms(asked, &causes)?;
     let next_call = match (stopped, glance.next_at.into_iter().chain(next_daily).min()) {
         (Some(word), _) => word.to_string(),
         (None, Some(at)) if at <= asked.now => "now".to_string(),
@@ -74,15 +78,6 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         (pause_form(asked))
     };
     Ok(framed(asked, "Today", body))
-}
-
-/// The word for what stops every call; `None` if nothing does.
-fn stopped(conn: &Conn) -> anyhow::Result<Option<&'static str>> {
-    if pauses::pauses(conn)?.iter().any(|(scope, _)| scope == "all") {
-        return Ok(Some("paused"));
-    }
-    let is_held = !holds::holds(conn)?.is_empty() || breaker::breaker(conn)?.is_some();
-    Ok(is_held.then_some("held"))
 }
 
 fn next(date: NaiveDate) -> NaiveDate {

@@ -4,12 +4,14 @@
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
 use crate::domain::calendar::zone_country;
+use crate::domain::hold::HoldKind;
 use crate::phones;
-use crate::steps::readiness::{armed, clock_check, hold_words};
+use crate::steps::readiness::health::{Cause, evidence};
+use crate::steps::readiness::{armed, clock_check};
 use crate::store::Store;
 use crate::store::file::identity::Identity;
 use crate::store::file::{lock, side_files};
-use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::holds;
 use crate::store::views::locations;
 use crate::zones::Zones;
 
@@ -30,7 +32,7 @@ pub fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
 fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
     let mut found = vec![armed(loaded, store)?, dialer(loaded)];
     found.extend(clock(loaded, store)?);
-    found.extend(store.read(holds::holds)?.iter().map(hold));
+    found.extend(causes(loaded, zones, store)?);
     found.extend(side_files::foreign_filesystem(&loaded.db).map(|kind| {
         let detail = format!(
             "the database is on {kind}, whose locks and syncs are not reliable: put it on \
@@ -64,8 +66,42 @@ fn clock(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Option<CheckFin
     Ok(wrong.map(|why| CheckFinding::new("clock", State::Problem, why)))
 }
 
-fn hold(hold: &Hold) -> CheckFinding {
-    CheckFinding::new("hold", State::Problem, format!("dialing is {}", hold_words::held(hold)))
+/// Every other reason why a due call would not be dialed. A file that no dialer has used yet is
+/// not late.
+fn causes(
+    loaded: &LoadedConfig,
+    zones: &Zones,
+    store: &Store,
+) -> anyhow::Result<Vec<CheckFinding>> {
+    let now = loaded.clock.now()?;
+    let causes = evidence::causes_of(store, &loaded.config, zones, Vec::new(), now)?;
+    let is_held = store.read(|conn| holds::is_held(conn, &HoldKind::Clock))?;
+    // Without a stored hold, the finding about the clock says it already.
+    let is_told = |cause: &Cause| match cause {
+        Cause::Held(hold) => hold.kind != HoldKind::Clock || is_held,
+        _ => true,
+    };
+    Ok(causes.iter().filter(|cause| is_told(cause)).filter_map(finding).collect())
+}
+
+fn finding(cause: &Cause) -> Option<CheckFinding> {
+    let (item, state) = match cause {
+        // They have findings of their own.
+        Cause::NotArmed(_) | Cause::FirstTickMissing => return None,
+        Cause::Held(_) => {
+            let detail = format!("dialing is {}", cause.line());
+            return Some(CheckFinding::new("hold", State::Problem, detail));
+        }
+        Cause::BreakerOpen(_) => ("breaker", State::Problem),
+        Cause::StartShut { .. } => ("dialing", State::Problem),
+        Cause::Paused(_) => ("pause", State::Warning),
+        Cause::ProviderUnreachable(_) => ("provider", State::Problem),
+        Cause::NobodyEligible(_) => ("eligibility", State::Warning),
+        Cause::InDoubt(_) => ("doubts", State::Warning),
+        Cause::BackupsFail(_) => ("backups", State::Warning),
+        _ => ("dialing", State::Warning),
+    };
+    Some(CheckFinding::new(item, state, cause.line()))
 }
 
 fn dialer(loaded: &LoadedConfig) -> CheckFinding {

@@ -1,0 +1,130 @@
+//! Gathers the evidence for the list of reasons from the file.
+
+use chrono::Duration;
+
+use crate::config::settings::Config;
+use crate::domain::calendar::cron::Cron;
+use crate::domain::call::AttemptState;
+use crate::domain::hold::HoldKind;
+use crate::domain::{Instant, instant_text};
+use crate::steps::backup;
+use crate::steps::readiness::health::{Cause, causes};
+use crate::steps::readiness::last_start::{self, NotDialing};
+use crate::steps::readiness::{armed, clock_check, reach};
+use crate::store::meta::breaker::{self, Breaker};
+use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::marks::{self, Mark};
+use crate::store::meta::pauses::{self, Pause};
+use crate::store::meta::unreached::Unreached;
+use crate::store::views::callable::{self, Uncallable};
+use crate::store::{Conn, Store, attempts, queue};
+use crate::zones::Zones;
+
+/// This many scan periods after the last tick, the next one is late.
+const PERIODS: i32 = 2;
+/// The scan period if the cron expression cannot be read.
+const UNKNOWN_PERIOD: Duration = Duration::minutes(15);
+
+/// What is known about the file, and about the process if it dials.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub now: Instant,
+    /// What only the dialing process itself knows.
+    pub of_the_process: Vec<Cause>,
+    pub not_armed: Option<String>,
+    pub start_shut: Option<NotDialing>,
+    pub holds: Vec<Hold>,
+    pub pauses: Vec<(String, Pause)>,
+    pub breaker: Option<Breaker>,
+    pub unreached: Option<Unreached>,
+    pub lines: Lines,
+    /// `Some`: there are customers, and none may be called.
+    pub uncallable: Option<Uncallable>,
+    pub last_tick: Option<Instant>,
+    pub last_scan: Option<Instant>,
+    pub late_after: Duration,
+    pub doubts: usize,
+    pub backup_trouble: Option<String>,
+}
+
+/// The lines, and who waits for one.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    pub in_use: usize,
+    pub max: usize,
+    /// When the newest call on a line began. If all lines are in use, they have been since then.
+    pub last_taken: Option<Instant>,
+    /// The oldest due instant of an item that waits for a line.
+    pub waits_since: Option<Instant>,
+}
+
+/// The reasons that the file shows. `of_the_process`: those that only the dialing process knows.
+pub fn causes_of(
+    store: &Store,
+    config: &Config,
+    zones: &Zones,
+    of_the_process: Vec<Cause>,
+    now: Instant,
+) -> anyhow::Result<Vec<Cause>> {
+    Ok(causes(&gather(store, config, zones, of_the_process, now)?))
+}
+
+fn gather(
+    store: &Store,
+    config: &Config,
+    zones: &Zones,
+    of_the_process: Vec<Cause>,
+    now: Instant,
+) -> anyhow::Result<Evidence> {
+    let not_armed = match armed::not_armed_at(store)? {
+        Some(why) => Some(why),
+        None => armed::swapped(store),
+    };
+    store.read(|conn| {
+        Ok(Evidence {
+            now,
+            of_the_process,
+            start_shut: last_start::not_dialing(conn)?.filter(|_| not_armed.is_none()),
+            not_armed,
+            holds: standing_holds(conn, now)?,
+            pauses: pauses::pauses(conn)?,
+            breaker: breaker::breaker(conn)?,
+            unreached: reach::unreachable(conn, now)?,
+            lines: Lines {
+                in_use: attempts::lines_in_use(conn)?,
+                max: config.dialing.max_active_calls,
+                last_taken: attempts::last_line_taken(conn)?,
+                waits_since: queue::waits_for_a_line_since(conn, now)?,
+            },
+            uncallable: callable::nobody(conn, &config.customers.eligible_payment_status)?,
+            last_tick: marks::mark(conn, Mark::LastTick)?,
+            last_scan: marks::mark(conn, Mark::LastScan)?,
+            late_after: late_after(config, zones, now),
+            doubts: attempts::in_state(conn, AttemptState::InDoubt)?.len(),
+            backup_trouble: backup::trouble(conn, config, zones, now)?,
+        })
+    })
+}
+
+/// Every hold. A clock behind the file's mark counts as one, because the next start holds dialing
+/// for it.
+pub fn standing_holds(conn: &Conn, now: Instant) -> anyhow::Result<Vec<Hold>> {
+    let mut holds = holds::holds(conn)?;
+    if let Some(why) = clock_check::behind_mark(conn, now)?
+        && holds.iter().all(|hold| hold.kind != HoldKind::Clock)
+    {
+        holds.push(Hold { kind: HoldKind::Clock, why, since: instant_text(now) });
+    }
+    Ok(holds)
+}
+
+/// How long after a tick or a scan the next one is late.
+pub fn late_after(config: &Config, zones: &Zones, from: Instant) -> Duration {
+    let period = || {
+        let zone = zones.get_schedule_zone(&config.schedule.timezone)?;
+        let cron = Cron::parse(&config.schedule.scan).ok()?;
+        let first = cron.next_after(&zone, from)?;
+        Some(cron.next_after(&zone, first)? - first)
+    };
+    period().unwrap_or(UNKNOWN_PERIOD) * PERIODS
+}
