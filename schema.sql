@@ -76,6 +76,15 @@ BEGIN
   WHERE id = NEW.id;
 END;
 
+-- A pause has a record in `meta`. Another program that takes back the status `paused` ends the pause
+-- too, unless it followed a second call.
+CREATE TRIGGER customers_resumed_elsewhere
+AFTER UPDATE OF call_status ON customers
+WHEN OLD.call_status = 'paused' AND NEW.call_status <> 'paused'
+BEGIN
+  DELETE FROM meta WHERE key = 'pause:customer:' || NEW.key AND value ->> 'who' IS NOT 'follow';
+END;
+
 -- Text order is time order only in the one form: an instant that another program writes in another
 -- (`2026-11-22 12:01:00-05:00`) is brought to it. What is no instant is refused where one must be,
 -- and empty elsewhere.

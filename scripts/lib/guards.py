@@ -53,16 +53,16 @@ GUARDS = [
      "AND made.call_type = 'welcome'\n          AND made.state <> 'not_placed')",
      "AND made.call_type = 'welcome'\n          AND 0)", "guards"),
     ("welcome insert asks the flag", QUEUE,
-     "AND call_status NOT IN ('disabled', 'paused') AND welcome_call_completed = 0\n      AND NOT",
-     "AND call_status NOT IN ('disabled', 'paused')\n      AND NOT", "d6_"),
+     "|| customers.key))) AND welcome_call_completed = 0\n      AND NOT",
+     "|| customers.key)))\n      AND NOT", "d6_"),
     ("daily insert asks the ledger", QUEUE,
      "AND made.occasion = ?2 AND made.state <> 'not_placed')", "AND made.occasion = ?2 AND 0)",
      "guards"),
     ("daily insert asks the last date", QUEUE,
      "      AND (last_call_date IS NULL OR last_call_date < ?2)\n", "", "d6_"),
     ("daily insert asks for the same instant", QUEUE,
-     "AND call_status NOT IN ('disabled', 'paused') AND next_call_scheduled_at = ?3",
-     "AND call_status NOT IN ('disabled', 'paused') AND ?3 = ?3", "d6_"),
+     "|| customers.key))) AND next_call_scheduled_at = ?3", "|| customers.key))) AND ?3 = ?3",
+     "d6_"),
     ("the scan leaves out unvalidated phones", "src/store/queue.rs",
      "WHERE payment_status = ?1 AND welcome_call_completed = 0 AND phone_validated = 1",
      "WHERE payment_status = ?1 AND welcome_call_completed = 0", "guards"),
@@ -567,15 +567,15 @@ GUARDS = [
     ("daily insert asks for eligibility", QUEUE,
      "    SELECT id, 'daily', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers\n"
      "    WHERE id = ?1 AND payment_status = ?7 AND phone_validated = 1\n"
-     "      AND call_status NOT IN ('disabled', 'paused') AND",
+     "      AND (call_status NOT IN ('disabled', 'paused') OR",
      "    SELECT id, 'daily', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers\n"
-     "    WHERE id = ?1 AND ?7 = ?7 AND", "d6_"),
+     "    WHERE id = ?1 AND ?7 = ?7 AND (1 OR", "d6_"),
     ("welcome insert asks for eligibility", QUEUE,
      "    SELECT id, 'welcome', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers\n"
      "    WHERE id = ?1 AND payment_status = ?7 AND phone_validated = 1\n"
-     "      AND call_status NOT IN ('disabled', 'paused') AND",
+     "      AND (call_status NOT IN ('disabled', 'paused') OR",
      "    SELECT id, 'welcome', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers\n"
-     "    WHERE id = ?1 AND ?7 = ?7 AND", "d6_ guards"),
+     "    WHERE id = ?1 AND ?7 = ?7 AND (1 OR", "d6_ guards"),
     # Marks, savepoints, durability.
     ("a mark never moves backward", "src/store/meta/marks.rs",
      "ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)\"",

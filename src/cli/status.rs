@@ -140,6 +140,15 @@ fn stops(found: &Status, now: Instant) -> Vec<Line> {
         let what = format!("{what} by {} ({since}): {}; run `{ends}`", pause.who, pause.why);
         lines.push(("paused", toned(Tone::Warn, &what)));
     }
+    let listed = found.pauses.iter().filter(|pause| pause.customer_id.is_some()).count();
+    let others = found.paused_customers - i64::try_from(listed).unwrap_or(i64::MAX);
+    if others > 0 {
+        let what = format!(
+            "{} customers in all; run `ringonce customers list --status paused`",
+            found.paused_customers
+        );
+        lines.push(("paused", toned(Tone::Warn, &what)));
+    }
     if let Some(breaker) = &found.breaker {
         let (why, opened) = (breaker.breaker.words(), ago(&breaker.breaker.opened_at, now));
         let (tone, stands) = if breaker.half_open {
@@ -175,7 +184,7 @@ fn capacity(found: &Status) -> Vec<Line> {
 
 /// The calls to come, and when the program last worked.
 fn coming(found: &Status, now: Instant) -> Vec<Line> {
-    let next = found.next_call_at.as_deref().map_or("none queued".into(), |at| when(at, now));
+    let next = found.next_call_at.as_deref().map_or("none planned".into(), |at| when(at, now));
     let tick = match &found.last_tick_at {
         None => "never".to_string(),
         Some(at) if found.tick_is_late => {

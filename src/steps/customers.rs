@@ -4,13 +4,14 @@
 //! zone or time always recomputes the next occasion. Customers are not deleted here.
 
 pub mod find;
+pub mod paused;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 
 use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::call::{CallType, WELCOME_OCCASION, daily_occasion};
+use crate::domain::customer::Customer;
 use crate::domain::customer::entry::{CustomerEntry, FieldChange, changes};
-use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
 use crate::steps::import::field_values::Reader;
 use crate::steps::occasions::first_due::is_due_from_then_on;
@@ -18,9 +19,11 @@ use crate::steps::occasions::reschedule::{movable_item, record_dates_before_edit
 use crate::store::customers::left_numbers::{self, NumberFlags};
 use crate::store::customers::{self, called_flags, erase};
 use crate::store::journal::facts::{self, EntryFacts};
-use crate::store::journal::{self, Act, By};
+use crate::store::journal::{self, By};
 use crate::store::meta::installation;
 use crate::store::{Conn, Tx};
+
+pub use paused::{pause, resume};
 
 /// A new customer from an entry. The next call is the first occasion after now, unless the entry
 /// names it.
@@ -156,45 +159,6 @@ fn keep_for_the_number(tx: &Tx<'_>, known: &Customer, after: &Customer) -> anyho
         left.last_date = Some(date);
     }
     left_numbers::keep(tx, &phone_key, known.shared_phone, left)
-}
-
-/// Stops all calls of a customer until `resume`. `false`: they were already paused.
-pub fn pause(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<bool> {
-    let Act { who, why, now } = act;
-    if customer.call_status == CallStatus::Paused {
-        return Ok(false);
-    }
-    move_status(tx, customer, CallStatus::Paused, (who, why), now)?;
-    Ok(true)
-}
-
-/// Permits calls to a paused or disabled customer again, and resets the failures in a row. `false`:
-/// their calls were not stopped.
-pub fn resume(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<bool> {
-    let Act { who, why, now } = act;
-    if !matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled) {
-        return Ok(false);
-    }
-    move_status(tx, customer, CallStatus::Pending, (who, why), now)?;
-    Ok(true)
-}
-
-fn move_status(
-    tx: &Tx<'_>,
-    customer: &Customer,
-    to: CallStatus,
-    (who, why): (&str, &str),
-    now: Instant,
-) -> anyhow::Result<()> {
-    let from = customer.call_status;
-    if !customers::move_call_status(tx, customer.id, from, to, now)? {
-        bail!("customer {} was changed by somebody else; try again", customer.id);
-    }
-    let subject = format!("customer:{}", customer.id);
-    let (old, new) = (Some(from.as_str()), Some(to.as_str()));
-    let why = Some(why);
-    let entry = journal::Entry { who, what: "call_status", subject: &subject, old, new, why };
-    journal::add(tx, now, entry)
 }
 
 /// The first occasion after now that is later than the last call and free in the ledger. `conn` is

@@ -10,11 +10,13 @@ use crate::domain::call::{CallType, Disposition, ItemStatus};
 use crate::domain::disposition::disposition;
 use crate::domain::retry::{judge, retry_at};
 use crate::provider::{Provider, ProviderCall, ReadError};
+use crate::steps::customers::paused;
 use crate::steps::do_not_call::opt_out;
 use crate::steps::occasions::next;
 use crate::steps::{Context, breaker, settle};
 use crate::store::attempts::{self, Attempt, history, second_calls, unresolved};
-use crate::store::journal::By;
+use crate::store::journal::{Act, By};
+use crate::store::meta::pauses;
 use crate::store::queue::Item;
 use crate::store::queue::transitions::{self, Change};
 use crate::store::transaction::Moved;
@@ -222,16 +224,13 @@ pub fn note_second_call_as(
         == Moved::Yes
     {
         log::error!("a second provider call {} was seen: {detail}", call.id);
-        let pause = crate::store::meta::pauses::Pause {
-            who: WHO.to_string(),
-            why: format!("a second provider call was seen: {detail}"),
-            since: crate::domain::instant_text(now),
-        };
-        crate::store::meta::pauses::set_pause(
-            tx,
-            &format!("customer:{}", attempt.customer_key),
-            &pause,
-        )?;
+        let why = format!("a second provider call was seen: {detail}");
+        let act = Act { who: WHO, why: &why, now };
+        match customers::by_key(tx, &attempt.customer_key)? {
+            // `false`: the customer is paused already.
+            Some(customer) => drop(paused::pause(tx, &customer, act)?),
+            None => paused::record(tx, &pauses::of_customer(&attempt.customer_key), act)?,
+        }
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use crate::clock::Reading;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::customer::Customer;
 use crate::domain::hold::HoldKind;
-use crate::domain::instant_text;
 use crate::steps::Context;
+use crate::steps::customers::paused;
 use crate::steps::readiness::{clock_check, hold_words};
 use crate::steps::settle::{self, Unplaced};
 use crate::store::attempts::{self, Attempt, unresolved};
@@ -22,7 +22,7 @@ use crate::store::journal::{self, Entry};
 use crate::store::journal::{Act, By};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::installation;
-use crate::store::meta::pauses::{self, Pause};
+use crate::store::meta::pauses;
 use crate::store::transaction::Moved;
 use crate::store::{Conn, Tx};
 
@@ -86,7 +86,7 @@ impl Scope {
         match self {
             Scope::Everything => "all".to_string(),
             Scope::Type(call_type) => format!("type:{call_type}"),
-            Scope::Customer(customer) => format!("customer:{}", customer.key),
+            Scope::Customer(customer) => pauses::of_customer(&customer.key),
             Scope::Number(phone) => format!("number:{}", cx.installation.phone_key(phone)),
         }
     }
@@ -95,16 +95,15 @@ impl Scope {
 /// Pauses calls until `resume`, before the next POST and across restarts. `No` if they were already
 /// paused: the first reason stays.
 pub fn pause(cx: &Context, tx: &Tx<'_>, scope: &Scope, act: Act<'_>) -> anyhow::Result<Moved> {
-    let Act { who, why, now } = act;
-    check_reason(why)?;
+    check_reason(act.why)?;
+    if let Scope::Customer(customer) = scope {
+        return Ok(Moved::from_rows(usize::from(paused::pause(tx, customer, act)?)));
+    }
     let key = scope.key(cx);
     if pauses::pauses(tx)?.iter().any(|(paused, _)| *paused == key) {
         return Ok(Moved::No);
     }
-    let since = instant_text(now);
-    let pause = Pause { who: who.to_string(), why: why.to_string(), since };
-    pauses::set_pause(tx, &key, &pause)?;
-    note(tx, "pause", &key, (None, Some("paused")), act)?;
+    paused::record(tx, &key, act)?;
     Ok(Moved::Yes)
 }
 

@@ -102,7 +102,9 @@ pub fn welcome_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let until = now + cx.rules.look_ahead - cx.rules.welcome_delay;
-    queue::welcome_candidates(tx, payment_status, until)
+    let mut found = queue::welcome_candidates(tx, payment_status, until)?;
+    found.extend(queue::paused::welcome_candidates(tx, payment_status, until)?);
+    Ok(found)
 }
 
 /// L1 for daily calls.
@@ -113,7 +115,9 @@ pub fn daily_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let (from, to) = (now - cx.rules.max_lateness, now + cx.rules.look_ahead);
-    queue::daily_candidates(tx, payment_status, from, to)
+    let mut found = queue::daily_candidates(tx, payment_status, from, to)?;
+    found.extend(queue::paused::daily_candidates(tx, payment_status, from, to)?);
+    Ok(found)
 }
 
 /// L2 for a welcome call.
@@ -274,7 +278,9 @@ fn repair(
     zoneless: &mut BTreeSet<i64>,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    for customer_id in next_call_missing::stale_customers(tx, payment_status, oldest_callable)? {
+    let mut stale = next_call_missing::stale_customers(tx, payment_status, oldest_callable)?;
+    stale.extend(queue::paused::stale(tx, payment_status, oldest_callable)?);
+    for customer_id in stale {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         note_zone(cx, customer_id, &customer.timezone, zoneless);
         let Some(was_due) = customer.next_call_scheduled_at else {

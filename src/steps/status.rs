@@ -1,7 +1,8 @@
 //! The state that a person needs first, read in one place for the command line and the page. Writes
 //! nothing and makes no network request.
 
-use chrono::NaiveTime;
+pub mod figures;
+
 use serde::Serialize;
 
 use crate::config::settings::Config;
@@ -17,7 +18,7 @@ use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::pauses;
 use crate::store::meta::scan_inputs::{self, Zoneless};
 use crate::store::views::{self, Count, Today};
-use crate::store::{Conn, Store, attempts, customers, queue};
+use crate::store::{Conn, Store, attempts, customers};
 use crate::zones::Zones;
 
 /// The state of the whole system.
@@ -38,6 +39,8 @@ pub struct Status {
     pub not_dialing_since: Option<String>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Paused>,
+    /// Customers whose own calls are paused, those of `pauses` among them.
+    pub paused_customers: i64,
     /// `None`: closed.
     pub breaker: Option<Broken>,
     /// Items that are due now, including those that wait for something.
@@ -60,7 +63,7 @@ pub struct Status {
     pub backup_trouble: Option<String>,
     /// Customers who are due without a known time zone: not called until a person sets it.
     pub zoneless: Option<Zoneless>,
-    /// When the next item falls due; `None`: none is queued.
+    /// When the next call falls due, queued or not; now if one is due. `None`: none is planned.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
     pub today: Today,
@@ -121,7 +124,6 @@ pub fn status(
     let causes = evidence::causes_of(store, config, zones, Vec::new(), now)?;
     let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
-    let since = day_start(config, zones, now);
     let alarm_minutes = config.follow.alarm_minutes;
     store.read(|conn| {
         let marks = [Mark::LastTick, Mark::LastScan].map(|mark| marks::mark(conn, mark));
@@ -133,8 +135,7 @@ pub fn status(
             .filter(|(_, minutes)| alarm_minutes <= *minutes)
             .map(|(since, minutes)| Overdue { since: instant_text(since), minutes, alarm_minutes });
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
-        let due = views::due(conn, now)?;
-        let next = queue::next_due(conn, now)?;
+        let figures = figures::figures(conn, config, zones, now)?;
         let not_dialing = last_start::not_dialing(conn)?.filter(|_| not_armed_because.is_none());
         let (not_dialing_because, not_dialing_since) =
             not_dialing.map(|told| (told.why, told.since)).unzip();
@@ -152,12 +153,13 @@ pub fn status(
                 .into_iter()
                 .map(|pause| paused(conn, pause))
                 .collect::<anyhow::Result<_>>()?,
+            paused_customers: customers::count_paused(conn)?,
             breaker: breaker::breaker(conn)?
                 .map(|breaker| Broken { half_open: breaker.is_half_open(now), breaker }),
-            due,
-            waiting: views::waiting(conn)?,
+            due: figures.due,
+            waiting: figures.waiting,
             in_doubt: doubts.into_iter().map(doubt).collect(),
-            lines_in_use: attempts::lines_in_use(conn)?,
+            lines_in_use: figures.lines_in_use,
             max_active_calls: config.dialing.max_active_calls,
             only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
             overdue_call,
@@ -168,8 +170,8 @@ pub fn status(
             last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
             backup_trouble: backup::trouble(conn, config, zones, now)?,
             zoneless: scan_inputs::zoneless(conn)?,
-            next_call_at: next.map(instant_text),
-            today: views::today(conn, since)?,
+            next_call_at: figures.next_call_at.map(instant_text),
+            today: figures.today,
             database_bytes,
             wal_bytes,
         })
@@ -201,13 +203,5 @@ fn doubt(attempt: attempts::Attempt) -> Doubt {
         since: instant_text(attempt.created_at),
         attempt_id: attempt.id,
         resolve,
-    }
-}
-
-/// Midnight in the schedule's zone, the beginning of today.
-pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
-    match zones.get_schedule_zone(&config.schedule.timezone) {
-        Some(zone) => zone.resolve(zone.date(now).and_time(NaiveTime::MIN)),
-        None => now.date_naive().and_time(NaiveTime::MIN).and_utc(),
     }
 }

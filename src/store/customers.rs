@@ -210,10 +210,13 @@ pub fn list(
     let (head, tail) = number.map(|number| (number.head, number.tail)).unzip();
     select(
         conn,
-        "id > ?1 AND (?2 IS NULL OR call_status = ?2) AND (?3 IS NULL OR payment_status = ?3)
+        &format!(
+            "id > ?1 AND (?2 IS NULL OR ({SHOWN_STATUS}) = ?2)
+         AND (?3 IS NULL OR payment_status = ?3)
          AND (?4 IS NULL OR instr(lower(name), ?4) OR instr(lower(coalesce(email, '')), ?4)
               OR instr(lower(coalesce(external_id, '')), ?4) OR instr(name, ?5)
-              OR (substr(phone, -length(?7)) = ?7 AND substr(phone, 1, length(?6)) = ?6))",
+              OR (substr(phone, -length(?7)) = ?7 AND substr(phone, 1, length(?6)) = ?6))"
+        ),
         params![
             after,
             filter.call_status.map(CallStatus::as_str),
@@ -301,6 +304,17 @@ pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     Ok(conn.query_one(sql, [], |row| row.get(0))?)
 }
 
+/// The call status as everybody reads it: the pause of a customer is `paused`, whoever set it. A
+/// disabled customer stays disabled.
+const SHOWN_STATUS: &str = "CASE WHEN call_status <> 'disabled' AND EXISTS (SELECT 1 FROM meta
+    WHERE meta.key = 'pause:customer:' || customers.key) THEN 'paused' ELSE call_status END";
+
+/// How many customers are paused.
+pub fn count_paused(conn: &Connection) -> anyhow::Result<i64> {
+    let sql = format!("SELECT count(*) FROM customers WHERE {SHOWN_STATUS} = 'paused'");
+    Ok(conn.prepare_cached(&sql)?.query_one([], |row| row.get(0))?)
+}
+
 /// `condition` is a text of this folder, never input of a person.
 pub(super) fn select(
     conn: &Connection,
@@ -308,8 +322,9 @@ pub(super) fn select(
     values: &[&dyn rusqlite::ToSql],
     limit: usize,
 ) -> anyhow::Result<Vec<Customer>> {
+    let columns = COLUMNS.replace("call_status", SHOWN_STATUS);
     let sql =
-        format!("SELECT {COLUMNS} FROM customers WHERE {condition} ORDER BY id LIMIT {limit}");
+        format!("SELECT {columns} FROM customers WHERE {condition} ORDER BY id LIMIT {limit}");
     let mut statement = conn.prepare_cached(&sql)?;
     let customers = statement.query_map(values, from_row)?.collect::<Result<_, _>>()?;
     Ok(customers)

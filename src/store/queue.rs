@@ -4,6 +4,7 @@
 pub mod dedupe;
 pub mod import;
 pub mod insert;
+pub mod paused;
 pub mod transitions;
 
 use chrono::{Duration, NaiveDate};

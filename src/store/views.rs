@@ -3,6 +3,7 @@
 
 pub mod callable;
 pub mod locations;
+pub mod next_call;
 pub mod occasions;
 pub mod page;
 
@@ -26,7 +27,7 @@ pub struct Count {
 /// Calls and items since an instant.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Today {
-    /// Attempts, except `not_placed` ones.
+    /// Calls that the provider accepted. A call in doubt is not known to be one.
     pub called: i64,
     /// Of those, ended as answered.
     pub reached: i64,
@@ -144,7 +145,7 @@ pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
     let since = instant_text(since);
     let called = conn
         .prepare_cached(
-            "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND state <> 'not_placed'",
+            "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND state IN ('placed', 'ended')",
         )?
         .query_one([&since], |row| row.get(0))?;
     let dispositions = counts(

@@ -19,10 +19,11 @@ use crate::domain::call::{CallType, Disposition};
 use crate::http::response::Response;
 use crate::steps::backup;
 use crate::steps::readiness::health::Cause;
+use crate::steps::status::figures::{self, Figures};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{breaker, holds, pauses, scan_inputs};
 use crate::store::views;
-use crate::store::views::page::{self, Glance, Span};
+use crate::store::views::page;
 use crate::store::{Conn, Store};
 use crate::web::asked::Asked;
 use crate::web::health;
@@ -53,9 +54,11 @@ fn written(asked: &Asked<'_>, kept: &mut Lateness) -> anyhow::Result<String> {
     store.read(|conn| {
         counts(conn, &mut registry)?;
         observe(conn, kept)?;
-        let span = Span { from: asked.now, to: asked.now };
-        let glance = page::glance(conn, span, asked.now)?;
-        of_glance(&mut registry, &glance);
+        let cx = asked.front.cx();
+        let figures = figures::figures(conn, &cx.config, &cx.zones, asked.now)?;
+        of_figures(&mut registry, &figures);
+        let customers = page::customers(conn)?;
+        gauge(&mut registry, "customers", "Customers in the file", customers as f64);
         of_backups(conn, &mut registry, asked)?;
         of_meta(conn, &mut registry, asked.now)
     })?;
@@ -121,15 +124,23 @@ fn observe(conn: &Conn, kept: &mut Lateness) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn of_glance(registry: &mut Registry, glance: &Glance) {
+fn of_figures(registry: &mut Registry, figures: &Figures) {
+    let (today, in_doubt) = (&figures.today, figures.in_doubt as f64);
     for (name, help, value) in [
-        ("due", "Open items whose instant has come", glance.due),
-        ("waiting", "Open items whose instant is still to come", glance.waiting),
-        ("in_doubt", "Calls in doubt: it is not known whether they rang", glance.in_doubt),
-        ("lines_in_use", "Calls being dialed or on the line", glance.lines_in_use),
-        ("customers", "Customers in the file", glance.customers),
+        ("due", "Waiting items whose instant has come", figures.due as f64),
+        ("waiting", "Waiting items, the due ones too", figures.waiting() as f64),
+        ("in_doubt", "Calls in doubt: it is not known whether they rang", in_doubt),
+        ("lines_in_use", "Calls being dialed or on the line", figures.lines_in_use as f64),
+        ("called_today", "Calls since midnight in schedule.timezone", today.called as f64),
+        ("reached_today", "Answered ones of these calls", today.reached as f64),
+        ("failed_today", "Occasions given up since midnight", today.failed as f64),
+        ("skipped_today", "Occasions without a call since midnight", figures.skipped() as f64),
     ] {
-        gauge(registry, name, help, value as f64);
+        gauge(registry, name, help, value);
+    }
+    if let Some(at) = figures.next_call_at {
+        let seconds = at.timestamp_millis() as f64 / 1000.0;
+        gauge(registry, "next_call_timestamp_seconds", "When the next call falls due", seconds);
     }
 }
 

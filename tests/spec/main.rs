@@ -9,6 +9,7 @@
 mod left_out;
 mod listed;
 mod other_user;
+mod pausing;
 mod people;
 mod processes;
 mod world;

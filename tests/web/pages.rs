@@ -28,12 +28,12 @@ impl<'a> Visitor<'a> {
         answer.body
     }
 
-    fn post(&self, path: &str, form: &str) -> Answer {
+    pub fn post(&self, path: &str, form: &str) -> Answer {
         post(self.house, path, form, &self.cookie)
     }
 
     /// The mark in the forms of a page.
-    fn mark(&self) -> String {
+    pub fn mark(&self) -> String {
         let page = self.get("/");
         let (_, rest) = page.split_once("name=\"mark\" value=\"").expect("a form");
         rest.split('"').next().expect("a mark").to_string()
@@ -267,4 +267,43 @@ fn signing_out_takes_the_cookie_away_and_ends_its_copies() {
     assert_eq!(copy.status, 401, "a copy of the cookie still opens the page");
     assert!(other.get("/queue").contains("Queue"));
     assert_eq!(house.api("GET", "/login", &Value::Null).status, 200);
+}
+
+#[test]
+fn a_refusal_on_the_page_is_a_sentence_with_the_next_step_and_a_way_back() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let visitor = Visitor::signed_in(&house);
+    let mark = visitor.mark();
+    let customer = "/customers/id:1";
+    for (path, form, status, sentence, back) in [
+        (format!("{customer}/pause"), "reason=", 422, "Reason ", "/customers/id"),
+        ("/do-not-call".to_string(), "phone=12&reason=x", 422, "", "/do-not-call"),
+        ("/resume".to_string(), "hold=flags&reason=x", 422, "There is no hold", "/"),
+        ("/calls/01a0b1c2/resolve".to_string(), "outcome=placed&reason=x", 404, "", "/calls"),
+    ] {
+        let answer = visitor.post(&path, &format!("mark={mark}&{form}"));
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let page = &answer.body;
+        assert!(page.contains("Nothing was changed"), "{path}: {page}");
+        assert!(page.contains(sentence) && page.contains(".</p>"), "{path}: {page}");
+        assert!(page.contains(&format!("href=\"{back}")), "{path}: {page}");
+        let says_what_to_do = ["Correct the value", "Look for it in the list"];
+        assert!(says_what_to_do.iter().any(|next| page.contains(next)), "{path}: {page}");
+    }
+}
+
+#[test]
+fn every_time_on_a_page_says_its_distance_from_utc() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    for path in ["/", "/customers", "/customers/id:1", "/queue", "/calls", "/journal"] {
+        let page = visitor.get(path);
+        for part in page.split("<time ").skip(1) {
+            let text = part.split_once('>').expect("a tag").1.split('<').next().expect("a text");
+            assert!(text.contains("UTC"), "{path}: {text}");
+        }
+    }
+    assert!(visitor.get("/customers/id:1").contains("Mon 23 Nov, 07:00 UTC-5"));
 }

@@ -10,6 +10,7 @@ use crate::cli::arguments::{one, usage};
 use crate::cli::exit::Exit;
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
+use crate::domain::call::Reason;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::present::explain;
 use crate::present::output::{self, Table, Tone, clean, toned};
@@ -133,17 +134,22 @@ fn headline(explanation: &Explanation, explained: &Explained) -> (String, String
         InQueue::ByThisTick | InQueue::No => "not queued yet".to_string(),
     };
     let due = output::local_or_utc(explanation.scheduled_for, zone);
-    let until = |until: Option<Instant>| match until {
-        Some(at) => format!(" until {}", moment(at, explained.at, zone)),
+    let until = |reason: Option<Reason>, until: Option<Instant>| match until {
+        Some(at) => {
+            let words = Reason::before_instant(reason);
+            let comma = if words == "until" { "" } else { "," };
+            format!("{comma} {words} {}", moment(at, explained.at, zone))
+        }
         None => String::new(),
     };
     let outcome = match explanation.outcome {
         Outcome::Rings => toned(Tone::Good, "rings now"),
         Outcome::Waits { reason: None, until: at } => {
-            toned(Tone::Good, &format!("waits{}{}", until(at), attempt(explanation, zone)))
+            toned(Tone::Good, &format!("waits{}{}", until(None, at), attempt(explanation, zone)))
         }
         Outcome::Waits { reason: Some(reason), until: at } => {
-            let words = format!("waits, {reason}{}{}", until(at), attempt(explanation, zone));
+            let again = until(Some(reason), at);
+            let words = format!("waits, {reason}{again}{}", attempt(explanation, zone));
             toned(Tone::Warn, &words)
         }
         Outcome::Skipped(reason) => toned(Tone::Bad, &format!("is skipped, {reason}")),
@@ -169,7 +175,12 @@ fn rule(answer: &Answer, now: Instant, zone: Option<&Zone>) -> [String; 3] {
         Verdict::Skip(reason) => (toned(Tone::Bad, &format!("no: {reason}")), None),
         Verdict::AlreadyCalled => (toned(Tone::Dim, "no: already_called"), None),
     };
-    let until = until.map(|at| format!("until {}", moment(at, now, zone)));
+    let reason = match &answer.verdict {
+        Verdict::Wait { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    let words = Reason::before_instant(reason);
+    let until = until.map(|at| format!("{words} {}", moment(at, now, zone)));
     let detail = Some(clean(&answer.detail)).filter(|detail| !detail.is_empty());
     let detail: Vec<String> = detail.into_iter().chain(until).collect();
     [answer.rule.to_string(), word, detail.join("; ")]

@@ -8,7 +8,7 @@ use chrono::Duration;
 
 use crate::domain::Instant;
 use crate::domain::call::CallType;
-use crate::steps::readiness::health::evidence::Evidence;
+use crate::steps::readiness::last_start::NotDialing;
 use crate::store::meta::breaker::Breaker;
 use crate::store::meta::holds::Hold;
 use crate::store::meta::pauses::Pause;
@@ -17,6 +17,39 @@ use crate::store::views::callable::Uncallable;
 
 /// No line has been free for long from this time on. Most calls end earlier.
 const NO_LINE_FOR: Duration = Duration::minutes(15);
+
+/// What is known about the file, and about the process if it dials.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub now: Instant,
+    /// What only the dialing process itself knows.
+    pub of_the_process: Vec<Cause>,
+    pub not_armed: Option<String>,
+    pub start_shut: Option<NotDialing>,
+    pub holds: Vec<Hold>,
+    pub pauses: Vec<(String, Pause)>,
+    pub breaker: Option<Breaker>,
+    pub unreached: Option<Unreached>,
+    pub lines: Lines,
+    /// `Some`: there are customers, and none may be called.
+    pub uncallable: Option<Uncallable>,
+    pub last_tick: Option<Instant>,
+    pub last_scan: Option<Instant>,
+    pub late_after: Duration,
+    pub doubts: usize,
+    pub backup_trouble: Option<String>,
+}
+
+/// The lines, and who waits for one.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    pub in_use: usize,
+    pub max: usize,
+    /// When the newest call on a line began. If all lines are in use, they have been since then.
+    pub last_taken: Option<Instant>,
+    /// The oldest due instant of an item that waits for a line.
+    pub waits_since: Option<Instant>,
+}
 
 /// One reason.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::store::meta::{prefixed, remove, set};
+use crate::store::meta::{get, prefixed, remove, set};
 
 /// A pause by a person, of everything or of a part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,17 @@ pub struct Pause {
     pub who: String,
     pub why: String,
     pub since: String,
+}
+
+/// The scope of a customer's own pause.
+pub fn of_customer(customer_key: &str) -> String {
+    format!("customer:{customer_key}")
+}
+
+/// The pause of one scope.
+pub fn pause_of(conn: &Connection, scope: &str) -> anyhow::Result<Option<Pause>> {
+    let text = get(conn, &format!("pause:{scope}"))?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
 }
 
 /// Every pause with its scope: `all`, `type:daily`, `customer:KEY`, `number:PHONE_KEY`.

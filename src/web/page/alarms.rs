@@ -14,7 +14,7 @@ use crate::store::meta::pauses::Pause;
 use crate::store::meta::{pauses, scan_inputs};
 use crate::store::views::{self, page};
 use crate::web::asked::Asked;
-use crate::web::page::html::{form, reason_and_button};
+use crate::web::page::html::{capital, form, reason_and_button};
 use crate::web::page::words::Tone;
 
 /// One thing that a person should know.
@@ -40,7 +40,7 @@ pub fn alarms(asked: &Asked<'_>, causes: &[Cause]) -> anyhow::Result<Vec<Alarm>>
 
 /// A reason, with the form that ends it, or else its next command.
 fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
-    let words = sentence(&cause.words());
+    let words = capital(&cause.words());
     match cause {
         Cause::Held(hold) => {
             let what = format!("Dialing is held since {}: {}", shown(&hold.since), hold.why);
@@ -84,14 +84,6 @@ fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
         }
         _ => Alarm::new(Tone::Bad, words, html! { p { "Next: " code { (cause.next()) } "." } }),
     }
-}
-
-/// The words with a capital.
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters
-        .next()
-        .map_or(String::new(), |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }
 
 /// The scope as the form sends it.
@@ -179,7 +171,7 @@ fn partial_pauses(asked: &Asked<'_>, pauses: &[(String, Pause)]) -> Vec<Alarm> {
     let mut found = Vec::new();
     for paused in reasons::paused_kinds(pauses) {
         if !told.contains(&Cause::Paused(paused.clone())) {
-            found.push(of_pause(asked, &scope_of(&paused), &sentence(&paused.words())));
+            found.push(of_pause(asked, &scope_of(&paused), &capital(&paused.words())));
         }
     }
     found

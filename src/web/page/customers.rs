@@ -7,6 +7,7 @@ use maud::{Markup, Render, html};
 
 use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::{CallStatus, Customer, mask_phone};
+use crate::domain::instant_words;
 use crate::http::response::Response;
 use crate::present::output::{duration, relative};
 use crate::steps::customers::find;
@@ -14,7 +15,7 @@ use crate::steps::occasions::next;
 use crate::store::attempts::Attempt;
 use crate::store::customers::search::find;
 use crate::store::customers::{self, Filter, Found};
-use crate::store::meta::pauses;
+use crate::store::meta::pauses::{self, Pause};
 use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::store::{do_not_call, journal};
@@ -133,7 +134,8 @@ struct CustomerView {
     items: Vec<Named<Item>>,
     calls: Vec<Named<Attempt>>,
     is_listed: bool,
-    is_paused: bool,
+    /// The record of the customer's pause.
+    pause: Option<Pause>,
     journal: Vec<journal::JournalLine>,
 }
 
@@ -149,9 +151,7 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
             items: page::items(conn, &items, 20)?,
             calls: page::attempts(conn, &calls, 50)?,
             is_listed: do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
-            is_paused: pauses::pauses(conn)?
-                .iter()
-                .any(|(scope, _)| *scope == format!("customer:{}", customer.key)),
+            pause: pauses::pause_of(conn, &pauses::of_customer(&customer.key))?,
             journal: journal::newest(conn, Some(&subject), 20)?,
             customer,
         })
@@ -236,9 +236,12 @@ fn buttons(asked: &Asked<'_>, known: &CustomerView) -> Markup {
         let fields = reason_and_button(&format!("reason-{path}"), button, class);
         form(asked, &format!("/customers/id:{}/{path}", customer.id), fields)
     };
-    let is_stopped = known.is_paused
+    let is_stopped = known.pause.is_some()
         || matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled);
     let content = html! {
+        @if let Some(pause) = &known.pause {
+            p { "Paused since " (instant_words(&pause.since)) " by " (pause.who) ": " (pause.why) }
+        }
         @if is_stopped { (act("resume", "Resume calls", "main")) }
         @else { (act("pause", "Pause calls", "")) }
         @if known.is_listed {

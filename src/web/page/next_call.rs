@@ -4,6 +4,7 @@ use maud::{Markup, Render, html};
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
+use crate::domain::call::Reason;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::present::output::relative;
 use crate::steps::forecast::explain::{Explained, Explanation, Outcome, explain};
@@ -73,9 +74,11 @@ fn outcome(explanation: &Explanation, zone: &Zone, now: Instant) -> (Tone, &'sta
         }
         Outcome::Waits { reason: Some(reason), until } => {
             let sentence = html! {
-                "It waits: " (words::reason(reason)) "; "
-                @if let Some(until) = until { "and is looked at again " (time(until, zone)) }
-                @else { "until something changes" }
+                "It waits: " (words::reason(reason))
+                @if let Some(until) = until {
+                    @if !reason.ends_by_time() { "," }
+                    " " (Reason::before_instant(Some(reason))) " " (time(until, zone))
+                } @else { ", until something changes" }
                 "."
             };
             (Tone::Warn, "waits", sentence)
@@ -98,10 +101,14 @@ fn rule(answer: &Answer, zone: &Zone) -> Markup {
         Verdict::Skip(reason) => (Tone::Bad, "no", words::reason(*reason), None),
         Verdict::AlreadyCalled => (Tone::Good, "called", "a phone rang for it, or may have", None),
     };
+    let waits_for = match &answer.verdict {
+        Verdict::Wait { reason, .. } => Some(*reason),
+        _ => None,
+    };
     html! {
         li.(tone) {
             span.sign { (word) } " " b { (answer.rule) } " " (what)
-            @if let Some(until) = until { ", until " (time(until, zone)) }
+            @if let Some(until) = until { ", " (Reason::before_instant(waits_for)) " " (time(until, zone)) }
             @if !answer.detail.is_empty() { " " span.why { (answer.detail) } }
         }
     }

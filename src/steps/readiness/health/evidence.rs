@@ -8,15 +8,14 @@ use crate::domain::call::AttemptState;
 use crate::domain::hold::HoldKind;
 use crate::domain::{Instant, instant_text};
 use crate::steps::backup;
-use crate::steps::readiness::health::{Cause, causes};
-use crate::steps::readiness::last_start::{self, NotDialing};
+use crate::steps::readiness::health::{Cause, Evidence, Lines, causes};
+use crate::steps::readiness::last_start;
 use crate::steps::readiness::{armed, clock_check, reach};
-use crate::store::meta::breaker::{self, Breaker};
+use crate::store::meta::breaker;
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
-use crate::store::meta::pauses::{self, Pause};
-use crate::store::meta::unreached::Unreached;
-use crate::store::views::callable::{self, Uncallable};
+use crate::store::meta::pauses;
+use crate::store::views::callable;
 use crate::store::{Conn, Store, attempts, queue};
 use crate::zones::Zones;
 
@@ -24,39 +23,6 @@ use crate::zones::Zones;
 const PERIODS: i32 = 2;
 /// The scan period if the cron expression cannot be read.
 const UNKNOWN_PERIOD: Duration = Duration::minutes(15);
-
-/// What is known about the file, and about the process if it dials.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    pub now: Instant,
-    /// What only the dialing process itself knows.
-    pub of_the_process: Vec<Cause>,
-    pub not_armed: Option<String>,
-    pub start_shut: Option<NotDialing>,
-    pub holds: Vec<Hold>,
-    pub pauses: Vec<(String, Pause)>,
-    pub breaker: Option<Breaker>,
-    pub unreached: Option<Unreached>,
-    pub lines: Lines,
-    /// `Some`: there are customers, and none may be called.
-    pub uncallable: Option<Uncallable>,
-    pub last_tick: Option<Instant>,
-    pub last_scan: Option<Instant>,
-    pub late_after: Duration,
-    pub doubts: usize,
-    pub backup_trouble: Option<String>,
-}
-
-/// The lines, and who waits for one.
-#[derive(Clone, Debug, Default)]
-pub struct Lines {
-    pub in_use: usize,
-    pub max: usize,
-    /// When the newest call on a line began. If all lines are in use, they have been since then.
-    pub last_taken: Option<Instant>,
-    /// The oldest due instant of an item that waits for a line.
-    pub waits_since: Option<Instant>,
-}
 
 /// The reasons that the file shows. `of_the_process`: those that only the dialing process knows.
 pub fn causes_of(
