@@ -88,6 +88,11 @@ fn next_calls(house: &House) -> Vec<(&'static str, String)> {
 }
 
 fn assert_all_agree(house: &House, world: &str) {
+    // The text of a scrape is reused for some seconds.
+    house.wait_for("fresh metrics", || {
+        let (all, next) = (figures(house), next_calls(house));
+        all[0].1 == all[3].1 && next[0].1 == next[2].1
+    });
     let all = figures(house);
     let (_, first) = &all[0];
     for (view, figures) in &all[1..] {
@@ -131,18 +136,23 @@ fn settle(house: &House, clock: &str) {
     });
     let dialing = "SELECT count(*) FROM call_attempts WHERE state = 'dialing'";
     house.wait_for("the replies", || house.count(dialing) == 0);
-    house.wait_for("the ends", || {
-        let due = "SELECT count(*) FROM call_queue WHERE status IN ('pending', 'retrying')
-            AND reason IS NULL AND coalesce(not_before, scheduled_for) <= strftime(
-              '%Y-%m-%dT%H:%M:%fZ', ?1)";
-        let counted: Result<i64, _> = house.database().query_one(due, [clock], |row| row.get(0));
-        counted.expect("a count") == 0
-    });
+    let due = "SELECT count(*) FROM call_queue WHERE status IN ('pending', 'retrying')
+        AND reason IS NULL
+        AND coalesce(not_before, scheduled_for) <= strftime('%Y-%m-%dT%H:%M:%fZ', ?1)";
+    let to_poll = "SELECT count(*) FROM call_attempts WHERE state = 'placed'
+        AND next_poll_at <= strftime('%Y-%m-%dT%H:%M:%fZ', ?1)";
+    for (what, sql) in [("the calls", due), ("the ends", to_poll)] {
+        house.wait_for(what, || {
+            let counted: Result<i64, _> =
+                house.database().query_one(sql, [clock], |row| row.get(0));
+            counted.expect("a count") == 0
+        });
+    }
 }
 
 #[test]
 fn every_view_shows_the_same_figures_in_random_worlds() {
-    for seed in 1..=4_u64 {
+    for seed in 1..=3_u64 {
         let mut dice = Dice(seed);
         let customers: Vec<String> = (1..=9)
             .map(|number| {

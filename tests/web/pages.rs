@@ -277,7 +277,7 @@ fn a_refusal_on_the_page_is_a_sentence_with_the_next_step_and_a_way_back() {
     let mark = visitor.mark();
     let customer = "/customers/id:1";
     for (path, form, status, sentence, back) in [
-        (format!("{customer}/pause"), "reason=", 422, "Reason ", "/customers/id"),
+        (format!("{customer}/pause"), "reason=", 422, "Say why", "/customers/id"),
         ("/do-not-call".to_string(), "phone=12&reason=x", 422, "", "/do-not-call"),
         ("/resume".to_string(), "hold=flags&reason=x", 422, "There is no hold", "/"),
         ("/calls/01a0b1c2/resolve".to_string(), "outcome=placed&reason=x", 404, "", "/calls"),

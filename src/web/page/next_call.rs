@@ -76,9 +76,9 @@ fn outcome(explanation: &Explanation, zone: &Zone, now: Instant) -> (Tone, &'sta
             let sentence = html! {
                 "It waits: " (words::reason(reason))
                 @if let Some(until) = until {
-                    @if !reason.ends_by_time() { "," }
+                    @if !reason.ends_by_time() { ";" }
                     " " (Reason::before_instant(Some(reason))) " " (time(until, zone))
-                } @else { ", until something changes" }
+                } @else { "; until something changes" }
                 "."
             };
             (Tone::Warn, "waits", sentence)

@@ -96,9 +96,9 @@ fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -
                 p.hint {
                     (display(today.format("%A, %e %B %Y"))) " · as of "
                     time datetime=(instant_text(asked.now)) {
-                        (display(zone.local(asked.now).format("%H:%M:%S")))
+                        (display(zone.local(asked.now).format("%H:%M:%S"))) " " (zone.name)
                     }
-                    " " (zone.name) " · " a href="/" { "Refresh" }
+                    " · " a href="/" { "Refresh" }
                 }
             }
             p.state.(tone) { span.dot {} (word) }
