@@ -278,9 +278,10 @@ fn repair(
     zoneless: &mut BTreeSet<i64>,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    let mut stale = next_call_missing::stale_customers(tx, payment_status, oldest_callable)?;
-    stale.extend(queue::paused::stale(tx, payment_status, oldest_callable)?);
-    for customer_id in stale {
+    let late = next_call_missing::stale_customers(tx, payment_status, oldest_callable)?;
+    let paused = queue::paused::stale(tx, payment_status, oldest_callable)?;
+    let late = late.into_iter().map(|id| (id, Reason::TooLate));
+    for (customer_id, reason) in late.chain(paused.into_iter().map(|id| (id, Reason::Paused))) {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
         note_zone(cx, customer_id, &customer.timezone, zoneless);
         let Some(was_due) = customer.next_call_scheduled_at else {
@@ -290,7 +291,7 @@ fn repair(
             next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };
-        done.skipped += record_missed(cx, tx, &customer, was_due, oldest_callable, now)?;
+        done.skipped += record_missed(cx, tx, (&customer, reason), was_due, oldest_callable, now)?;
         // Today's occasion may still be permitted, so the search begins at the oldest callable
         // instant.
         let eligible_from = customer.eligible_from.unwrap_or(was_due);

@@ -131,7 +131,7 @@ fn record_dates_before_call(
     // ahead.
     let begins = zone.resolve(date.and_time(NaiveTime::MIN));
     if was_due < begins {
-        missed::record_missed(cx, tx, &customer, was_due, begins, now)?;
+        missed::record_missed(cx, tx, (&customer, Reason::TooLate), was_due, begins, now)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
-use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::customer::Customer;
 use crate::steps::Context;
 use crate::steps::occasions::next;
 use crate::store::Tx;
@@ -15,19 +15,17 @@ use crate::store::transaction::Moved;
 /// Missed dates are recorded at most this many days back.
 const MISSED_DAYS: i64 = 31;
 
-/// Inserts a row for each free date between two instants while the customer was eligible: `paused`
-/// while a person's pause lasts, else `too_late`. Returns how many rows were written.
+/// Inserts a row with `reason` for each free date between two instants while the customer was
+/// eligible. Returns how many rows were written.
 pub fn record_missed(
     cx: &Context,
     tx: &Tx<'_>,
-    customer: &Customer,
+    (customer, reason): (&Customer, Reason),
     was_due: Instant,
     until: Instant,
     now: Instant,
 ) -> anyhow::Result<usize> {
     let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
-    let is_paused = customer.call_status == CallStatus::Paused;
-    let reason = if is_paused { Reason::Paused } else { Reason::TooLate };
     let mut skipped = 0;
     for (date, at) in rhythm.slots_between(&zone, since(customer, was_due, now), until) {
         if until <= at || is_called(customer, date) {
