@@ -817,11 +817,13 @@ GUARDS = [
     # The gate again.
     ("gate: consent", GATE, "if rules.require_consent && !complete {", "if false {", "d6_ rules:"),
     ("gate: calls a day", "src/domain/gate/limits.rs",
-     "[(rules.calls_per_day, Duration::hours(24)),", "[(None::<i64>.filter(|_| "
-     "rules.calls_per_day.is_none()), Duration::hours(24)),", "rules:limits d6_"),
+     "[(rules.calls_per_day, 1),", "[(None::<i64>.filter(|_| "
+     "rules.calls_per_day.is_none()), 1),", "rules:limits d6_"),
+    ("a cap counts from the begin of the local date", "src/steps/dial/gate_facts.rs",
+     "self.midnight(self.now, 1 - days)", "self.midnight(self.now, 2 - days)", "rules:limits"),
     ("gate: calls in a period", "src/domain/gate/limits.rs",
-     "(rules.calls_per_period, rules.period)];", "(None::<i64>.filter(|_| "
-     "rules.calls_per_period.is_none()), rules.period)];", "rules:limits d6_"),
+     "(rules.calls_per_period, rules.period.num_days())];", "(None::<i64>.filter(|_| "
+     "rules.calls_per_period.is_none()), rules.period.num_days())];", "rules:limits d6_"),
     ("gate: extra calls a day", "src/domain/gate/limits.rs",
      "if facts.call_type == CallType::Extra && rules.extra_calls_per_day <= facts.extra_in_day {",
      "if false {", "rules:limits d6_"),

@@ -164,13 +164,14 @@ pub struct Dialing {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
-    /// Calls to one number, and to one customer at any number, in 24 hours; `None` = no cap.
+    /// Calls to one number, and to one customer at any number, on one local date of the
+    /// customer; `None` = no cap.
     pub calls_per_number_per_day: Option<i64>,
     /// The same within `period_days`; `None` = no cap.
     pub calls_per_number_per_period: Option<i64>,
     /// The period of the cap above; 30 when unset.
     pub period_days: Option<i64>,
-    /// Extra calls of one customer in 24 hours; 1 when unset.
+    /// Extra calls of one customer on one of their dates; 1 when unset.
     pub extra_calls_per_day: Option<i64>,
 }
 

@@ -45,6 +45,8 @@ struct Frame<'a> {
     imports: Imports,
     edits: HashMap<i64, Edits>,
     retries: HashMap<i64, usize>,
+    /// Since when welcome calls are paused.
+    welcome_paused: Option<Instant>,
 }
 
 impl Frame<'_> {
@@ -84,6 +86,7 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<AuditReport> {
                 imports: Imports::read(tx)?,
                 edits: data::edits(tx)?,
                 retries: data::retries_permitted(tx)?,
+                welcome_paused: data::welcome_paused(tx)?,
             };
             let mut report = AuditReport {
                 looked_at: data::size(tx)?,
@@ -270,7 +273,13 @@ fn judge_days(
     let Some(zone) = frame.cx.zones.get(&person.timezone) else { return };
     let Some(known) = frame.known(person, entries) else { return };
     let edits = frame.edits.get(&person.id);
-    let from = judged_from::judged_from(known, edits, person, (entries, calls), frame.now);
+    let from = judged_from::judged_from(
+        known,
+        edits,
+        person,
+        (entries, calls),
+        (frame.now, frame.welcome_paused),
+    );
     let Some(from) = from else { return };
     let ended: BTreeMap<&str, &AuditItem> = entries
         .iter()

@@ -15,6 +15,7 @@ use crate::domain::{Instant, instant_text};
 use crate::steps::import::field_values::Reader;
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::reschedule::{movable_item, record_dates_before_edit, reschedule};
+use crate::steps::occasions::zone_rules;
 use crate::store::customers::left_numbers::{self, NumberFlags};
 use crate::store::customers::{self, called_flags, erase};
 use crate::store::journal::facts::{self, EntryFacts};
@@ -78,6 +79,7 @@ pub fn create(
 ) -> anyhow::Result<i64> {
     let By { who, now } = by;
     let id = customers::insert(tx, customer)?;
+    zone_rules::note_first(tx, reader.zone_rules())?;
     let subject = format!("customer:{id}");
     let is_due_from_then_on = is_due_from_then_on(reader, customer, now);
     let new = Some("created");

@@ -11,7 +11,7 @@ use crate::domain::call::{
 use crate::domain::customer::Customer;
 use crate::steps::occasions::finish;
 use crate::steps::occasions::missed::record_missed;
-use crate::steps::occasions::next;
+use crate::steps::occasions::{next, zone_rules};
 use crate::steps::{Context, made_elsewhere};
 use crate::store::Tx;
 use crate::store::attempts::history;
@@ -37,11 +37,14 @@ pub struct Scanned {
     pub completed: usize,
 }
 
-/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues.
+/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues. If the
+/// zone rules changed, it first computes the stored instants again.
 pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
+    cx.zones.refresh();
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();
+        zone_rules::follow(cx, tx, now)?;
         note_rule_change(cx, tx, now)?;
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
@@ -284,11 +287,12 @@ fn repair(
             next::advance(cx, tx, CallType::Daily, customer_id, now)?;
             continue;
         };
-        done.skipped += record_missed(cx, tx, &customer, was_due, oldest_callable, now)?;
+        let begun = next::begun_by_a_pause(tx, &customer)?.map_or(was_due, |at| at.max(was_due));
+        done.skipped += record_missed(cx, tx, &customer, begun, oldest_callable, now)?;
         // Today's occasion may still be permitted, so the search begins at the oldest callable
         // instant.
         let eligible_from = customer.eligible_from.unwrap_or(was_due);
-        advance_from(cx, tx, &customer, oldest_callable.max(eligible_from))?;
+        advance_from(cx, tx, &customer, oldest_callable.max(eligible_from).max(begun))?;
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::cells;
 use crate::store::journal::facts::{self, EntryFacts};
 use crate::store::meta::marks;
@@ -306,6 +306,15 @@ pub fn retries_permitted(conn: &Connection) -> anyhow::Result<HashMap<i64, usize
     )?;
     let found = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize)))?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Since when a pause of welcome calls lasts; `None`: they are not paused.
+pub fn welcome_paused(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT json_extract(value, '$.since') FROM meta WHERE key = 'pause:type:welcome'",
+    )?;
+    let since: Option<String> = statement.query_one([], |row| row.get(0)).optional()?;
+    Ok(since.as_deref().and_then(parse_instant))
 }
 
 /// An import of a file.

@@ -159,12 +159,13 @@ pub fn daily_candidates(
 }
 
 /// The condition for a customer's daily calls to begin: the welcome call was made, or ended without
-/// a call.
+/// a call, or a person paused welcome calls, which must not stop the daily ones.
 pub(super) const WELCOME_IS_OVER: &str = "(welcome_call_completed = 1
       OR EXISTS (SELECT 1 FROM call_queue AS welcome
         WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
           AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
-            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))";
+            AND welcome.status <> 'retrying' AND welcome.status <> 'processing')))
+      OR EXISTS (SELECT 1 FROM meta WHERE key = 'pause:type:welcome'))";
 
 fn daily_candidates_sql() -> String {
     format!(

@@ -88,4 +88,5 @@ mod large_bodies;
 mod listener;
 mod service_manager;
 mod vapi_client;
+mod zone_rules;
 mod zones;

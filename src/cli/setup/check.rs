@@ -12,7 +12,7 @@ use std::path::Path;
 use chrono::Datelike;
 use clap::Args;
 
-use crate::cli::arguments::configuration::{Global, environment};
+use crate::cli::arguments::configuration::{Global, environment, zones};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ pub struct CheckArgs {
 
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Exit> {
     let loaded = crate::config::load::load(&global.overrides(), &environment)?;
-    let zones = Zones::load();
+    let zones = zones();
     let mut findings = findings(&loaded, &zones);
     if args.online {
         findings.extend(online::ask(&loaded));

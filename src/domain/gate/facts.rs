@@ -115,7 +115,7 @@ pub struct Facts<'a> {
     pub to_customer: Made,
     /// The latest daily call of another date to this customer or number.
     pub last_other_daily: Option<Instant>,
-    /// Extra calls of this customer in the last 24 hours.
+    /// Extra calls of this customer on today's local date.
     pub extra_in_day: i64,
     /// The name of today's holiday or blackout where the customer lives.
     pub holiday: Option<String>,

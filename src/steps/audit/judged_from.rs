@@ -77,7 +77,7 @@ pub fn judged_from(
     edits: Option<&Edits>,
     person: &AuditCustomer,
     (entries, calls): (&[AuditItem], &[AuditAttempt]),
-    now: Instant,
+    (now, welcome_paused): (Instant, Option<Instant>),
 ) -> Option<Instant> {
     // A customer who arrives, or stops waiting, at a daily call's exact instant is due the next
     // date.
@@ -101,10 +101,12 @@ pub fn judged_from(
         }
     }
     let welcome = entries.iter().find(|entry| entry.call_type == "welcome");
-    match welcome {
-        Some(entry) => Some(from.max(entry.ended_at? + moment)),
+    let welcomed = match welcome {
+        Some(entry) => entry.ended_at.map(|ended| from.max(ended + moment)),
         None => person.welcomed.then_some(from),
-    }
+    };
+    // While welcome calls are paused, daily calls do not wait for them.
+    welcomed.or(welcome_paused.map(|since| from.max(since + moment)))
 }
 
 /// By the cron, two scans should have run after anything that ended before this instant. If they

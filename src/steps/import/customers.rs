@@ -20,6 +20,7 @@ use crate::steps::import::repeated_rows::SeenRows;
 use crate::steps::import::repeated_rows::key_of;
 use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
 use crate::steps::occasions::first_due::is_due_from_then_on;
+use crate::steps::occasions::zone_rules;
 use crate::store::customers::{Found, insert, is_empty, matching, with_room, with_same_phone};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
@@ -105,6 +106,7 @@ impl<'a> Checked<'a> {
             }
             let ids;
             (report.new, report.changed, report.unchanged, ids) = count;
+            zone_rules::note_first(tx, zones.version())?;
             note(tx, &path, &report, ids, now)
         })?;
         report.outcome = ImportOutcome::Applied;

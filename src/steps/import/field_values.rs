@@ -70,6 +70,11 @@ impl<'a> Reader<'a> {
         Some(zone)
     }
 
+    /// The IANA release of the zone rules.
+    pub fn zone_rules(&self) -> &'static str {
+        self.zones.version()
+    }
+
     /// Sets one field. An empty text changes nothing, except that it removes an e-mail, a call
     /// time, a schedule and a name.
     pub fn set(&mut self, draft: &mut Draft, column: Column, text: &str) -> Result<(), String> {

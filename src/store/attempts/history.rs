@@ -1,6 +1,6 @@
 //! The facts that the gate needs about one item, read in one transaction.
 
-use chrono::{Duration, NaiveDate};
+use chrono::NaiveDate;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -153,26 +153,24 @@ pub fn last_other_daily(
     instant_or_none(text)
 }
 
-/// The number of calls in the last `span`, and when the oldest of them leaves it.
+/// The number of calls from `since` on, and the instant of the oldest of them.
 pub fn calls_since(
     conn: &Connection,
     whose: &Whose<'_>,
-    now: Instant,
-    span: Duration,
+    since: Instant,
 ) -> anyhow::Result<(i64, Option<Instant>)> {
     let sql = format!(
         "SELECT count(*), min(created_at) FROM call_attempts
-         WHERE {} = ?1 AND ?2 < created_at AND ({MAY_HAVE_RUNG})",
+         WHERE {} = ?1 AND ?2 <= created_at AND ({MAY_HAVE_RUNG})",
         whose.column()
     );
-    let (count, oldest): (i64, Option<String>) =
-        conn.prepare_cached(&sql)?.query_one(params![whose, instant_text(now - span)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok((count, instant_or_none(oldest)?.map(|oldest| oldest + span)))
+    let (count, oldest): (i64, Option<String>) = conn
+        .prepare_cached(&sql)?
+        .query_one(params![whose, instant_text(since)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((count, instant_or_none(oldest)?))
 }
 
-/// The number of a customer's extra calls after `since`.
+/// The number of a customer's extra calls from `since` on.
 pub fn extra_calls_since(
     conn: &Connection,
     customer_id: i64,
@@ -180,7 +178,7 @@ pub fn extra_calls_since(
 ) -> anyhow::Result<i64> {
     let sql = format!(
         "SELECT count(*) FROM call_attempts
-         WHERE customer_id = ?1 AND call_type = 'extra' AND ?2 < created_at AND ({MAY_HAVE_RUNG})"
+         WHERE customer_id = ?1 AND call_type = 'extra' AND ?2 <= created_at AND ({MAY_HAVE_RUNG})"
     );
     Ok(conn
         .prepare_cached(&sql)?

@@ -18,6 +18,15 @@ pub fn waiting_to_be_eligible(tx: &Transaction<'_>) -> anyhow::Result<Vec<(i64, 
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// Every customer with a next call, also one who is not eligible now.
+pub fn with_next_call(tx: &Transaction<'_>) -> anyhow::Result<Vec<i64>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM customers WHERE next_call_scheduled_at IS NOT NULL ORDER BY id",
+    )?;
+    let found = statement.query_map([], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Eligible customers whose next call is missing or past, to be computed again.
 pub fn stale_customers(
     tx: &Transaction<'_>,

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::store::meta::{prefixed, remove, set};
+use crate::store::meta::{get, prefixed, remove, set};
+
+/// The key of the pause of welcome calls. `queue::WELCOME_IS_OVER` names it too.
+const WELCOME_PAUSE: &str = "pause:type:welcome";
 
 /// A pause by a person, of everything or of a part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,12 @@ pub fn pauses(conn: &Connection) -> anyhow::Result<Vec<(String, Pause)>> {
             Ok((scope, serde_json::from_str(&value)?))
         })
         .collect()
+}
+
+/// The pause of welcome calls only. While it lasts, daily calls do not wait for the welcome call.
+pub fn welcome_pause(conn: &Connection) -> anyhow::Result<Option<Pause>> {
+    let text = get(conn, WELCOME_PAUSE)?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
 }
 
 pub fn set_pause(tx: &Transaction<'_>, scope: &str, pause: &Pause) -> anyhow::Result<()> {

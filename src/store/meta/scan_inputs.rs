@@ -1,4 +1,5 @@
-//! Inputs and findings of the last scan: eligible statuses, rules, customers without a zone.
+//! Inputs and findings of the last scan: eligible statuses, rules, zone rules, customers without a
+//! zone.
 
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,15 @@ pub fn set_rules(tx: &Transaction<'_>, rules: &str, eligible: &[String]) -> anyh
         set(tx, "eligible_statuses", &serde_json::to_string(eligible)?)?;
     }
     Ok(())
+}
+
+/// The IANA release whose rules gave the stored instants; `None`: not known.
+pub fn zone_rules(conn: &Connection) -> anyhow::Result<Option<String>> {
+    get(conn, "zone_rules")
+}
+
+pub fn set_zone_rules(tx: &Transaction<'_>, version: &str) -> anyhow::Result<()> {
+    set(tx, "zone_rules", version)
 }
 
 pub fn set_zoneless(tx: &Transaction<'_>, zoneless: &Zoneless) -> anyhow::Result<()> {

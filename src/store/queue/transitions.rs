@@ -180,7 +180,7 @@ pub fn reschedule(
             subject: &subject,
             old: Some(&old),
             new: Some(&new),
-            why: Some("the customer's time or zone was changed"),
+            why: Some("the customer's time or zone, or the rules of the zone, changed"),
         };
         journal::add(tx, now, entry)?;
     }

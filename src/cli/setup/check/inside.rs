@@ -10,6 +10,7 @@ use crate::store::Store;
 use crate::store::file::identity::Identity;
 use crate::store::file::{lock, side_files};
 use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::scan_inputs;
 use crate::store::views::locations;
 use crate::zones::Zones;
 
@@ -38,6 +39,7 @@ fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<V
         );
         CheckFinding::new("file system", State::Warning, detail)
     }));
+    found.extend(zone_rules(zones, store)?);
     found.extend(customers(loaded, zones, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)
@@ -74,6 +76,18 @@ fn dialer(loaded: &LoadedConfig) -> CheckFinding {
         None => "none is running".to_string(),
     };
     CheckFinding::new("dialer", State::Ok, detail)
+}
+
+/// Reports stored instants that other zone rules gave.
+fn zone_rules(zones: &Zones, store: &Store) -> anyhow::Result<Option<CheckFinding>> {
+    let known = store.read(scan_inputs::zone_rules)?.filter(|known| *known != zones.version());
+    Ok(known.map(|known| {
+        let detail = format!(
+            "the stored call times were computed with IANA {known}; the next scan computes them \
+             again"
+        );
+        CheckFinding::new("time zones", State::Ok, detail)
+    }))
 }
 
 /// Customers that share a problem: the first few ids, and the count.
