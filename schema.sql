@@ -61,6 +61,7 @@ CREATE INDEX customers_daily_due ON customers
 CREATE INDEX customers_welcome_due ON customers (payment_status, created_at)
   WHERE welcome_call_completed = 0 AND phone_validated = 1
     AND call_status NOT IN ('disabled', 'paused');
+CREATE INDEX customers_paused ON customers (next_call_scheduled_at) WHERE call_status = 'paused';
 CREATE INDEX customers_by_email ON customers (lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX customers_by_phone ON customers (phone);
 

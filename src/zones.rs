@@ -4,9 +4,9 @@
 //! spelling. `EST`, `Etc/GMT+5`, offsets and lower case are refused, never guessed.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -70,8 +70,9 @@ struct System {
     names: Vec<String>,
 }
 
-/// An index file's time of change and its length. An update of the system replaces the file.
-type IndexState = (SystemTime, u64);
+/// An index file's number, its length, and its last change in seconds and nanoseconds. An update of
+/// the system replaces the file.
+type IndexState = (u64, u64, i64, i64);
 
 impl Zones {
     /// Picks the newer copy. Never fails: unreadable system data leaves the bundled copy.
@@ -206,7 +207,7 @@ impl ZoneData {
 fn index_states(folders: &[PathBuf]) -> Vec<Option<IndexState>> {
     let state = |folder: &PathBuf| {
         let file = std::fs::metadata(folder.join(INDEX)).ok()?;
-        Some((file.modified().ok()?, file.len()))
+        Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
     };
     folders.iter().map(state).collect()
 }

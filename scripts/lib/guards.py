@@ -550,6 +550,8 @@ GUARDS = [
      "AND NOT EXISTS (SELECT 1 FROM call_queue AS queued\n"
      "             WHERE queued.customer_id = customers.id AND queued.call_type = 'welcome')\n",
      "", "d1_ guards"),
+    ("new zone rules move the stored instants", "src/steps/scan.rs",
+     "        zone_rules::follow(cx, tx, now)?;\n", "        let _ = zone_rules::follow;\n", "zone_rules"),
     ("the daily scan waits for the welcome call", "src/store/queue.rs",
      "AND {WELCOME_IS_OVER}\n"
      "      AND NOT EXISTS (SELECT 1 FROM call_queue AS open",

@@ -4,6 +4,7 @@
 //! zone or time always recomputes the next occasion. Customers are not deleted here.
 
 pub mod find;
+pub mod journaled;
 
 use anyhow::{anyhow, bail};
 
@@ -22,6 +23,20 @@ use crate::store::journal::facts::{self, EntryFacts};
 use crate::store::journal::{self, Act, By};
 use crate::store::meta::installation;
 use crate::store::{Conn, Tx};
+
+/// Fields that decide whether and when a customer is called. The journal's facts keep their values,
+/// so that `explain` can judge an earlier instant.
+const DECIDING: [&str; 9] = [
+    "timezone",
+    "call_time",
+    "call_schedule",
+    "payment_status",
+    "call_status",
+    "phone_validated",
+    "shared_phone",
+    "welcome_call_completed",
+    "last_call_date",
+];
 
 /// A new customer from an entry. The next call is the first occasion after now, unless the entry
 /// names it.
@@ -130,7 +145,11 @@ pub fn change(
     let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
     let moved_to = after.next_call_scheduled_at.filter(|_| has_moved).map(instant_text);
     let fields = changes.iter().map(|change| change.field.to_string()).collect();
-    let facts = EntryFacts { fields, next_call_scheduled_at: moved_to, ..EntryFacts::default() };
+    let decides = changes.iter().filter(|change| DECIDING.contains(&change.field));
+    let value = |change: &FieldChange| Some((change.field.to_string(), change.values.clone()?));
+    let values = decides.filter_map(value).collect();
+    let facts =
+        EntryFacts { fields, values, next_call_scheduled_at: moved_to, ..EntryFacts::default() };
     facts::add(tx, now, entry, &facts)?;
     Ok(changes)
 }

@@ -10,7 +10,7 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::steps::occasions::finish;
-use crate::steps::occasions::missed::record_missed;
+use crate::steps::occasions::missed::{record_missed, record_paused};
 use crate::steps::occasions::{next, zone_rules};
 use crate::steps::{Context, made_elsewhere};
 use crate::store::Tx;
@@ -49,6 +49,7 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
+            done.skipped += skip_paused(cx, tx, status, now)?;
             for candidate in welcome_candidates(cx, tx, status, now)? {
                 queue_welcome(cx, tx, &candidate, now, &mut done)?;
                 note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
@@ -295,6 +296,23 @@ fn repair(
         advance_from(cx, tx, &customer, oldest_callable.max(eligible_from).max(begun))?;
     }
     Ok(())
+}
+
+/// Records the dates of customers whose own status is `paused`.
+fn skip_paused(
+    cx: &Context,
+    tx: &Tx<'_>,
+    payment_status: &str,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    let mut skipped = 0;
+    for customer_id in next_call_missing::paused_customers(tx, payment_status, now)? {
+        let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
+        if let Some(was_due) = customer.next_call_scheduled_at {
+            skipped += record_paused(cx, tx, &customer, was_due, now)?;
+        }
+    }
+    Ok(skipped)
 }
 
 fn advance_from(

@@ -93,12 +93,22 @@ pub fn is_listed(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<
 
 /// The forms of a number that are on the list of [`all`].
 fn listed_forms(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<Vec<String>> {
+    Ok(entries_of(conn, path, phone)?.into_iter().map(|entry| entry.phone).collect())
+}
+
+/// The entries of the list of [`all`] that protect a number.
+pub fn entries_of(
+    conn: &Connection,
+    path: &Path,
+    phone: &str,
+) -> anyhow::Result<Vec<DoNotCallEntry>> {
     let forms = forms(phone);
     let mut rows = Vec::new();
     for form in &forms {
         rows.extend(in_table(conn, Some(form))?);
     }
-    Ok(brought_up(rows, lines_of(path, &forms)?).into_keys().collect())
+    let listed = brought_up(rows, lines_of(path, &forms)?);
+    Ok(listed.into_values().map(|(entry, _)| entry).collect())
 }
 
 /// The content that `replay` would leave in the table, by number: an entry, and the text of its

@@ -235,7 +235,10 @@ fn a_cap_a_day_counts_the_dates_of_the_customer_and_opens_at_their_midnight() {
     extra(&world, ada, "two");
     assert_eq!(explained(&world, "caps"), "1 call to this number on 2026-02-02");
     world.tick();
-    assert_eq!(world.one("SELECT not_before FROM call_queue WHERE id = 2"), "2026-02-03T13:00:00.000Z");
+    assert_eq!(
+        world.one("SELECT not_before FROM call_queue WHERE id = 2"),
+        "2026-02-03T05:00:00.000Z"
+    );
     world.tick_at("2026-02-03T13:00:00Z");
     assert_eq!(world.rings().len(), 2);
 }

@@ -57,7 +57,7 @@ const OWNERS: [(&str, &[&str]); 18] = [
         &[
             "src/service/dialer.rs",
             "src/service/dialer/",
-            "src/steps/forecast/explain.rs",
+            "src/steps/forecast/explain/trial.rs",
             "src/steps/forecast/simulate.rs",
         ],
     ),

@@ -20,7 +20,8 @@ fn newer_rules(world: &World, version: &str) -> PathBuf {
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("create");
         std::fs::write(file, rules).expect("write");
     }
-    let index = format!("# version {version}\nZ Europe/Berlin 0 - GMT\nZ America/New_York -6 - C\n");
+    let index =
+        format!("# version {version}\nZ Europe/Berlin 0 - GMT\nZ America/New_York -6 - C\n");
     std::fs::write(folder.join("tzdata.zi"), index).expect("write");
     folder
 }
@@ -106,7 +107,12 @@ fn new_zone_rules_move_no_item_with_an_attempt_and_no_time_that_was_set_by_hand(
 fn wait_for_the_window_ends_by_the_new_zone_rules() {
     let world = World::new();
     // The welcome call waits for 08:00 in New York.
-    world.customer("Ada").in_zone("America/New_York").paid().signed_up("2026-02-02T10:00:00Z").add();
+    world
+        .customer("Ada")
+        .in_zone("America/New_York")
+        .paid()
+        .signed_up("2026-02-02T10:00:00Z")
+        .add();
     world.tick_at("2026-02-02T11:45:00Z");
     let waits = "SELECT not_before FROM call_queue";
     assert_eq!(world.one(waits), "2026-02-02T13:00:00.000Z");

@@ -268,3 +268,63 @@ fn signing_out_takes_the_cookie_away_and_ends_its_copies() {
     assert!(other.get("/queue").contains("Queue"));
     assert_eq!(house.api("GET", "/login", &Value::Null).status, 200);
 }
+
+#[test]
+fn the_page_of_a_customer_tells_everything_that_concerns_them_in_one_list() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    let act = |path: &str, reason: &str| {
+        let form = format!("mark={}&reason={reason}", visitor.mark());
+        assert_eq!(visitor.post(&format!("/customers/id:1/{path}"), &form).status, 303, "{path}");
+    };
+    act("pause", "on+a+journey");
+    act("resume", "back+again");
+    act("do-not-call", "she+asked+us");
+    let edit = json!({ "external_id": "u1", "call_time": "08:00" });
+    assert_eq!(house.api("POST", "/api/customers", &edit).status, 200);
+    let page = read(&visitor.get("/customers/id:1"));
+    for told in [
+        "calls paused by page: on a journey",
+        "calls resumed by page: back again",
+        "put on the do-not-call list by page: she asked us",
+        "customer by api · call_time 07:00",
+        "daily, 2026-11-23 · attempt 1",
+    ] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    // The next date ends without a call, and the page says whose word that was.
+    house.set_clock("2026-11-24T13:00:00Z");
+    house.wait_for("the skip", || {
+        house.count("SELECT count(*) FROM call_queue WHERE reason = 'do_not_call'") == 1
+    });
+    let page = read(&visitor.get("/customers/id:1?on=2026-11-24"));
+    assert!(page.contains("Tue 24 Nov 2026: not called on the do-not-call list"), "{page}");
+    assert!(page.contains("she asked us"), "{page}");
+    let told = house.get("/api/customers/u1/explain?on=2026-11-24");
+    assert_eq!(
+        (&told["on"]["verdict"], &told["reason"]),
+        (&json!("skipped"), &json!("do_not_call"))
+    );
+    let told = house.get("/api/customers/u1/explain?on=2026-11-23");
+    assert_eq!(told["on"]["verdict"], "called", "{told:#}");
+}
+
+#[test]
+fn the_journal_is_found_by_every_key_of_a_customer() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    let mark = visitor.mark();
+    let form = format!("mark={mark}&reason=she+asked+us");
+    assert_eq!(visitor.post("/customers/id:1/do-not-call", &form).status, 303);
+    let form = format!("mark={mark}&reason=on+a+journey");
+    assert_eq!(visitor.post("/customers/id:1/pause", &form).status, 303);
+    for key in ["1", "id%3A1", "customer%3A1", "u1", "p1%40example.com", "%2B12125550101"] {
+        let page = read(&visitor.get(&format!("/journal?subject={key}")));
+        for told in ["she asked us", "on a journey", "placed"] {
+            assert!(page.contains(told), "{key} {told}: {page}");
+        }
+    }
+    assert!(read(&visitor.get("/journal?subject=nobody")).contains("The journal is empty."));
+}

@@ -3,12 +3,14 @@
 use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
+use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
 use crate::steps::Context;
 use crate::steps::occasions::next;
 use crate::store::Tx;
 use crate::store::attempts::history;
+use crate::store::customers::called_flags;
 use crate::store::queue::{self, NewItem};
 use crate::store::transaction::Moved;
 
@@ -26,9 +28,43 @@ pub fn record_missed(
     now: Instant,
 ) -> anyhow::Result<usize> {
     let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
+    slots.retain(|(_, at)| *at < until);
+    record(cx, tx, customer, (&zone, &slots), (Reason::TooLate, now))
+}
+
+/// Gives each date on which the customer's status was `paused` its row, once its last permitted
+/// instant has passed, and moves the next call on. The scan does not queue such customers.
+pub fn record_paused(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    was_due: Instant,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), now);
+    slots.retain(|(_, at)| {
+        cx.rules.last_permitted(CallType::Daily, *at, &zone).is_some_and(|last| last < now)
+    });
+    let Some((_, last)) = slots.last().copied() else { return Ok(0) };
+    let skipped = record(cx, tx, customer, (&zone, &slots), (Reason::Paused, now))?;
+    let next = next::next_occasion(cx, tx, customer, last)?.map(|(_, at)| at);
+    called_flags::set_next(tx, customer.id, next)?;
+    Ok(skipped)
+}
+
+/// Inserts a skipped row for each free date among the slots.
+fn record(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    (zone, slots): (&Zone, &[(NaiveDate, Instant)]),
+    (reason, now): (Reason, Instant),
+) -> anyhow::Result<usize> {
     let mut skipped = 0;
-    for (date, at) in rhythm.slots_between(&zone, since(customer, was_due, now), until) {
-        if until <= at || is_called(customer, date) {
+    for (date, at) in slots.iter().copied() {
+        if is_called(customer, date) {
             continue;
         }
         let occasion = daily_occasion(date);
@@ -38,12 +74,11 @@ pub fn record_missed(
             occasion: &occasion,
             scheduled_for: at,
             max_attempts: cx.rules.max_attempts,
-            expires_at: cx.rules.last_permitted(CallType::Daily, at, &zone),
+            expires_at: cx.rules.last_permitted(CallType::Daily, at, zone),
         };
         let in_ledger = !history::history(tx, customer.id, CallType::Daily, &occasion)?.is_empty();
         if !in_ledger
-            && queue::insert_settled(tx, &new, ItemStatus::Skipped, Reason::TooLate, now)?
-                == Moved::Yes
+            && queue::insert_settled(tx, &new, ItemStatus::Skipped, reason, now)? == Moved::Yes
         {
             skipped += 1;
         }

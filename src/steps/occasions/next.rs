@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::{Duration, NaiveDate};
 
-use crate::domain::{Instant, parse_instant};
 use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, WELCOME_OCCASION};
 use crate::domain::customer::Customer;
+use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::store::customers::{self, called_flags};
 use crate::store::meta::pauses;
@@ -44,8 +44,7 @@ pub fn awaits_welcome(customer: &Customer, welcome: Option<&Item>, is_paused: bo
 /// reason, or they do not run. Dates before that were not missed.
 pub fn begun_by_a_pause(conn: &Conn, customer: &Customer) -> anyhow::Result<Option<Instant>> {
     let Some(pause) = pauses::welcome_pause(conn)? else { return Ok(None) };
-    let welcome =
-        queue::item_of_occasion(conn, customer.id, CallType::Welcome, WELCOME_OCCASION)?;
+    let welcome = queue::item_of_occasion(conn, customer.id, CallType::Welcome, WELCOME_OCCASION)?;
     let is_the_cause = awaits_welcome(customer, welcome.as_ref(), false);
     Ok(parse_instant(&pause.since).filter(|_| is_the_cause))
 }

@@ -42,10 +42,8 @@ pub fn follow(cx: &Context, tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
     // In a file of an earlier release, scans computed instants by rules that it does not name.
     if known.is_some() || marks::mark(tx, Mark::LastScan)?.is_some() {
         let done = recompute(cx, tx, now)?;
-        let moved = format!(
-            "moved {} next calls and {} waiting calls",
-            done.next_calls, done.items
-        );
+        let moved =
+            format!("moved {} next calls and {} waiting calls", done.next_calls, done.items);
         let (old, new, why) = (known.as_deref(), Some(version), Some(moved.as_str()));
         let entry = Entry { who: WHO, what: "zone rules", subject: "file", old, new, why };
         journal::add(tx, now, entry)?;

@@ -1,6 +1,6 @@
 //! The facts that the gate needs about one item, read in one transaction.
 
-use chrono::NaiveDate;
+use chrono::{Duration, NaiveDate};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
@@ -15,6 +15,9 @@ use crate::store::queue::Item;
 /// `never_dialed`.
 const MAY_HAVE_RUNG: &str = "state = 'dialing' OR state = 'in_doubt' OR state = 'placed' \
      OR (state = 'ended' AND disposition <> 'never_dialed')";
+
+/// No call lasts as long; bounds the search for the calls of an earlier instant.
+const LONGEST_CALL: Duration = Duration::hours(12);
 
 /// The states and dispositions of an occasion's attempts, by attempt number.
 pub fn history(
@@ -183,6 +186,18 @@ pub fn extra_calls_since(
     Ok(conn
         .prepare_cached(&sql)?
         .query_one(params![customer_id, instant_text(since)], |row| row.get(0))?)
+}
+
+/// How many calls used a line at an earlier instant.
+pub fn lines_in_use_at(conn: &Connection, at: Instant) -> anyhow::Result<usize> {
+    let count: i64 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM call_attempts
+             WHERE created_at <= ?1 AND ?2 <= created_at AND state IN ('dialing', 'placed', 'ended')
+               AND (ended_at IS NULL OR ?1 < ended_at)",
+        )?
+        .query_one(params![instant_text(at), instant_text(at - LONGEST_CALL)], |row| row.get(0))?;
+    Ok(count as usize)
 }
 
 /// Whether a number is on the do-not-call list, in any form that the subscriber's number had.

@@ -18,6 +18,26 @@ pub fn waiting_to_be_eligible(tx: &Transaction<'_>) -> anyhow::Result<Vec<(i64, 
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// Customers whose own status is `paused` and whose next call is past. They are eligible otherwise.
+pub fn paused_customers(
+    tx: &Transaction<'_>,
+    payment_status: &str,
+    now: Instant,
+) -> anyhow::Result<Vec<i64>> {
+    let sql = format!(
+        "SELECT id FROM customers
+         WHERE call_status = 'paused' AND next_call_scheduled_at < ?2 AND payment_status = ?1
+           AND phone_validated = 1 AND {WELCOME_IS_OVER}
+           AND NOT EXISTS (SELECT 1 FROM call_queue AS open
+             WHERE open.customer_id = customers.id AND open.call_type = 'daily'
+               AND (open.status = 'pending' OR open.status = 'retrying'
+                 OR open.status = 'processing'))"
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
+    let found = statement.query_map([payment_status, &instant_text(now)], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Every customer with a next call, also one who is not eligible now.
 pub fn with_next_call(tx: &Transaction<'_>) -> anyhow::Result<Vec<i64>> {
     let mut statement = tx.prepare_cached(

@@ -1,11 +1,13 @@
 //! Copies of the database in memory, for simulations: the real statements run on the copy, and the
 //! file is only read.
 
+pub mod rewind;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, Params, params};
 
-use crate::domain::Instant;
 use crate::domain::customer::Customer;
+use crate::domain::{Instant, instant_text};
 use crate::phones;
 use crate::store::do_not_call::forms;
 use crate::store::file::connections::configure_common;
@@ -36,6 +38,26 @@ pub fn of_customer(
     phone_key: &str,
     now: Instant,
 ) -> anyhow::Result<Store> {
+    copy_of(conn, customer, phone_key, (now, None))
+}
+
+/// The same just before the customer was called at `until`: without later calls, and with calls of
+/// others at that instant. The other rows are as they are now.
+pub fn of_customer_until(
+    conn: &Connection,
+    customer: &Customer,
+    phone_key: &str,
+    until: Instant,
+) -> anyhow::Result<Store> {
+    copy_of(conn, customer, phone_key, (until, Some(instant_text(until))))
+}
+
+fn copy_of(
+    conn: &Connection,
+    customer: &Customer,
+    phone_key: &str,
+    (now, until): (Instant, Option<String>),
+) -> anyhow::Result<Store> {
     let copy = Store::in_memory(now)?;
     copy.write(|tx| {
         tx.execute("DELETE FROM meta", [])?;
@@ -53,9 +75,11 @@ pub fn of_customer(
         let items = "SELECT * FROM call_queue WHERE customer_id IN (
             SELECT id FROM customers WHERE id = ?1 OR phone = ?2)";
         rows(conn, tx, items, "call_queue", params![customer.id, customer.phone])?;
-        let attempts = "SELECT * FROM call_attempts WHERE phone_key = ?3 OR customer_id IN (
-            SELECT id FROM customers WHERE id = ?1 OR phone = ?2)";
-        rows(conn, tx, attempts, "call_attempts", params![customer.id, customer.phone, phone_key])?;
+        let attempts = "SELECT * FROM call_attempts WHERE (phone_key = ?3 OR customer_id IN (
+            SELECT id FROM customers WHERE id = ?1 OR phone = ?2))
+            AND (?4 IS NULL OR created_at < ?4 OR (created_at = ?4 AND customer_id IS NOT ?1))";
+        let values = params![customer.id, customer.phone, phone_key, until];
+        rows(conn, tx, attempts, "call_attempts", values)?;
         let calls = format!("SELECT * FROM calls_elsewhere WHERE {}", made_elsewhere::MAY_NAME);
         let ending = phones::end_of_phone(&customer.phone);
         rows(conn, tx, &calls, "calls_elsewhere", [ending])

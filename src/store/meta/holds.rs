@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::hold::HoldKind;
 use crate::domain::{Instant, instant_text};
+use crate::store::journal::{self, Entry};
 use crate::store::meta::{prefixed, remove};
 
 /// A reason why nothing is dialed until the hold is lifted.
@@ -25,7 +26,7 @@ pub fn is_held(conn: &Connection, kind: &HoldKind) -> anyhow::Result<bool> {
     Ok(holds(conn)?.iter().any(|hold| hold.kind == *kind))
 }
 
-/// Sets a hold of one kind; an existing hold keeps its reason and instant.
+/// Sets a hold of one kind, and journals it; an existing hold keeps its reason and instant.
 pub fn hold(
     tx: &Transaction<'_>,
     kind: impl Into<HoldKind>,
@@ -33,9 +34,16 @@ pub fn hold(
     now: Instant,
 ) -> anyhow::Result<()> {
     let hold = Hold { kind: kind.into(), why: why.to_string(), since: instant_text(now) };
-    tx.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+    let rows = tx
+        .prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
         .execute(params![format!("hold:{}", hold.kind), serde_json::to_string(&hold)?])?;
-    Ok(())
+    if rows == 0 {
+        return Ok(());
+    }
+    let subject = format!("dialing:{}", hold.kind);
+    let (new, why) = (Some("held"), Some(why));
+    let entry = Entry { who: "dialer", what: "held", subject: &subject, old: None, new, why };
+    journal::add(tx, now, entry)
 }
 
 /// Lifts a hold; `true` if it existed.

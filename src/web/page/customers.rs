@@ -26,9 +26,10 @@ use crate::web::page::html::{
 };
 use crate::web::page::layout::{go_to, page};
 use crate::web::page::linked;
-use crate::web::page::lists::{self, seconds};
-use crate::web::page::next_call::story;
-use crate::web::page::words::{self, Tone};
+use crate::web::page::lists;
+use crate::web::page::next_call::{past_date, story};
+use crate::web::page::timeline::timeline;
+use crate::web::page::words::Tone;
 
 const ROWS: usize = 50;
 
@@ -134,7 +135,6 @@ struct CustomerView {
     calls: Vec<Named<Attempt>>,
     is_listed: bool,
     is_paused: bool,
-    journal: Vec<journal::JournalLine>,
 }
 
 fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
@@ -144,7 +144,6 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
         let id = Some(customer.id);
         let items = PageItemFilter { customer_id: id, ..PageItemFilter::default() };
         let calls = AttemptFilter { customer_id: id, ..AttemptFilter::default() };
-        let subject = format!("customer:{}", customer.id);
         Ok(CustomerView {
             items: page::items(conn, &items, 20)?,
             calls: page::attempts(conn, &calls, 50)?,
@@ -152,7 +151,6 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
             is_paused: pauses::pauses(conn)?
                 .iter()
                 .any(|(scope, _)| *scope == format!("customer:{}", customer.key)),
-            journal: journal::newest(conn, Some(&subject), 20)?,
             customer,
         })
     })?;
@@ -172,12 +170,16 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
             (buttons(asked, &known))
         }
         (section("What happens next", story(asked, known.customer.id)?))
-        (section("Calls", html! {
-            (lists::doubts(asked, &known.calls, &shown))
-            (timeline(&known.calls, &shown))
-        }))
+        (past_date(asked, known.customer.id)?)
         (section("In the queue", items_table(&known.items, &shown, asked)))
-        (section("Journal", lists::journal_table(&known.journal, &shown)))
+        (section("What happened", html! {
+            (lists::doubts(asked, &known.calls, &shown))
+            (timeline(asked, &known.customer, &known.calls, &shown)?)
+            p.hint {
+                "The whole " a href={ "/journal?subject=customer:" (known.customer.id) } { "journal" }
+                " of this customer."
+            }
+        }))
     };
     Ok(page(asked, &name, body))
 }
@@ -251,28 +253,6 @@ fn buttons(asked: &Asked<'_>, known: &CustomerView) -> Markup {
         p.hint { "An extra call, now. It goes through the same gate as every other call." }
     };
     section("Do", content)
-}
-
-/// Past calls, the newest first, each at its time on the customer's own clock.
-fn timeline(calls: &[Named<Attempt>], zone: &Zone) -> Markup {
-    if calls.is_empty() {
-        return html! { p.nothing { "Never called." } };
-    }
-    html! {
-        ol.timeline {
-            @for Named { row: attempt, .. } in calls {
-                li.(words::attempt(attempt.state, attempt.disposition).0) {
-                    p {
-                        b { (time(attempt.created_at, zone)) } " · "
-                        (lists::occasion(attempt.call_type, &attempt.occasion))
-                        " · attempt " (attempt.attempt_no)
-                        @if let Some(length) = attempt.duration_seconds { ", " (seconds(length)) }
-                    }
-                    p { (lists::attempt_state(attempt)) }
-                }
-            }
-        }
-    }
 }
 
 fn items_table(items: &[Named<Item>], zone: &Zone, asked: &Asked<'_>) -> Markup {

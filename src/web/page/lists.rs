@@ -10,6 +10,7 @@ use crate::domain::customer::mask_phone;
 use crate::domain::{Instant, parse_instant};
 use crate::http::response::Response;
 use crate::present::output;
+use crate::steps::customers::journaled;
 use crate::store::attempts::Attempt;
 use crate::store::queue::Item;
 use crate::store::views::page::{self, Named};
@@ -22,6 +23,8 @@ use crate::web::page::words::{self, Tone};
 
 /// Rows of one page.
 const ROWS: usize = 100;
+/// Lines of the journal page, which has no second page.
+const JOURNAL_LINES: i64 = 200;
 /// Rows of the do-not-call page, which has no second page.
 const NUMBERS: usize = 1000;
 
@@ -276,8 +279,12 @@ pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `GET /journal`
 pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let zone = asked.front.zone();
-    let subject = asked.query("subject");
-    let lines = asked.front.cx().store.read(|conn| journal::newest(conn, subject, 200))?;
+    let subject = asked.query("subject").filter(|text| !text.trim().is_empty());
+    let cx = asked.front.cx();
+    let lines = cx.store.read(|conn| match subject {
+        Some(text) => journaled::lines(cx, conn, text, JOURNAL_LINES),
+        None => journal::newest(conn, None, JOURNAL_LINES),
+    })?;
     let body = html! {
         div.head { h1 { "Journal" } }
         p.hint {
@@ -285,8 +292,9 @@ pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
         }
         form.filter method="get" {
             label.field {
-                span { "Subject" }
-                input name="subject" value=(subject.unwrap_or_default()) placeholder="customer:1";
+                span { "Customer (id, external id, e-mail or phone) or subject" }
+                input name="subject" value=(subject.unwrap_or_default())
+                    placeholder="ada@example.com";
             }
             button { "Show" }
         }
