@@ -298,6 +298,7 @@ fn the_page_of_a_customer_tells_everything_that_concerns_them_in_one_list() {
     house.wait_for("the skip", || {
         house.count("SELECT count(*) FROM call_queue WHERE reason = 'do_not_call'") == 1
     });
+    let visitor = Visitor::signed_in(&house);
     let page = read(&visitor.get("/customers/id:1?on=2026-11-24"));
     assert!(page.contains("Tue 24 Nov 2026: not called on the do-not-call list"), "{page}");
     assert!(page.contains("she asked us"), "{page}");

@@ -57,8 +57,8 @@ pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result
     Ok(doors)
 }
 
-/// What the last start and the last calls show about a call that is due now. A tick does not check
-/// this, because it tries all the same.
+/// What the last start and the last calls show against a call that is due now. A tick does not
+/// check this, because it tries all the same.
 pub fn of_the_last_tries(cx: &Context, at: Instant) -> anyhow::Result<Vec<Answer>> {
     let (shut, failed) = cx.store.read(|conn| {
         let after = breaker::breaker_moved_at(conn)?;
@@ -66,7 +66,9 @@ pub fn of_the_last_tries(cx: &Context, at: Instant) -> anyhow::Result<Vec<Answer
         Ok((last_start::not_dialing(conn)?, failed))
     })?;
     let shut = shut.map(|told| format!("since {}: {}", instant_words(&told.since), told.why));
-    Ok(vec![door(START, Reason::Held, shut, None), reached(failed)])
+    let mut against = vec![door(START, Reason::Held, shut, None), reached(failed)];
+    against.retain(|answer| answer.verdict != Verdict::Open);
+    Ok(against)
 }
 
 fn reached(failed: Option<(Instant, String)>) -> Answer {

@@ -49,12 +49,11 @@ pub fn of_subject(conn: &Connection, subject: &str) -> anyhow::Result<Vec<StopEn
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// When something moved, and its states before and after.
+pub type Move = (Instant, Option<String>, Option<String>);
+
 /// The old and new values of every move of an item or an attempt, oldest first.
-pub fn moves(
-    conn: &Connection,
-    subject: &str,
-    what: &str,
-) -> anyhow::Result<Vec<(Instant, Option<String>, Option<String>)>> {
+pub fn moves(conn: &Connection, subject: &str, what: &str) -> anyhow::Result<Vec<Move>> {
     let mut statement = conn.prepare_cached(
         "SELECT at, old, new FROM journal WHERE subject = ?1 AND what = ?2 ORDER BY id",
     )?;
