@@ -13,7 +13,6 @@ use crate::steps::occasions::finish;
 use crate::steps::occasions::missed::{record_missed, record_paused};
 use crate::steps::occasions::{next, zone_rules};
 use crate::steps::{Context, made_elsewhere};
-use crate::store::Tx;
 use crate::store::attempts::history;
 use crate::store::customers::{self, next_call_missing};
 use crate::store::journal::By;
@@ -22,6 +21,7 @@ use crate::store::meta::scan_inputs::{self, Zoneless};
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Candidate, Item, NewItem};
 use crate::store::transaction::Moved;
+use crate::store::{Tx, journal};
 
 /// At most this many customers without a known zone are named.
 const ZONELESS_NAMED: usize = 5;
@@ -298,7 +298,8 @@ fn repair(
     Ok(())
 }
 
-/// Records the dates of customers whose own status is `paused`.
+/// Records the dates of customers whom a person paused by their own status. Of a status that came
+/// with a file or from another program, nobody knows since when it stands.
 fn skip_paused(
     cx: &Context,
     tx: &Tx<'_>,
@@ -308,7 +309,8 @@ fn skip_paused(
     let mut skipped = 0;
     for customer_id in next_call_missing::paused_customers(tx, payment_status, now)? {
         let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
-        if let Some(was_due) = customer.next_call_scheduled_at {
+        let by_a_person = journal::has(tx, &format!("customer:{customer_id}"), "call_status")?;
+        if let Some(was_due) = customer.next_call_scheduled_at.filter(|_| by_a_person) {
             skipped += record_paused(cx, tx, &customer, was_due, now)?;
         }
     }
