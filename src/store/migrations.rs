@@ -1,10 +1,12 @@
 //! Creates and migrates a database: schema, version and identity. `schema.sql` is the current
 //! schema.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::Context;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::domain::Instant;
 use crate::store::error::StoreError;
@@ -22,6 +24,8 @@ pub const SCHEMA_VERSION: i64 = 3;
 const WITH_FACTS: i64 = 3;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
+/// The statements of `SCHEMA`, because every opening of a file asks for them.
+static STATEMENTS: LazyLock<Vec<&str>> = LazyLock::new(|| statements(SCHEMA));
 
 /// Each version, and the tables and indexes that it added.
 const ADDED: [(i64, &[&str]); 2] = [
@@ -109,7 +113,7 @@ fn added_since(version: i64) -> Vec<(&'static str, &'static str)> {
     let later = ADDED.into_iter().filter(|(added, _)| version < *added);
     let names: Vec<&str> = later.flat_map(|(_, names)| names.iter().copied()).collect();
     let named = |statement| name_in(statement).filter(|name| names.contains(name));
-    statements(SCHEMA).into_iter().filter_map(|text| Some((named(text)?, text))).collect()
+    STATEMENTS.iter().filter_map(|text| Some((named(text)?, *text))).collect()
 }
 
 /// Refuses a file that this program cannot read; changes nothing.
@@ -157,23 +161,18 @@ fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
 
 /// The names of the guards that the file lacks, with the statements that create them.
 fn missing_guards(conn: &Connection) -> anyhow::Result<Vec<(&'static str, &'static str)>> {
-    let mut missing = Vec::new();
-    for statement in statements(SCHEMA) {
-        let Some(name) = guard_name(statement) else { continue };
-        let there = conn
-            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
-            .query_one([name], |_| Ok(()))
-            .optional()?;
-        if there.is_none() {
-            missing.push((name, statement));
-        }
-    }
-    Ok(missing)
+    let there: HashSet<String> = conn
+        .prepare_cached("SELECT name FROM sqlite_schema")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let guards =
+        STATEMENTS.iter().filter_map(|statement| Some((guard_name(statement)?, *statement)));
+    Ok(guards.filter(|(name, _)| !there.contains(*name)).collect())
 }
 
 /// Puts back the unique indexes that an import of old rows dropped in this transaction.
 pub fn restore_unique(tx: &Transaction<'_>) -> anyhow::Result<()> {
-    for statement in statements(SCHEMA) {
+    for statement in STATEMENTS.iter() {
         if guard_name(statement).is_some_and(|name| dedupe::GUARDED_INDEXES.contains(&name)) {
             tx.execute_batch(statement).context("put a unique index back")?;
         }
@@ -184,14 +183,14 @@ pub fn restore_unique(tx: &Transaction<'_>) -> anyhow::Result<()> {
 /// The statements of the schema. Triggers end with `END;`, everything else with `;`.
 fn statements(schema: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    let (mut start, mut at) = (0, 0);
+    let (mut start, mut at, mut in_trigger) = (0, 0, false);
     for line in schema.split_inclusive('\n') {
         at += line.len();
         let code = line.split("--").next().unwrap_or("").trim_end();
-        let in_trigger = schema[start..at].contains("CREATE TRIGGER");
+        in_trigger |= line.contains("CREATE TRIGGER");
         if code.ends_with("END;") || (!in_trigger && code.ends_with(';')) {
             found.push(&schema[start..at]);
-            start = at;
+            (start, in_trigger) = (at, false);
         }
     }
     found
@@ -217,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_index_and_trigger_of_the_schema_is_a_guard_that_is_put_back() {
-        let names: Vec<&str> = statements(SCHEMA).into_iter().filter_map(guard_name).collect();
+        let names: Vec<&str> = STATEMENTS.iter().copied().filter_map(guard_name).collect();
         let indexes = SCHEMA.matches("INDEX ").count();
         let triggers = SCHEMA.matches("CREATE TRIGGER").count();
         assert_eq!(names.len(), indexes + triggers, "{names:?}");
