@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::exit::Exit;
 use crate::clock;
+use crate::config::timetable::Timetable;
 use crate::domain::{Instant, instant_words, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
 use crate::steps::readiness::hold_words;
@@ -33,10 +34,11 @@ pub struct StatusArgs {
 
 pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
+    let timetable = Timetable::of(&settings.loaded.config, &settings.zones)?;
     let store = Store::look(&settings.loaded.db)?;
     loop {
         let now = settings.loaded.clock.now()?;
-        let found = status(&store, &settings.loaded.config, &settings.zones, now)?;
+        let found = status(&store, &settings.loaded.config, &timetable, now)?;
         if args.watch && !args.json {
             // Clears the window and moves the cursor to the top left.
             output::bytes(b"\x1b[2J\x1b[H")?;

@@ -1,7 +1,6 @@
 //! `run`: the service. The main thread scans on the cron and dials each item at its own instant.
 //! A second thread follows and reconciles. Both end cleanly on SIGTERM, SIGINT and SIGHUP.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,8 +8,6 @@ use anyhow::Context as _;
 
 use crate::clock::{self, Reading};
 use crate::domain::Instant;
-use crate::domain::calendar::cron::Cron;
-use crate::domain::calendar::zone::Zone;
 use crate::domain::call::AttemptState;
 use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
@@ -167,28 +164,18 @@ fn tell_shut(told: &mut Option<Stop>, shut: Option<Stop>) {
 
 /// Runs scans by their cron; the first is due at once.
 struct Scans {
-    cron: Cron,
-    zone: Arc<Zone>,
     next: Option<Instant>,
 }
 
 impl Scans {
     fn new(service: &Service) -> anyhow::Result<Scans> {
-        let schedule = &service.cx.config.schedule;
-        let cron = Cron::parse(&schedule.scan)
-            .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
-        let zone = service
-            .cx
-            .zones
-            .get_schedule_zone(&schedule.timezone)
-            .context("schedule.timezone is not known")?;
-        Ok(Scans { cron, zone, next: Some(service.clock.now()?) })
+        Ok(Scans { next: Some(service.clock.now()?) })
     }
 
     fn scan_if_due(&mut self, service: &Service, now: Instant) -> anyhow::Result<()> {
         if self.next.is_some_and(|at| at <= now) {
             scan::scan(&service.cx, now)?;
-            self.next = self.cron.next_after(&self.zone, now);
+            self.next = service.cx.timetable.next_scan(now);
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The state that a person needs first, read in one place for the command line and the page. Writes
 //! nothing and makes no network request.
 
-use chrono::{Duration, NaiveTime};
+use chrono::Duration;
 use serde::Serialize;
 
 use crate::config::settings::Config;
+use crate::config::timetable::Timetable;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
 use crate::steps::backup;
@@ -16,7 +17,6 @@ use crate::store::meta::pauses;
 use crate::store::meta::scan_inputs::{self, Zoneless};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, Store, attempts, customers, queue};
-use crate::zones::Zones;
 
 /// The next tick is late this many scan periods after the last one.
 const PERIODS: i32 = 2;
@@ -110,12 +110,12 @@ pub struct Overdue {
 pub fn status(
     store: &Store,
     config: &Config,
-    zones: &Zones,
+    timetable: &Timetable,
     now: Instant,
 ) -> anyhow::Result<Status> {
     let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
-    let since = day_start(config, zones, now);
+    let since = timetable.midnight(now);
     let alarm_minutes = config.follow.alarm_minutes;
     store.read(|conn| {
         let marks = [Mark::LastTick, Mark::LastScan].map(|mark| marks::mark(conn, mark));
@@ -153,10 +153,10 @@ pub fn status(
             only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
             overdue_call,
             last_tick_at: last_tick.map(instant_text),
-            tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
+            tick_is_late: last_tick.is_some_and(|at| period(timetable, at) < now - at),
             last_scan_at: last_scan?.map(instant_text),
             last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
-            backup_trouble: backup::trouble(conn, config, zones, now)?,
+            backup_trouble: backup::trouble(conn, timetable, now)?,
             zoneless: scan_inputs::zoneless(conn)?,
             next_call_at: next.map(instant_text),
             today: views::today(conn, since)?,
@@ -194,22 +194,7 @@ fn doubt(attempt: attempts::Attempt) -> Doubt {
     }
 }
 
-/// Midnight in the schedule's zone, the beginning of today.
-pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
-    match zones.get_schedule_zone(&config.schedule.timezone) {
-        Some(zone) => zone.resolve(zone.date(now).and_time(NaiveTime::MIN)),
-        None => now.date_naive().and_time(NaiveTime::MIN).and_utc(),
-    }
-}
-
-/// How long after a tick the next one is late: two scan periods, or an hour if the cron expression
-/// is unreadable.
-fn period(config: &Config, zones: &Zones, last_tick: Instant) -> Duration {
-    let zone = zones.get_schedule_zone(&config.schedule.timezone);
-    let cron = crate::domain::calendar::cron::Cron::parse(&config.schedule.scan).ok();
-    let next = zone.zip(cron).and_then(|(zone, cron)| {
-        let first = cron.next_after(&zone, last_tick)?;
-        Some(cron.next_after(&zone, first)? - first)
-    });
-    next.map_or(Duration::hours(1), |period| period * PERIODS)
+/// How long after a tick the next one is late.
+fn period(timetable: &Timetable, last_tick: Instant) -> Duration {
+    timetable.scan_period(last_tick).map_or(Duration::hours(1), |period| period * PERIODS)
 }

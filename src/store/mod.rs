@@ -27,13 +27,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Context;
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction};
 
 use crate::domain::Instant;
 use crate::store::error::{StoreError, explain};
 use crate::store::file::lock::{DialerLock, LockAnswer, LockedFiles};
 use crate::store::file::overwrite_watch::Content;
+use crate::store::file::readers::Readers;
 use crate::store::file::side_files::{self, OpenFiles};
 use crate::store::file::{connections, lost_database, modes, one_name, verify};
 use crate::store::meta::sequence;
@@ -59,9 +59,9 @@ pub struct Store {
     found_a_log: bool,
     /// Whether this read-only store made the index of a WAL that had no index.
     index_is_ours: bool,
-    /// `None` for a store in memory, which reads through its one connection. The pool is dropped
-    /// before the writer, because only the writer may empty the WAL when it closes.
-    readers: Option<r2d2::Pool<SqliteConnectionManager>>,
+    /// `None` for a store in memory, which reads through its one connection. This field stands
+    /// before the writer, so that every reader is closed before it: see `readers`.
+    readers: Option<Readers>,
     writer: Mutex<Connection>,
 }
 
@@ -85,7 +85,7 @@ impl Store {
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
         modes::tighten_and_warn(path);
         let opened = OpenFiles::of(path);
-        let readers = Some(connections::readers(path, &opened));
+        let readers = Some(Readers::new(path, &opened));
         let opened = Some((opened, Content::of(&conn, path)));
         let mut store = Store::at(path, conn);
         (store.opened, store.found_a_log, store.readers) = (opened, found_a_log, readers);
@@ -238,8 +238,8 @@ impl Store {
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
         match &self.readers {
             None => f(&self.lock_writer()),
-            Some(pool) => {
-                let conn = pool.get().context("open a reading connection")?;
+            Some(readers) => {
+                let conn = readers.get().context("open a reading connection")?;
                 f(&conn)
             }
         }

@@ -82,8 +82,7 @@ impl Front {
 
     /// The zone of the operator's day, which is the zone of the scan.
     pub fn zone(&self) -> Arc<Zone> {
-        let name = &self.cx().config.schedule.timezone;
-        self.cx().zones.get_schedule_zone(name).unwrap_or_else(|| Arc::new(Zone::utc()))
+        Arc::clone(&self.cx().timetable.zone)
     }
 
     /// Counts a guess at the token: in the form before the check, as bearer after a failed check.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock;
-use crate::domain::calendar::cron::Cron;
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_words};
 use crate::http::response::Response;
@@ -73,7 +72,7 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
     reasons.extend(hold_words::holds(cx)?);
     let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
-        let no_backup = backup::trouble(conn, &cx.config, &cx.zones, now)?;
+        let no_backup = backup::trouble(conn, &cx.timetable, now)?;
         Ok((breaker::breaker(conn)?, marks::mark(conn, Mark::LastTick)?, doubts, no_backup))
     })?;
     reasons.extend(no_backup);
@@ -100,12 +99,5 @@ fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>>
 
 /// Two scan periods: an older last tick means that the dialer is silent.
 fn longest_silence(cx: &Context, now: Instant) -> chrono::Duration {
-    let schedule = &cx.config.schedule;
-    let period = || {
-        let zone = cx.zones.get_schedule_zone(&schedule.timezone)?;
-        let cron = Cron::parse(&schedule.scan).ok()?;
-        let first = cron.next_after(&zone, now)?;
-        Some(cron.next_after(&zone, first)? - first)
-    };
-    period().unwrap_or_else(|| chrono::Duration::minutes(15)) * 2
+    cx.timetable.scan_period(now).unwrap_or_else(|| chrono::Duration::minutes(15)) * 2
 }

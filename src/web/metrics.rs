@@ -168,7 +168,7 @@ fn of_backups(conn: &Conn, registry: &mut Registry, asked: &Asked<'_>) -> anyhow
     if cx.config.backup.cron.is_none() {
         return Ok(());
     }
-    let trouble = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
+    let trouble = backup::trouble(conn, &cx.timetable, asked.now)?;
     let failed = f64::from(u8::from(trouble.is_some()));
     gauge(registry, "backup_failed", "1 while backups fail or are late", failed);
     if let Some(at) = marks::mark(conn, Mark::LastBackup)? {

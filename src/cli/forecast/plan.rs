@@ -10,6 +10,7 @@ use crate::cli::arguments::configuration::{Global, Settings, settings};
 use crate::cli::arguments::{time_flag, usage};
 use crate::cli::exit::Exit;
 use crate::cli::status::counted;
+use crate::config::timetable::Timetable;
 use crate::domain::call::CallType;
 use crate::domain::customer::columns::{parse_date, shown};
 use crate::domain::{Instant, instant_text};
@@ -193,10 +194,12 @@ pub fn simulate_command(global: &Global, args: &SimulateArgs) -> anyhow::Result<
 
 /// Parses `--from`: midnight of a date in the schedule's zone, or an instant.
 fn start(settings: &Settings, text: &str) -> anyhow::Result<Instant> {
-    let zone = settings.zones.get_schedule_zone(&settings.loaded.config.schedule.timezone);
-    match (parse_date(text).ok().filter(|_| text.len() <= 10), zone) {
-        (Some(date), Some(zone)) => Ok(zone.resolve(date.and_time(NaiveTime::MIN))),
-        _ => time_flag("--from", text),
+    match parse_date(text).ok().filter(|_| text.len() <= 10) {
+        Some(date) => {
+            let timetable = Timetable::of(&settings.loaded.config, &settings.zones)?;
+            Ok(timetable.zone.resolve(date.and_time(NaiveTime::MIN)))
+        }
+        None => time_flag("--from", text),
     }
 }
 

@@ -3,7 +3,6 @@
 
 use chrono::Duration;
 
-use crate::domain::calendar::cron::Cron;
 use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::steps::import::queue;
@@ -13,8 +12,6 @@ use crate::store::journal::facts::Ids;
 
 /// Dates are judged this many days back, which is also how far back a scan reports missed dates.
 const JUDGED_DAYS: i64 = 31;
-/// Two scan periods, used when the cron expression is unreadable.
-const UNREADABLE: Duration = Duration::hours(1);
 
 /// The journaled imports of files, the newest first.
 pub struct Imports {
@@ -110,12 +107,7 @@ pub fn judged_from(
 /// By the cron, two scans should have run after anything that ended before this instant. If they
 /// have not recorded it, no service is scanning.
 pub fn scanned_before(cx: &Context, now: Instant) -> Instant {
-    let schedule = &cx.config.schedule;
-    let zone = cx.zones.get_schedule_zone(&schedule.timezone);
-    let cron = Cron::parse(&schedule.scan).ok();
-    let Some((zone, cron)) = zone.zip(cron) else { return now - UNREADABLE };
-    let two_scans_after = |at| cron.next_after(&zone, cron.next_after(&zone, at)?);
-    let is_late = |at| two_scans_after(at).is_some_and(|second| second < now);
+    let is_late = |at| cx.timetable.second_scan(at).is_some_and(|second| second < now);
     let (mut late, mut open) = (now - Duration::days(JUDGED_DAYS + 2), now);
     while Duration::seconds(1) < open - late {
         let middle = late + Duration::milliseconds((open - late).num_milliseconds() / 2);

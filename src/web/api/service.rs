@@ -27,7 +27,7 @@ pub fn openapi(_: &Asked<'_>) -> anyhow::Result<Response> {
 /// `GET /api/status`: the output of `ringonce status --json`, and whether the service is healthy.
 pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    let found = status::status(&cx.store, &cx.config, &cx.zones, asked.now)?;
+    let found = status::status(&cx.store, &cx.config, &cx.timetable, asked.now)?;
     let mut told = serde_json::to_value(found)?;
     let reasons = health::reasons(&asked.front.service, asked.now);
     told["healthy"] = json!(reasons.is_empty());

@@ -110,7 +110,7 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
 fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
     let (doubts, placed, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
-        let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
+        let no_backup = backup::trouble(conn, &cx.timetable, asked.now)?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
         let placed = attempts::in_state(conn, AttemptState::Placed)?;
         let (last_tick, zoneless) =
