@@ -61,6 +61,9 @@ CREATE INDEX customers_daily_due ON customers
 CREATE INDEX customers_welcome_due ON customers (payment_status, created_at)
   WHERE welcome_call_completed = 0 AND phone_validated = 1
     AND call_status NOT IN ('disabled', 'paused');
+-- `status` and `check` count customers by these without reading the rows.
+CREATE INDEX customers_by_status_and_time ON customers
+  (payment_status, call_time, call_schedule);
 CREATE INDEX customers_by_email ON customers (lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX customers_by_phone ON customers (phone);
 
@@ -74,6 +77,15 @@ BEGIN
   UPDATE customers SET eligible_from = max(NEW.updated_at, coalesce(
     (SELECT value FROM meta WHERE key = 'clock_high_water'), NEW.updated_at))
   WHERE id = NEW.id;
+END;
+
+-- A pause has a record in `meta`. Another program that takes back the status `paused` ends the pause
+-- too, unless it followed a second call.
+CREATE TRIGGER customers_resumed_elsewhere
+AFTER UPDATE OF call_status ON customers
+WHEN OLD.call_status = 'paused' AND NEW.call_status <> 'paused'
+BEGIN
+  DELETE FROM meta WHERE key = 'pause:customer:' || NEW.key AND value ->> 'who' IS NOT 'follow';
 END;
 
 -- Text order is time order only in the one form: an instant that another program writes in another
@@ -260,6 +272,9 @@ CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
 CREATE INDEX call_attempts_by_customer ON call_attempts (customer_id, created_at);
 CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
   WHERE state = 'dialing' OR state = 'in_doubt' OR state = 'placed';
+-- Closed by a person, and still asked about.
+CREATE INDEX call_attempts_closed ON call_attempts (next_poll_at)
+  WHERE state = 'ended' AND next_poll_at IS NOT NULL;
 CREATE INDEX call_attempts_not_placed ON call_attempts (created_at) WHERE state = 'not_placed';
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
 CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);
@@ -299,6 +314,20 @@ CREATE TABLE calls_elsewhere (
 ) STRICT;
 CREATE INDEX calls_elsewhere_by_number ON calls_elsewhere (ending, created_at)
   WHERE ignored_at IS NULL;
+
+-- Placed calls that complete listings of the provider lack, although they should show them.
+CREATE TABLE unlisted_calls (
+  attempt_id TEXT NOT NULL PRIMARY KEY,
+  first_missed_at TEXT NOT NULL,
+  last_missed_at TEXT NOT NULL,
+  listings INTEGER NOT NULL                      -- how many of them
+) STRICT;
+
+-- Calls of a listing that a start could not finish. Deleted when the listing is complete.
+CREATE TABLE kept_list (
+  vapi_call_id TEXT NOT NULL PRIMARY KEY,
+  call TEXT NOT NULL                             -- the provider's record as JSON, without words
+) STRICT;
 
 -- What the webhook was told, once each; the follow step applies it.
 CREATE TABLE webhook_events (
@@ -370,6 +399,17 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 -- The ledger is permanent.
 CREATE TRIGGER call_attempts_refuse_delete BEFORE DELETE ON call_attempts
 BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;
+
+-- Rows that cannot be read, because another program wrote them. Nobody whom such a row concerns is
+-- called until the row is corrected.
+CREATE TABLE quarantine (
+  place TEXT NOT NULL,                           -- the table
+  row TEXT NOT NULL,                             -- its id, seq, call id, rowid or key
+  customer_id INTEGER,                           -- NULL: not known, or not one customer
+  why TEXT NOT NULL,                             -- the column and its fault; no personal data
+  PRIMARY KEY (place, row)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quarantine_by_customer ON quarantine (customer_id);
 
 -- Installation, armed identity, high-water marks, pauses, holds, why the last start stayed shut.
 CREATE TABLE meta (

@@ -81,6 +81,8 @@ pub struct ProviderCall {
     pub customer_key: Option<String>,
     pub call_type: Option<CallType>,
     pub occasion: Option<String>,
+    /// A list left out a long part of what was said, apart from the transcript, which it never has.
+    pub left_out: bool,
 }
 
 impl ProviderCall {
@@ -208,7 +210,23 @@ pub struct Listing {
     pub unreadable: BTreeSet<String>,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,
+    /// A part was read by an earlier start. It shows calls, but a missing call proves nothing.
+    pub is_resumed: bool,
 }
+
+/// Keeps an interrupted listing, so that the next start goes on where it was.
+pub struct ListKeeper<'k> {
+    /// The kept progress and calls; `None`: nothing is kept.
+    pub kept: &'k dyn Fn() -> Option<(String, Vec<ProviderCall>)>,
+    /// Keeps more calls, and the progress of now.
+    pub keep: &'k dyn Fn(&[&ProviderCall], &str),
+    /// Forgets it: the listing is complete.
+    pub forget: &'k dyn Fn(),
+}
+
+/// Each listing begins anew.
+pub const KEEPS_NOTHING: ListKeeper<'static> =
+    ListKeeper { kept: &|| None, keep: &|_, _| {}, forget: &|| {} };
 
 /// Places calls and reports their results. Vapi and the fake provider pass the same tests.
 pub trait Provider: Send + Sync {
@@ -226,6 +244,11 @@ pub trait Provider: Send + Sync {
     /// Every call created at or after `since`, filtered by time only, from all pages. An error when
     /// any page could not be read, because a partial list proves nothing.
     fn list(&self, since: Instant) -> Result<Listing, ReadError>;
+
+    /// The same, going on with an earlier listing that was interrupted.
+    fn list_on(&self, since: Instant, _keeper: &ListKeeper<'_>) -> Result<Listing, ReadError> {
+        self.list(since)
+    }
 
     /// The durations of its requests; `None` when they are not measured.
     fn seconds(&self) -> Option<Seconds> {

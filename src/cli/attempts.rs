@@ -14,7 +14,7 @@ use crate::domain::{Instant, instant_text};
 use crate::present::attempt;
 use crate::present::output::{self, Table, Tone, clean, relative, toned};
 use crate::service::{Service, adopting};
-use crate::steps::operate::{self, ActRefused, Resolved, Word};
+use crate::steps::operate::{self, ActRefused, Resolved, Word, close};
 use crate::steps::reconcile::Reconciled;
 use crate::store::attempts::{self, Attempt, unresolved};
 use crate::store::{Store, journal};
@@ -54,7 +54,7 @@ pub struct AdoptArgs {
     json: bool,
 }
 
-/// List attempts, or resolve one in doubt
+/// List attempts, resolve one in doubt, or close one that does not end
 #[derive(Args)]
 pub struct AttemptsArgs {
     #[command(subcommand)]
@@ -67,6 +67,8 @@ enum AttemptsCommand {
     List(ListArgs),
     /// Record whether a call in doubt was placed
     Resolve(ResolveArgs),
+    /// Close a placed call that does not end: free its line, and call nobody for it again
+    Close(CloseArgs),
 }
 
 #[derive(Args)]
@@ -109,6 +111,21 @@ struct ResolveArgs {
     /// The phone did not ring
     #[arg(long)]
     not_placed: bool,
+    /// How you know, recorded in the journal
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+First look into the provider's dashboard. If the provider reports the end later, it is stored with
+the attempt.
+
+Example:
+  ringonce attempts close 019ab3c4 --reason 'the dashboard shows that it ended at noon'")]
+struct CloseArgs {
+    /// The attempt's id, or at least its first 8 characters
+    id: String,
     /// How you know, recorded in the journal
     #[arg(long)]
     reason: String,
@@ -213,6 +230,7 @@ pub fn attempts(global: &Global, args: &AttemptsArgs) -> anyhow::Result<Exit> {
     match &args.command {
         AttemptsCommand::List(args) => list(global, args),
         AttemptsCommand::Resolve(args) => resolve(global, args),
+        AttemptsCommand::Close(args) => close(global, args),
     }
 }
 
@@ -311,5 +329,20 @@ fn resolve(global: &Global, args: &ResolveArgs) -> anyhow::Result<Exit> {
             format!("attempt {id} counts as not placed; its time is over, so nobody is called")
         }
     })?;
+    Ok(Exit::Done)
+}
+
+fn close(global: &Global, args: &CloseArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let clock = settings.loaded.clock.clone();
+    let cx = context(settings, clock.now()?)?;
+    let closed = cx.store.write(|tx| {
+        let attempt = operate::attempt_of(tx, &args.id)?;
+        let now = clock.now()?;
+        close::close(tx, &attempt, Act { who: WHO, why: &args.reason, now })?;
+        Ok(attempt.id)
+    });
+    let id = closed.map_err(refused)?;
+    output::line(&format!("attempt {id} is closed; nobody is called for it again"))?;
     Ok(Exit::Done)
 }

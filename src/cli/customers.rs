@@ -1,5 +1,6 @@
 //! `ringonce customers …`: adds, imports, lists, shows, changes, pauses and erases customers.
 
+pub(crate) mod consequences;
 pub(crate) mod erase;
 pub(crate) mod fields;
 pub(crate) mod import;
@@ -92,7 +93,7 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     let (db, zones) = (&settings.loaded.db, &settings.zones);
     let cx = &Cx { db, zones, now: reading.now, reading };
     let changes = match &args.command {
-        CustomersCommand::Import(args) => import(cx, args),
+        CustomersCommand::Import(args) => import(cx, args, &settings.loaded.config),
         CustomersCommand::Add(args) => add(cx, args),
         CustomersCommand::Update(args) => update(cx, args),
         CustomersCommand::List(args) => return list(cx, args),

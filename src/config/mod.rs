@@ -10,5 +10,6 @@ pub mod only_numbers;
 pub mod retry;
 pub mod secret;
 pub mod settings;
+pub mod timetable;
 pub mod validate;
 pub mod webhook;

@@ -164,13 +164,14 @@ pub struct Dialing {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
-    /// Calls to one number, and to one customer at any number, in 24 hours; `None` = no cap.
+    /// Calls to one number, and to one customer at any number, on one local date of the
+    /// customer; `None` = no cap.
     pub calls_per_number_per_day: Option<i64>,
     /// The same within `period_days`; `None` = no cap.
     pub calls_per_number_per_period: Option<i64>,
     /// The period of the cap above; 30 when unset.
     pub period_days: Option<i64>,
-    /// Extra calls of one customer in 24 hours; 1 when unset.
+    /// Extra calls of one customer on one of their dates; 1 when unset.
     pub extra_calls_per_day: Option<i64>,
 }
 
@@ -211,6 +212,8 @@ pub struct Follow {
     pub requests_per_minute: usize,
     /// A placed call older than this raises an alarm; it still occupies its line.
     pub alarm_minutes: i64,
+    /// A placed call older than this no longer occupies a line. At least `alarm_minutes`.
+    pub line_minutes: i64,
     pub store_transcripts: bool,
 }
 
@@ -322,7 +325,12 @@ impl Default for BreakerSettings {
 
 impl Default for Follow {
     fn default() -> Self {
-        Follow { requests_per_minute: 300, alarm_minutes: 60, store_transcripts: false }
+        Follow {
+            requests_per_minute: 300,
+            alarm_minutes: 60,
+            line_minutes: 120,
+            store_transcripts: false,
+        }
     }
 }
 

@@ -363,6 +363,7 @@ fn rest(judge: &mut Judge, config: &Config) {
     }
     judge.range("follow.requests_per_minute", config.follow.requests_per_minute, 1..=10_000);
     judge.range("follow.alarm_minutes", config.follow.alarm_minutes, 1..=DAY_MINUTES);
+    judge.range("follow.line_minutes", config.follow.line_minutes, 1..=DAY_MINUTES);
     judge.range("reconcile.settle_minutes", config.reconcile.settle_minutes, 1..=DAY_MINUTES);
     judge.range("reconcile.poll_seconds", config.reconcile.poll_seconds, 1..=3_600);
     judge.range("reconcile.retention_days", config.reconcile.retention_days, 1..=365);

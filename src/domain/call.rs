@@ -137,3 +137,19 @@ pub const WELCOME_OCCASION: &str = "welcome";
 pub fn daily_occasion(date: NaiveDate) -> String {
     date.format("%Y-%m-%d").to_string()
 }
+
+impl Reason {
+    /// Whether a wait for this reason ends at a known instant. All other waits end when somebody or
+    /// something changes, and the item is only looked at again.
+    pub fn ends_by_time(self) -> bool {
+        matches!(self, Reason::OutsideWindow | Reason::Holiday | Reason::MinGap | Reason::Cap)
+    }
+
+    /// The words before the instant of a wait: `until` only if the wait ends then.
+    pub fn before_instant(waits_for: Option<Reason>) -> &'static str {
+        match waits_for {
+            Some(reason) if !reason.ends_by_time() => "looked at again at",
+            _ => "until",
+        }
+    }
+}

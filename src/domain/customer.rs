@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod entry;
 pub mod name;
+pub mod near_header;
 
 use chrono::NaiveDate;
 

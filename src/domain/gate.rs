@@ -30,7 +30,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         let answers = vec![Answer { rule: "time zone", verdict: verdict.clone(), detail }];
         return Decision { verdict, answers };
     };
-    let answers = vec![
+    let mut answers = vec![
         already_called(facts, customer),
         made_elsewhere::answer(facts),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
@@ -46,6 +46,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         limits::any_gap(facts, rules),
         limits::caps(facts, rules),
     ];
+    answers.extend(unreadable(facts));
     let verdict = weigh(&answers, facts.expires_at);
     Decision { verdict, answers }
 }
@@ -163,6 +164,12 @@ fn paused(facts: &Facts<'_>, customer: &Customer) -> Answer {
         return wait(rule, Reason::Paused, None, "the customer is paused".to_string());
     }
     open(rule)
+}
+
+/// An answer only where a row cannot be read: it is rare, and no rule that a person sets.
+fn unreadable(facts: &Facts<'_>) -> Option<Answer> {
+    let row = facts.odd_row.as_ref()?;
+    Some(wait("every row can be read", Reason::Held, None, row.clone()))
 }
 
 fn consent(customer: &Customer, rules: &Rules) -> Answer {

@@ -3,21 +3,25 @@
 use serde_json::{Value, json};
 
 use crate::domain::calendar::zone::Zone;
+use crate::domain::call::Reason;
 use crate::domain::customer::mask_phone;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::domain::{Instant, instant_text};
 use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome};
+use crate::steps::forecast::past::{Day, PastItem};
+use crate::steps::forecast::stops::Stop;
 use crate::store::attempts::Attempt;
 
 /// The whole explanation.
 pub fn json(explained: &Explained) -> Value {
     let customer = &explained.customer;
     let zone = explained.zone.as_deref();
-    let (verdict, reason, until) = match explained.verdict() {
-        Some(explanation) => told(&explanation.outcome),
+    let (verdict, reason, until) = match (explained.on_a_date(), explained.verdict()) {
+        (Some(said), _) => (said.verdict, said.reason.map(Reason::as_str), None),
+        (None, Some(explanation)) => told(&explanation.outcome),
         // Without a zone the local date is unknown, so an occasion cannot exist.
-        None if zone.is_none() => ("nothing_due", Some("not_eligible"), None),
-        None => ("nothing_due", None, None),
+        (None, None) if zone.is_none() => ("nothing_due", Some("not_eligible"), None),
+        (None, None) => ("nothing_due", None, None),
     };
     json!({
         "customer": {
@@ -42,6 +46,55 @@ pub fn json(explained: &Explained) -> Value {
         "next_call_at": explained.next_call_at.map(instant_text),
         "next_call_local": zone.zip(explained.next_call_at).map(|(zone, at)| local(zone, at)),
         "past_calls": explained.past.iter().map(past).collect::<Vec<_>>(),
+        "past_skips": explained.skips.iter().map(|skip| past_item(skip, zone)).collect::<Vec<_>>(),
+        "stops": explained.stops.iter().map(stop).collect::<Vec<_>>(),
+        "on": explained.day.as_ref().map(|day| on(explained, day)),
+    })
+}
+
+/// What happened on one date.
+fn on(explained: &Explained, day: &Day) -> Value {
+    let zone = explained.zone.as_deref();
+    let said = explained.of_the_day(day);
+    json!({
+        "date": day.date.to_string(),
+        "verdict": said.verdict,
+        "reason": said.reason.map(Reason::as_str),
+        "detail": said.detail,
+        "occasions": day.items.iter().map(|item| past_item(item, zone)).collect::<Vec<_>>(),
+        "calls": day.calls.iter().map(past).collect::<Vec<_>>(),
+        "stops": day.stops.iter().map(stop).collect::<Vec<_>>(),
+    })
+}
+
+fn past_item(past: &PastItem, zone: Option<&Zone>) -> Value {
+    let item = &past.item;
+    json!({
+        "queue_id": item.id,
+        "call_type": item.call_type.as_str(),
+        "occasion": item.occasion,
+        "scheduled_for": instant_text(item.scheduled_for),
+        "scheduled_local": zone.map(|zone| local(zone, item.scheduled_for)),
+        "ended_at": item.processed_at.map(instant_text),
+        "status": item.status.as_str(),
+        "reason": item.reason.map(Reason::as_str),
+        "detail": past.detail(),
+        "stopped_by": past.stopped_by.iter().map(stop).collect::<Vec<_>>(),
+    })
+}
+
+fn stop(stop: &Stop) -> Value {
+    let (ended_by, ended_because) = stop.ended.clone().unzip();
+    json!({
+        "kind": stop.kind.as_str(),
+        "scope": stop.scope,
+        "who": stop.who,
+        "why": stop.why,
+        "from": instant_text(stop.from),
+        "until": stop.until.map(instant_text),
+        "ended_by": ended_by,
+        "ended_because": ended_because,
+        "text": stop.words(),
     })
 }
 

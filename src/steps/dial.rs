@@ -23,10 +23,12 @@ use crate::steps::dial::intent::Intent;
 use crate::steps::dial::record::PostReply;
 use crate::steps::occasions::finish;
 use crate::steps::readiness::armed;
+use crate::steps::readiness::quarantine;
 use crate::steps::{Context, made_elsewhere, settle};
 use crate::store::attempts::{self, Attempt, history};
 use crate::store::journal::By;
 use crate::store::meta::{installation, pauses, sequence};
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Cursor, Item};
 use crate::store::transaction::Moved;
@@ -91,6 +93,7 @@ pub fn claim(
             return Ok(claimed);
         }
         cx.store.check_not_set_back(tx)?;
+        quarantine::release_corrected(tx)?;
         let pauses = pauses::pauses(tx)?;
         let mut looked_at = 0;
         for class in priority(cx) {
@@ -112,11 +115,17 @@ pub fn claim(
                     if pass.only.is_some_and(|only| only != item.id) {
                         continue;
                     }
-                    match take(cx, tx, &item, &pauses, now, new_id)? {
-                        ItemOutcome::Intent(intent) => claimed.intents.push(intent),
-                        ItemOutcome::Skipped => claimed.skipped += 1,
-                        ItemOutcome::Completed => claimed.completed += 1,
-                        ItemOutcome::Waits => {}
+                    let taken = odd_rows::share(tx, Some(item.customer_id), |tx| {
+                        take(cx, tx, &item, &pauses, now, new_id)
+                    });
+                    match taken? {
+                        Some(ItemOutcome::Intent(intent)) => claimed.intents.push(intent),
+                        Some(ItemOutcome::Skipped) => claimed.skipped += 1,
+                        Some(ItemOutcome::Completed) => claimed.completed += 1,
+                        Some(ItemOutcome::Waits) => {}
+                        None => {
+                            wait_for_a_person(cx, tx, &item, now)?;
+                        }
                     }
                 }
             }
@@ -211,6 +220,16 @@ fn take(
         }
     }
     Ok(ItemOutcome::Waits)
+}
+
+/// Keeps an item waiting whose customer's rows cannot be read. The item itself may refuse the change.
+fn wait_for_a_person(cx: &Context, tx: &Tx<'_>, item: &Item, now: Instant) -> anyhow::Result<()> {
+    let recheck = (!cx.recheck_after.is_zero()).then(|| now + cx.recheck_after);
+    let until = recheck.or(item.not_before);
+    odd_rows::share(tx, Some(item.customer_id), |tx| {
+        transitions::park(tx, item, Reason::Held, until, now)
+    })?;
+    Ok(())
 }
 
 fn late_reason(item: &Item) -> Reason {

@@ -25,6 +25,7 @@ use chrono::{Duration, NaiveTime};
 
 use crate::config::retry::RetryTimes as RetryConfig;
 use crate::config::settings::Config;
+use crate::config::timetable::Timetable;
 use crate::domain::Instant;
 use crate::domain::calendar::window::CallingWindow;
 use crate::domain::call::{CallType, Disposition};
@@ -42,6 +43,8 @@ pub struct Context {
     pub config: Config,
     /// The configured rules, parsed.
     pub rules: Rules,
+    /// When scans and backups run.
+    pub timetable: Timetable,
     pub zones: Arc<Zones>,
     pub installation: Installation,
     /// An item that waits without a known end is checked again after this time. Zero for a single
@@ -58,6 +61,7 @@ pub struct Context {
 impl Context {
     pub fn new(store: Arc<Store>, config: Config, zones: Arc<Zones>) -> anyhow::Result<Context> {
         let rules = rules(&config)?;
+        let timetable = Timetable::of(&config, &zones)?;
         let installation = store.read(installation::installation)?;
         let recheck_after = Duration::zero();
         let dialing_since = OnceLock::new();
@@ -66,6 +70,7 @@ impl Context {
             store,
             config,
             rules,
+            timetable,
             zones,
             installation,
             recheck_after,

@@ -1,7 +1,9 @@
 //! Creates and migrates a database: schema, version and identity. `schema.sql` is the current
 //! schema.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -16,17 +18,30 @@ use crate::store::queue::dedupe;
 /// "RING" in the header of the file, shown by `file`.
 const APPLICATION_ID: i64 = 0x5249_4E47;
 /// The schema version that this program writes. A newer file is refused, an older one migrated.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// The first version that stores facts beside the journal's texts.
 const WITH_FACTS: i64 = 3;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
+/// The statements of `SCHEMA`, because every opening of a file asks for them.
+static STATEMENTS: LazyLock<Vec<&str>> = LazyLock::new(|| statements(SCHEMA));
 
 /// Each version, and the tables and indexes that it added.
-const ADDED: [(i64, &[&str]); 2] = [
+const ADDED: [(i64, &[&str]); 3] = [
     (2, &["calls_elsewhere", "calls_elsewhere_by_number"]),
     (3, &["journal_facts", "journal_facts_refuse_update", "journal_facts_refuse_delete"]),
+    (
+        4,
+        &[
+            "customers_by_status_and_time",
+            "quarantine",
+            "quarantine_by_customer",
+            "call_attempts_closed",
+            "kept_list",
+            "unlisted_calls",
+        ],
+    ),
 ];
 
 /// Creates or migrates in one transaction, then makes sure that every guard exists.
@@ -68,7 +83,9 @@ fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
 pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let (_, version) = read_header(tx)?;
     for (name, statement) in added_since(version) {
-        tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
+        if !is_there(tx, name)? {
+            tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
+        }
     }
     if version < WITH_FACTS {
         facts::of_old_entries(tx)?;
@@ -109,7 +126,7 @@ fn added_since(version: i64) -> Vec<(&'static str, &'static str)> {
     let later = ADDED.into_iter().filter(|(added, _)| version < *added);
     let names: Vec<&str> = later.flat_map(|(_, names)| names.iter().copied()).collect();
     let named = |statement| name_in(statement).filter(|name| names.contains(name));
-    statements(SCHEMA).into_iter().filter_map(|text| Some((named(text)?, text))).collect()
+    STATEMENTS.iter().filter_map(|text| Some((named(text)?, *text))).collect()
 }
 
 /// Refuses a file that this program cannot read; changes nothing.
@@ -157,23 +174,26 @@ fn restore_guards(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<()> {
 
 /// The names of the guards that the file lacks, with the statements that create them.
 fn missing_guards(conn: &Connection) -> anyhow::Result<Vec<(&'static str, &'static str)>> {
-    let mut missing = Vec::new();
-    for statement in statements(SCHEMA) {
-        let Some(name) = guard_name(statement) else { continue };
-        let there = conn
-            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
-            .query_one([name], |_| Ok(()))
-            .optional()?;
-        if there.is_none() {
-            missing.push((name, statement));
-        }
-    }
-    Ok(missing)
+    let there: HashSet<String> = conn
+        .prepare_cached("SELECT name FROM sqlite_schema")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let guards =
+        STATEMENTS.iter().filter_map(|statement| Some((guard_name(statement)?, *statement)));
+    Ok(guards.filter(|(name, _)| !there.contains(*name)).collect())
+}
+
+fn is_there(conn: &Connection, name: &str) -> anyhow::Result<bool> {
+    let there = conn
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?
+        .query_one([name], |_| Ok(()))
+        .optional()?;
+    Ok(there.is_some())
 }
 
 /// Puts back the unique indexes that an import of old rows dropped in this transaction.
 pub fn restore_unique(tx: &Transaction<'_>) -> anyhow::Result<()> {
-    for statement in statements(SCHEMA) {
+    for statement in STATEMENTS.iter() {
         if guard_name(statement).is_some_and(|name| dedupe::GUARDED_INDEXES.contains(&name)) {
             tx.execute_batch(statement).context("put a unique index back")?;
         }
@@ -184,14 +204,14 @@ pub fn restore_unique(tx: &Transaction<'_>) -> anyhow::Result<()> {
 /// The statements of the schema. Triggers end with `END;`, everything else with `;`.
 fn statements(schema: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    let (mut start, mut at) = (0, 0);
+    let (mut start, mut at, mut in_trigger) = (0, 0, false);
     for line in schema.split_inclusive('\n') {
         at += line.len();
         let code = line.split("--").next().unwrap_or("").trim_end();
-        let in_trigger = schema[start..at].contains("CREATE TRIGGER");
+        in_trigger |= line.contains("CREATE TRIGGER");
         if code.ends_with("END;") || (!in_trigger && code.ends_with(';')) {
             found.push(&schema[start..at]);
-            start = at;
+            (start, in_trigger) = (at, false);
         }
     }
     found
@@ -217,7 +237,7 @@ mod tests {
 
     #[test]
     fn every_index_and_trigger_of_the_schema_is_a_guard_that_is_put_back() {
-        let names: Vec<&str> = statements(SCHEMA).into_iter().filter_map(guard_name).collect();
+        let names: Vec<&str> = STATEMENTS.iter().copied().filter_map(guard_name).collect();
         let indexes = SCHEMA.matches("INDEX ").count();
         let triggers = SCHEMA.matches("CREATE TRIGGER").count();
         assert_eq!(names.len(), indexes + triggers, "{names:?}");

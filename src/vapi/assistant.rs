@@ -21,7 +21,7 @@ pub struct AssistantWords {
 impl Vapi {
     /// Reads the words of one assistant with one GET.
     pub fn assistant(&self, id: &str) -> Result<AssistantWords, ReadError> {
-        let (value, _) = self.read(&format!("/assistant/{}", path_segment(id)))?;
+        let (value, _) = self.reader().value(&format!("/assistant/{}", path_segment(id)))?;
         if value.is_object() {
             Ok(words(&value))
         } else {

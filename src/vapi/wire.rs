@@ -74,6 +74,7 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         customer_key: word(&metadata["customerKey"]),
         call_type: word(&metadata["callType"]).and_then(|word| CallType::parse(&word)),
         occasion: word(&metadata["occasion"]),
+        left_out: false,
     })
 }
 

@@ -18,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::service::Service;
 use crate::steps::Context;
+use crate::steps::readiness::health::Cause;
 use crate::vapi::webhook::signature::Believer;
 use crate::web::access::Keys;
 use crate::web::front::guesses::Guesses;
@@ -82,8 +83,7 @@ impl Front {
 
     /// The zone of the operator's day, which is the zone of the scan.
     pub fn zone(&self) -> Arc<Zone> {
-        let name = &self.cx().config.schedule.timezone;
-        self.cx().zones.get_schedule_zone(name).unwrap_or_else(|| Arc::new(Zone::utc()))
+        Arc::clone(&self.cx().timetable.zone)
     }
 
     /// Counts a guess at the token: in the form before the check, as bearer after a failed check.
@@ -140,7 +140,7 @@ impl Front {
 pub struct HealthAnswer {
     /// Process time of the answer (`clock::elapsed`).
     pub(crate) at: Duration,
-    pub(crate) reasons: Vec<String>,
+    pub(crate) causes: Vec<Cause>,
 }
 
 #[cfg(test)]

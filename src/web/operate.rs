@@ -5,7 +5,7 @@ use crate::domain::customer::Customer;
 use crate::domain::hold::HoldKind;
 use crate::http::problem::Problem;
 use crate::steps::operate::resume::{self, Resumed, Standing};
-use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, call_now};
+use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, call_now, close};
 use crate::steps::readiness::clock_check;
 use crate::store::journal::Act;
 use crate::store::queue::Item;
@@ -118,6 +118,16 @@ pub fn resolve(
     settled.map_err(as_problem)
 }
 
+/// Closes a placed call that does not end.
+pub fn close(asked: &Asked<'_>, attempt: &str, reason: &WhoAndWhy<'_>) -> anyhow::Result<()> {
+    let closed = asked.front.cx().store.write(|tx| {
+        let attempt = operate::attempt_of(tx, attempt)?;
+        let now = asked.front.service.clock.now()?;
+        close::close(tx, &attempt, Act { who: reason.who, why: reason.why, now })
+    });
+    closed.map_err(as_problem)
+}
+
 fn as_problem(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<ActRefused>() {
         Ok(refused) => {
@@ -129,6 +139,7 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
                 }
                 ActRefused::Several(_)
                 | ActRefused::NotInDoubt { .. }
+                | ActRefused::NotPlaced { .. }
                 | ActRefused::WrongClock(_) => Problem::new(409, detail),
                 ActRefused::SeveralHolds(_) => {
                     Problem { field: Some("hold".to_string()), ..Problem::new(409, detail) }

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod lists;
 pub mod login;
 pub mod next_call;
+pub mod timeline;
 pub mod today;
 pub mod words;
 

@@ -321,3 +321,26 @@ fn an_adopted_call_in_progress_is_followed_to_its_end() {
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
     assert_eq!(world.posts().len(), 1);
 }
+
+#[test]
+fn an_adoption_of_an_older_backup_reports_the_calls_that_it_adopted_and_no_other_dialer() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:05").paid().welcomed().add();
+    let backup = copy_to(&world, "backup.db");
+    // The file was adopted after the backup, so its calls say that they come from a later arming.
+    world.pass(Duration::minutes(1));
+    assert_eq!(adopt(&world, &world.db()).code, Some(0));
+    world.tick_at("2026-02-02T12:05:00Z");
+    assert_eq!(world.rings().len(), 2);
+    world.set_clock("2026-02-02T13:00:00Z");
+    restore(&world, &backup);
+    let adopted = adopt(&world, &world.db());
+    assert_eq!(adopted.code, Some(0), "{adopted:?}");
+    assert!(adopted.stdout.contains("adopted 2,"), "{adopted:?}");
+    assert!(!adopted.stderr.contains("another dialer"), "{adopted:?}");
+    let status = world.command(&["status", "--json"]).json();
+    assert_eq!(status["holds"], serde_json::json!([]), "{status}");
+    world.tick_at("2026-02-02T14:00:00Z");
+    world.assert_no_phone_rang_twice();
+}

@@ -188,7 +188,11 @@ fn a_snapshot_shows_no_number_of_a_call_made_elsewhere_and_decides_the_same() {
 
 /// Makes the file look as version 1 left it.
 fn make_older(world: &World) {
-    world.sql("DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DELETE FROM meta WHERE key = 'read_whole_of'");
+    world.sql(
+        "DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DROP TABLE quarantine;
+         DROP TABLE kept_list; DROP TABLE unlisted_calls; DROP INDEX call_attempts_closed;
+         DROP INDEX customers_by_status_and_time; DELETE FROM meta WHERE key = 'read_whole_of'",
+    );
     world.sql("PRAGMA user_version = 1");
 }
 
@@ -228,7 +232,7 @@ fn an_older_file_is_migrated_and_reads_all_that_the_provider_keeps() {
     let before = world.attempts();
     add_ada(&world);
     world.tick_at("2026-02-02T16:00:00Z");
-    assert_eq!(world.one("PRAGMA user_version"), "3");
+    assert_eq!(world.one("PRAGMA user_version"), "4");
     assert_eq!(world.attempts(), before);
     let welcome = "Ada welcome welcome completed already_called".to_string();
     assert!(world.items().contains(&welcome), "{:?}", world.items());
@@ -247,4 +251,35 @@ fn an_assistant_that_is_configured_later_makes_its_earlier_calls_count() {
     world.set_config("daily_assistant_id = \"spanish\"\n");
     world.tick_at("2026-02-02T15:00:01Z");
     assert_eq!(world.items()[0], "Ada welcome welcome completed already_called");
+}
+
+/// An import from another program names the call.
+fn name_in_the_ledger(world: &World, call_id: &str) {
+    world.sql(&format!(
+        "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no, phone_key,
+           state, disposition, vapi_call_id, created_at, updated_at) VALUES ('x', -1, 'x', 'extra',
+           'extra:x', 1, '', 'ended', 'answered', '{call_id}', '2026-02-03T05:30:00.000Z',
+           '2026-02-03T05:30:00.000Z')"
+    ));
+}
+
+#[test]
+fn our_own_call_blocks_nothing_once_its_id_is_known() {
+    for is_known in [true, false] {
+        let world = World::new();
+        accept(&world);
+        let ada = world.customer("Ada").phone(ADA).in_zone("America/New_York").at("07:00");
+        ada.paid().welcomed().add();
+        // It is 00:30 there, on the date of the daily call.
+        world.set_clock("2026-02-03T05:30:00Z");
+        let call = listed_call(&world, Some(ADA));
+        tick_beside(&world, &call);
+        if is_known {
+            name_in_the_ledger(&world, &call.id);
+        }
+        let listed = world.command(&["history", "list", "--json"]).json();
+        assert_eq!(listed.as_array().unwrap().len(), usize::from(!is_known));
+        world.tick_at("2026-02-03T12:00:00Z");
+        assert_eq!(world.rings().len(), usize::from(is_known), "{:?}", world.items());
+    }
 }

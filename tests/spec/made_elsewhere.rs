@@ -299,34 +299,6 @@ fn people_who_share_a_number_are_all_blocked_because_nobody_can_say_whose_call_i
 }
 
 #[test]
-fn our_own_call_blocks_nothing_once_its_id_is_known() {
-    for is_known in [true, false] {
-        let world = World::new();
-        accept(&world);
-        let ada = world.customer("Ada").phone(ADA).in_zone("America/New_York").at("07:00");
-        ada.paid().welcomed().add();
-        // It is 00:30 there, on the date of the daily call.
-        world.set_clock("2026-02-03T05:30:00Z");
-        let call = listed_call(&world, Some(ADA));
-        tick_beside(&world, &call);
-        if is_known {
-            // An import from another program names the same call.
-            world.sql(&format!(
-                "INSERT INTO call_attempts (id, seq, customer_key, call_type, occasion, attempt_no,
-                   phone_key, state, disposition, vapi_call_id, created_at, updated_at)
-                 VALUES ('x', -1, 'x', 'extra', 'extra:x', 1, '', 'ended', 'answered', '{}',
-                   '2026-02-03T05:30:00.000Z', '2026-02-03T05:30:00.000Z')",
-                call.id
-            ));
-        }
-        let listed = world.command(&["history", "list", "--json"]).json();
-        assert_eq!(listed.as_array().unwrap().len(), usize::from(!is_known));
-        world.tick_at("2026-02-03T12:00:00Z");
-        assert_eq!(world.rings().len(), usize::from(is_known), "{:?}", world.items());
-    }
-}
-
-#[test]
 fn a_late_call_after_midnight_is_for_the_day_before_too() {
     for is_tagged in [true, false] {
         let world = World::new();

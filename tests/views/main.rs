@@ -5,6 +5,7 @@ mod commands;
 mod doors;
 mod moving;
 mod old_queue;
+mod past;
 mod seen;
 mod simulated;
 mod world;

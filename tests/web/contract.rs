@@ -124,6 +124,8 @@ fn every_answer_fits_its_description() {
         ("POST", "/api/resume", "", &why),
         ("POST", "/api/attempts/{id}/resolve", &id, &word),
         ("POST", "/api/attempts/{id}/resolve", "ffff", &word),
+        ("POST", "/api/attempts/{id}/close", &id, &why),
+        ("POST", "/api/attempts/{id}/close", "ffff", &why),
         ("POST", "/api/customers/{id}/call", "u1", &why),
     ];
     for (method, path, place, body) in &asked {

@@ -129,6 +129,20 @@ impl House {
         self.log.lock().expect("no panic").clone()
     }
 
+    /// Limits the length of every file that the service writes, as a full disk does. `None`: none.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = libc::rlimit {
+            rlim_cur: bytes.unwrap_or(libc::RLIM_INFINITY),
+            rlim_max: libc::RLIM_INFINITY,
+        };
+        let process = libc::pid_t::try_from(self.process.id()).expect("an id");
+        // SAFETY: reads the limit, and changes one of our own child process.
+        let set = unsafe {
+            libc::prlimit(process, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut())
+        };
+        assert_eq!(set, 0, "the limit is set");
+    }
+
     /// Moves the clock that all sides share.
     pub fn set_clock(&self, text: &str) {
         let next = self.folder.path().join("clock.next");

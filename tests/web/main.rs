@@ -5,13 +5,18 @@ mod attack;
 mod contract;
 mod documented;
 mod escaping;
+mod figures;
+mod full_disk;
 mod guesses;
 mod health;
 mod house;
 #[path = "../spec/left_out.rs"]
 #[allow(dead_code)]
 mod left_out;
+mod logs;
 mod opt_outs;
 mod pages;
+mod pausing;
 mod pushed;
+mod reasons;
 mod who_is_who;

@@ -93,7 +93,8 @@ impl FieldArgs {
             reader.set_variable(&mut draft, name, value).map_err(usage)?;
         }
         let entry = draft.finish();
-        match entry.contradiction(now) {
+        let zone = entry.timezone.as_deref().and_then(|name| reader.zone(name));
+        match entry.contradiction(zone.as_deref(), now) {
             Some((column, why)) => Err(usage(format!("--{}: {why}", column.replace('_', "-")))),
             None => Ok(entry),
         }

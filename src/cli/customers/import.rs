@@ -4,23 +4,32 @@ use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use chrono::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::arguments::{Cx, WHO, check_clock, usage};
+use crate::cli::customers::consequences;
 use crate::cli::exit::Exit;
+use crate::config::settings::Config;
 use crate::domain::customer::columns::shown;
+use crate::domain::instant_words;
 use crate::present::output;
 use crate::steps::customers::same_phone_words;
-use crate::steps::import::customers::{Options, check};
+use crate::steps::import::consequences::Consequences;
+use crate::steps::import::customers::check;
 use crate::steps::import::file::{Unusable, file_name};
 use crate::steps::import::header::meant_by;
+use crate::steps::import::options::{Options, Outlook, Welcome, parse_map};
 use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
-use crate::steps::operate;
+use crate::steps::{operate, rules};
 use crate::store::Store;
 use crate::store::file::last_seq;
 use crate::store::journal::Act;
 use crate::store::meta::installation;
+
+/// The assumed length of a call, for the estimate of when the last welcome call is made.
+const CALL_SECONDS: i64 = 90;
 
 /// The warning for a phone in the form of before a renumbering.
 pub const RENUMBERED: &str = "given as before a renumbering: today's form is stored";
@@ -32,11 +41,20 @@ The header names columns in any order; only phone and timezone are required:
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
   created_at, shared_phone. Every other column goes into the assistant's variables.
 A phone with two readings (491713920012 in Germany) and two phones in one cell are bad rows.
+Headers match in any case, with spaces, underscores and camelCase. A header that looks like one of
+these columns is refused: say what it means with --map COLUMN=HEADER or --as-variable HEADER.
 A customer is known by external_id, else email, else phone. An import undoes nothing: a made call
-stays made, and only `customers resume` lifts a pause.
+stays made, and only `customers resume` lifts a pause. A blank cell changes nothing.
+The output shows what the file leads to: welcome calls, daily calls by hour, and who is not called.
 Rows with the same phone get one welcome call, and one daily call a date, together, unless all of
 them say shared_phone.
-Exits 2 when a row is bad and --skip-bad is not given; then nothing is written.")]
+A first import with 10 or more welcome calls to customers who signed up more than a day ago needs
+--welcome-existing or --no-welcome.
+Exits 2 when a row is bad and --skip-bad is not given, or a decision is missing; then nothing is
+written.
+
+Example:
+  ringonce customers import export.csv --dry-run --map phone='Phone Number' --as-variable 'Plan Status'")]
 pub struct ImportArgs {
     /// A CSV file, UTF-8, with commas, semicolons or tabs
     file: PathBuf,
@@ -46,6 +64,21 @@ pub struct ImportArgs {
     /// Leave bad rows out instead of refusing the file
     #[arg(long)]
     skip_bad: bool,
+    /// Read a column under another header; may be given several times
+    #[arg(long, value_name = "COLUMN=HEADER")]
+    map: Vec<String>,
+    /// Take a header that looks like a column as a variable; may be given several times
+    #[arg(long, value_name = "HEADER")]
+    as_variable: Vec<String>,
+    /// Let blank cells erase the name, e-mail, call time, schedule and variables of known customers
+    #[arg(long)]
+    clear_blanks: bool,
+    /// Make the welcome call also to customers who signed up more than a day ago
+    #[arg(long, conflicts_with = "no_welcome")]
+    welcome_existing: bool,
+    /// Count the welcome call of every new customer in this file as made
+    #[arg(long)]
+    no_welcome: bool,
     /// Accept this database as a new one although an earlier one was here. Everybody may be called
     /// again
     #[arg(long, requires = "reason", conflicts_with = "dry_run")]
@@ -61,11 +94,19 @@ pub struct ImportArgs {
     json: bool,
 }
 
-pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
+pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result<Exit> {
+    let map = args.map.iter().map(|text| parse_map(text)).collect::<Result<Vec<_>, String>>();
+    let map = map.map_err(|why| usage(format!("--map {why}")))?;
+    let outlook = outlook(config)?;
     let options = Options {
         dry_run: args.dry_run,
         skip_bad: args.skip_bad,
         default_country: args.default_country.as_deref(),
+        clear_blanks: args.clear_blanks,
+        map: &map,
+        as_variable: &args.as_variable,
+        welcome: args.welcome(),
+        outlook: Some(&outlook),
     };
     if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
         return Err(usage("--reason is empty: say why"));
@@ -79,7 +120,7 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
     if args.json {
         output::json(&report)?;
     } else {
-        print(&file_name(&args.file), &report)?;
+        print(&file_name(&args.file), &report, &outlook)?;
     }
     if report.bad > 0 && !args.skip_bad {
         let rows = if report.bad == 1 { "1 bad row" } else { &format!("{} bad rows", report.bad) };
@@ -87,7 +128,44 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
             "{rows}, nothing was written: fix the file, or leave bad rows out with --skip-bad"
         )));
     }
-    Ok(Exit::Done)
+    match report.consequences.as_ref().filter(|_| report.needs_decision) {
+        Some(consequences) => Err(undecided(consequences)),
+        None => Ok(Exit::Done),
+    }
+}
+
+impl ImportArgs {
+    fn welcome(&self) -> Welcome {
+        match (self.welcome_existing, self.no_welcome) {
+            (true, _) => Welcome::Existing,
+            (false, true) => Welcome::Nobody,
+            (false, false) => Welcome::Ask,
+        }
+    }
+}
+
+/// A welcome call to somebody who signed up long ago was probably made by another program.
+fn undecided(found: &Consequences) -> anyhow::Error {
+    let lines: Vec<String> =
+        found.old_welcome_samples.iter().map(|old| old.line.to_string()).collect();
+    let more = if (lines.len() as u64) < found.old_welcome_calls { ", …" } else { "" };
+    usage(format!(
+        "{} customers who signed up more than a day ago would get a welcome call (lines {}{more}), so \
+         nothing was written: give --welcome-existing to call them, or --no-welcome to count their \
+         welcome calls as made",
+        found.old_welcome_calls,
+        lines.join(", ")
+    ))
+}
+
+fn outlook(config: &Config) -> anyhow::Result<Outlook> {
+    let dialing = &config.dialing;
+    let per = |seconds: i64, calls: usize| {
+        Duration::milliseconds(1000 * seconds / i64::try_from(calls.max(1)).unwrap_or(i64::MAX))
+    };
+    let by_pace = per(60, dialing.calls_per_minute);
+    let by_lines = per(CALL_SECONDS, dialing.max_active_calls);
+    Ok(Outlook { rules: rules(config)?, between_calls: by_pace.max(by_lines) })
 }
 
 /// Checks the file first, so that a refused file or a dry run does not create a database.
@@ -143,7 +221,7 @@ fn progress_bar(args: &ImportArgs) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn print(file: &str, report: &ImportReport) -> anyhow::Result<()> {
+fn print(file: &str, report: &ImportReport, outlook: &Outlook) -> anyhow::Result<()> {
     for problem in &report.problems {
         output::line(&describe(file, problem))?;
     }
@@ -174,12 +252,25 @@ fn print(file: &str, report: &ImportReport) -> anyhow::Result<()> {
     if !report.ignored.is_empty() {
         output::line(&format!("columns skipped: {}", report.ignored.join(", ")))?;
     }
+    if let Some(found) = report.consequences.as_ref().filter(|found| found.customers > 0) {
+        consequences::print(found, outlook)?;
+        print_old_sign_ups(report, found)?;
+    }
     let outcome = match report.outcome {
         ImportOutcome::Applied => "",
         ImportOutcome::DryRun => " (dry run, nothing was written)",
         ImportOutcome::Refused => " (refused, nothing was written)",
     };
     output::line(&format!("{}{outcome}", report.summary()))
+}
+
+/// Names the first customers about whom a person must decide.
+fn print_old_sign_ups(report: &ImportReport, found: &Consequences) -> anyhow::Result<()> {
+    for old in found.old_welcome_samples.iter().filter(|_| report.needs_decision) {
+        let (who, since) = (shown(&old.who), instant_words(&old.created_at));
+        output::line(&format!("old sign-up: line {}, {who}, of {since}", old.line))?;
+    }
+    Ok(())
 }
 
 fn print_same_phone(report: &ImportReport) -> anyhow::Result<()> {
@@ -229,7 +320,7 @@ pub fn describe(file: &str, problem: &RowProblem) -> String {
     }
 }
 
-/// Suggests the column that was meant, because a misspelt column silently becomes a variable.
+/// Suggests a column that may have been meant.
 fn describe_variable(name: &str) -> String {
     match meant_by(name) {
         Some(field) => format!("{} (did you mean {field}?)", shown(name)),

@@ -12,7 +12,7 @@ use std::path::Path;
 use chrono::Datelike;
 use clap::Args;
 
-use crate::cli::arguments::configuration::{Global, environment};
+use crate::cli::arguments::configuration::{Global, environment, zones};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::clock::Clock;
@@ -21,7 +21,7 @@ use crate::config::load::LoadedConfig;
 use crate::domain::{Instant, instant_text};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::import::holidays;
-use crate::store::file::{lost_database, modes, one_name};
+use crate::store::file::{lost_database, modes, one_name, rights, side_files};
 use crate::vapi::webhook::signature::Believer;
 use crate::zones::Zones;
 
@@ -41,7 +41,7 @@ pub struct CheckArgs {
 
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Exit> {
     let loaded = crate::config::load::load(&global.overrides(), &environment)?;
-    let zones = Zones::load();
+    let zones = zones();
     let mut findings = findings(&loaded, &zones);
     if args.online {
         findings.extend(online::ask(&loaded));
@@ -78,6 +78,7 @@ fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
     found.extend(clock_and_zones(&loaded.clock, zones));
     found.extend(holiday_files(loaded));
     found.push(database(&loaded.db));
+    found.extend(rights_and_room(&loaded.db));
     found.extend(others(&loaded.db));
     if let Some(why) = one_name::refusal(&loaded.db) {
         found.push(CheckFinding::new("file name", State::Problem, why.to_string()));
@@ -212,6 +213,33 @@ fn holiday_files(loaded: &LoadedConfig) -> Vec<CheckFinding> {
             Err(why) => CheckFinding::new("holidays", State::Problem, format!("{path}: {why}")),
         })
         .collect()
+}
+
+/// Less free space than this cannot hold the calls of a minute.
+const NO_ROOM: u64 = 1 << 20;
+/// Less free space than this lasts for a day of a small installation.
+const LITTLE_ROOM: u64 = 64 << 20;
+
+/// Reports files that the dialing user may not write, and a disk without room.
+fn rights_and_room(path: &Path) -> Vec<CheckFinding> {
+    let denied = rights::denied(path).into_iter();
+    let mut found: Vec<CheckFinding> = denied
+        .map(|denied| CheckFinding::new("file rights", State::Problem, denied.to_string()))
+        .collect();
+    let folder = side_files::folder_of(path).display();
+    match rights::free_bytes(path) {
+        Some(free) if free < LITTLE_ROOM => {
+            let state = if free < NO_ROOM { State::Problem } else { State::Warning };
+            let detail = format!(
+                "the disk of {folder} has {} KiB left; when it is full, nothing is dialed: make \
+                 room there",
+                free / 1024
+            );
+            found.push(CheckFinding::new("disk", state, detail));
+        }
+        _ => {}
+    }
+    found
 }
 
 /// Warns if other users may read or replace the database, its side files or its folder.

@@ -47,9 +47,11 @@ text_enum! {
 }
 
 impl Column {
-    /// The column of a header, in any case, with spaces or dashes. `None` = a variable.
+    /// The column of a header, however it is written: case, spaces, punctuation and invisible
+    /// characters do not count, and `callTime` is `call_time`. `None` = a variable.
     pub fn of_header(header: &str) -> Option<Column> {
-        Column::parse(&plain_header(header))
+        let letters = letters(header);
+        Column::ALL.iter().find(|column| self::letters(column.as_str()) == letters).copied()
     }
 
     /// Whether a file's value is skipped, because only ringonce sets the column.
@@ -59,9 +61,38 @@ impl Column {
     }
 }
 
-/// `Call Time` as `call_time`: the form in which headers are compared.
+/// `Call Time` and `callTime` as `call_time`: the form in which headers are compared.
 pub fn plain_header(header: &str) -> String {
-    header.trim().to_lowercase().replace([' ', '-'], "_")
+    let mut plain = String::with_capacity(header.len());
+    let mut before = None;
+    for character in header.chars().filter(|character| !is_invisible(*character)) {
+        let starts_word = before.is_some_and(char::is_lowercase) && character.is_uppercase();
+        if starts_word {
+            plain.push('_');
+        }
+        match character {
+            '-' => plain.push('_'),
+            _ if character.is_whitespace() => plain.push('_'),
+            _ => plain.extend(character.to_lowercase()),
+        }
+        before = Some(character);
+    }
+    plain.trim_matches('_').to_string()
+}
+
+/// The letters and digits of a header, in lower case.
+pub fn letters(header: &str) -> String {
+    plain_header(header).chars().filter(|character| character.is_alphanumeric()).collect()
+}
+
+/// Characters that take no room on a screen. Spreadsheets and web pages leave them in cells.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+        | '\u{FFA0}')
+        || character.is_control()
 }
 
 /// Reads true/false, t/f, 1/0, yes/no, in any case.
@@ -210,6 +241,20 @@ mod tests {
         assert_eq!(Column::of_header(" Call Time "), Some(Column::CallTime));
         assert_eq!(Column::of_header("PHONE"), Some(Column::Phone));
         assert_eq!(Column::of_header("favourite_tea"), None);
+        for header in [
+            "callTime",
+            "CallTime",
+            "CALLTIME",
+            "call\u{a0}time",
+            "call_time\u{200b}",
+            "\u{feff}call.time",
+            "call\u{2009}\u{ad}time ",
+            "call\ttime",
+        ] {
+            assert_eq!(Column::of_header(header), Some(Column::CallTime), "{header:?}");
+        }
+        assert_eq!(Column::of_header("externalID"), Some(Column::ExternalId));
+        assert_eq!(Column::of_header("\u{200b}"), None);
     }
 
     #[test]

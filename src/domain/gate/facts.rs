@@ -103,6 +103,8 @@ pub struct Facts<'a> {
     pub do_not_call: bool,
     /// The pause in force: its scope, its author and why.
     pub pause: Option<String>,
+    /// A row that cannot be read and that may concern this customer. It may forbid the call.
+    pub odd_row: Option<String>,
     /// Earlier attempts of this occasion, in the order of their numbers.
     pub earlier: Vec<Earlier>,
     /// Another row with this number had the same kind of call (on this date). At least one of the
@@ -115,7 +117,7 @@ pub struct Facts<'a> {
     pub to_customer: Made,
     /// The latest daily call of another date to this customer or number.
     pub last_other_daily: Option<Instant>,
-    /// Extra calls of this customer in the last 24 hours.
+    /// Extra calls of this customer on today's local date.
     pub extra_in_day: i64,
     /// The name of today's holiday or blackout where the customer lives.
     pub holiday: Option<String>,

@@ -5,11 +5,13 @@ use chrono::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::domain::Instant;
+use crate::domain::start::Asking;
 use crate::provider::{Provider, ProviderCall, ReadError};
 use crate::steps::Context;
 use crate::steps::do_not_call::opt_out;
 use crate::steps::reconcile::listed_call;
 use crate::store::attempts::{self, Attempt};
+use crate::store::quarantine::readable;
 use crate::store::transaction::Moved;
 use crate::store::webhook_events::{self, Waiting};
 use crate::store::{Conn, Tx};
@@ -69,7 +71,7 @@ pub fn may_become_ours(cx: &Context, conn: &Conn, call: &ProviderCall) -> anyhow
 pub fn hear(cx: &Context, now: Instant) -> anyhow::Result<()> {
     for id in cx.store.read(webhook_events::waiting)? {
         if let Some(event) = cx.store.read(|conn| webhook_events::one(conn, id))? {
-            hear_one(cx, &event, now)?;
+            readable(hear_one(cx, &event, now))?;
         }
     }
     Ok(())
@@ -97,27 +99,8 @@ pub fn apply(cx: &Context, provider: &dyn Provider, now: Instant) -> anyhow::Res
     let mut is_silent = false;
     for id in cx.store.read(webhook_events::waiting)? {
         let Some(event) = cx.store.read(|conn| webhook_events::one(conn, id))? else { continue };
-        hear_one(cx, &event, now)?;
-        let known = cx.store.read(|conn| attempts::by_call_id(conn, &event.call.id))?;
-        let is_young = now - event.received_at < NOT_YET;
-        let asks = is_worth_asking(&event, known.as_ref()) && is_young;
-        let asked = (asks && !is_silent).then(|| provider.get(&event.call.id));
-        if let Some(Err(error)) = &asked
-            && *error != ReadError::NotFound
-        {
-            log::warn!("a webhook's call waits, because the provider was not read: {error}");
-            is_silent = true;
-        }
-        let call = asked.and_then(Result::ok).map(|fetched| fetched.call);
-        let waits_for_its_attempt = is_unheard(cx, &event, now)?;
-        if call.is_none() && (asks || waits_for_its_attempt) {
-            continue;
-        }
-        ended += cx.store.write(|tx| {
-            let ended = apply_one(cx, tx, &event, call.as_ref(), now)?;
-            webhook_events::applied(tx, event.id, now)?;
-            Ok(ended)
-        })?;
+        // An event about rows that cannot be read waits until they are corrected.
+        ended += readable(ask_and_apply(cx, provider, &event, &mut is_silent, now))?.unwrap_or(0);
     }
     if cx.store.read(|conn| webhook_events::is_any_old(conn, now))? {
         cx.store.write(|tx| webhook_events::forget_old(tx, now))?;
@@ -125,11 +108,44 @@ pub fn apply(cx: &Context, provider: &dyn Provider, now: Instant) -> anyhow::Res
     Ok(ended)
 }
 
-/// Whether the provider's answer can change anything: the event says that a live call is over, or
-/// the ledger does not know this call id.
+/// Applies one event, unless it has to wait. `is_silent`: the provider did not answer in this round.
+fn ask_and_apply(
+    cx: &Context,
+    provider: &dyn Provider,
+    event: &Waiting,
+    is_silent: &mut bool,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    hear_one(cx, event, now)?;
+    let known = cx.store.read(|conn| attempts::by_call_id(conn, &event.call.id))?;
+    let is_young = now - event.received_at < NOT_YET;
+    let asks = is_worth_asking(event, known.as_ref()) && is_young;
+    let asked = (asks && !*is_silent).then(|| provider.get(&event.call.id));
+    if let Some(Err(error)) = &asked
+        && *error != ReadError::NotFound
+    {
+        log::warn!("a webhook's call waits, because the provider was not read: {error}");
+        *is_silent = true;
+    }
+    let call = asked.and_then(Result::ok).map(|fetched| fetched.call);
+    let waits_for_its_attempt = is_unheard(cx, event, now)?;
+    if call.is_none() && (asks || waits_for_its_attempt) {
+        return Ok(0);
+    }
+    cx.store.write(|tx| {
+        let ended = apply_one(cx, tx, event, call.as_ref(), now)?;
+        webhook_events::applied(tx, event.id, now)?;
+        Ok(ended)
+    })
+}
+
+/// Whether the provider's answer can change anything: the event says that a call is over whose end is
+/// unknown, or the ledger does not know this call id.
 fn is_worth_asking(event: &Waiting, known: Option<&Attempt>) -> bool {
     match known {
-        Some(attempt) => attempt.state.is_live() && event.call.is_ended(),
+        Some(attempt) => {
+            (attempt.state.is_live() || attempt.lacks_its_end()) && event.call.is_ended()
+        }
         None => true,
     }
 }
@@ -153,7 +169,8 @@ fn apply_one(
 ) -> anyhow::Result<usize> {
     let before = attempts::by_call_id(tx, &event.call.id)?;
     if let Some(call) = call {
-        listed_call::load(cx, tx, call, cx.dialing_since.get().copied(), now)?;
+        let dialing_since = cx.dialing_since.get().copied();
+        listed_call::load(cx, tx, call, Asking::Beside { dialing_since }, now)?;
     }
     let Some(after) = attempts::by_call_id(tx, &event.call.id)? else { return Ok(0) };
     // The attempt may have received its call id just now.

@@ -14,13 +14,20 @@ use crate::domain::customer::columns::shown;
 use crate::domain::customer::entry::{CustomerEntry, changes};
 use crate::domain::customer::{Customer, mask_phone};
 use crate::phones;
-use crate::steps::customers::{change, plan_change, plan_new};
+use crate::steps::customers::change;
+use crate::steps::import::consequences::{Counter, Row};
+use crate::steps::import::field_values::Reader;
 use crate::steps::import::file::{FilePass, Unusable, file_name};
+pub use crate::steps::import::options::Options;
+use crate::steps::import::options::Welcome;
 use crate::steps::import::repeated_rows::SeenRows;
 use crate::steps::import::repeated_rows::key_of;
 use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
+use crate::steps::import::row_plan::{Plan, Unplanned, Whom, plan};
 use crate::steps::occasions::first_due::is_due_from_then_on;
-use crate::store::customers::{Found, insert, is_empty, matching, with_room, with_same_phone};
+use crate::steps::occasions::zone_rules;
+use crate::store::attempts::history;
+use crate::store::customers::{insert, is_empty, with_room, with_same_phone};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Store, Tx};
@@ -28,17 +35,6 @@ use crate::zones::Zones;
 
 /// Bytes between two progress reports.
 const PROGRESS_BYTES: u64 = 1 << 18;
-
-/// How to import a file.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options<'a> {
-    /// Check only.
-    pub dry_run: bool,
-    /// Skip bad rows instead of refusing the file.
-    pub skip_bad: bool,
-    /// The country of phones without a country code.
-    pub default_country: Option<&'a str>,
-}
 
 /// A file whose every row was checked.
 pub struct Checked<'a> {
@@ -62,11 +58,16 @@ pub fn check<'a>(
     if let Some(country) = options.default_country {
         phones::check_country(country).map_err(Unusable)?;
     }
-    let mut pass = FilePass::open(path, zones, options.default_country)?;
+    let mut pass = FilePass::open(path, zones, &options)?;
     let mut bad_lines = HashSet::new();
-    let mut report =
-        store.read(|conn| check_rows(conn, &mut pass, &mut bad_lines, now, progress))?;
-    if !options.dry_run && report.bad > 0 && !options.skip_bad {
+    let (mut report, is_first) = store.read(|conn| {
+        let report = check_rows(conn, &mut pass, &options, &mut bad_lines, (now, progress))?;
+        Ok((report, history::has_no_call(conn)?))
+    })?;
+    let consequences = report.consequences.as_ref();
+    report.needs_decision =
+        consequences.is_some_and(|found| found.needs_decision(&options, is_first));
+    if !options.dry_run && (report.needs_decision || (report.bad > 0 && !options.skip_bad)) {
         report.outcome = ImportOutcome::Refused;
     }
     Ok(Checked { path: path.to_path_buf(), pass, options, report, bad_lines })
@@ -94,17 +95,19 @@ impl<'a> Checked<'a> {
     ) -> anyhow::Result<ImportReport> {
         let Checked { path, pass: earlier, options, mut report, bad_lines } = self;
         let (digest, bytes) = (earlier.digest(), earlier.bytes_read());
-        let mut pass = FilePass::open(&path, zones, options.default_country)?;
+        let mut pass = FilePass::open(&path, zones, &options)?;
         pass.trust(earlier);
         store.write(|tx| {
             let count = with_room(tx, || {
-                apply_rows(tx, &mut pass, &bad_lines, now, &mut |done| progress(bytes + done))
+                let progress = &mut |done| progress(bytes + done);
+                apply_rows(tx, &mut pass, &options, &bad_lines, (now, progress))
             })?;
             if pass.digest() != digest {
                 bail!("{} changed while it was read; import it again", file_name(&path));
             }
             let ids;
             (report.new, report.changed, report.unchanged, ids) = count;
+            zone_rules::note_first(tx, zones.version())?;
             note(tx, &path, &report, ids, now)
         })?;
         report.outcome = ImportOutcome::Applied;
@@ -116,9 +119,9 @@ impl<'a> Checked<'a> {
 fn check_rows(
     conn: &Conn,
     pass: &mut FilePass<'_>,
+    options: &Options<'_>,
     bad_lines: &mut HashSet<u64>,
-    now: Instant,
-    progress: &mut dyn FnMut(u64),
+    (now, progress): (Instant, &mut dyn FnMut(u64)),
 ) -> anyhow::Result<ImportReport> {
     let nobody_yet = is_empty(conn)?;
     let mut report = ImportReport {
@@ -127,11 +130,11 @@ fn check_rows(
         ..ImportReport::default()
     };
     let mut seen = SeenRows { nobody_yet, ..SeenRows::default() };
-    let mut told = 0;
+    let (mut told, mut counter) = (0, Counter::default());
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {
             Err(problems) => Err(problems),
-            Ok(entry) => match judge(conn, pass, &mut seen, (line, &entry), now)? {
+            Ok(entry) => match judge(conn, pass, &mut seen, (line, &entry), (options, now))? {
                 Err(problem) => Err(vec![problem]),
                 Ok(plan) => Ok((entry, plan)),
             },
@@ -144,7 +147,9 @@ fn check_rows(
             Ok((entry, plan)) => {
                 count(&mut report, line, &entry, &plan);
                 let known = if nobody_yet { None } else { Some(conn) };
-                count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+                let shares = count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+                counter.found.known_numbers += u64::from(shares);
+                look_ahead(&mut counter, &mut pass.reader, options, (line, &entry, &plan), now);
             }
         }
         if told + PROGRESS_BYTES < pass.bytes_read() {
@@ -153,23 +158,32 @@ fn check_rows(
         }
     }
     report.renumbered = pass.reader.renumbered;
+    report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
     Ok(report)
 }
 
-/// The customer that a row creates or changes.
-enum Plan {
-    New(Box<Customer>),
-    /// The known customer, before and after the row.
-    Known(Box<(Customer, Customer)>),
-}
-
-impl Plan {
-    fn after(&self) -> &Customer {
-        match self {
-            Plan::New(customer) => customer,
-            Plan::Known(pair) => &pair.1,
-        }
-    }
+/// Counts what a row leads to.
+fn look_ahead(
+    counter: &mut Counter,
+    reader: &mut Reader<'_>,
+    options: &Options<'_>,
+    (line, entry, plan): (u64, &CustomerEntry, &Plan),
+    now: Instant,
+) {
+    let Some(outlook) = options.outlook else { return };
+    let after = plan.after();
+    let row = Row {
+        known: plan.known(),
+        after,
+        has_created_at: entry.created_at.is_some(),
+        line,
+        who: &|| who(after),
+    };
+    let is_marked = plan.is_new() && options.welcome == Welcome::Nobody;
+    let counts_as_made = is_marked && entry.welcome_call_completed != Some(true);
+    counter.found.welcome_marked += u64::from(counts_as_made);
+    counter.found.next_call_recomputed += u64::from(plan.next_call_recomputed);
+    counter.add(outlook, reader, &row, now);
 }
 
 fn judge(
@@ -177,7 +191,7 @@ fn judge(
     pass: &mut FilePass<'_>,
     seen: &mut SeenRows,
     (line, entry): (u64, &CustomerEntry),
-    now: Instant,
+    (options, now): (&Options<'_>, Instant),
 ) -> anyhow::Result<Result<Plan, RowProblem>> {
     let problem = |column: &str, reason: String| {
         Ok(Err(RowProblem { line, column: Some(column.to_string()), reason }))
@@ -185,54 +199,33 @@ fn judge(
     if let Some((column, first)) = seen.repeated(entry, line) {
         return problem(column, format!("repeats the key of line {first}"));
     }
-    if let Some((column, reason)) = entry.contradiction(now) {
+    let plan = match plan(conn, pass, entry, (options, now), seen.nobody_yet)? {
+        Ok(plan) => plan,
+        Err(Unplanned::Blank(column)) => {
+            return problem(column, "is empty: a new customer needs it".to_string());
+        }
+        Err(Unplanned::Several(candidates)) => {
+            let reason = format!("fits {candidates} known customers: give the external_id of one");
+            return problem(key_of(entry), reason);
+        }
+    };
+    let zone = pass.reader.zone(&plan.after().timezone);
+    if let Some((column, reason)) = entry.contradiction(zone.as_deref(), now) {
         return problem(column, reason);
     }
-    match plan(conn, pass, entry, now, seen.nobody_yet)? {
-        Ok(Plan::Known(pair)) => match seen.customers.insert(pair.0.id, line) {
-            Some(first) => problem("phone", format!("is the same customer as line {first}")),
-            None => Ok(Ok(Plan::Known(pair))),
-        },
-        Ok(plan) => Ok(Ok(plan)),
-        Err(candidates) => problem(
-            key_of(entry),
-            format!("fits {candidates} known customers: give the external_id of one"),
-        ),
+    match plan.known().and_then(|known| seen.customers.insert(known.id, line)) {
+        Some(first) => problem("phone", format!("is the same customer as line {first}")),
+        None => Ok(Ok(plan)),
     }
-}
-
-/// Finds the customer of a row. The inner error is the number of customers that it could be.
-fn plan(
-    conn: &Conn,
-    pass: &mut FilePass<'_>,
-    entry: &CustomerEntry,
-    now: Instant,
-    nobody_yet: bool,
-) -> anyhow::Result<Result<Plan, usize>> {
-    let email = entry.email.as_ref().and_then(|email| email.as_deref());
-    let phone = entry.phone.as_ref().map_or("", |phone| phone.e164.as_str());
-    let found = if nobody_yet {
-        Found::Nobody
-    } else {
-        matching(conn, entry.external_id.as_deref(), email, phone)?
-    };
-    Ok(match found {
-        Found::Nobody => Ok(Plan::New(Box::new(plan_new(&mut pass.reader, entry, now)?))),
-        Found::One(known) => {
-            let after = plan_change(conn, &mut pass.reader, &known, entry, now)?;
-            Ok(Plan::Known(Box::new((*known, after))))
-        }
-        Found::Several(candidates) => Err(candidates.len()),
-    })
 }
 
 fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Plan) {
     let after = plan.after();
-    match plan {
-        Plan::New(customer) => {
+    match &plan.whom {
+        Whom::New(customer) => {
             report.add_new(|| Sample { line, who: who(customer), fields: Vec::new() });
         }
-        Plan::Known(pair) => {
+        Whom::Known(pair) => {
             let (known, after) = &**pair;
             let fields: Vec<_> = changes(known, after).iter().map(|c| c.field).collect();
             if fields.is_empty() {
@@ -248,7 +241,8 @@ fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Pla
     }
 }
 
-/// Counts a row whose number a known customer or an earlier row also has. `conn` is `None` while
+/// Counts a row whose number a known customer or an earlier row also has. `true`: a known customer
+/// has it. `conn` is `None` while
 /// the customer table is empty.
 fn count_same_phone(
     report: &mut ImportReport,
@@ -256,7 +250,7 @@ fn count_same_phone(
     seen: &mut SeenRows,
     line: u64,
     after: &Customer,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let first_line = seen.same_phone(after, line);
     let customers = match conn {
         Some(conn) => with_same_phone(conn, after)?,
@@ -264,9 +258,11 @@ fn count_same_phone(
     };
     if first_line.is_some() || !customers.is_empty() {
         let who = || who(after);
+        let is_known = !customers.is_empty();
         report.add_same_phone(|| SamePhone { line, who: who(), customers, first_line });
+        return Ok(is_known);
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Writes every row that is not bad. Returns the counts of new, changed and unchanged customers,
@@ -274,9 +270,9 @@ fn count_same_phone(
 fn apply_rows(
     tx: &Tx<'_>,
     pass: &mut FilePass<'_>,
+    options: &Options<'_>,
     bad_lines: &HashSet<u64>,
-    now: Instant,
-    progress: &mut dyn FnMut(u64),
+    (now, progress): (Instant, &mut dyn FnMut(u64)),
 ) -> anyhow::Result<(u64, u64, u64, Ids)> {
     let nobody_yet = is_empty(tx)?;
     let (mut new, mut changed, mut unchanged, mut ids) = (0, 0, 0, Ids::default());
@@ -288,15 +284,16 @@ fn apply_rows(
         let changed_meanwhile =
             || anyhow!("line {line} changed during the import; import it again");
         let entry = entry.map_err(|_| changed_meanwhile())?;
-        match plan(tx, pass, &entry, now, nobody_yet)?.map_err(|_| changed_meanwhile())? {
-            Plan::New(customer) => {
+        let plan = plan(tx, pass, &entry, (options, now), nobody_yet)?;
+        match plan.map_err(|_| changed_meanwhile())?.whom {
+            Whom::New(customer) => {
                 let id = insert(tx, &customer)?;
                 if is_due_from_then_on(&mut pass.reader, &customer, now) {
                     ids.add(id);
                 }
                 new += 1;
             }
-            Plan::Known(pair) => {
+            Whom::Known(pair) => {
                 match change(tx, &mut pass.reader, &pair.0, &pair.1, By { who: "import", now })?
                     .is_empty()
                 {
@@ -323,11 +320,15 @@ fn note(
     let summary = report.summary();
     let subject = format!("file:{}", file_name(path));
     let new = Some(summary.as_str());
+    let marked = report.consequences.as_ref().map_or(0, |found| found.welcome_marked);
+    let marked =
+        (marked > 0).then(|| format!("--no-welcome: {marked} welcome calls count as made"));
     let entry = journal::Entry {
         who: "import",
         what: "import",
         subject: &subject,
         new,
+        why: marked.as_deref(),
         ..Default::default()
     };
     facts::add(tx, now, entry, &EntryFacts { due_ids: ids, ..EntryFacts::default() })

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use chrono::Datelike;
 use serde_json::Value;
 
-use crate::domain::calendar::cron::Cron;
-use crate::domain::calendar::schedule::{call_time_text, parse_call_time};
+use crate::domain::calendar::schedule::{call_time_text, parse_call_schedule, parse_call_time};
 use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::CallStatus;
 use crate::domain::customer::columns::{
@@ -18,7 +17,7 @@ use crate::domain::customer::columns::{
 };
 use crate::domain::customer::entry::{CustomerEntry, EntryPhone};
 use crate::domain::customer::name::check_external_id;
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, has_offset, parse_instant};
 use crate::phones;
 use crate::zones::Zones;
 
@@ -70,6 +69,11 @@ impl<'a> Reader<'a> {
         Some(zone)
     }
 
+    /// The IANA release of the zone rules.
+    pub fn zone_rules(&self) -> &'static str {
+        self.zones.version()
+    }
+
     /// Sets one field. An empty text changes nothing, except that it removes an e-mail, a call
     /// time, a schedule and a name.
     pub fn set(&mut self, draft: &mut Draft, column: Column, text: &str) -> Result<(), String> {
@@ -88,7 +92,7 @@ impl<'a> Reader<'a> {
             }
             Column::CallSchedule => {
                 let schedule = short(text)?;
-                Cron::parse(&schedule).map_err(|error| error.to_string())?;
+                parse_call_schedule(&schedule)?;
                 entry.call_schedule = Some(Some(schedule));
             }
             Column::ExternalId => entry.external_id = Some(external_id(text)?),
@@ -104,7 +108,9 @@ impl<'a> Reader<'a> {
                 entry.welcome_call_completed = Some(parse_bool(text)?);
             }
             Column::LastCallDate => entry.last_call_date = Some(parse_date(text)?),
-            Column::NextCallScheduledAt => entry.next_call_scheduled_at = Some(instant(text)?),
+            Column::NextCallScheduledAt => {
+                entry.next_call_scheduled_at = Some(instant_with_offset(text)?);
+            }
             Column::CreatedAt => entry.created_at = Some(instant(text)?),
             Column::ConsentAt => entry.consent_at = Some(instant(text)?),
             Column::ConsentSource => entry.consent_source = Some(short(text)?),
@@ -207,6 +213,19 @@ fn instant(text: &str) -> Result<Instant, String> {
     parse_instant(text)
         .filter(|at| (1970..=9999).contains(&at.year()))
         .ok_or_else(|| format!("\"{}\" is not an instant: write 2026-11-22T17:01:00Z", shown(text)))
+}
+
+/// A next call without an offset would be read as UTC and ring hours early or late.
+fn instant_with_offset(text: &str) -> Result<Instant, String> {
+    let at = instant(text)?;
+    if has_offset(text) {
+        return Ok(at);
+    }
+    Err(format!(
+        "\"{}\" has no offset, so its instant is not known: write 2026-11-22T17:01:00Z, or leave it \
+         empty, and it is computed from the call time",
+        shown(text)
+    ))
 }
 
 fn count(text: &str) -> Result<i64, String> {

@@ -12,6 +12,7 @@ use crate::domain::customer::entry::CustomerEntry;
 use crate::steps::import::csv::{CsvRows, Next};
 use crate::steps::import::field_values::Reader;
 use crate::steps::import::header::Header;
+use crate::steps::import::options::Options;
 use crate::steps::import::report::RowProblem;
 use crate::zones::Zones;
 
@@ -39,7 +40,7 @@ impl<'a> FilePass<'a> {
     pub fn open(
         path: &Path,
         zones: &'a Zones,
-        default_country: Option<&'a str>,
+        options: &Options<'a>,
     ) -> anyhow::Result<FilePass<'a>> {
         let name = file_name(path);
         let unusable = |why: String| Unusable(format!("{name}: {why}"));
@@ -59,11 +60,12 @@ impl<'a> FilePass<'a> {
                 return Err(unusable(format!("line {line}: {reason}")).into());
             }
             Next::Row(row) => {
-                Header::read(&row).map_err(|why| Unusable(format!("{name} {why}")))?
+                Header::read(&row, options).map_err(|why| Unusable(format!("{name} {why}")))?
             }
         };
         let verdicts = Verdicts::default();
-        Ok(FilePass { rows, verdicts, header, reader: Reader::new(zones, default_country) })
+        let reader = Reader::new(zones, options.default_country);
+        Ok(FilePass { rows, verdicts, header, reader })
     }
 
     /// Trusts the phone results of an earlier reading of the same bytes.

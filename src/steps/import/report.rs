@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::steps::import::consequences::Consequences;
+
 /// At most this many problems and samples are kept; all are counted.
 const PROBLEMS_MAX: usize = 1_000;
 const SAMPLES_MAX: usize = 5;
@@ -71,6 +73,10 @@ pub struct ImportReport {
     pub renumbered: u64,
     pub new_samples: Vec<Sample>,
     pub changed_samples: Vec<Sample>,
+    /// The calls that the file leads to; `None`: not computed.
+    pub consequences: Option<Consequences>,
+    /// Nothing is written until a person decides whether old sign-ups are welcomed.
+    pub needs_decision: bool,
     /// Columns that go into `variables`.
     pub variables: Vec<String>,
     /// Columns that are ignored, because only ringonce sets them.

@@ -3,6 +3,7 @@
 use chrono::{Duration, NaiveDate};
 
 use crate::domain::Instant;
+use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
 use crate::steps::Context;
@@ -15,20 +16,33 @@ use crate::store::transaction::Moved;
 /// Missed dates are recorded at most this many days back.
 const MISSED_DAYS: i64 = 31;
 
-/// Inserts a `too_late` row for each free date between two instants while the customer was
+/// Inserts a row with `reason` for each free date between two instants while the customer was
 /// eligible. Returns how many rows were written.
 pub fn record_missed(
     cx: &Context,
     tx: &Tx<'_>,
-    customer: &Customer,
+    (customer, reason): (&Customer, Reason),
     was_due: Instant,
     until: Instant,
     now: Instant,
 ) -> anyhow::Result<usize> {
     let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
+    slots.retain(|(_, at)| *at < until);
+    record(cx, tx, customer, (&zone, &slots), (reason, now))
+}
+
+/// Inserts a skipped row for each free date among the slots.
+fn record(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    (zone, slots): (&Zone, &[(NaiveDate, Instant)]),
+    (reason, now): (Reason, Instant),
+) -> anyhow::Result<usize> {
     let mut skipped = 0;
-    for (date, at) in rhythm.slots_between(&zone, since(customer, was_due, now), until) {
-        if until <= at || is_called(customer, date) {
+    for (date, at) in slots.iter().copied() {
+        if is_called(customer, date) {
             continue;
         }
         let occasion = daily_occasion(date);
@@ -38,12 +52,11 @@ pub fn record_missed(
             occasion: &occasion,
             scheduled_for: at,
             max_attempts: cx.rules.max_attempts,
-            expires_at: cx.rules.last_permitted(CallType::Daily, at, &zone),
+            expires_at: cx.rules.last_permitted(CallType::Daily, at, zone),
         };
         let in_ledger = !history::history(tx, customer.id, CallType::Daily, &occasion)?.is_empty();
         if !in_ledger
-            && queue::insert_settled(tx, &new, ItemStatus::Skipped, Reason::TooLate, now)?
-                == Moved::Yes
+            && queue::insert_settled(tx, &new, ItemStatus::Skipped, reason, now)? == Moved::Yes
         {
             skipped += 1;
         }

@@ -5,7 +5,7 @@ use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
 use crate::domain::gate::facts::Verdict;
-use crate::domain::{Instant, gate, instant_text, instant_words};
+use crate::domain::{Instant, gate, utc_words};
 use crate::steps::dial::gate_facts::{self, ItemInQuestion};
 use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome};
 use crate::steps::{Context, scan};
@@ -59,16 +59,22 @@ pub fn due_item(
     }
 }
 
-/// ` until Sun 2026-11-22 07:00 there`, in the customer's local time; empty if no end is known.
-fn end_of(until: &Option<Instant>, zone: Option<&Zone>, now: Instant) -> String {
-    match (until, zone) {
-        (Some(at), Some(zone)) if now < *at => {
-            format!(" until {} there", zone.local(*at).format("%a %Y-%m-%d %H:%M"))
-        }
-        (Some(at), None) if now < *at => {
-            format!(" until {}", instant_words(&instant_text(*at)))
-        }
-        _ => String::new(),
+/// ` until Sun 2026-11-22 07:00 there`, in the customer's local time; empty if no instant is known.
+/// A wait without a known end is only looked at again.
+fn end_of(
+    reason: Option<Reason>,
+    until: &Option<Instant>,
+    zone: Option<&Zone>,
+    now: Instant,
+) -> String {
+    let Some(at) = until.filter(|at| now < *at) else { return String::new() };
+    let at = match zone {
+        Some(zone) => format!("{} there", zone.local(at).format("%a %Y-%m-%d %H:%M")),
+        None => utc_words(at),
+    };
+    match Reason::before_instant(reason) {
+        "until" => format!(" until {at}"),
+        words => format!(", {words} {at}"),
     }
 }
 
@@ -77,15 +83,15 @@ fn why_not(explanation: &Explanation, zone: Option<&Zone>, now: Instant) -> Stri
         CallType::Daily => format!("the daily call of {}", explanation.occasion),
         other => format!("the {other} call"),
     };
-    let after = |until: &Option<Instant>| end_of(until, zone, now);
+    let after = |reason, until: &Option<Instant>| end_of(reason, until, zone, now);
     match &explanation.outcome {
         Outcome::Waits { reason: None, until } => format!(
             "{call} is not due{}; for a call of its own now give --extra --reason WHY",
-            after(until)
+            after(None, until)
         ),
         Outcome::Waits { reason: Some(reason), until } => {
             let why = "; `ringonce explain` says why";
-            format!("{call} waits: {reason}{}{why}", after(until))
+            format!("{call} waits: {reason}{}{why}", after(Some(*reason), until))
         }
         Outcome::Skipped(reason) => format!("{call} is not made: {reason}"),
         Outcome::AlreadyCalled => format!("{call} was made already"),
@@ -176,6 +182,8 @@ fn refusal(verdict: &Verdict, zone: Option<&Zone>, now: Instant) -> Option<Strin
         Verdict::Open => None,
         Verdict::Skip(reason) => Some(reason.to_string()),
         Verdict::AlreadyCalled => Some(Reason::AlreadyCalled.to_string()),
-        Verdict::Wait { reason, until } => Some(format!("{reason}{}", end_of(until, zone, now))),
+        Verdict::Wait { reason, until } => {
+            Some(format!("{reason}{}", end_of(Some(*reason), until, zone, now)))
+        }
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text};
 use crate::store::file::side_files;
-use crate::store::meta::installation;
+use crate::store::meta::{installation, kept_list};
 use crate::store::{Store, customers, made_elsewhere, queue};
 
 /// The data of a person that was removed from tables that outlive the customer.
@@ -84,6 +84,7 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
         .execute(params![customer.id, instant_text(now)])?;
     let phone_key = installation::installation(tx)?.phone_key(&customer.phone);
     made_elsewhere::erase(tx, &customer.phone, &phone_key)?;
+    kept_list::forget(tx)?;
     for table in ["call_queue", "call_queue_duplicates"] {
         tx.execute(
             &format!("UPDATE {table} SET error_message = NULL WHERE customer_id = ?1"),

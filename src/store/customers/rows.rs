@@ -8,6 +8,7 @@ use rusqlite::types::Type;
 
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, parse_instant};
+use crate::store::cells;
 
 /// The columns in the order in which `from_row` reads them.
 pub const COLUMNS: &str = "id, key, external_id, name, email, phone, phone_validated, \
@@ -67,7 +68,7 @@ fn parsed<T>(
     index: usize,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
-    parse(row.get_ref(index)?.as_str()?).ok_or_else(|| unreadable(index))
+    parse(cells::text(row, index)?).ok_or_else(|| unreadable(index))
 }
 
 fn optional<T>(
@@ -75,7 +76,7 @@ fn optional<T>(
     index: usize,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<Option<T>> {
-    match row.get_ref(index)?.as_str_or_null()? {
+    match cells::optional_text(row, index)? {
         None => Ok(None),
         Some(text) => parse(text).map(Some).ok_or_else(|| unreadable(index)),
     }
@@ -85,9 +86,9 @@ fn optional<T>(
 /// stop the calls of all others. A date counts as its midnight in UTC; any other text that is not
 /// an instant counts as `None`.
 fn loose(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Instant>> {
-    let text = row.get_ref(index)?.as_str_or_null()?.unwrap_or_default();
-    let midnight = || Some(date(text)?.and_time(NaiveTime::MIN).and_utc());
-    Ok(parse_instant(text).or_else(midnight))
+    let text = cells::lossy(row, index)?;
+    let midnight = || Some(date(&text)?.and_time(NaiveTime::MIN).and_utc());
+    Ok(parse_instant(&text).or_else(midnight))
 }
 
 fn unreadable(index: usize) -> rusqlite::Error {

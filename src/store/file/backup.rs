@@ -169,7 +169,13 @@ pub struct Trouble {
 
 /// Why backups fail; `None`: the last one was made.
 pub fn trouble(conn: &Connection) -> anyhow::Result<Option<Trouble>> {
-    meta::get(conn, "backup_trouble")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+    let unreadable = || Trouble {
+        why: "the stored reason cannot be read".to_string(),
+        since: String::new(),
+        again_at: String::new(),
+    };
+    let read = |text: String| serde_json::from_str(&text).unwrap_or_else(|_| unreadable());
+    Ok(meta::get(conn, "backup_trouble")?.map(read))
 }
 
 /// Stores a failure; a failure that continues keeps its first instant.

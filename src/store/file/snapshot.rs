@@ -123,8 +123,10 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
         "UPDATE customers SET name = 'Customer ' || id WHERE name <> '';
          UPDATE customers SET email = 'customer-' || id || '@example.com' WHERE email IS NOT NULL;
          UPDATE customers SET external_id = 'external-' || id WHERE external_id IS NOT NULL;
+         DELETE FROM quarantine WHERE place = 'meta';
          UPDATE customers SET variables = '{}';
-         UPDATE webhook_events SET body = '{}';",
+         UPDATE webhook_events SET body = '{}';
+         DELETE FROM kept_list;",
     )?;
     redact_phones(tx)?;
     redact_meta(tx)?;

@@ -23,10 +23,12 @@ const TELL_NOTHING: &str = "
     calls_elsewhere: vapi_call_id kind assistant installation_id occasion created_at blocks found_at
       ignored_at
     webhook_events: id vapi_call_id received_at applied_at
+    unlisted_calls: attempt_id first_missed_at last_missed_at listings
     do_not_call: created_at
     holidays: country date
     journal: id at build
-    journal_facts: journal_id facts";
+    journal_facts: journal_id facts
+    quarantine: place row customer_id why";
 
 /// The columns that `redact` rewrites itself.
 const REWRITTEN: &str = "
@@ -34,6 +36,7 @@ const REWRITTEN: &str = "
     call_attempts: phone phone_key
     calls_elsewhere: told phone_key ending
     do_not_call: phone
+    kept_list: vapi_call_id call
     journal: who what subject old new why
     meta: key value";
 

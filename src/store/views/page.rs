@@ -5,87 +5,16 @@ use rusqlite::{Connection, params};
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::cells;
+use crate::store::quarantine::{self, Place};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
-use crate::store::views::{self, OPEN};
+use crate::store::views::OPEN;
 
 /// A span of time: from its first instant to just before its last.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     pub from: Instant,
     pub to: Instant,
-}
-
-/// The overview of today.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Glance {
-    /// Open items that are due.
-    pub due: i64,
-    /// Open items that are not due yet.
-    pub waiting: i64,
-    /// Calls that the provider accepted in the span.
-    pub called: i64,
-    /// The answered ones of these calls.
-    pub reached: i64,
-    /// Occasions of the span that were never dialed, by reason, the most frequent first.
-    pub skipped: Vec<(String, i64)>,
-    pub in_doubt: i64,
-    pub lines_in_use: i64,
-    /// When the next open item is due; may be in the past.
-    pub next_at: Option<Instant>,
-    pub customers: i64,
-}
-
-pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Glance> {
-    let (from, to) = (instant_text(span.from), instant_text(span.to));
-    let count = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> anyhow::Result<i64> {
-        Ok(conn.prepare_cached(sql)?.query_one(values, |row| row.get(0))?)
-    };
-    let open = format!("SELECT count(*) FROM call_queue WHERE {OPEN}");
-    let next =
-        format!("SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue WHERE {OPEN}");
-    let due = views::due(conn, now)?;
-    let made = "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND created_at < ?2
-                AND state IN ('placed', 'ended')";
-    let live = "SELECT count(*) FROM call_attempts WHERE state";
-    let next: Option<String> = conn.prepare_cached(&next)?.query_one([], |row| row.get(0))?;
-    Ok(Glance {
-        due,
-        waiting: count(&open, &[])? - due,
-        called: count(made, &[&from, &to])?,
-        reached: count(&format!("{made} AND disposition = 'answered'"), &[&from, &to])?,
-        skipped: skipped(conn, &from, &to)?,
-        in_doubt: count(&format!("{live} = 'in_doubt'"), &[])?,
-        lines_in_use: count(&format!("{live} IN ('dialing', 'placed')"), &[])?,
-        next_at: next.as_deref().and_then(parse_instant),
-        customers: count("SELECT count(*) FROM customers", &[])?,
-    })
-}
-
-fn skipped(conn: &Connection, from: &str, to: &str) -> anyhow::Result<Vec<(String, i64)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT reason, count(*) FROM call_queue
-         WHERE ?1 <= scheduled_for AND scheduled_for < ?2 AND status = 'skipped'
-         GROUP BY reason ORDER BY count(*) DESC, reason",
-    )?;
-    let rows = statement.query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The next daily call of an eligible status that no scan has queued yet.
-pub fn next_daily(
-    conn: &Connection,
-    status: &str,
-    now: Instant,
-) -> anyhow::Result<Option<Instant>> {
-    let next: Option<String> = conn
-        .prepare_cached(
-            "SELECT min(next_call_scheduled_at) FROM customers
-             WHERE payment_status = ?1 AND ?2 < next_call_scheduled_at AND phone_validated = 1
-               AND call_status NOT IN ('disabled', 'paused')
-               AND (call_time IS NOT NULL OR call_schedule IS NOT NULL)",
-        )?
-        .query_one([status, &instant_text(now)], |row| row.get(0))?;
-    Ok(next.as_deref().and_then(parse_instant))
 }
 
 /// Calls of one minute with the same result.
@@ -106,8 +35,8 @@ pub fn minutes(conn: &Connection, span: Span) -> anyhow::Result<Vec<Minute>> {
     let mut found = Vec::new();
     let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
     while let Some(row) = rows.next()? {
-        let (minute, state): (String, String) = (row.get(0)?, row.get(1)?);
-        let disposition: Option<String> = row.get(2)?;
+        let (minute, state) = (cells::lossy(row, 0)?, cells::lossy(row, 1)?);
+        let disposition = cells::optional_lossy(row, 2)?;
         let at = parse_instant(&format!("{minute}:00Z"));
         // Skip a text that ringonce does not write.
         if let (Some(at), Some(state)) = (at, AttemptState::parse(&state)) {
@@ -160,8 +89,7 @@ pub fn items(
         filter.customer_id,
         filter.before
     ];
-    let rows = statement.query_map(values, named_item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query(values)?, named_item)
 }
 
 /// Open items, the next one first.
@@ -173,12 +101,11 @@ pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<I
          LIMIT {limit}"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([], named_item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query([])?, named_item)
 }
 
 fn named_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named<Item>> {
-    let name = row.get(ITEM_COLUMNS.split(',').count())?;
+    let name = cells::lossy(row, ITEM_COLUMNS.split(',').count())?;
     Ok(Named { name, row: item_from_row(row)? })
 }
 
@@ -216,11 +143,10 @@ pub fn attempts(
         filter.customer_id,
         filter.before
     ];
-    let rows = statement.query_map(values, |row| {
-        let name = row.get(ATTEMPT_COLUMNS.split(',').count())?;
+    quarantine::listed(Place::Attempts, statement.query(values)?, |row| {
+        let name = cells::lossy(row, ATTEMPT_COLUMNS.split(',').count())?;
         Ok(Named { name, row: attempt_from_row(row)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 /// The number of provider calls beyond the first of an attempt: phones that rang twice.
@@ -234,7 +160,8 @@ pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
          GROUP BY call_type, disposition",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement
+        .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -244,8 +171,14 @@ pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, reason, count(*) FROM call_queue WHERE status = 'skipped'
          GROUP BY call_type, reason",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement
+        .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many customers the file has.
+pub fn customers(conn: &Connection) -> anyhow::Result<i64> {
+    Ok(conn.prepare_cached("SELECT count(*) FROM customers")?.query_one([], |row| row.get(0))?)
 }
 
 /// The sequence number of the newest attempt; 0 if there is none.
@@ -265,10 +198,10 @@ pub fn lateness(conn: &Connection, seq: i64) -> anyhow::Result<Vec<(i64, String,
     let mut found = Vec::new();
     let mut rows = statement.query([seq])?;
     while let Some(row) = rows.next()? {
-        let (began, due): (String, String) = (row.get(2)?, row.get(3)?);
+        let (began, due) = (cells::lossy(row, 2)?, cells::lossy(row, 3)?);
         if let (Some(began), Some(due)) = (parse_instant(&began), parse_instant(&due)) {
             let seconds = (began - due).num_milliseconds() as f64 / 1000.0;
-            found.push((row.get(0)?, row.get(1)?, seconds));
+            found.push((row.get(0)?, cells::lossy(row, 1)?, seconds));
         }
     }
     Ok(found)

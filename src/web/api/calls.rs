@@ -96,3 +96,10 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     };
     Ok(Response::json(200, &json!({ "resolved": true, "became": became })))
 }
+
+/// `POST /api/attempts/{id}/close`: a person closes a placed call that does not end. Field: `reason`.
+pub fn close(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let why = reason(&body(asked, &["reason"])?)?;
+    operate::close(asked, asked.named(), &Why { who: WHO, why: &why })?;
+    Ok(Response::json(200, &json!({ "closed": true })))
+}

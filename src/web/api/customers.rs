@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::customer::columns::Column;
+use crate::domain::customer::columns::{Column, parse_date};
 use crate::domain::customer::entry::{CustomerEntry, FieldChange};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::parse_instant;
@@ -13,7 +13,7 @@ use crate::present::customer::as_json;
 use crate::present::explain as present_explain;
 use crate::steps::customers::find::{self, Unclear};
 use crate::steps::customers::{change, create, plan_change, plan_new};
-use crate::steps::forecast::explain;
+use crate::steps::forecast::explain::{self, Question};
 use crate::steps::import::field_values::{Draft, Reader};
 use crate::steps::readiness::clock_check;
 use crate::store::customers::{self, Filter, Found, matching};
@@ -58,18 +58,28 @@ pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(200, &as_json(&customer, reveal)))
 }
 
-/// `GET /api/customers/{id}/explain`: explains what a tick at `at`, or now, would do and why.
+/// `GET /api/customers/{id}/explain`: explains what a tick at `at`, or now, would do and why. An
+/// earlier `at`, or a date `on`, is judged by what was true then.
 pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    only(asked, &["at"])?;
+    only(asked, &["at", "on"])?;
+    let date = |text| parse_date(text).map_err(|why| Problem::field("on", format!("on: {why}")));
+    let on = said(asked, "on")?.map(date).transpose()?;
     let at = match said(asked, "at")? {
         None => asked.now,
         Some(text) => parse_instant(text).ok_or_else(|| {
             Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
         })?,
     };
+    if on.is_some() && asked.query("at").is_some() {
+        return Err(Problem::field("on", "give either at or on").into());
+    }
     let customer = cx.store.read(|conn| one(conn, asked.named()))?;
-    match explain::explain(cx, customer.id, at, None)? {
+    if on.is_some() && cx.zones.get(&customer.timezone).is_none() {
+        let detail = "on needs the customer's time zone, which is not known";
+        return Err(Problem::field("on", detail).into());
+    }
+    match explain::answer(cx, customer.id, &Question { now: asked.now, at, on }, None)? {
         Some(explained) => Ok(Response::json(200, &present_explain::json(&explained))),
         None => Err(Problem::not_found("the customer is gone").into()),
     }
@@ -126,7 +136,8 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let detail = "external_id or email must say who it is";
         return Err(Problem::field("external_id", detail).into());
     }
-    if let Some((field, reason)) = entry.contradiction(asked.now) {
+    let zone = entry.timezone.as_deref().and_then(|name| reader.zone(name));
+    if let Some((field, reason)) = entry.contradiction(zone.as_deref(), asked.now) {
         return Err(Problem::field(field, format!("{field}: {reason}")).into());
     }
     let store = &asked.front.cx().store;

@@ -7,6 +7,7 @@ use maud::{Markup, Render, html};
 
 use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::{CallStatus, Customer, mask_phone};
+use crate::domain::instant_words;
 use crate::http::response::Response;
 use crate::present::output::{duration, relative};
 use crate::steps::customers::find;
@@ -14,7 +15,7 @@ use crate::steps::occasions::next;
 use crate::store::attempts::Attempt;
 use crate::store::customers::search::find;
 use crate::store::customers::{self, Filter, Found};
-use crate::store::meta::pauses;
+use crate::store::meta::pauses::{self, Pause};
 use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::store::{do_not_call, journal};
@@ -26,9 +27,10 @@ use crate::web::page::html::{
 };
 use crate::web::page::layout::{go_to, page};
 use crate::web::page::linked;
-use crate::web::page::lists::{self, seconds};
-use crate::web::page::next_call::story;
-use crate::web::page::words::{self, Tone};
+use crate::web::page::lists;
+use crate::web::page::next_call::{past_date, story};
+use crate::web::page::timeline::timeline;
+use crate::web::page::words::Tone;
 
 const ROWS: usize = 50;
 
@@ -133,8 +135,8 @@ struct CustomerView {
     items: Vec<Named<Item>>,
     calls: Vec<Named<Attempt>>,
     is_listed: bool,
-    is_paused: bool,
-    journal: Vec<journal::JournalLine>,
+    /// The record of the customer's pause.
+    pause: Option<Pause>,
 }
 
 fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
@@ -144,15 +146,11 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
         let id = Some(customer.id);
         let items = PageItemFilter { customer_id: id, ..PageItemFilter::default() };
         let calls = AttemptFilter { customer_id: id, ..AttemptFilter::default() };
-        let subject = format!("customer:{}", customer.id);
         Ok(CustomerView {
             items: page::items(conn, &items, 20)?,
             calls: page::attempts(conn, &calls, 50)?,
             is_listed: do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
-            is_paused: pauses::pauses(conn)?
-                .iter()
-                .any(|(scope, _)| *scope == format!("customer:{}", customer.key)),
-            journal: journal::newest(conn, Some(&subject), 20)?,
+            pause: pauses::pause_of(conn, &pauses::of_customer(&customer.key))?,
             customer,
         })
     })?;
@@ -172,12 +170,17 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
             (buttons(asked, &known))
         }
         (section("What happens next", story(asked, known.customer.id)?))
-        (section("Calls", html! {
-            (lists::doubts(asked, &known.calls, &shown))
-            (timeline(&known.calls, &shown))
-        }))
+        (past_date(asked, known.customer.id)?)
         (section("In the queue", items_table(&known.items, &shown, asked)))
-        (section("Journal", lists::journal_table(&known.journal, &shown)))
+        (section("What happened", html! {
+            (lists::doubts(asked, &known.calls, &shown))
+            (lists::overdue(asked, &known.calls, &shown))
+            (timeline(asked, &known.customer, &known.calls, &shown)?)
+            p.hint {
+                "The whole " a href={ "/journal?subject=customer:" (known.customer.id) } { "journal" }
+                " of this customer."
+            }
+        }))
     };
     Ok(page(asked, &name, body))
 }
@@ -236,9 +239,12 @@ fn buttons(asked: &Asked<'_>, known: &CustomerView) -> Markup {
         let fields = reason_and_button(&format!("reason-{path}"), button, class);
         form(asked, &format!("/customers/id:{}/{path}", customer.id), fields)
     };
-    let is_stopped = known.is_paused
+    let is_stopped = known.pause.is_some()
         || matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled);
     let content = html! {
+        @if let Some(pause) = &known.pause {
+            p { "Paused since " (instant_words(&pause.since)) " by " (pause.who) ": " (pause.why) }
+        }
         @if is_stopped { (act("resume", "Resume calls", "main")) }
         @else { (act("pause", "Pause calls", "")) }
         @if known.is_listed {
@@ -251,28 +257,6 @@ fn buttons(asked: &Asked<'_>, known: &CustomerView) -> Markup {
         p.hint { "An extra call, now. It goes through the same gate as every other call." }
     };
     section("Do", content)
-}
-
-/// Past calls, the newest first, each at its time on the customer's own clock.
-fn timeline(calls: &[Named<Attempt>], zone: &Zone) -> Markup {
-    if calls.is_empty() {
-        return html! { p.nothing { "Never called." } };
-    }
-    html! {
-        ol.timeline {
-            @for Named { row: attempt, .. } in calls {
-                li.(words::attempt(attempt.state, attempt.disposition).0) {
-                    p {
-                        b { (time(attempt.created_at, zone)) } " · "
-                        (lists::occasion(attempt.call_type, &attempt.occasion))
-                        " · attempt " (attempt.attempt_no)
-                        @if let Some(length) = attempt.duration_seconds { ", " (seconds(length)) }
-                    }
-                    p { (lists::attempt_state(attempt)) }
-                }
-            }
-        }
-    }
 }
 
 fn items_table(items: &[Named<Item>], zone: &Zone, asked: &Asked<'_>) -> Markup {

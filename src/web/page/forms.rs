@@ -94,6 +94,12 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(go_to("/calls?state=in_doubt"))
 }
 
+/// `POST /calls/{id}/close`
+pub fn close(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    operate::close(asked, asked.named(), &WhoAndWhy { who: WHO, why: &why(asked)? })?;
+    Ok(go_to("/calls?state=placed"))
+}
+
 /// `POST /customers/{id}/call`: an extra call, through the gate and the running dialer.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let customer = customer(asked)?;

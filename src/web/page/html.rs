@@ -18,6 +18,13 @@ pub fn in_url(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED_IN_URLS).to_string()
 }
 
+/// The text with a capital.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}", letters.as_str())
+}
+
 /// The pairs as the query of a URL, without the question mark.
 pub fn query<'a>(pairs: impl IntoIterator<Item = &'a (String, String)>) -> String {
     let pair = |(name, value): &(String, String)| format!("{}={}", in_url(name), in_url(value));
@@ -29,7 +36,7 @@ pub fn time(at: Instant, zone: &Zone) -> Markup {
     let local = zone.local(at).format("%a %e %b, %H:%M");
     html! {
         time datetime=(instant_text(at)) title=(output::local_rfc3339(at, zone)) {
-            (maud::display(local))
+            (maud::display(local)) " " (output::offset(at, zone))
         }
     }
 }

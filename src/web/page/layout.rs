@@ -8,7 +8,7 @@ use crate::http::response::Response;
 use crate::present::output;
 use crate::web::asked::Asked;
 use crate::web::front::Front;
-use crate::web::page::html::{form, query};
+use crate::web::page::html::{capital, form, in_url, query};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -111,11 +111,52 @@ pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response 
         return Response::html(401, &sign_in(&next, None))
             .with_header("WWW-Authenticate", "Bearer realm=\"ringonce\"");
     }
+    let (back, place) = way_back(request);
     let content = html! {
-        p { (problem.detail) }
-        p { a href="/" { "Back to today" } }
+        p { (sentence(&problem.detail)) }
+        p { (next_step(problem.status)) }
+        p { a.button href=(back) { (place) } " " a href="/" { "Back to today" } }
     };
-    problem.with_wait(Response::html(problem.status, &panel(problem.title(), content)))
+    let title = match (request.method.as_str(), problem.status) {
+        ("POST", _) => "Nothing was changed",
+        (_, 409) => "The state has changed",
+        _ => problem.title(),
+    };
+    problem.with_wait(Response::html(problem.status, &panel(title, content)))
+}
+
+/// A text of the program as a sentence.
+pub(crate) fn sentence(text: &str) -> String {
+    let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{}{end}", capital(text))
+}
+
+/// The page with the form that was refused, and its name.
+fn way_back(request: &Request) -> (String, &'static str) {
+    let mut parts = request.path.trim_start_matches('/').split('/');
+    match (parts.next(), parts.next()) {
+        (Some("customers"), Some(customer)) => {
+            (format!("/customers/{}", in_url(customer)), "Back to the customer")
+        }
+        (Some("customers"), None) => ("/customers".to_string(), "Back to the customers"),
+        (Some("calls"), _) => ("/calls?state=in_doubt".to_string(), "Back to the calls in doubt"),
+        (Some("do-not-call"), _) => ("/do-not-call".to_string(), "Back to the do-not-call list"),
+        (Some("queue"), _) => ("/queue".to_string(), "Back to the queue"),
+        _ => ("/".to_string(), "Back"),
+    }
+}
+
+/// What a person does after a refusal.
+fn next_step(status: u16) -> &'static str {
+    match status {
+        403 => "Open the page again, and send its form once more.",
+        404 => "Look for it in the list, or search on the first page.",
+        409 => "Look at the page again: it shows what is so now, and what can be done.",
+        422 => "Correct the value, and send the form again.",
+        429 | 503 => "Wait a moment, then try again.",
+        500.. => "Read the log of ringonce, then try again.",
+        _ => "Go back, and try again.",
+    }
 }
 
 /// The form to sign in. `next` is the path to open afterwards.

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use chrono::Duration;
 use maud::{Markup, Render, html};
 
 use crate::domain::calendar::zone::Zone;
@@ -10,6 +11,7 @@ use crate::domain::customer::mask_phone;
 use crate::domain::{Instant, parse_instant};
 use crate::http::response::Response;
 use crate::present::output;
+use crate::steps::customers::journaled;
 use crate::store::attempts::Attempt;
 use crate::store::queue::Item;
 use crate::store::views::page::{self, Named};
@@ -22,6 +24,8 @@ use crate::web::page::words::{self, Tone};
 
 /// Rows of one page.
 const ROWS: usize = 100;
+/// Lines of the journal page, which has no second page.
+const JOURNAL_LINES: i64 = 200;
 /// Rows of the do-not-call page, which has no second page.
 const NUMBERS: usize = 1000;
 
@@ -182,6 +186,7 @@ pub fn calls(asked: &Asked<'_>) -> anyhow::Result<Response> {
             button { "Show" }
         }
         (doubts(asked, &found, &zone))
+        (overdue(asked, &found, &zone))
         (table("Calls", header, rows, "No calls fit."))
         (older(asked, found.get(ROWS - 1).map(|named| named.row.seq)))
     };
@@ -201,6 +206,33 @@ pub fn seconds(length: f64) -> String {
 pub fn doubts(asked: &Asked<'_>, found: &[Named<Attempt>], zone: &Zone) -> Markup {
     let in_doubt = found.iter().filter(|named| named.row.state == AttemptState::InDoubt);
     html! { @for named in in_doubt { (doubt(asked, named, zone)) } }
+}
+
+/// Each shown call that does not end, with the form that closes it.
+pub fn overdue(asked: &Asked<'_>, found: &[Named<Attempt>], zone: &Zone) -> Markup {
+    let alarm = Duration::minutes(asked.front.cx().config.follow.alarm_minutes);
+    let is_late =
+        |call: &Attempt| call.state == AttemptState::Placed && call.created_at <= asked.now - alarm;
+    html! {
+        @for named in found.iter().filter(|named| is_late(&named.row)) {
+            section.alarm.warn {
+                h2 {
+                    "Not ended: " (who(&named.name, named.row.customer_id)) ", "
+                    (occasion(named.row.call_type, &named.row.occasion))
+                }
+                p {
+                    "The call was sent " (time(named.row.created_at, zone))
+                    ", and the provider reports no end. Look at the provider's page. Closing the \
+                     call frees its line and makes no other call."
+                }
+                (form(
+                    asked,
+                    &format!("/calls/{}/close", named.row.id),
+                    reason_and_button(&format!("close-{}", named.row.id), "Close", "main"),
+                ))
+            }
+        }
+    }
 }
 
 fn doubt(asked: &Asked<'_>, named: &Named<Attempt>, zone: &Zone) -> Markup {
@@ -276,8 +308,12 @@ pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `GET /journal`
 pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let zone = asked.front.zone();
-    let subject = asked.query("subject");
-    let lines = asked.front.cx().store.read(|conn| journal::newest(conn, subject, 200))?;
+    let subject = asked.query("subject").filter(|text| !text.trim().is_empty());
+    let cx = asked.front.cx();
+    let lines = cx.store.read(|conn| match subject {
+        Some(text) => journaled::lines(cx, conn, text, JOURNAL_LINES),
+        None => journal::newest(conn, None, JOURNAL_LINES),
+    })?;
     let body = html! {
         div.head { h1 { "Journal" } }
         p.hint {
@@ -285,8 +321,9 @@ pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
         }
         form.filter method="get" {
             label.field {
-                span { "Subject" }
-                input name="subject" value=(subject.unwrap_or_default()) placeholder="customer:1";
+                span { "Customer (id, external id, e-mail or phone) or subject" }
+                input name="subject" value=(subject.unwrap_or_default())
+                    placeholder="ada@example.com";
             }
             button { "Show" }
         }

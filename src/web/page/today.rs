@@ -9,10 +9,12 @@ use crate::domain::{Instant, instant_text};
 use crate::http::response::Response;
 use crate::present::output::relative;
 use crate::steps::Context;
-use crate::store::Conn;
-use crate::store::meta::{breaker, holds, pauses};
-use crate::store::views::page::{self, AttemptFilter, Glance, Minute, Span};
+use crate::steps::readiness::health::Cause;
+use crate::steps::status::figures::{self, Figures};
+use crate::store::views::Count;
+use crate::store::views::page::{self, AttemptFilter, Minute, Span};
 use crate::web::asked::Asked;
+use crate::web::health;
 use crate::web::page::alarms::{self, Alarm};
 use crate::web::page::chart::{self, Stack, unit};
 use crate::web::page::html::{form, reason_and_button, section};
@@ -30,25 +32,22 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (cx, zone) = (asked.front.cx(), asked.front.zone());
     let today = zone.date(asked.now);
     let first = today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today);
-    let day = Span { from: midnight(&zone, today), to: midnight(&zone, next(today)) };
-    let fortnight = Span { from: midnight(&zone, first), to: day.to };
-    let (glance, minutes, next_daily, items, attempts, stopped) = cx.store.read(|conn| {
-        let mut next_daily = None;
-        for status in &cx.config.customers.eligible_payment_status {
-            let at = page::next_daily(conn, status, asked.now)?;
-            next_daily = next_daily.into_iter().chain(at).min();
-        }
+    let fortnight = Span { from: midnight(&zone, first), to: midnight(&zone, next(today)) };
+    let (figures, minutes, items, attempts) = cx.store.read(|conn| {
         Ok((
-            page::glance(conn, day, asked.now)?,
+            figures::figures(conn, &cx.config, &cx.timetable, asked.now)?,
             page::minutes(conn, fortnight)?,
-            next_daily,
             page::next_items(conn, SHORT)?,
             page::attempts(conn, &AttemptFilter::default(), SHORT)?,
-            stopped(conn)?,
         ))
     })?;
-    let alarms = alarms::alarms(asked)?;
-    let next_call = match (stopped, glance.next_at.into_iter().chain(next_daily).min()) {
+    let causes = health::causes(&asked.front.service, asked.now);
+    let stopped = causes.iter().find(|cause| cause.stops_calls()).map(|cause| match cause {
+        Cause::Paused(_) => "paused",
+        _ => "held",
+    });
+    let alarms = alarms::alarms(asked, &causes)?;
+    let next_call = match (stopped, figures.next_call_at) {
         (Some(word), _) => word.to_string(),
         (None, Some(at)) if at <= asked.now => "now".to_string(),
         (None, Some(at)) => relative(at, asked.now),
@@ -57,8 +56,8 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let body = html! {
         (heading(asked, &zone, today, &alarms))
         (alarms::section(&alarms))
-        (tiles(&glance, &next_call))
-        div.pair { (lines(cx, glance.lines_in_use)) (skipped(&glance)) }
+        (tiles(&figures, &next_call))
+        div.pair { (lines(cx, figures.lines_in_use)) (skipped(&figures)) }
         (today_chart(&zone, asked, today, &minutes))
         (fortnight_chart(&zone, first, &minutes))
         div.pair {
@@ -74,15 +73,6 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         (pause_form(asked))
     };
     Ok(framed(asked, "Today", body))
-}
-
-/// The word for what stops every call; `None` if nothing does.
-fn stopped(conn: &Conn) -> anyhow::Result<Option<&'static str>> {
-    if pauses::pauses(conn)?.iter().any(|(scope, _)| scope == "all") {
-        return Ok(Some("paused"));
-    }
-    let is_held = !holds::holds(conn)?.is_empty() || breaker::breaker(conn)?.is_some();
-    Ok(is_held.then_some("held"))
 }
 
 fn next(date: NaiveDate) -> NaiveDate {
@@ -106,9 +96,9 @@ fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -
                 p.hint {
                     (display(today.format("%A, %e %B %Y"))) " · as of "
                     time datetime=(instant_text(asked.now)) {
-                        (display(zone.local(asked.now).format("%H:%M:%S")))
+                        (display(zone.local(asked.now).format("%H:%M:%S"))) " " (zone.name)
                     }
-                    " " (zone.name) " · " a href="/" { "Refresh" }
+                    " · " a href="/" { "Refresh" }
                 }
             }
             p.state.(tone) { span.dot {} (word) }
@@ -123,16 +113,18 @@ fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -
     }
 }
 
-fn tiles(glance: &Glance, next_call: &str) -> Markup {
-    let skipped: i64 = glance.skipped.iter().map(|(_, count)| count).sum();
-    let doubt_class = if glance.in_doubt > 0 { "bad" } else { "" };
+fn tiles(figures: &Figures, next_call: &str) -> Markup {
+    let today = &figures.today;
+    let class = |is_bad: bool| if is_bad { "bad" } else { "" };
+    let in_doubt = figures.in_doubt;
     let tiles = [
-        ("Due now", glance.due.to_string(), "/queue?status=pending", ""),
-        ("Waiting", glance.waiting.to_string(), "/queue?status=pending", ""),
-        ("Called today", glance.called.to_string(), "/calls", ""),
-        ("Reached today", glance.reached.to_string(), "/calls?disposition=answered", "good"),
-        ("Skipped today", skipped.to_string(), "/queue?status=skipped", ""),
-        ("In doubt", glance.in_doubt.to_string(), "/calls?state=in_doubt", doubt_class),
+        ("Waiting", figures.waiting().to_string(), "/queue?status=pending", ""),
+        ("Due now", figures.due.to_string(), "/queue?status=pending", ""),
+        ("Called today", today.called.to_string(), "/calls", ""),
+        ("Reached today", today.reached.to_string(), "/calls?disposition=answered", "good"),
+        ("Failed today", today.failed.to_string(), "/queue?status=failed", class(today.failed > 0)),
+        ("Skipped today", figures.skipped().to_string(), "/queue?status=skipped", ""),
+        ("In doubt", in_doubt.to_string(), "/calls?state=in_doubt", class(in_doubt > 0)),
         ("Next call", next_call.to_string(), "/queue", "wide"),
     ];
     html! {
@@ -145,7 +137,8 @@ fn tiles(glance: &Glance, next_call: &str) -> Markup {
 }
 
 /// Lines in use and the cap. The picture has one cell for each line, at most 40.
-fn lines(cx: &Context, in_use: i64) -> Markup {
+fn lines(cx: &Context, in_use: usize) -> Markup {
+    let in_use = i64::try_from(in_use).unwrap_or(i64::MAX);
     let cap = i64::try_from(cx.config.dialing.max_active_calls).unwrap_or(i64::MAX);
     let shown = cap.clamp(1, 40);
     let filled = (in_use * shown + cap - 1) / cap.max(1);
@@ -165,13 +158,16 @@ fn lines(cx: &Context, in_use: i64) -> Markup {
     section("Lines", content)
 }
 
-fn skipped(glance: &Glance) -> Markup {
-    let text = |word| Reason::parse(word).map_or(word, |reason| words::reason(reason));
+fn skipped(figures: &Figures) -> Markup {
+    let text = |word: &str| {
+        let known = Reason::parse(word).map(words::reason);
+        known.map_or_else(|| word.to_string(), str::to_string)
+    };
     let content = html! {
-        @if glance.skipped.is_empty() { p.nothing { "Nobody was skipped." } }
+        @if figures.today.skipped.is_empty() { p.nothing { "Nobody was skipped." } }
         @else {
             ul.reasons {
-                @for (word, count) in &glance.skipped {
+                @for Count { word, count } in &figures.today.skipped {
                     li {
                         a href={ "/queue?status=skipped&reason=" (word) } { (text(word)) }
                         b { (count) }

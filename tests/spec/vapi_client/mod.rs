@@ -3,7 +3,8 @@
 //! The tests use real sockets on loopback and no mock of the HTTP library.
 
 pub mod conformance;
-mod little_vapi;
+pub mod little_vapi;
+mod long_lists;
 mod lost;
 mod order;
 mod pushed;

@@ -1,0 +1,111 @@
+//! Prints whom an import leads to call, when, and whom not.
+
+use crate::domain::customer::columns::shown;
+use crate::domain::instant_words;
+use crate::present::output::{self, Tone, clean, toned};
+use crate::steps::customers::census::{Census, by_count};
+use crate::steps::import::consequences::Consequences;
+use crate::steps::import::options::Outlook;
+
+/// Prints one line for each consequence that the file has.
+pub fn print(found: &Consequences, outlook: &Outlook) -> anyhow::Result<()> {
+    for line in lines(found, outlook) {
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+fn lines(found: &Consequences, outlook: &Outlook) -> Vec<String> {
+    let mut lines = vec![welcome(found), daily(found)];
+    let mut add = |count: u64, what: String| {
+        if count > 0 {
+            lines.push(what);
+        }
+    };
+    add(
+        found.welcome_marked,
+        format!("welcome call counts as made: {} (--no-welcome)", found.welcome_marked),
+    );
+    add(
+        found.not_eligible.values().sum(),
+        format!("not called because of their payment status: {}", counted(&found.not_eligible)),
+    );
+    add(
+        found.without_call_time,
+        format!("no daily calls, because no call time is set: {}", found.without_call_time),
+    );
+    add(
+        found.daily_calls_end,
+        toned(
+            Tone::Warn,
+            &format!("daily calls end for known customers: {}", found.daily_calls_end),
+        ),
+    );
+    add(
+        found.next_call_recomputed,
+        format!(
+            "next call computed again, because it disagreed with the call time: {}",
+            found.next_call_recomputed
+        ),
+    );
+    add(
+        found.known_numbers,
+        format!("numbers that a known customer also has: {}", found.known_numbers),
+    );
+    add(found.countries.values().sum(), format!("countries: {}", counted(&found.countries)));
+    let census = census(found, outlook);
+    let warnings = [census.few_eligible(), census.odd_times()];
+    lines.extend(
+        warnings.into_iter().flatten().map(|why| toned(Tone::Warn, &format!("warning: {why}"))),
+    );
+    lines
+}
+
+fn welcome(found: &Consequences) -> String {
+    let mut line = format!("welcome calls: {}", found.welcome_calls);
+    if let (Some(from), Some(until)) = (&found.welcome_from, &found.welcome_until) {
+        line += &format!(", from {} until about {}", instant_words(from), instant_words(until));
+    }
+    if found.old_welcome_calls > 0 {
+        line += &format!("; {} signed up more than a day ago", found.old_welcome_calls);
+    }
+    if found.without_created_at > 0 {
+        line += &format!("; {} have no created_at and count as new", found.without_created_at);
+    }
+    line
+}
+
+/// `daily calls: 3; by local hour: 07:00 2, 08:00 1`
+fn daily(found: &Consequences) -> String {
+    let hours: Vec<String> =
+        found.daily_by_hour.iter().map(|(hour, count)| format!("{hour} {count}")).collect();
+    match hours.is_empty() {
+        true => "daily calls: 0".to_string(),
+        false => format!("daily calls: {}; by local hour: {}", found.daily_calls, hours.join(", ")),
+    }
+}
+
+/// `2 "active", 1 "trialing"`
+fn counted(counts: &std::collections::BTreeMap<String, u64>) -> String {
+    let counts = by_count(counts.iter().map(|(word, count)| (word.clone(), signed(*count))));
+    let words: Vec<String> =
+        counts.iter().map(|c| format!("{} \"{}\"", c.count, clean(&shown(&c.word)))).collect();
+    words.join(", ")
+}
+
+fn census(found: &Consequences, outlook: &Outlook) -> Census {
+    let counts = found.not_eligible.iter().map(|(word, count)| (word.clone(), signed(*count)));
+    Census {
+        known: signed(found.customers),
+        eligible: signed(found.eligible),
+        not_eligible: by_count(counts),
+        at_midnight: signed(found.at_midnight),
+        outside_window: signed(found.outside_window),
+        eligible_statuses: outlook.rules.eligible_payment_status.clone(),
+        is_strict: outlook.rules.strict,
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
