@@ -285,8 +285,8 @@ GUARDS = [
      "    Ok(texts.iter().any(is_meant).then(|| {", "    Ok((texts.len() > 9 && texts.iter()"
      ".any(is_meant)).then(|| {", "odd_rows"),
     ("a pause that cannot be read pauses", "src/store/meta/pauses.rs",
-     "        notice(odd(&key));\n", "        notice(odd(&key));\n        if key.len() > 3 {\n"
-     "            continue;\n        }\n", "odd_rows"),
+     "        notice(odd(&key));\n        let pause", "        notice(odd(&key));\n"
+     "        if key.len() > 3 {\n            continue;\n        }\n        let pause", "odd_rows"),
     ("a hold that cannot be read holds", "src/store/meta/holds.rs",
      "    Ok(rows.into_iter().map(read).collect())\n", "    let is_read = |row: &(String, String)| "
      "serde_json::from_str::<Hold>(&row.1).is_ok();\n    Ok(rows.into_iter().filter(is_read)"
@@ -986,7 +986,7 @@ GUARDS = [
     ("an occasion that may still be called is not a gap", "src/steps/audit.rs",
      "_ if self.scanned_before < last => None,", "", "audit_of_gaps"),
     ("a scan that rests is not dead", "src/steps/audit/judged_from.rs",
-     "cron.next_after(&zone, cron.next_after(&zone, at)?)", "Some(at + UNREADABLE)", "audit_of_gaps"),
+     "cx.timetable.second_scan(at)", "Some(at + Duration::minutes(30))", "audit_of_gaps"),
     ("a flag explains calls of an old queue only", "src/steps/audit.rs",
      "let is_old_call = is_old\n", "let is_old_call = true\n", "audit_of_gaps"),
     ("a first call may be put off", "src/steps/audit/judged_from.rs",

@@ -111,6 +111,8 @@ impl Command {
     fn log_level(&self) -> &'static str {
         match self {
             Command::Run(_) => "info",
+            // Its doubts are part of the story, and its table shows them.
+            Command::Demo(_) => "error",
             _ => "warn",
         }
     }
