@@ -88,7 +88,7 @@ pub fn one_for_good(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
     find::one_for_good(conn, text).map_err(unclear)
 }
 
-pub(crate) fn unclear(error: anyhow::Error) -> anyhow::Error {
+fn unclear(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Unclear>() {
         Ok(why) => usage(why),
         Err(error) => error,

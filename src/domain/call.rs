@@ -69,19 +69,6 @@ text_enum! {
 }
 
 impl AttemptState {
-    /// The whole lifecycle of an attempt in one expression.
-    pub fn may_become(self, next: AttemptState) -> bool {
-        use AttemptState::*;
-        matches!(
-            (self, next),
-            (Dialing, Placed | InDoubt | NotPlaced)
-                | (InDoubt, Placed | NotPlaced)
-                | (Placed, Ended)
-                // A person resolved it as not placed; later the provider's record shows the call.
-                | (NotPlaced, Placed)
-        )
-    }
-
     /// Whether the attempt blocks every other attempt of its occasion.
     pub fn is_live(self) -> bool {
         matches!(self, AttemptState::Dialing | AttemptState::InDoubt | AttemptState::Placed)

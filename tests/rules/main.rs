@@ -1,6 +1,9 @@
 //! The rules of dialing, each shown through real passes against the fake provider, which counts
 //! what rings. Test names state the rules; tables hold the cases.
 
+#[path = "../spec/inner_loop.rs"]
+#[allow(dead_code)]
+mod inner_loop;
 #[path = "../spec/people.rs"]
 #[allow(dead_code)]
 mod people;

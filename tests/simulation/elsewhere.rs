@@ -14,6 +14,7 @@ use ringonce::store::journal::{Act, By};
 use ringonce::store::meta::{self, installation};
 use ringonce::store::{Store, customers};
 
+use crate::inner_loop::sized;
 use crate::life::Life;
 use crate::plan::Plan;
 use crate::{oracle, people};
@@ -170,7 +171,7 @@ impl Life {
     }
 }
 
-/// The three shortest lives in which both happen.
+/// The shortest lives in which both happen.
 fn seeds() -> Vec<u64> {
     let mut found: Vec<(i64, u64)> = (1..300)
         .map(|seed| (seed, Plan::new(seed)))
@@ -178,7 +179,7 @@ fn seeds() -> Vec<u64> {
         .map(|(seed, plan)| (plan.days * plan.customers as i64, seed))
         .collect();
     found.sort();
-    found.into_iter().take(3).map(|(_, seed)| seed).collect()
+    found.into_iter().take(sized(1, 3)).map(|(_, seed)| seed).collect()
 }
 
 #[test]

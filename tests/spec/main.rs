@@ -4,6 +4,8 @@
 //! `world` is the setting of every test: a real database in a temporary folder, the fake provider
 //! that counts rings, and one clock for both.
 
+#[allow(dead_code)]
+mod inner_loop;
 // Reports a test that cannot run on this machine.
 #[allow(dead_code)]
 mod left_out;

@@ -39,7 +39,7 @@ pub struct Run {
 
 impl Here {
     pub fn new() -> Here {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::inner_loop::folder();
         let clock_file = folder.path().join("clock");
         std::fs::write(&clock_file, "2026-03-02T11:30:00Z").unwrap();
         std::fs::write(folder.path().join("ringonce.toml"), CONFIG).unwrap();

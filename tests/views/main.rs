@@ -3,6 +3,9 @@
 mod agreement;
 mod commands;
 mod doors;
+#[path = "../spec/inner_loop.rs"]
+#[allow(dead_code)]
+mod inner_loop;
 mod moving;
 mod old_queue;
 mod past;

@@ -76,7 +76,7 @@ impl Drop for House {
 impl House {
     /// Starts at 2026-11-23 06:45 in New York.
     pub fn build(plan: &Plan) -> House {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = crate::inner_loop::folder();
         let clock_file = folder.path().join("clock");
         std::fs::write(&clock_file, "2026-11-23T11:45:00Z").expect("the clock");
         let fake_clock = move || read_clock(&clock_file);

@@ -10,6 +10,9 @@ mod full_disk;
 mod guesses;
 mod health;
 mod house;
+#[path = "../spec/inner_loop.rs"]
+#[allow(dead_code)]
+mod inner_loop;
 #[path = "../spec/left_out.rs"]
 #[allow(dead_code)]
 mod left_out;

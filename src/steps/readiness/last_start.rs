@@ -9,7 +9,7 @@ use crate::store::journal::{self, Entry};
 use crate::store::{Conn, Tx, meta};
 
 /// The key of the stored reason.
-pub(crate) const NOT_DIALING: &str = "not_dialing";
+const NOT_DIALING: &str = "not_dialing";
 
 /// Why dialing did not begin at the last start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

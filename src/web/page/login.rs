@@ -16,7 +16,7 @@ pub fn login_form(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::html(200, &sign_in(next, None)))
 }
 
-pub(crate) fn no_token() -> Problem {
+fn no_token() -> Problem {
     Problem::new(403, "RINGONCE_API_TOKEN is not set, so nobody gets in; set it and start again")
 }
 
