@@ -2,7 +2,7 @@
 //! `[schedule]` and `[backup]`. Whoever needs one of them asks here, so that nothing is parsed
 //! twice.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use chrono::{Duration, NaiveTime};
@@ -15,8 +15,8 @@ use crate::zones::Zones;
 
 /// See the module.
 pub struct Timetable {
-    /// The zone of both crons and of "today".
-    pub zone: Arc<Zone>,
+    timezone: String,
+    zone: Mutex<Arc<Zone>>,
     scan: Cron,
     /// `None` = `run` makes no backups.
     backup: Option<Cron>,
@@ -31,7 +31,8 @@ impl Timetable {
             .context("schedule.timezone is not known")?;
         let cron = |key: &'static str, text: &String| Cron::parse(text).context(key);
         Ok(Timetable {
-            zone,
+            timezone: schedule.timezone.clone(),
+            zone: Mutex::new(zone),
             scan: cron("schedule.scan", &schedule.scan)?,
             backup: config
                 .backup
@@ -42,9 +43,21 @@ impl Timetable {
         })
     }
 
+    /// The zone of both crons and of "today", by the rules that were last read.
+    pub fn zone(&self) -> Arc<Zone> {
+        Arc::clone(&self.zone.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over zone rules that were read again.
+    pub fn refresh(&self, zones: &Zones) {
+        if let Some(zone) = zones.get_schedule_zone(&self.timezone) {
+            *self.zone.lock().unwrap_or_else(PoisonError::into_inner) = zone;
+        }
+    }
+
     /// The first scan strictly after this instant. `None` past the year 2100.
     pub fn next_scan(&self, after: Instant) -> Option<Instant> {
-        self.scan.next_after(&self.zone, after)
+        self.scan.next_after(&self.zone(), after)
     }
 
     /// The second scan strictly after this instant.
@@ -64,11 +77,12 @@ impl Timetable {
 
     /// The first backup strictly after this instant. `None` if none are configured.
     pub fn next_backup(&self, after: Instant) -> Option<Instant> {
-        self.backup.as_ref()?.next_after(&self.zone, after)
+        self.backup.as_ref()?.next_after(&self.zone(), after)
     }
 
     /// The beginning of the operator's day.
     pub fn midnight(&self, now: Instant) -> Instant {
-        self.zone.resolve(self.zone.date(now).and_time(NaiveTime::MIN))
+        let zone = self.zone();
+        zone.resolve(zone.date(now).and_time(NaiveTime::MIN))
     }
 }

@@ -45,6 +45,7 @@ pub struct Scanned {
 pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
     quarantine::check_next_rows(cx)?;
     cx.zones.refresh();
+    cx.timetable.refresh(&cx.zones);
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();

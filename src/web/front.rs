@@ -83,7 +83,7 @@ impl Front {
 
     /// The zone of the operator's day, which is the zone of the scan.
     pub fn zone(&self) -> Arc<Zone> {
-        Arc::clone(&self.cx().timetable.zone)
+        self.cx().timetable.zone()
     }
 
     /// Counts a guess at the token: in the form before the check, as bearer after a failed check.

@@ -200,7 +200,7 @@ fn start(settings: &Settings, text: &str) -> anyhow::Result<Instant> {
     match parse_date(text).ok().filter(|_| text.len() <= 10) {
         Some(date) => {
             let timetable = Timetable::of(&settings.loaded.config, &settings.zones)?;
-            Ok(timetable.zone.resolve(date.and_time(NaiveTime::MIN)))
+            Ok(timetable.zone().resolve(date.and_time(NaiveTime::MIN)))
         }
         None => time_flag("--from", text),
     }
