@@ -290,12 +290,21 @@ impl Life {
         }
     }
 
+    /// Resumes whom the program paused, and closes the breaker.
     fn lift_customer_pauses(&mut self) -> anyhow::Result<()> {
         let now = self.reading().now;
         let pauses = self.store.read(pauses::pauses)?;
+        let wishes_no_call = |id| self.people.iter().any(|p| p.id == id && p.wish().paused);
         self.store.write(|tx| {
             for (scope, _) in pauses {
-                pauses::lift_pause(tx, &scope)?;
+                let key = scope.strip_prefix("customer:").unwrap_or_default();
+                match customers::by_key(tx, key)? {
+                    Some(known) if wishes_no_call(known.id) => {}
+                    Some(known) => {
+                        change::resume(tx, &known, Act { who: WHO, why: "a test", now })?;
+                    }
+                    None => drop(pauses::lift_pause(tx, &scope)?),
+                }
             }
             breaker::close_breaker(tx, now).map(|_| ())
         })
