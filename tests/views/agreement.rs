@@ -191,7 +191,8 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
     let feasts = "INSERT INTO holidays VALUES ('GB', '2026-03-02', 'a feast'),
         ('IN', '2026-03-01', 'another')";
     world.cx.store.write(|tx| Ok(tx.execute(feasts, [])?)).unwrap();
-    let people: Vec<i64> = (0..sized(FEWER_PEOPLE, PEOPLE)).map(|_| world.add(&person(&mut dice))).collect();
+    let people: Vec<i64> =
+        (0..sized(FEWER_PEOPLE, PEOPLE)).map(|_| world.add(&person(&mut dice))).collect();
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..LOOKS {
         let minutes = [1, 15, 15, 60, 120, 120, 180, 240, 500][dice.roll(9) as usize];

@@ -211,11 +211,7 @@ pub(crate) fn compare(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::R
 }
 
 /// Compares with the last trusted reading of both clocks.
-fn compare_with_last(
-    conn: &Conn,
-    reading: &Reading,
-    heard: Heard,
-) -> anyhow::Result<Clocks> {
+fn compare_with_last(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clocks> {
     let unproven = if heard == Heard::Nothing { Clocks::Unproven } else { Clocks::Agree };
     let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(unproven) };
     let last: Trusted = serde_json::from_str(&text)?;
