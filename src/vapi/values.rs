@@ -12,7 +12,7 @@ pub(crate) const LONGEST_WORD: usize = 200;
 const ESCAPED_IN_A_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// The longest transcript or summary that is kept, in bytes.
-pub const LONGEST_TEXT: usize = 256 * 1024;
+pub(crate) const LONGEST_TEXT: usize = 256 * 1024;
 
 /// A short text. Longer texts are cut, because no text that we compare with is that long.
 pub(crate) fn word(value: &Value) -> Option<String> {
