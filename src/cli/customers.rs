@@ -6,7 +6,7 @@ pub(crate) mod fields;
 pub(crate) mod import;
 pub mod show;
 
-use crate::cli::arguments::{Cx, WHO, check_clock, one, usage, warn_if_new_beside};
+use crate::cli::arguments::{Cx, WHO, check_clock, context, one, usage, warn_if_new_beside};
 use crate::store::journal::{Act, By};
 
 use clap::{Args, Subcommand};
@@ -98,8 +98,8 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
         CustomersCommand::Update(args) => update(cx, args),
         CustomersCommand::List(args) => return list(cx, args),
         CustomersCommand::Show(args) => return show(cx, args),
-        CustomersCommand::Pause(args) => return set_paused(cx, args, true),
-        CustomersCommand::Resume(args) => return set_paused(cx, args, false),
+        CustomersCommand::Pause(args) => return set_paused(global, args, true),
+        CustomersCommand::Resume(args) => return set_paused(global, args, false),
         CustomersCommand::Erase(args) => return erase::run(cx, args),
     };
     if changes.is_ok() && cx.db.exists() {
@@ -184,17 +184,17 @@ fn same_phone(store: &Store, id: i64) -> anyhow::Result<String> {
     Ok(same_phone_words(&others).map_or(String::new(), |words| format!(", {words}")))
 }
 
-fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {
+fn set_paused(global: &Global, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {
     if args.reason.trim().is_empty() {
         return Err(usage("--reason is empty: say why"));
     }
-    let (id, moved) = cx.edit()?.write(|tx| {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let cx = context(settings, now)?;
+    let act = Act { who: WHO, why: &args.reason, now };
+    let (id, moved) = cx.store.write(|tx| {
         let known = one(tx, &args.customer)?;
-        let moved = if paused {
-            pause(tx, &known, Act { who: WHO, why: &args.reason, now: cx.now })?
-        } else {
-            resume(tx, &known, Act { who: WHO, why: &args.reason, now: cx.now })?
-        };
+        let moved = if paused { pause(tx, &known, act)? } else { resume(&cx, tx, &known, act)? };
         Ok((known.id, moved))
     })?;
     output::line(&match (paused, moved) {

@@ -9,9 +9,7 @@ use crate::domain::call::{
     AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion,
 };
 use crate::domain::customer::Customer;
-use crate::steps::occasions::finish;
-use crate::steps::occasions::missed::record_missed;
-use crate::steps::occasions::{next, zone_rules};
+use crate::steps::occasions::{finish, missed, next, zone_rules};
 use crate::steps::readiness::quarantine;
 use crate::steps::{Context, made_elsewhere};
 use crate::store::Tx;
@@ -197,7 +195,15 @@ pub fn queue_daily(
         expires_at,
     };
     if expires_at.is_some_and(|expires_at| expires_at < now) {
-        let reason = cx.rules.missed_reason(candidate.instant, &zone);
+        let customer = customers::by_id(tx, candidate.customer_id)?;
+        let paused_at = match &customer {
+            Some(customer) => missed::paused_at(tx, customer)?,
+            None => None,
+        };
+        let reason = match paused_at {
+            Some(paused_at) if paused_at <= candidate.instant => Reason::Paused,
+            _ => cx.rules.missed_reason(candidate.instant, &zone),
+        };
         return skip_missed(cx, tx, &new, reason, now, done);
     }
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
@@ -312,25 +318,24 @@ fn repair(
     zoneless: &mut BTreeSet<i64>,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    let late = next_call_missing::stale_customers(tx, payment_status, oldest_callable)?;
-    let paused = queue::paused::stale(tx, payment_status, oldest_callable)?;
-    let late = late.into_iter().map(|id| (id, Reason::TooLate));
-    for (customer_id, reason) in late.chain(paused.into_iter().map(|id| (id, Reason::Paused))) {
+    let mut late = next_call_missing::stale_customers(tx, payment_status, oldest_callable)?;
+    late.extend(queue::paused::stale(tx, payment_status, oldest_callable)?);
+    for customer_id in late {
         share(tx, customer_id, done, |tx, done| {
             let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
             note_zone(cx, customer_id, &customer.timezone, zoneless);
-            done.skipped += repair_one(cx, tx, (&customer, reason), oldest_callable, now)?;
+            done.skipped += repair_one(cx, tx, &customer, oldest_callable, now)?;
             Ok(())
         })?;
     }
     Ok(())
 }
 
-/// Returns how many missed dates were recorded, each with `reason`.
+/// Returns how many missed dates were recorded.
 fn repair_one(
     cx: &Context,
     tx: &Tx<'_>,
-    (customer, reason): (&Customer, Reason),
+    customer: &Customer,
     oldest_callable: Instant,
     now: Instant,
 ) -> anyhow::Result<usize> {
@@ -342,7 +347,7 @@ fn repair_one(
         return Ok(0);
     };
     let begun = next::begun_by_a_pause(tx, customer)?.map_or(was_due, |at| at.max(was_due));
-    let skipped = record_missed(cx, tx, (customer, reason), begun, oldest_callable, now)?;
+    let skipped = missed::record_overdue(cx, tx, customer, begun, oldest_callable, now)?;
     // Today's occasion may still be permitted, so the search begins at the oldest callable instant.
     let eligible_from = customer.eligible_from.unwrap_or(was_due);
     advance_from(cx, tx, customer, oldest_callable.max(eligible_from).max(begun))?;

@@ -178,6 +178,17 @@ pub fn move_call_status(
     Ok(rows == 1)
 }
 
+/// Sets since when dates count as missed. `None`: since the next call was set.
+pub fn set_eligible_from(
+    tx: &Transaction<'_>,
+    id: i64,
+    from: Option<Instant>,
+) -> anyhow::Result<()> {
+    let sql = "UPDATE customers SET eligible_from = ?2 WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id, from.map(instant_text)])?;
+    Ok(())
+}
+
 /// The customer with this key, which is sent to the provider.
 pub fn by_key(conn: &Connection, key: &str) -> anyhow::Result<Option<Customer>> {
     let sql = "SELECT id FROM customers WHERE key = ?1";

@@ -2,10 +2,13 @@
 //! the whole file, and nothing that happened is undone.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
+use ringonce::config::settings::Config;
 use ringonce::domain::customer::{CallStatus, Customer};
 use ringonce::domain::{Instant, parse_instant};
+use ringonce::steps::Context;
 use ringonce::steps::customers::{pause, resume};
 use ringonce::steps::import::customers::{Options, check};
 use ringonce::steps::import::file::Unusable;
@@ -270,9 +273,12 @@ fn import_takes_nothing_back_that_a_call_or_a_person_did() {
     assert_eq!(later.next_call_scheduled_at, Some(at("2026-11-24T12:00:00Z")));
     assert!(later.welcome_call_completed && later.call_status == CallStatus::Paused);
 
+    let path = world.folder.path().join("ringonce.db");
+    let store = Arc::new(Store::open(&path, world.now).unwrap());
+    let cx = Context::new(store, Config::default(), Arc::new(Zones::bundled_only())).unwrap();
     world
         .store
-        .write(|tx| resume(tx, &later, Act { who: "test", why: "asked to", now: world.now }))
+        .write(|tx| resume(&cx, tx, &later, Act { who: "test", why: "asked to", now: world.now }))
         .unwrap();
     assert_eq!(world.customer("a").call_status, CallStatus::Pending);
 }

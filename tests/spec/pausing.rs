@@ -70,6 +70,53 @@ fn the_dates_of_a_pause_during_which_nothing_ran_have_their_rows_too() {
 }
 
 #[test]
+fn a_date_missed_before_a_pause_is_too_late_and_not_forgotten() {
+    for [pause, _] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        world.set_clock("2026-02-04T16:00:00Z");
+        act(&world, pause);
+        world.tick_at("2026-02-06T11:00:00Z");
+        assert_eq!(
+            world.items(),
+            [
+                "Ada daily 2026-02-02 completed",
+                "Ada daily 2026-02-03 skipped too_late",
+                "Ada daily 2026-02-04 skipped too_late",
+                "Ada daily 2026-02-05 skipped paused",
+            ],
+            "{pause:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pause_that_began_and_ended_while_nothing_ran_leaves_no_date_without_a_row() {
+    for [pause, resume] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        world.set_clock("2026-02-03T16:00:00Z");
+        act(&world, pause);
+        world.set_clock("2026-02-05T20:00:00Z");
+        act(&world, resume);
+        world.tick_at("2026-02-07T11:00:00Z");
+        assert_eq!(
+            world.items(),
+            [
+                "Ada daily 2026-02-02 completed",
+                "Ada daily 2026-02-03 skipped too_late",
+                "Ada daily 2026-02-04 skipped paused",
+                "Ada daily 2026-02-05 skipped paused",
+                "Ada daily 2026-02-06 skipped too_late",
+            ],
+            "{pause:?}"
+        );
+    }
+}
+
+#[test]
 fn a_program_that_takes_back_the_status_ends_the_pause_but_not_one_after_a_second_call() {
     let resumed = "UPDATE customers SET call_status = 'pending' WHERE id = 1";
     let pauses = "SELECT count(*) FROM meta WHERE key LIKE 'pause:customer:%'";

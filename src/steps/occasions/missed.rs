@@ -2,14 +2,15 @@
 
 use chrono::{Duration, NaiveDate};
 
-use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
+use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::steps::occasions::next;
 use crate::store::Tx;
 use crate::store::attempts::history;
+use crate::store::meta::pauses;
 use crate::store::queue::{self, NewItem};
 use crate::store::transaction::Moved;
 
@@ -30,6 +31,34 @@ pub fn record_missed(
     let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
     slots.retain(|(_, at)| *at < until);
     record(cx, tx, customer, (&zone, &slots), (reason, now))
+}
+
+/// Records the dates before `until` that can no longer be called and that no scan recorded while a
+/// customer was eligible: as paused from the customer's pause on, and as too late before it.
+/// Returns how many rows were written.
+pub fn record_overdue(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    was_due: Instant,
+    until: Instant,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let last_of = |at| cx.rules.last_permitted(CallType::Daily, at, &zone);
+    let is_over = |at| at < now - cx.rules.max_lateness || last_of(at).is_some_and(|at| at < now);
+    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
+    slots.retain(|(_, at)| *at < until && is_over(*at));
+    let paused_at = paused_at(tx, customer)?.unwrap_or(until);
+    let (late, paused): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(_, at)| *at < paused_at);
+    Ok(record(cx, tx, customer, (&zone, &late), (Reason::TooLate, now))?
+        + record(cx, tx, customer, (&zone, &paused), (Reason::Paused, now))?)
+}
+
+/// Since when a person has paused the customer; the beginning of time if the record does not say.
+pub fn paused_at(tx: &Tx<'_>, customer: &Customer) -> anyhow::Result<Option<Instant>> {
+    let pause = pauses::pause_of(tx, &pauses::of_customer(&customer.key))?;
+    Ok(pause.map(|pause| parse_instant(&pause.since).unwrap_or_default()))
 }
 
 /// Inserts a skipped row for each free date among the slots.

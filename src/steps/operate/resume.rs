@@ -84,7 +84,7 @@ pub fn end_pause(
     let Act { why, now, .. } = act;
     check_reason(why)?;
     if let Scope::Customer(customer) = scope {
-        let is_resumed = paused::resume(tx, customer, act)?;
+        let is_resumed = paused::resume(cx, tx, customer, act)?;
         let was_disabled = customer.call_status == CallStatus::Disabled;
         let (pause, customer) = (is_resumed && !was_disabled, is_resumed && was_disabled);
         return Ok(Resumed { pause, customer, ..Resumed::default() });
