@@ -116,6 +116,12 @@ BEGIN
   WHERE id = NEW.id;
 END;
 
+-- As of when the web application told a customer's data: an older upsert changes nothing.
+CREATE TABLE customer_sources (
+  customer_id INTEGER PRIMARY KEY,
+  as_of TEXT NOT NULL
+) STRICT;
+
 -- One row per occasion that fell due. No reference to customers: an erased customer's rows stay.
 CREATE TABLE call_queue (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -278,6 +284,54 @@ CREATE INDEX call_attempts_closed ON call_attempts (next_poll_at)
 CREATE INDEX call_attempts_not_placed ON call_attempts (created_at) WHERE state = 'not_placed';
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
 CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);
+
+-- What was said and found in a call: one row per attempt. Deleted after `results.keep_days`; the
+-- ledger keeps that the call was made.
+CREATE TABLE call_results (
+  attempt_id TEXT NOT NULL PRIMARY KEY,
+  summary TEXT,
+  transcript TEXT,
+  structured TEXT NOT NULL DEFAULT '{}'          -- name of the output to its value
+    CONSTRAINT structured_is_a_json_object
+    CHECK (json_valid(structured) AND json_type(structured) = 'object'),
+  success_evaluation TEXT,
+  source TEXT NOT NULL                           -- who reported the latest change
+    CONSTRAINT source_is_known CHECK (source = 'poll' OR source = 'webhook'),
+  received_at TEXT NOT NULL,                     -- when the first part arrived
+  updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX call_results_by_age ON call_results (received_at);
+
+-- The order of changes: an attempt that changes, or whose result does, gets the next number. A
+-- reader that continues after the last number it saw misses no attempt and reads no unchanged one
+-- again. AUTOINCREMENT never gives a number twice, also after its row has moved on.
+CREATE TABLE attempt_changes (
+  change INTEGER PRIMARY KEY AUTOINCREMENT,
+  attempt_id TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TRIGGER attempt_changes_as_inserted AFTER INSERT ON call_attempts
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.id);
+END;
+-- Not `next_poll_at` and its like: they are ours, and change with each poll.
+CREATE TRIGGER attempt_changes_as_updated
+AFTER UPDATE OF queue_id, customer_id, phone, state, vapi_call_id, ended_reason, disposition,
+  started_at, ended_at, duration_seconds, cost, error_message, clean_reads ON call_attempts
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.id);
+END;
+CREATE TRIGGER result_changes_as_inserted AFTER INSERT ON call_results
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.attempt_id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.attempt_id);
+END;
+CREATE TRIGGER result_changes_as_updated AFTER UPDATE ON call_results
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.attempt_id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.attempt_id);
+END;
 
 -- A second provider call for one attempt: somebody's phone rang twice. `audit` exits 1.
 CREATE TABLE second_calls (

@@ -61,6 +61,8 @@ pub struct ProviderCall {
     pub cost: Option<f64>,
     pub transcript: Option<String>,
     pub summary: Option<String>,
+    /// The provider's evaluation of success (`analysis.successEvaluation`), as text.
+    pub success_evaluation: Option<String>,
     /// Structured results of the assistant's analysis (`analysis.structuredData`), verbatim.
     pub structured_data: Option<serde_json::Value>,
     /// Structured outputs (`artifact.structuredOutputs`), verbatim: by id, each with its name and
@@ -248,6 +250,11 @@ pub trait Provider: Send + Sync {
     /// The same, going on with an earlier listing that was interrupted.
     fn list_on(&self, since: Instant, _keeper: &ListKeeper<'_>) -> Result<Listing, ReadError> {
         self.list(since)
+    }
+
+    /// A URL of the call's recording, which the provider lets expire soon.
+    fn recording(&self, _call_id: &str) -> Result<String, ReadError> {
+        Err(ReadError::NotFound)
     }
 
     /// The durations of its requests; `None` when they are not measured.

@@ -1,6 +1,7 @@
 //! Arguments that several commands share: a customer, a call type, an instant.
 
 pub mod configuration;
+pub(crate) mod new_file;
 pub(crate) mod usage;
 
 use std::path::Path;

@@ -1,10 +1,14 @@
 //! `reconcile`, `adopt` and `attempts`: attempts in doubt, and the right to dial from this file.
 
-use crate::cli::arguments::{context, must_exist, refused};
+mod export;
+mod show;
+
+use crate::cli::arguments::{context, must_exist, new_file, refused};
 use crate::store::journal::Act;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::arguments::configuration::{Global, Settings, settings, settings_for_dialing};
 use crate::cli::exit::{CliError, Exit};
@@ -54,7 +58,7 @@ pub struct AdoptArgs {
     json: bool,
 }
 
-/// List attempts, resolve one in doubt, or close one that does not end
+/// List attempts, show or export them, resolve one in doubt, or close one that does not end
 #[derive(Args)]
 pub struct AttemptsArgs {
     #[command(subcommand)]
@@ -65,6 +69,10 @@ pub struct AttemptsArgs {
 enum AttemptsCommand {
     /// List attempts, newest first
     List(ListArgs),
+    /// Show one attempt whole, with what was said
+    Show(show::ShowArgs),
+    /// Write attempts with their results to a file, one row each
+    Export(export::ExportArgs),
     /// Record whether a call in doubt was placed
     Resolve(ResolveArgs),
     /// Close a placed call that does not end: free its line, and call nobody for it again
@@ -86,6 +94,10 @@ struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 #[derive(Args)]
@@ -229,6 +241,8 @@ fn report(
 pub fn attempts(global: &Global, args: &AttemptsArgs) -> anyhow::Result<Exit> {
     match &args.command {
         AttemptsCommand::List(args) => list(global, args),
+        AttemptsCommand::Show(args) => show::show(global, args),
+        AttemptsCommand::Export(args) => export::export(global, args),
         AttemptsCommand::Resolve(args) => resolve(global, args),
         AttemptsCommand::Close(args) => close(global, args),
     }
@@ -256,14 +270,15 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
         let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
         store.write(|tx| journal::add(tx, now, entry))?;
     }
-    if args.json {
+    if args.json || args.csv.is_some() {
         let json = |(attempt, name): &(Attempt, Option<String>)| {
             let mut row = attempt::as_json(attempt, name.as_deref(), args.reveal);
             // Scripts read the name under this key, which the API does not have.
             row["customer"] = row["customer_name"].clone();
             row
         };
-        output::json(&rows.iter().map(json).collect::<Vec<_>>())?;
+        let rows: Vec<Value> = rows.iter().map(json).collect();
+        new_file::rows(args.csv.as_deref(), &attempt::COLUMNS, &rows)?;
     } else if rows.is_empty() {
         output::line("no attempts")?;
     } else {

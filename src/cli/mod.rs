@@ -13,6 +13,7 @@ pub mod forecast;
 mod history;
 pub mod operate;
 pub mod queue;
+mod report;
 pub mod serve;
 pub mod setup;
 mod status;
@@ -67,6 +68,7 @@ pub enum Command {
     FakeVapi(crate::cli::demo::fake_vapi::FakeOptions),
     Check(check::CheckArgs),
     Audit(audit::AuditArgs),
+    Report(report::ReportArgs),
     Backup(copies::BackupArgs),
     Snapshot(copies::SnapshotArgs),
     Verify(copies::VerifyArgs),
@@ -99,6 +101,7 @@ impl Command {
                 | Command::Completions(_)
                 | Command::Man(_)
                 | Command::Audit(_)
+                | Command::Report(_)
                 | Command::Verify(_)
                 | Command::Explain(_)
                 | Command::Status(_)
@@ -125,6 +128,7 @@ impl Command {
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Audit(args) => audit::run(global, &args),
+            Command::Report(args) => report::run(global, &args),
             Command::Backup(args) => copies::run_backup(global, &args),
             Command::Snapshot(args) => copies::run_snapshot(global, &args),
             Command::Verify(args) => copies::run_verify(&args),

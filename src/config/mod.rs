@@ -7,6 +7,7 @@ pub mod error;
 pub mod file;
 pub mod load;
 pub mod only_numbers;
+pub mod results;
 pub mod retry;
 pub mod secret;
 pub mod settings;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::error::ConfigProblem;
+use crate::config::results::Results;
 use crate::config::retry::Retry;
 use crate::config::webhook::Webhook;
 use crate::domain::calendar::cron::Cron;
@@ -72,6 +73,7 @@ pub struct Config {
     pub holidays: Holidays,
     pub do_not_call: DoNotCall,
     pub follow: Follow,
+    pub results: Results,
     pub reconcile: Reconcile,
     pub web: Web,
     pub webhook: Webhook,
@@ -214,6 +216,7 @@ pub struct Follow {
     pub alarm_minutes: i64,
     /// A placed call older than this no longer occupies a line. At least `alarm_minutes`.
     pub line_minutes: i64,
+    /// The older name of `results.transcript`.
     pub store_transcripts: bool,
 }
 

@@ -43,6 +43,7 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Confi
     rest(&mut judge, config);
     judge.problems.extend(config.backup.problems());
     judge.problems.extend(crate::config::only_numbers::problems(&config.dialing));
+    judge.problems.extend(config.results.problems());
     judge.problems.extend(config.webhook.problems());
     judge.problems
 }

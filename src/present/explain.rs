@@ -7,6 +7,7 @@ use crate::domain::call::Reason;
 use crate::domain::customer::mask_phone;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::domain::{Instant, instant_text};
+use crate::present::attempt;
 use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome};
 use crate::steps::forecast::past::{Day, PastItem};
 use crate::steps::forecast::stops::Stop;
@@ -45,7 +46,7 @@ pub fn json(explained: &Explained) -> Value {
         "occasions": explained.occasions.iter().map(|e| occasion(e, zone)).collect::<Vec<_>>(),
         "next_call_at": explained.next_call_at.map(instant_text),
         "next_call_local": zone.zip(explained.next_call_at).map(|(zone, at)| local(zone, at)),
-        "past_calls": explained.past.iter().map(past).collect::<Vec<_>>(),
+        "past_calls": explained.past.iter().map(|call| past(explained, call)).collect::<Vec<_>>(),
         "past_skips": explained.skips.iter().map(|skip| past_item(skip, zone)).collect::<Vec<_>>(),
         "stops": explained.stops.iter().map(stop).collect::<Vec<_>>(),
         "on": explained.day.as_ref().map(|day| on(explained, day)),
@@ -62,7 +63,7 @@ fn on(explained: &Explained, day: &Day) -> Value {
         "reason": said.reason.map(Reason::as_str),
         "detail": said.detail,
         "occasions": day.items.iter().map(|item| past_item(item, zone)).collect::<Vec<_>>(),
-        "calls": day.calls.iter().map(past).collect::<Vec<_>>(),
+        "calls": day.calls.iter().map(|call| past(explained, call)).collect::<Vec<_>>(),
         "stops": day.stops.iter().map(stop).collect::<Vec<_>>(),
     })
 }
@@ -156,7 +157,7 @@ fn rule(answer: &Answer) -> Value {
     })
 }
 
-fn past(attempt: &Attempt) -> Value {
+fn past(explained: &Explained, attempt: &Attempt) -> Value {
     json!({
         "attempt_id": attempt.id,
         "call_type": attempt.call_type.as_str(),
@@ -168,6 +169,7 @@ fn past(attempt: &Attempt) -> Value {
         "at": instant_text(attempt.created_at),
         "duration_seconds": attempt.duration_seconds,
         "vapi_call_id": attempt.vapi_call_id,
+        "result": attempt::result_json(explained.said.get(&attempt.id), false),
     })
 }
 

@@ -5,6 +5,27 @@ use serde_json::{Value, json};
 use crate::domain::instant_text;
 use crate::store::queue::Item;
 
+/// The columns of the list as CSV.
+pub const COLUMNS: [&str; 17] = [
+    "id",
+    "customer_id",
+    "customer_name",
+    "call_type",
+    "occasion",
+    "scheduled_for",
+    "due_at",
+    "status",
+    "reason",
+    "attempts",
+    "max_attempts",
+    "not_before",
+    "expires_at",
+    "error_message",
+    "vapi_call_id",
+    "created_at",
+    "processed_at",
+];
+
 /// All fields of an item, with the customer's name if it is known.
 pub fn as_json(item: &Item, customer_name: Option<&str>) -> Value {
     json!({

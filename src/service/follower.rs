@@ -10,7 +10,7 @@ use crate::service::Service;
 use crate::service::pace::Pace;
 use crate::steps::follow::analysis::{self, AnalysisAnswer};
 use crate::steps::follow::{self, Followed, webhook_events};
-use crate::steps::settle;
+use crate::steps::{results, settle};
 use crate::store::attempts::{self, Attempt, unended, unresolved};
 use crate::store::journal::By;
 use crate::store::quarantine::readable;
@@ -41,6 +41,7 @@ pub fn follow(
 ) -> anyhow::Result<usize> {
     let cx = &service.cx;
     let mut ended = webhook_events::apply(cx, service.provider.as_ref(), now)?;
+    results::forget_old(cx, now)?;
     let open = cx.store.read(|conn| {
         let mut open = attempts::in_state(conn, AttemptState::Placed)?;
         open.extend(unended::closed(conn)?);

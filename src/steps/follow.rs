@@ -14,7 +14,8 @@ use crate::provider::{Provider, ProviderCall, ReadError};
 use crate::steps::customers::paused;
 use crate::steps::do_not_call::opt_out;
 use crate::steps::occasions::next;
-use crate::steps::{Context, breaker, settle};
+use crate::steps::{Context, breaker, results, settle};
+use crate::store::attempts::results::ResultSource;
 use crate::store::attempts::{self, Attempt, history, second_calls, unresolved};
 use crate::store::journal::{Act, By};
 use crate::store::meta::pauses;
@@ -143,16 +144,18 @@ pub fn end(
     // Also of a call whose end is known already: this reading may be the first that tells it.
     opt_out::add_to_list(cx, tx, attempt, call, now)?;
     let how = disposition(call.ended_reason.as_deref());
-    // If the person was erased, nothing that they said is kept.
-    let keep_words = cx.config.follow.store_transcripts && attempt.phone.is_some();
+    let by = By { who: WHO, now };
     if attempt.lacks_its_end() {
-        let by = By { who: WHO, now };
-        if unended::attach_end(tx, attempt, call, how, keep_words, by)? == Moved::Yes {
+        let moved = unended::attach_end(tx, attempt, call, how, by)?;
+        results::keep(cx, tx, attempt, call, ResultSource::Poll, now)?;
+        if moved == Moved::Yes {
             analysis::expect(cx, tx, attempt, call, now)?;
         }
         return Ok(Followed::Ended(how));
     }
-    if attempts::end(tx, attempt, call, how, keep_words, By { who: WHO, now })? == Moved::No {
+    let moved = attempts::end(tx, attempt, call, how, by)?;
+    results::keep(cx, tx, attempt, call, ResultSource::Poll, now)?;
+    if moved == Moved::No {
         return Ok(Followed::Ended(how));
     }
     if how == Disposition::Unknown {

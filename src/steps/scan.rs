@@ -9,9 +9,10 @@ use crate::domain::call::{
     AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion,
 };
 use crate::domain::customer::Customer;
+use crate::steps::Context;
 use crate::steps::occasions::{finish, missed, next, zone_rules};
 use crate::steps::readiness::quarantine;
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::reconcile::made_elsewhere;
 use crate::store::Tx;
 use crate::store::attempts::history;
 use crate::store::customers::{self, next_call_missing};

@@ -1,8 +1,10 @@
 //! The ledger: one row per dialing, written before the POST, never deleted.
 
 pub mod caller_ids;
+pub mod changes;
 pub mod history;
 pub mod recent_outcomes;
+pub mod results;
 pub mod second_calls;
 pub mod unended;
 pub mod unlisted;
@@ -255,16 +257,15 @@ pub fn end(
     attempt: &Attempt,
     call: &ProviderCall,
     disposition: Disposition,
-    keep_words: bool,
     by: By<'_>,
 ) -> anyhow::Result<Moved> {
     let By { now, .. } = by;
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'ended', disposition = ?2, ended_reason = ?3,
-               started_at = ?4, ended_at = ?5, duration_seconds = ?6, cost = ?7, transcript = ?8,
-               summary = ?9, provider_status = 'ended', next_poll_at = NULL, updated_at = ?10,
-               vapi_call_id = coalesce(vapi_call_id, ?11)
+               started_at = ?4, ended_at = ?5, duration_seconds = ?6, cost = ?7,
+               provider_status = 'ended', next_poll_at = NULL, updated_at = ?8,
+               vapi_call_id = coalesce(vapi_call_id, ?9)
              WHERE id = ?1 AND state = 'placed'",
         )?
         .execute(params![
@@ -275,8 +276,6 @@ pub fn end(
             call.ended_at.map(instant_text),
             call.duration_seconds(),
             call.cost,
-            call.transcript.as_ref().filter(|_| keep_words),
-            call.summary.as_ref().filter(|_| keep_words),
             instant_text(now),
             call.id,
         ])?;

@@ -10,6 +10,7 @@ pub mod left_numbers;
 pub mod next_call_missing;
 pub mod rows;
 pub mod search;
+pub mod source;
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};

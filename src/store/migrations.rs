@@ -9,6 +9,7 @@ use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::domain::Instant;
+use crate::store::attempts::{changes, results};
 use crate::store::error::StoreError;
 use crate::store::file::lost_database;
 use crate::store::journal::facts;
@@ -22,6 +23,8 @@ pub const SCHEMA_VERSION: i64 = 4;
 
 /// The first version that stores facts beside the journal's texts.
 const WITH_FACTS: i64 = 3;
+/// The first version with results and numbered changes.
+const WITH_RESULTS: i64 = 4;
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 /// The statements of `SCHEMA`, because every opening of a file asks for them.
@@ -40,6 +43,14 @@ const ADDED: [(i64, &[&str]); 3] = [
             "call_attempts_closed",
             "kept_list",
             "unlisted_calls",
+            "call_results",
+            "call_results_by_age",
+            "attempt_changes",
+            "attempt_changes_as_inserted",
+            "attempt_changes_as_updated",
+            "result_changes_as_inserted",
+            "result_changes_as_updated",
+            "customer_sources",
         ],
     ),
 ];
@@ -79,7 +90,8 @@ fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
     Ok(version == SCHEMA_VERSION && missing_guards(conn)?.is_empty())
 }
 
-/// Migrates a file of an older version to the current schema. Changes no existing row.
+/// Migrates a file of an older version to the current schema. Only the words of calls move, from
+/// the ledger into their own table.
 pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let (_, version) = read_header(tx)?;
     for (name, statement) in added_since(version) {
@@ -89,6 +101,10 @@ pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     }
     if version < WITH_FACTS {
         facts::of_old_entries(tx)?;
+    }
+    if version < WITH_RESULTS {
+        results::move_from_ledger(tx)?;
+        changes::number_all(tx)?;
     }
     if version < SCHEMA_VERSION {
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;

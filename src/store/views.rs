@@ -6,6 +6,7 @@ pub mod locations;
 pub mod next_call;
 pub mod occasions;
 pub mod page;
+pub mod report;
 
 use rusqlite::{Connection, params};
 

@@ -16,7 +16,7 @@ use crate::vapi::paging::row::{Cut, Page, Row};
 use crate::vapi::paging::window::Window;
 use crate::vapi::reply::scrub;
 use crate::vapi::rows::{self, Broken, LONGEST_IN_A_LIST};
-use crate::vapi::values::LONGEST_TEXT;
+use crate::vapi::values::LONGEST_TRANSCRIPT;
 
 /// In bytes. A page of calls may hold a hundred transcripts. It is read in parts, so it takes time
 /// and no memory; a larger page breaks off.
@@ -34,18 +34,22 @@ pub(super) struct Get<'v> {
 }
 
 impl Get<'_> {
-    /// Opens the answer to one GET. Any status except 200 is an error, which proves nothing about a
-    /// call.
-    fn open(&self, path: &str) -> Result<(Response<ureq::Body>, Option<Instant>), NotRead> {
+    /// One GET, whatever its status is.
+    pub fn ask(&self, path: &str) -> Result<Response<ureq::Body>, ureq::Error> {
         let connector = DefaultConnector::default();
         let agent = Agent::with_parts(self.settings.clone(), connector, DefaultResolver::default());
-        let response = agent
+        agent
             .get(format!("{}{path}", self.base_url))
             .header("Authorization", format!("Bearer {}", self.key))
             .header("Accept", "application/json")
             .header("Connection", "close")
             .call()
-            .map_err(|error| self.not_read(&error))?;
+    }
+
+    /// Opens the answer to one GET. Any status except 200 is an error, which proves nothing about a
+    /// call.
+    fn open(&self, path: &str) -> Result<(Response<ureq::Body>, Option<Instant>), NotRead> {
+        let response = self.ask(path).map_err(|error| self.not_read(&error))?;
         let date = date_of(response.headers());
         match response.status().as_u16() {
             200 => Ok((response, date)),
@@ -91,7 +95,8 @@ impl Get<'_> {
     pub fn value(&self, path: &str) -> Result<(Value, Option<Instant>), ReadError> {
         let (response, date) = self.open(path)?;
         let mut body = BufReader::new(body(response, LARGEST_CALL));
-        let value = rows::one(&mut body, LONGEST_TEXT).map_err(|broken| self.broken(broken))?;
+        let value =
+            rows::one(&mut body, LONGEST_TRANSCRIPT).map_err(|broken| self.broken(broken))?;
         Ok((value, date))
     }
 

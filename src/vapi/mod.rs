@@ -11,6 +11,7 @@ pub(crate) mod get;
 pub(crate) mod headers;
 pub mod paging;
 pub mod ping;
+pub mod recordings;
 pub mod reply;
 pub(crate) mod rows;
 pub mod transport;
@@ -242,6 +243,10 @@ impl Provider for Vapi {
         })
     }
 
+    fn recording(&self, call_id: &str) -> Result<String, ReadError> {
+        self.timed("recording", || self.recording_once(call_id), ReadError::outcome)
+    }
+
     fn seconds(&self) -> Option<Seconds> {
         Some(self.seconds.clone())
     }
@@ -314,11 +319,5 @@ mod tests {
         }
         let vapi = Vapi::new("https://api.vapi.ai", ApiKey::new("sk-secret\n"), 20).unwrap();
         assert!(!format!("{vapi:?}").contains("secret"));
-    }
-
-    #[test]
-    fn an_id_cannot_leave_its_place_in_the_path() {
-        assert_eq!(path_segment("01a2-b_C"), "01a2-b_C");
-        assert_eq!(path_segment("../x?y#z/é"), "%2E%2E%2Fx%3Fy%23z%2F%C3%A9");
     }
 }

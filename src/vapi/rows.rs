@@ -13,8 +13,10 @@ use sha2::{Digest, Sha256};
 
 /// The longest text of a list that is read, in bytes. Names, ids and reasons are far shorter.
 pub(crate) const LONGEST_IN_A_LIST: usize = 16 * 1024;
-/// The longest record that is kept in memory, in bytes, after its long texts are cut.
+/// The longest record of a list that is kept in memory, in bytes, after its long texts are cut.
 const LONGEST_RECORD: usize = 8 * 1024 * 1024;
+/// The same for a record that is read alone: it holds its transcript several times.
+const LONGEST_ALONE: usize = 64 * 1024 * 1024;
 /// Parts below this depth become `null`. The fields that are read lie above it.
 const DEEPEST: usize = 40;
 
@@ -47,7 +49,7 @@ pub(super) fn each(
             Some(b'[') if !is_open => is_open = true,
             Some(b']') if is_open => return nothing_follows(from),
             Some(b',') if is_open => {}
-            Some(first) if is_open => take(record(from, first, longest_text)?),
+            Some(first) if is_open => take(record(from, first, (longest_text, LONGEST_RECORD))?),
             Some(_) => return Err(Broken::NotAList),
             None => return Err(Broken::NotJson),
         }
@@ -57,7 +59,7 @@ pub(super) fn each(
 /// The one value of a whole answer.
 pub(super) fn one(from: &mut dyn BufRead, longest_text: usize) -> Result<Value, Broken> {
     let Some(first) = next_sign(from)? else { return Err(Broken::NotJson) };
-    let found = record(from, first, longest_text)?;
+    let found = record(from, first, (longest_text, LONGEST_ALONE))?;
     nothing_follows(from)?;
     match found {
         Record::Read(value) => Ok(value),
@@ -88,8 +90,12 @@ fn next(from: &mut dyn BufRead) -> Result<Option<u8>, Broken> {
 }
 
 /// Reads one value whose first byte was read.
-fn record(from: &mut dyn BufRead, first: u8, longest_text: usize) -> Result<Record, Broken> {
-    let mut scan = Scan { longest_text, ..Scan::default() };
+fn record(
+    from: &mut dyn BufRead,
+    first: u8,
+    (longest_text, longest): (usize, usize),
+) -> Result<Record, Broken> {
+    let mut scan = Scan { longest_text, longest, ..Scan::default() };
     scan.see(first);
     while !scan.is_over {
         let buffer = from.fill_buf().map_err(|error| Broken::Io(error, scan.begun()))?;
@@ -106,6 +112,8 @@ fn record(from: &mut dyn BufRead, first: u8, longest_text: usize) -> Result<Reco
 #[derive(Default)]
 struct Scan {
     longest_text: usize,
+    /// Of the whole value.
+    longest: usize,
     kept: Vec<u8>,
     depth: usize,
     in_text: bool,
@@ -250,7 +258,7 @@ impl Scan {
         if self.depth >= DEEPEST {
             return;
         }
-        self.is_too_long |= self.kept.len() + part.len() > LONGEST_RECORD;
+        self.is_too_long |= self.kept.len() + part.len() > self.longest;
         if !self.is_too_long {
             self.kept.extend_from_slice(part);
         }

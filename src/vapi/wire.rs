@@ -4,7 +4,7 @@
 //! another type never loses the rest. A call that cannot be read has rung all the same. This module
 //! makes no requests.
 
-use crate::vapi::values::{call_id, number, read_instant, replace, text, whole, word};
+use crate::vapi::values::{call_id, number, read_instant, replace, text, transcript, whole, word};
 use serde_json::{Value, json};
 
 use crate::domain::call::CallType;
@@ -58,8 +58,9 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         started_at: read_instant(&value["startedAt"]),
         ended_at: read_instant(&value["endedAt"]),
         cost: number(&value["cost"]),
-        transcript: text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"])),
+        transcript: spoken(value),
         summary: text(&analysis["summary"]).or_else(|| text(&value["summary"])),
+        success_evaluation: findings::success_evaluation(value),
         structured_data: findings::structured_data(value),
         structured_outputs: findings::structured_outputs(value),
         tool_names: findings::tool_names(value),
@@ -76,6 +77,10 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         occasion: word(&metadata["occasion"]),
         left_out: false,
     })
+}
+
+fn spoken(value: &Value) -> Option<String> {
+    transcript(&value["artifact"]["transcript"]).or_else(|| transcript(&value["transcript"]))
 }
 
 /// The call in the reply to a POST. A batch reply, which we never ask for, is searched for the
@@ -97,9 +102,9 @@ pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
     replace(&mut call.started_at, read_instant(&value["startedAt"]));
     replace(&mut call.ended_at, read_instant(&value["endedAt"]));
     replace(&mut call.cost, number(&value["cost"]));
-    let transcript = text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"]));
-    replace(&mut call.transcript, transcript);
+    replace(&mut call.transcript, spoken(value));
     replace(&mut call.summary, text(&analysis["summary"]).or_else(|| text(&value["summary"])));
+    replace(&mut call.success_evaluation, findings::success_evaluation(value));
     findings::lay_over(&mut call.structured_data, findings::structured_data(value));
     findings::lay_over(&mut call.structured_outputs, findings::structured_outputs(value));
     for name in findings::tool_names(value).into_iter().flatten() {

@@ -4,6 +4,9 @@
 pub mod calls;
 pub mod customers;
 pub mod numbers;
+pub mod person;
+pub mod report;
+pub mod results;
 pub mod service;
 
 use serde_json::{Map, Value, json};

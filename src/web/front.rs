@@ -28,6 +28,8 @@ use crate::web::metrics::lateness::Lateness;
 /// How many requests read at once: fewer than the pool's connections, so that the service keeps
 /// some.
 const READERS: usize = 2;
+/// How many requests ask the provider at once: each takes a request of the account's rate.
+const ASKERS: usize = 2;
 
 /// Where a request sent a token.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,7 @@ pub struct Front {
     pub metrics: Mutex<Lateness>,
     reading: Slots,
     writing: Slots,
+    asking: Slots,
 }
 
 impl Front {
@@ -74,6 +77,7 @@ impl Front {
             metrics: Mutex::new(kept),
             reading: Slots::new(READERS),
             writing: Slots::new(1),
+            asking: Slots::new(ASKERS),
         })
     }
 
@@ -128,6 +132,11 @@ impl Front {
     /// Waits for a turn to read; `None` after 3 seconds.
     pub fn turn_to_read(&self) -> Option<Turn<'_>> {
         self.reading.enter()
+    }
+
+    /// Waits for a turn to ask the provider; `None` after 3 seconds.
+    pub fn turn_to_ask(&self) -> Option<Turn<'_>> {
+        self.asking.enter()
     }
 
     /// Waits for a turn to write, which also permits reads; `None` after 3 seconds.

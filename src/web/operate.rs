@@ -3,12 +3,15 @@
 
 use crate::domain::customer::Customer;
 use crate::domain::hold::HoldKind;
+use crate::domain::instant_text;
 use crate::http::problem::Problem;
+use crate::steps::operate::call_now::{self, ExtraWish, QueuedExtra, WishRefused};
 use crate::steps::operate::resume::{self, Resumed, Standing};
-use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, call_now, close};
+use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, close};
 use crate::steps::readiness::clock_check;
+use crate::store::Conn;
+use crate::store::attempts::Attempt;
 use crate::store::journal::Act;
-use crate::store::queue::Item;
 use crate::store::transaction::Moved;
 use crate::web::asked::Asked;
 
@@ -67,20 +70,40 @@ pub fn resume(
     lifted.map_err(as_problem)
 }
 
-/// Queues an extra call, which the running dialer dials at once if the gate allows it.
-pub fn call(asked: &Asked<'_>, customer: &Customer, why: &str) -> anyhow::Result<Item> {
+/// Queues an extra call, which the running dialer dials at its instant if the gate allows it.
+pub fn call(
+    asked: &Asked<'_>,
+    customer: &Customer,
+    wish: &ExtraWish<'_>,
+) -> anyhow::Result<QueuedExtra> {
     let cx = asked.front.cx();
     let queued = cx.store.write(|tx| {
         let reading = asked.front.service.clock.read()?;
         if let Some(why) = clock_check::unproven_clock(tx, &reading)? {
             return Err(call_now::CallRefused(format!("no extra call now: {why}")).into());
         }
-        call_now::queue_extra(cx, tx, customer, why, reading.now)
+        call_now::queue_extra_at(cx, tx, customer, wish, reading.now)
     });
     queued.map_err(|error| match error.downcast::<call_now::CallRefused>() {
         Ok(refused) => Problem::new(409, refused.to_string()).into(),
-        Err(error) => error,
+        Err(error) => wish_problem(error),
     })
+}
+
+fn wish_problem(error: anyhow::Error) -> anyhow::Error {
+    let Some(why) = error.downcast_ref::<WishRefused>() else { return error };
+    let detail = why.to_string();
+    let problem = match why {
+        WishRefused::Key(_) => Problem::field("key", detail),
+        WishRefused::At(_) => Problem::field("at", detail),
+        WishRefused::Outside { opens, .. } => {
+            Problem { next_opening: opens.map(instant_text), ..Problem::field("at", detail) }
+        }
+        WishRefused::OtherInstant { .. } => {
+            Problem { field: Some("at".to_string()), ..Problem::new(409, detail) }
+        }
+    };
+    problem.into()
 }
 
 /// Parses a person's answer about a doubt.
@@ -126,6 +149,11 @@ pub fn close(asked: &Asked<'_>, attempt: &str, reason: &WhoAndWhy<'_>) -> anyhow
         close::close(tx, &attempt, Act { who: reason.who, why: reason.why, now })
     });
     closed.map_err(as_problem)
+}
+
+/// The attempt that a text names: an id, its beginning, or the tag of the call.
+pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
+    operate::attempt_of(conn, text).map_err(as_problem)
 }
 
 fn as_problem(error: anyhow::Error) -> anyhow::Error {

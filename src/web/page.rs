@@ -10,6 +10,8 @@ pub mod layout;
 pub mod lists;
 pub mod login;
 pub mod next_call;
+pub mod reports;
+pub mod results;
 pub mod timeline;
 pub mod today;
 pub mod words;

@@ -5,10 +5,11 @@ use crate::http::problem::{Problem, of_error};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::web::access::{is_from_another_site, shows_bearer};
-use crate::web::api::{calls, customers, numbers, service};
+use crate::web::api::{calls, customers, numbers, person, report, results, service};
 use crate::web::asked::{Access, Asked, form};
 use crate::web::front::{Front, GuessedAt};
 use crate::web::page::{customers as customer_pages, forms, layout, lists, login, today};
+use crate::web::page::{reports, results as page_results};
 use crate::web::{health, metrics, webhook};
 
 type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
@@ -51,6 +52,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/customers", Access::Token, customers::upsert),
     route("PUT", "/api/customers", Access::Token, customers::upsert),
     route("GET", "/api/customers/{id}", Access::Token, customers::show),
+    route("DELETE", "/api/customers/{id}", Access::Token, person::erase),
+    route("GET", "/api/customers/{id}/export", Access::Token, person::export),
     route("GET", "/api/customers/{id}/explain", Access::Token, customers::explained),
     route("POST", "/api/customers/{id}/call", Access::Token, customers::call),
     route("GET", "/api/dnc", Access::Token, numbers::list),
@@ -58,8 +61,11 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/dnc", Access::Token, numbers::remove),
     route("GET", "/api/queue", Access::Token, calls::queue),
     route("GET", "/api/attempts", Access::Token, calls::attempts),
+    route("GET", "/api/attempts/{id}", Access::Token, results::one),
+    route("GET", "/api/attempts/{id}/recording", Access::Token, results::recording),
     route("POST", "/api/attempts/{id}/resolve", Access::Token, calls::resolve),
     route("POST", "/api/attempts/{id}/close", Access::Token, calls::close),
+    route("GET", "/api/report", Access::Token, report::report),
     route("GET", "/", Access::Page, today::page),
     route("POST", "/pause", Access::Form, forms::pause),
     route("POST", "/resume", Access::Form, forms::resume),
@@ -72,15 +78,40 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/customers/{id}/do-not-call", Access::Form, forms::never_call),
     route("GET", "/queue", Access::Page, lists::queue),
     route("GET", "/calls", Access::Page, lists::calls),
+    route("GET", "/calls/{id}/recording", Access::Page, results::recording),
     route("POST", "/calls/{id}/resolve", Access::Form, forms::resolve),
     route("POST", "/calls/{id}/close", Access::Form, forms::close),
+    route("POST", "/calls/{id}/transcript", Access::Form, page_results::transcript),
+    route("GET", "/reports", Access::Page, reports::reports),
     route("GET", "/do-not-call", Access::Page, lists::numbers),
     route("POST", "/do-not-call", Access::Form, forms::never_call_number),
     route("GET", "/journal", Access::Page, lists::journal),
 ];
 
-/// Answers one request by the table of routes.
+/// Answers one request by the table of routes. Each answer carries the request's id, so that a log
+/// line of the application and one of ringonce can be matched.
 pub fn answer(front: &Front, request: &Request) -> Response {
+    let id = request_id(request);
+    let answer = routed(front, request);
+    // Not the path: it may hold a phone number.
+    log::debug!("request {id}: {} was answered {}", request.method, answer.status);
+    answer.with_header(REQUEST_ID, &id)
+}
+
+/// The header of the request's id.
+const REQUEST_ID: &str = "X-Request-Id";
+
+/// The id that the caller gave, if it is a plain word; else a new one.
+fn request_id(request: &Request) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    let given = request.header(REQUEST_ID).filter(|id| (1..=64).contains(&id.len()));
+    match given.filter(|id| id.chars().all(plain)) {
+        Some(id) => id.to_string(),
+        None => uuid::Uuid::new_v4().to_string(),
+    }
+}
+
+fn routed(front: &Front, request: &Request) -> Response {
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let mut allowed = Vec::new();
     for route in ROUTES {
@@ -172,7 +203,12 @@ fn admitted(
             }
         }
     }
-    let turn = if route.method == "GET" { front.turn_to_read() } else { front.turn_to_write() };
+    let turn = match route.method {
+        // A slow provider must not use up the turns of those who read the database.
+        "GET" if route.path.ends_with("/recording") => front.turn_to_ask(),
+        "GET" => front.turn_to_read(),
+        _ => front.turn_to_write(),
+    };
     if turn.is_none() {
         return Err(Problem::new(503, "too many requests at once; try again").into());
     }

@@ -144,7 +144,7 @@ fn the_end_of_a_call_lands_in_the_ledger_and_words_only_where_that_is_configured
             "2026-02-02T12:00:07.000Z 2026-02-02T12:01:08.500Z 61.5 0.125 \
              exceeded-max-duration answered"
         );
-        let kept = "SELECT coalesce(transcript || '|' || summary, '-') FROM call_attempts";
+        let kept = "SELECT coalesce(max(transcript || '|' || summary), '-') FROM call_results";
         assert_eq!(world.one(kept), words);
     }
 }

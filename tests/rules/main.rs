@@ -13,6 +13,7 @@ mod world;
 
 mod breaker;
 mod check;
+mod extra_at;
 mod fairness;
 mod follow;
 mod limits;
@@ -23,5 +24,6 @@ mod occasions;
 mod opt_out;
 mod oracle;
 mod passes;
+mod results;
 mod retries;
 mod windows;

@@ -101,6 +101,24 @@ fn a_restored_backup_adopts_what_it_does_not_know_before_it_dials() {
 }
 
 #[test]
+fn a_restored_file_gives_no_number_of_a_change_again() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bea").in_zone("America/New_York").at("08:00").paid().welcomed().add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at(NOON);
+    let newest = "SELECT max(change) FROM attempt_changes";
+    let seen_by_a_reader = world.count(newest);
+    restore(&world, &backup);
+    world.set_clock("2026-02-02T13:00:00Z");
+    assert_eq!(adopt(&world, &world.db()).code, Some(0));
+    let first = "SELECT min(change) FROM attempt_changes";
+    assert!(seen_by_a_reader < world.count(first), "the adopted call is a change");
+    world.tick();
+    assert!(world.count(first) < world.count(newest));
+}
+
+#[test]
 fn a_replica_that_is_restored_to_the_old_path_dials_nobody_until_it_is_adopted() {
     let world = World::new();
     let files = || ["ringonce.db", "ringonce.db-wal", "ringonce.db-shm"].map(|f| world.path(f));

@@ -103,6 +103,7 @@ fn every_answer_fits_its_description() {
     let new =
         json!({"email": "new@example.com", "phone": "+442079460104", "timezone": "Europe/London"});
     let why = json!({"reason": "a test"});
+    let at_night = json!({"reason": "a test", "at": "2026-11-24T08:00:00Z", "key": "k-1"});
     let word = json!({"outcome": "not_placed", "reason": "a test"});
     let nothing = Value::Null;
     let asked: Vec<(&str, &str, &str, &Value)> = vec![
@@ -120,6 +121,13 @@ fn every_answer_fits_its_description() {
         ("DELETE", "/api/dnc", "", &number),
         ("GET", "/api/queue", "?status=failed", &nothing),
         ("GET", "/api/attempts", "?state=in_doubt", &nothing),
+        ("GET", "/api/attempts", "?changed_after=0&limit=5", &nothing),
+        ("GET", "/api/attempts", "?changed_after=99999999", &nothing),
+        ("GET", "/api/report", "?from=2026-11-01&by=week", &nothing),
+        ("GET", "/api/report", "?from=2026-11-01&to=2026-10-01", &nothing),
+        ("GET", "/api/attempts/{id}", &id, &nothing),
+        ("GET", "/api/attempts/{id}", "ffffffff", &nothing),
+        ("GET", "/api/attempts/{id}/recording", &id, &nothing),
         ("POST", "/api/pause", "", &why),
         ("POST", "/api/resume", "", &why),
         ("POST", "/api/attempts/{id}/resolve", &id, &word),
@@ -127,6 +135,10 @@ fn every_answer_fits_its_description() {
         ("POST", "/api/attempts/{id}/close", &id, &why),
         ("POST", "/api/attempts/{id}/close", "ffff", &why),
         ("POST", "/api/customers/{id}/call", "u1", &why),
+        ("POST", "/api/customers/{id}/call", "u1", &at_night),
+        ("GET", "/api/customers/{id}/export", "u1", &nothing),
+        ("DELETE", "/api/customers/{id}", "new@example.com", &why),
+        ("DELETE", "/api/customers/{id}", "new@example.com", &why),
     ];
     for (method, path, place, body) in &asked {
         let target = match path.contains("{id}") {

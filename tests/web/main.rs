@@ -20,6 +20,8 @@ mod logs;
 mod opt_outs;
 mod pages;
 mod pausing;
+mod person;
 mod pushed;
 mod reasons;
+mod results;
 mod who_is_who;

@@ -109,6 +109,7 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
         None => "next call: none is foreseen".to_string(),
     })?;
     print_past(&explained.past, explained.now, zone)?;
+    past::print_said(explained, zone)?;
     past::print_skips(&explained.skips, zone)
 }
 

@@ -1,8 +1,11 @@
 //! The past in `ringonce explain`: what happened on a date, and the occasions without a call.
 
+use serde_json::Value;
+
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::CallType;
+use crate::present::attempt;
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::forecast::explain::{Explained, Said};
 use crate::steps::forecast::past::{Day, PastItem};
@@ -85,4 +88,21 @@ pub fn print_skips(skips: &[PastItem], zone: Option<&Zone>) -> anyhow::Result<()
 /// A time on the customer's clock.
 pub fn moment(at: Instant, zone: Option<&Zone>) -> String {
     output::local_or_utc(at, zone)
+}
+
+/// What was said in the past calls: the summary and the structured values.
+pub fn print_said(explained: &Explained, zone: Option<&Zone>) -> anyhow::Result<()> {
+    for call in &explained.past {
+        let Some(result) = explained.said.get(&call.id) else { continue };
+        let summary = result.summary.as_deref().unwrap_or("no summary");
+        output::line(&format!("said {}: {}", moment(call.created_at, zone), clean(summary)))?;
+        let value = |(name, value): (&String, &Value)| {
+            format!("{}: {}", clean(name), clean(&attempt::value_text(value)))
+        };
+        let values: Vec<String> = result.structured.iter().map(value).collect();
+        if !values.is_empty() {
+            output::line(&format!("  {}", values.join(" · ")))?;
+        }
+    }
+    Ok(())
 }

@@ -122,17 +122,23 @@ pub struct Record {
     pub said: Said,
 }
 
-/// The results of the assistant's analysis and its tool call, set by faults.
+/// The assistant's analysis and its tool call, as changed by faults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Said {
     /// The field of the structured data that is true.
     pub field: Option<String>,
     /// The name of the structured output whose result is true.
     pub output: Option<String>,
+    /// `NAME=VALUE`: one more structured output; the value is JSON or a text.
+    pub value: Option<String>,
     /// The tool that was called.
     pub tool: Option<String>,
+    /// The length of the transcript in bytes, if it is not the usual one.
+    pub transcript_bytes: Option<usize>,
     /// The call has ended, and its analysis is not available yet.
     pub lags: bool,
+    /// The same for its structured outputs alone.
+    pub outputs_lag: bool,
 }
 
 /// How long the stages of a call last.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::demo::fake_vapi::answers::{FakePlaced, FakeRefusal, FakeReply, Form, Query};
 use crate::demo::fake_vapi::calls::{Order, Record};
+use crate::demo::fake_vapi::said;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::http::response::{Delivery, Response};
 
@@ -246,56 +247,9 @@ pub fn call_json(record: &Record) -> Value {
         }
     }
     if record.ended_at.is_some() && record.started_at.is_some() {
-        call["artifact"] = json!({"transcript": "AI: Hi, this is your call.\nUser: Hi.\n"});
-        if !record.said.lags {
-            add_analysis(&mut call, record);
-        }
+        said::add(&mut call, record);
     }
     call
-}
-
-/// Adds the provider's analysis of an ended call.
-fn add_analysis(call: &mut Value, record: &Record) {
-    let said = &record.said;
-    let started = record.started_at.map_or(0, |at| at.timestamp_millis());
-    let mut messages = vec![json!({"role": "user", "message": "Hi.", "time": started,
-        "endTime": started + 500, "secondsFromStart": 0.5, "duration": 500})];
-    if let Some(tool) = &said.tool {
-        messages.push(json!({"role": "tool_calls", "message": "", "time": started + 900,
-            "secondsFromStart": 0.9, "toolCalls": [tool_call(tool)]}));
-    }
-    call["artifact"]["messages"] = json!(messages);
-    call["analysis"] = json!({"summary": "The customer was reached.", "successEvaluation": "true"});
-    if let Some(field) = &said.field {
-        call["analysis"]["structuredData"] = json!({ field.as_str(): true });
-    }
-    if let Some(name) = &said.output {
-        let output = json!({"name": name, "result": true});
-        call["artifact"]["structuredOutputs"] =
-            json!({ "2b7c6c0e-11d4-4f6e-8a57-0c1d9e5f4a33": output });
-    }
-}
-
-fn tool_call(tool: &str) -> Value {
-    let function = json!({"name": tool, "arguments": "{}"});
-    json!({"id": "call_1", "type": "function", "function": function})
-}
-
-/// The webhook bodies that the provider would have sent about a call by now, in their order.
-pub fn pushed_json(record: &Record) -> Value {
-    let call = call_json(record);
-    let mut bodies = Vec::new();
-    let mut push = |message: Value| bodies.push(json!({ "message": message }));
-    push(json!({"type": "status-update", "status": record.status, "call": call}));
-    if let (Some(tool), Some(_)) = (&record.said.tool, record.started_at) {
-        let tools = json!([tool_call(tool)]);
-        push(json!({"type": "tool-calls", "toolCallList": tools, "call": call}));
-    }
-    if record.ended_at.is_some() {
-        push(json!({"type": "end-of-call-report", "endedReason": record.ended_reason,
-            "artifact": call["artifact"], "analysis": call["analysis"], "call": call}));
-    }
-    json!(bodies)
 }
 
 /// A 201, whole or damaged by faults.

@@ -7,8 +7,9 @@ use crate::domain::{Instant, instant_text};
 use crate::provider::{Listing, ProviderCall};
 use crate::steps::audit::report::{AuditFinding, AuditReport, Cause, ElsewhereFinding};
 
+use crate::steps::Context;
 use crate::steps::reconcile::listing::MARGIN;
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::reconcile::made_elsewhere;
 use crate::store::Conn;
 use crate::store::attempts::second_calls;
 use crate::store::audit::{self as data, AuditAttempt};

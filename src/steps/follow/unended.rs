@@ -93,12 +93,11 @@ pub fn attach_end(
     attempt: &Attempt,
     call: &ProviderCall,
     how: Disposition,
-    keep_words: bool,
     by: By<'_>,
 ) -> anyhow::Result<Moved> {
     if call.ended_reason.is_none() && call.ended_at.is_none() {
         unended::stop_asking(tx, &attempt.id)?;
         return Ok(Moved::No);
     }
-    unended::attach_end(tx, attempt, call, how, keep_words, by)
+    unended::attach_end(tx, attempt, call, how, by)
 }

@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use crate::domain::Instant;
 use crate::domain::start::Asking;
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::Context;
 use crate::steps::do_not_call::opt_out;
 use crate::steps::reconcile::listed_call;
+use crate::steps::{Context, results};
+use crate::store::attempts::results::ResultSource;
 use crate::store::attempts::{self, Attempt};
 use crate::store::quarantine::readable;
 use crate::store::transaction::Moved;
@@ -31,25 +32,37 @@ const NOT_YET: Duration = Duration::minutes(10);
 /// call's own record contains the opt-out.
 const OPT_OUT_KEPT: Duration = Duration::hours(24);
 
-/// Stores an event once; `No` for a duplicate. The transcript is not stored, because it is not
-/// needed here and the provider's record has it.
+/// Stores an event once; `No` for a duplicate. The result of an ended call is kept at once, because
+/// the provider's record may never have it. The event itself holds no words of the call.
 pub fn store(cx: &Context, told: &WebhookReport, now: Instant) -> anyhow::Result<Moved> {
-    let call = ProviderCall { transcript: None, summary: None, ..told.call.clone() };
+    let call = results::without_words(&told.call);
     let name = name(told);
-    cx.store.write(|tx| webhook_events::insert(tx, &told.kind, &name, &call, now))
+    cx.store.write(|tx| {
+        let moved = webhook_events::insert(tx, &told.kind, &name, &call, now)?;
+        if moved == Moved::Yes
+            && told.call.is_ended()
+            && let Some(attempt) = results::attempt_of(tx, &told.call)?
+        {
+            results::keep(cx, tx, &attempt, &told.call, ResultSource::Webhook, now)?;
+        }
+        Ok(moved)
+    })
 }
 
-/// Distinguishes events of one kind about one call: the status, and the assistant's results and
-/// tools. Two reports with different contents are two events, because the second may be the
-/// opt-out.
+/// Distinguishes events of one kind about one call: the status, the assistant's results and tools,
+/// and the words. Two reports with different contents are two events, because the second may be the
+/// opt-out or the complete result.
 fn name(told: &WebhookReport) -> String {
     let call = &told.call;
     let found = [&call.structured_data, &call.structured_outputs];
-    if call.tool_names.iter().flatten().next().is_none() && found.iter().all(|part| part.is_none())
+    let words = [&call.summary, &call.transcript, &call.success_evaluation];
+    if call.tool_names.iter().flatten().next().is_none()
+        && found.iter().all(|part| part.is_none())
+        && words.iter().all(|part| part.is_none())
     {
         return told.status.clone();
     }
-    let text = serde_json::json!([found, call.tool_names]).to_string();
+    let text = serde_json::json!([found, call.tool_names, words]).to_string();
     let digest = Sha256::digest(text.as_bytes());
     // In letters, because a snapshot hides long numbers.
     let mark: String = digest[..8]
@@ -175,7 +188,8 @@ fn apply_one(
     let Some(after) = attempts::by_call_id(tx, &event.call.id)? else { return Ok(0) };
     // The attempt may have received its call id just now.
     opt_out::add_to_list(cx, tx, &after, &event.call, now)?;
-    if event.call.is_ended() && !opt_out::is_open(cx, &event.call) {
+    let has_all = after.phone.is_none() || results::is_complete(cx, tx, &after.id)?;
+    if event.call.is_ended() && has_all && !opt_out::is_open(cx, &event.call) {
         webhook_events::forget_call(tx, &after.id)?;
     }
     let was_live = before.is_none_or(|before| before.state.is_live());

@@ -10,6 +10,7 @@ mod on_date;
 mod outcome;
 mod trial;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -27,6 +28,7 @@ use crate::steps::forecast::preconditions;
 use crate::steps::forecast::stops::{Stop, stops};
 use crate::steps::occasions::next;
 use crate::store::attempts::Attempt;
+use crate::store::attempts::results::{self, CallResult};
 use crate::store::holidays::{self, Holiday};
 use crate::store::{customers, views};
 
@@ -54,6 +56,8 @@ pub struct Explained {
     pub next_call_at: Option<Instant>,
     /// The newest calls first.
     pub past: Vec<Attempt>,
+    /// What was said in them, by the attempt's id; without transcripts.
+    pub said: HashMap<String, CallResult>,
     /// The newest occasions that ended without a call first.
     pub skips: Vec<PastItem>,
     /// What stopped the calls at `at`.
@@ -167,7 +171,11 @@ fn explained(
         trial.cx.store.write(|tx| holidays::replace(tx, days))?;
     }
     let occasions = trial.run(customer.id)?;
-    let past = cx.store.read(|conn| views::calls_of_customer(conn, customer.id, PAST_CALLS))?;
+    let (past, said) = cx.store.read(|conn| {
+        let past = views::calls_of_customer(conn, customer.id, PAST_CALLS)?;
+        let said = results::of_attempts(conn, past.iter().map(|call| call.id.as_str()))?;
+        Ok((past, said))
+    })?;
     let zone = cx.zones.get(&customer.timezone);
     let next_call_at = trial.next_call_at(customer.id, &occasions)?;
     let rhythm = match next::reading(&customer) {
@@ -184,6 +192,7 @@ fn explained(
         occasions,
         next_call_at,
         past,
+        said,
         skips: Vec::new(),
         stops: Vec::new(),
         day: None,

@@ -14,8 +14,9 @@ use crate::steps::do_not_call::opt_out;
 use crate::steps::follow::{self, analysis};
 use crate::steps::reconcile::call_tags::{begun, number_of, parse_tag};
 use crate::steps::reconcile::{other_dialer, unknown_calls, whose_call};
-use crate::steps::{Context, settle};
+use crate::steps::{Context, results, settle};
 use crate::store::Tx;
+use crate::store::attempts::results::ResultSource;
 use crate::store::attempts::unresolved::{self, KnownCall, KnownCalls};
 use crate::store::attempts::{self, Attempt, history, second_calls};
 use crate::store::journal::By;
@@ -265,6 +266,7 @@ fn add_unknown(
     settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), By { who: WHO, now })?;
     opt_out::add_to_list(cx, tx, &attempt, call, now)?;
     if is_over {
+        results::keep(cx, tx, &attempt, call, ResultSource::Poll, now)?;
         analysis::expect(cx, tx, &attempt, call, now)?;
     }
     Ok(LoadedCall::Adopted)
@@ -352,7 +354,7 @@ fn end_if_over(
 
 /// Whether the list lacks a part that is kept: a long one, or the transcript if it is stored.
 fn is_wanted_whole(cx: &Context, call: &ProviderCall) -> bool {
-    call.left_out || (call.is_ended() && cx.config.follow.store_transcripts)
+    call.left_out || (call.is_ended() && results::keeps_transcripts(cx))
 }
 
 fn learn_org(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<()> {

@@ -90,14 +90,13 @@ pub fn attach_end(
     attempt: &Attempt,
     call: &ProviderCall,
     disposition: Disposition,
-    keep_words: bool,
     by: By<'_>,
 ) -> anyhow::Result<Moved> {
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET disposition = ?2, ended_reason = ?3, started_at = ?4,
-               ended_at = ?5, duration_seconds = ?6, cost = ?7, transcript = ?8, summary = ?9,
-               provider_status = 'ended', next_poll_at = NULL, updated_at = ?10
+               ended_at = ?5, duration_seconds = ?6, cost = ?7,
+               provider_status = 'ended', next_poll_at = NULL, updated_at = ?8
              WHERE id = ?1 AND state = 'ended' AND disposition = 'unknown'
                AND ended_reason IS NULL AND ended_at IS NULL",
         )?
@@ -109,8 +108,6 @@ pub fn attach_end(
             call.ended_at.map(instant_text),
             call.duration_seconds(),
             call.cost,
-            call.transcript.as_ref().filter(|_| keep_words),
-            call.summary.as_ref().filter(|_| keep_words),
             instant_text(by.now),
         ])?;
     attempts::moved(tx, rows, attempt, AttemptState::Ended, by, Some("its end became known"))

@@ -76,6 +76,11 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
                SELECT vapi_call_id FROM call_attempts WHERE customer_id = ?1)",
         )?
         .execute([customer.id])?;
+    tx.execute(
+        "DELETE FROM call_results WHERE attempt_id IN (
+           SELECT id FROM call_attempts WHERE customer_id = ?1)",
+        [customer.id],
+    )?;
     let attempts = tx
         .prepare_cached(
             "UPDATE call_attempts SET phone = NULL, transcript = NULL, summary = NULL,
@@ -91,6 +96,7 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
             [customer.id],
         )?;
     }
+    tx.execute("DELETE FROM customer_sources WHERE customer_id = ?1", [customer.id])?;
     tx.execute("DELETE FROM meta WHERE key = 'pause:customer:' || ?1", [&customer.key])?;
     let rows = tx.execute("DELETE FROM customers WHERE id = ?1", [customer.id])?;
     if rows != 1 {

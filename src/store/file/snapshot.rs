@@ -21,7 +21,7 @@ use crate::store::meta::installation::{self, Installation};
 use crate::store::{Store, made_elsewhere, migrations};
 
 /// Free text of people, providers and machines: only its length is kept.
-const FREE_TEXT: [(&str, &str); 16] = [
+const FREE_TEXT: [(&str, &str); 19] = [
     ("customers", "phone_validation_error"),
     ("customers", "consent_source"),
     ("customers", "consent_text"),
@@ -31,6 +31,9 @@ const FREE_TEXT: [(&str, &str); 16] = [
     ("call_attempts", "error_message"),
     ("call_attempts", "transcript"),
     ("call_attempts", "summary"),
+    ("call_results", "summary"),
+    ("call_results", "transcript"),
+    ("call_results", "success_evaluation"),
     ("second_calls", "detail"),
     ("calls_elsewhere", "ignored_by"),
     ("calls_elsewhere", "ignored_because"),
@@ -126,6 +129,7 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
          DELETE FROM quarantine WHERE place = 'meta';
          UPDATE customers SET variables = '{}';
          UPDATE webhook_events SET body = '{}';
+         UPDATE call_results SET structured = '{}';
          DELETE FROM kept_list;",
     )?;
     redact_phones(tx)?;

@@ -19,6 +19,9 @@ const TELL_NOTHING: &str = "
       vapi_call_id disposition started_at ended_at duration_seconds cost created_at updated_at
       phone_number_id next_poll_at clean_reads absent_since absent_since_monotonic_ms
       absent_boot_id
+    call_results: attempt_id source received_at updated_at
+    attempt_changes: change attempt_id
+    customer_sources: customer_id as_of
     second_calls: vapi_call_id attempt_id customer_key seen_at
     calls_elsewhere: vapi_call_id kind assistant installation_id occasion created_at blocks found_at
       ignored_at
@@ -34,6 +37,7 @@ const TELL_NOTHING: &str = "
 const REWRITTEN: &str = "
     customers: external_id name email phone variables
     call_attempts: phone phone_key
+    call_results: structured
     calls_elsewhere: told phone_key ending
     do_not_call: phone
     kept_list: vapi_call_id call

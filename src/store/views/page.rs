@@ -149,6 +149,12 @@ pub fn attempts(
     })
 }
 
+/// The name of a customer; empty if the customer no longer exists.
+pub fn name_of(conn: &Connection, customer_id: Option<i64>) -> anyhow::Result<String> {
+    let sql = "SELECT coalesce((SELECT name FROM customers WHERE id = ?1), '')";
+    Ok(conn.prepare_cached(sql)?.query_one([customer_id], |row| row.get(0))?)
+}
+
 /// The number of provider calls beyond the first of an attempt: phones that rang twice.
 pub fn second_calls(conn: &Connection) -> anyhow::Result<i64> {
     Ok(conn.prepare_cached("SELECT count(*) FROM second_calls")?.query_one([], |row| row.get(0))?)

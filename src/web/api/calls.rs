@@ -12,7 +12,7 @@ use crate::store::attempts::Attempt;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::api::customers::one;
 use crate::web::api::{
-    WHO, body, limit, number, only, optional_text, page_of, reason, said, text, word,
+    WHO, body, limit, number, only, optional_text, page_of, reason, results, said, text, word,
 };
 use crate::web::asked::Asked;
 use crate::web::operate::{self, WhoAndWhy as Why};
@@ -68,9 +68,12 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(page_of("items", rows, next))
 }
 
-/// `GET /api/attempts`
+/// `GET /api/attempts`: the newest first, or with `changed_after` in the order of changes.
 pub fn attempts(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    only(asked, &["state", "disposition", "type", "customer", "before", "limit"])?;
+    if let Some(cursor) = number(asked, "changed_after")? {
+        return results::changed(asked, cursor);
+    }
+    only(asked, &["state", "disposition", "type", "customer", "before", "limit", "changed_after"])?;
     let (filter, limit) = (attempt_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| page::attempts(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.seq);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::customer::columns::{Column, parse_date};
 use crate::domain::customer::entry::{CustomerEntry, FieldChange};
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::parse_instant;
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::present::customer::as_json;
@@ -15,14 +15,19 @@ use crate::steps::customers::find::{self, Unclear};
 use crate::steps::customers::{change, create, plan_change, plan_new};
 use crate::steps::forecast::explain::{self, Question};
 use crate::steps::import::field_values::{Draft, Reader};
+use crate::steps::operate::call_now::ExtraWish;
 use crate::steps::readiness::clock_check;
-use crate::store::customers::{self, Filter, Found, matching};
+use crate::store::customers::{self, Filter, Found, matching, source};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Tx};
 use crate::web::api::{self, WHO, body, limit, number, only, page_of, reveals, said};
 use crate::web::asked::Asked;
 use crate::web::operate;
 
+/// The field that says as of when the data is.
+const AS_OF: &str = "as_of";
+/// How far the application's clock may be ahead of ours.
+const AHEAD_AT_MOST: chrono::Duration = chrono::Duration::hours(1);
 /// The field for the country of a phone that has no country code.
 pub const DEFAULT_COUNTRY: &str = "default_country";
 
@@ -85,22 +90,44 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     }
 }
 
-/// `POST /api/customers/{id}/call` with `reason`: queues an extra call for now.
+/// `POST /api/customers/{id}/call` with `reason`: queues an extra call for now, or for `at`. The
+/// same `key` answers the same item.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let fields = body(asked, &["reason"])?;
+    let fields = body(asked, &["reason", "at", "key"])?;
     let why = api::reason(&fields)?;
+    let at = match api::optional_text(&fields, "at")? {
+        None => None,
+        Some(text) => Some(parse_instant(text).ok_or_else(|| {
+            Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
+        })?),
+    };
+    let key = api::optional_text(&fields, "key")?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
-    let item = operate::call(asked, &customer, &why)?;
-    Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
+    let queued = operate::call(asked, &customer, &ExtraWish { why: &why, at, key })?;
+    let item = &queued.item;
+    let told = json!({
+        "queued": true,
+        "created": queued.is_new,
+        "item_id": item.id,
+        "occasion": item.occasion,
+        "scheduled_for": instant_text(item.scheduled_for),
+        "status": item.status.as_str(),
+    });
+    Ok(Response::json(if queued.is_new { 202 } else { 200 }, &told))
 }
 
 /// Finds the one customer that a text names: an id, external id, e-mail or phone.
 pub fn one(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
-    find::one(conn, text).map_err(|error| match error.downcast::<Unclear>() {
+    find::one(conn, text).map_err(as_problem)
+}
+
+/// The answer about a text that names nobody, or several customers.
+pub fn as_problem(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Unclear>() {
         Ok(why @ Unclear::Nobody(_)) => Problem::not_found(why.to_string()).into(),
         Ok(why @ Unclear::Several(_)) => Problem::new(409, why.to_string()).into(),
         Err(error) => error,
-    })
+    }
 }
 
 fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
@@ -112,12 +139,16 @@ fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
 enum Upserted {
     Created(Customer),
     Known(Customer, Vec<FieldChange>),
+    /// The request is older than what is known.
+    Ignored(Customer),
 }
 
 impl Upserted {
     fn customer(&self) -> &Customer {
         match self {
-            Upserted::Created(customer) | Upserted::Known(customer, _) => customer,
+            Upserted::Created(customer)
+            | Upserted::Known(customer, _)
+            | Upserted::Ignored(customer) => customer,
         }
     }
 }
@@ -127,9 +158,10 @@ impl Upserted {
 pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let mut known: Vec<&str> =
         Column::ALL.iter().filter(|c| is_said(**c)).map(|c| c.as_str()).collect();
-    known.push(DEFAULT_COUNTRY);
+    known.extend([DEFAULT_COUNTRY, AS_OF]);
     let fields = body(asked, &known)?;
     let country = api::optional_text(&fields, DEFAULT_COUNTRY)?;
+    let as_of = as_of(asked, &fields)?;
     let mut reader = Reader::new(&asked.front.cx().zones, country);
     let entry = entry(&fields, &mut reader)?;
     if entry.external_id.is_none() && !matches!(entry.email, Some(Some(_))) {
@@ -142,7 +174,7 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     }
     let store = &asked.front.cx().store;
     let (done, same_phone_as) = store.write(|tx| {
-        let done = write(asked, tx, &mut reader, entry)?;
+        let done = write(asked, tx, &mut reader, entry, as_of)?;
         let others = customers::with_same_phone(tx, done.customer())?;
         Ok((done, others))
     })?;
@@ -151,14 +183,27 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Upserted::Known(customer, changes) => {
             (200, customer, changes.iter().map(|change| change.field).collect())
         }
+        Upserted::Ignored(customer) => (200, customer, Vec::new()),
     };
     let answer = json!({
         "created": status == 201,
+        "ignored": matches!(done, Upserted::Ignored(_)),
         "changed": changes,
         "same_phone_as": same_phone_as,
         "customer": as_json(customer, false),
     });
     Ok(Response::json(status, &answer))
+}
+
+/// When the application read the data. An instant that is far ahead would make every later upsert
+/// older than it.
+fn as_of(asked: &Asked<'_>, fields: &Map<String, Value>) -> Result<Option<Instant>, Problem> {
+    let Some(text) = api::optional_text(fields, AS_OF)? else { return Ok(None) };
+    match parse_instant(text) {
+        Some(at) if at <= asked.now + AHEAD_AT_MOST => Ok(Some(at)),
+        Some(_) => Err(Problem::field(AS_OF, "as_of is more than an hour ahead: check the clock")),
+        None => Err(Problem::field(AS_OF, "as_of must be an instant such as 2026-11-22T17:01:00Z")),
+    }
 }
 
 /// Whether a request may set the column. Others are internal, or exist only in old files.
@@ -192,6 +237,7 @@ fn write(
     tx: &Tx<'_>,
     reader: &mut Reader<'_>,
     mut entry: CustomerEntry,
+    as_of: Option<Instant>,
 ) -> anyhow::Result<Upserted> {
     let reading = asked.front.service.clock.read()?;
     if let Some(why) = clock_check::wrong_clock(tx, &reading)? {
@@ -218,9 +264,18 @@ fn write(
             let customer = plan_new(reader, &entry, now)
                 .map_err(|error| Problem::new(422, error.to_string()))?;
             let id = create(tx, reader, &customer, By { who: WHO, now })?;
+            if let Some(at) = as_of {
+                source::set_as_of(tx, id, at)?;
+            }
             Ok(Upserted::Created(read_back(tx, id)?))
         }
         Found::One(known) => {
+            if let Some(at) = as_of {
+                if source::as_of(tx, known.id)?.is_some_and(|newest| at < newest) {
+                    return Ok(Upserted::Ignored(*known));
+                }
+                source::set_as_of(tx, known.id, at)?;
+            }
             // A schedule would override the new call time, so setting a time removes it.
             if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
                 entry.call_schedule = Some(None);

@@ -6,6 +6,7 @@ use crate::domain::customer::Customer;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::steps::operate::Scope;
+use crate::steps::operate::call_now::ExtraWish;
 use crate::web::api::{numbers, one_line};
 use crate::web::asked::Asked;
 use crate::web::operate::{self, Lift, WhoAndWhy};
@@ -103,6 +104,7 @@ pub fn close(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /customers/{id}/call`: an extra call, through the gate and the running dialer.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let customer = customer(asked)?;
-    operate::call(asked, &customer, &why(asked)?)?;
+    let why = why(asked)?;
+    operate::call(asked, &customer, &ExtraWish { why: &why, at: None, key: None })?;
     Ok(go_to(&format!("/customers/id:{}", customer.id)))
 }

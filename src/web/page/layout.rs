@@ -13,11 +13,12 @@ use crate::web::page::html::{capital, form, in_url, query};
 const STYLE: &str = include_str!("style.css");
 
 /// The links of the navigation.
-const LINKS: [(&str, &str); 6] = [
+const LINKS: [(&str, &str); 7] = [
     ("/", "Today"),
     ("/customers", "Customers"),
     ("/queue", "Queue"),
     ("/calls", "Calls"),
+    ("/reports", "Reports"),
     ("/do-not-call", "Do not call"),
     ("/journal", "Journal"),
 ];

@@ -10,11 +10,13 @@ use crate::steps::customers::journaled;
 use crate::steps::forecast::past::{self, PastItem};
 use crate::steps::forecast::stops::{Stop, StopKind, stops};
 use crate::store::attempts::Attempt;
+use crate::store::attempts::results as call_results;
 use crate::store::journal::{self, JournalLine};
 use crate::store::views::page::Named;
 use crate::web::asked::Asked;
 use crate::web::page::html::time;
 use crate::web::page::lists::{self, seconds};
+use crate::web::page::results;
 use crate::web::page::words::{self, Tone};
 
 /// Lines of one page.
@@ -27,6 +29,8 @@ struct Event {
     at: Instant,
     tone: Tone,
     text: Markup,
+    /// What was said in a call.
+    more: Markup,
 }
 
 /// The list, the newest first, each at its time on the customer's own clock.
@@ -38,12 +42,17 @@ pub fn timeline(
 ) -> anyhow::Result<Markup> {
     let cx = asked.front.cx();
     let stops = stops(cx, customer)?;
-    let (skips, lines) = cx.store.read(|conn| {
+    let (skips, lines, said) = cx.store.read(|conn| {
         let subjects = journaled::subjects_of(cx, conn, customer)?;
         let lines = journal::newest_about(conn, &subjects, &[customer.id], LINES as i64)?;
-        Ok((past::skips(conn, customer, &stops)?, lines))
+        let said = call_results::of_attempts(conn, calls.iter().map(|call| call.row.id.as_str()))?;
+        Ok((past::skips(conn, customer, &stops)?, lines, said))
     })?;
-    let mut events: Vec<Event> = calls.iter().map(|named| call(&named.row)).collect();
+    let called = |named: &Named<Attempt>| {
+        let result = said.get(&named.row.id);
+        Event { more: results::said(asked, &named.row, result), ..call(&named.row) }
+    };
+    let mut events: Vec<Event> = calls.iter().map(called).collect();
     events.extend(skips.iter().map(skip));
     events.extend(stops.iter().filter(|stop| stop.kind.is_of_the_customer()).flat_map(stop_events));
     events.extend(lines.iter().filter_map(|line| act(line, zone)));
@@ -55,8 +64,8 @@ pub fn timeline(
     Ok(html! {
         @if calls.is_empty() { p.nothing { "Never called." } }
         ol.timeline {
-            @for Event { at, tone, text } in &events {
-                li.(tone) { p { b { (time(*at, zone)) } " · " (text) } }
+            @for Event { at, tone, text, more } in &events {
+                li.(tone) { p { b { (time(*at, zone)) } " · " (text) } (more) }
             }
         }
     })
@@ -69,7 +78,7 @@ fn call(attempt: &Attempt) -> Event {
         " · " (lists::attempt_state(attempt))
     };
     let tone = words::attempt(attempt.state, attempt.disposition).0;
-    Event { at: attempt.created_at, tone, text }
+    Event { at: attempt.created_at, tone, text, more: Markup::default() }
 }
 
 fn skip(past: &PastItem) -> Event {
@@ -80,7 +89,8 @@ fn skip(past: &PastItem) -> Event {
         @if let Some(reason) = item.reason { ": " (words::reason(reason)) }
         @if let Some(detail) = past.detail() { " " span.why { (detail) } }
     };
-    Event { at: item.processed_at.unwrap_or(item.scheduled_for), tone, text }
+    let at = item.processed_at.unwrap_or(item.scheduled_for);
+    Event { at, tone, text, more: Markup::default() }
 }
 
 /// The begin of a stop, and its end.
@@ -104,10 +114,13 @@ fn stop_events(stop: &Stop) -> Vec<Event> {
             @if !why.is_empty() { ": " span.why { (why) } }
         }
     };
-    let begin = Event { at: stop.from, tone: Tone::Warn, text: text(began, &stop.who, &stop.why) };
+    let begin_text = text(began, &stop.who, &stop.why);
+    let more = Markup::default();
+    let begin = Event { at: stop.from, tone: Tone::Warn, text: begin_text, more };
     let end = stop.until.map(|at| {
         let (who, why) = stop.ended.clone().unwrap_or_default();
-        Event { at, tone: Tone::Calm, text: text(ended, &who, &why) }
+        let text = text(ended, &who, &why);
+        Event { at, tone: Tone::Calm, text, more: Markup::default() }
     });
     std::iter::once(begin).chain(end).collect()
 }
@@ -132,7 +145,7 @@ fn act(line: &JournalLine, zone: &Zone) -> Option<Event> {
         }
         @if let Some(why) = &line.why { ": " span.why { (why) } }
     };
-    Some(Event { at, tone: Tone::Dim, text })
+    Some(Event { at, tone: Tone::Dim, text, more: Markup::default() })
 }
 
 fn change(line: &JournalLine) -> Option<String> {
