@@ -19,12 +19,13 @@ use crate::cli::exit::Exit;
 use crate::domain::customer::columns::shown;
 use crate::domain::customer::entry::CustomerEntry;
 use crate::present::output;
+use crate::steps::customers::edit::{self, EditRefused};
 use crate::steps::customers::{
-    change, create, find, pause, plan_change, plan_new, resume, same_phone_words,
+    change_because, create, find, pause, plan_new, resume, same_phone_words,
 };
 use crate::steps::import::field_values::Reader;
 use crate::store::Store;
-use crate::store::customers::{self, Found, by_external_id, matching, payment_statuses};
+use crate::store::customers::{self, Found, matching, payment_statuses};
 
 /// Manage customers: import, add, list, show, update, pause, resume, erase
 #[derive(Args)]
@@ -73,6 +74,9 @@ Example:
 pub struct UpdateArgs {
     /// Id, external id, e-mail or phone; id:7, external:7, … match one kind only
     customer: String,
+    /// The reason, recorded in the journal
+    #[arg(long)]
+    reason: Option<String>,
     #[command(flatten)]
     fields: FieldArgs,
 }
@@ -138,29 +142,22 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
 
 fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
     let mut reader = Reader::new(cx.zones, args.fields.default_country());
-    let mut entry = args.fields.entry(&mut reader, cx.now)?;
+    let entry = args.fields.entry(&mut reader, cx.now)?;
     if entry == CustomerEntry::default() {
         return Err(usage("nothing to change was named; see `customers update --help`"));
     }
-    // A schedule would override the new call time, so setting a time removes the schedule.
-    if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
-        entry.call_schedule = Some(None);
-    }
+    let why = args.reason.as_deref().map(str::trim).filter(|why| !why.is_empty());
     let store = cx.edit()?;
     check_clock(&store, &cx.reading)?;
     let (id, changes) = store.write(|tx| {
         let known = one(tx, &args.customer)?;
-        if entry.phone.is_none() && entry.phone_validated.is_some() {
-            entry.phone = Some(reader.phone(&known.phone).map_err(usage)?);
-        }
-        if let Some(external_id) = &entry.external_id
-            && let Some(other) = by_external_id(tx, external_id)?
-            && other.id != known.id
-        {
-            return Err(usage(format!("customer {} has this external id already", other.id)));
-        }
-        let after = plan_change(tx, &mut reader, &known, &entry, cx.now)?;
-        Ok((known.id, change(tx, &mut reader, &known, &after, By { who: WHO, now: cx.now })?))
+        let planned = edit::planned(tx, &mut reader, &known, entry, cx.now);
+        let after = planned.map_err(|error| match error.downcast::<EditRefused>() {
+            Ok(refused) => usage(refused),
+            Err(error) => error,
+        })?;
+        let by = By { who: WHO, now: cx.now };
+        Ok((known.id, change_because(tx, &mut reader, &known, &after, by, why)?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
     let same_phone = same_phone(&store, id)?;

@@ -4,6 +4,7 @@
 //! zone or time always recomputes the next occasion. Customers are not deleted here.
 
 pub mod census;
+pub mod edit;
 pub mod find;
 pub mod journaled;
 pub mod paused;
@@ -122,6 +123,18 @@ pub fn change(
     after: &Customer,
     by: By<'_>,
 ) -> anyhow::Result<Vec<FieldChange>> {
+    change_because(tx, reader, known, after, by, None)
+}
+
+/// The same with a person's reason, for the journal.
+pub fn change_because(
+    tx: &Tx<'_>,
+    reader: &mut Reader<'_>,
+    known: &Customer,
+    after: &Customer,
+    by: By<'_>,
+    why: Option<&str>,
+) -> anyhow::Result<Vec<FieldChange>> {
     let By { who, now } = by;
     let changes = changes(known, after);
     if changes.is_empty() {
@@ -146,7 +159,7 @@ pub fn change(
     let (old, new) = journal_texts(&changes);
     let subject = format!("customer:{}", known.id);
     let (old, new) = (Some(old.as_str()), Some(new.as_str()));
-    let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
+    let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why };
     let moved_to = after.next_call_scheduled_at.filter(|_| has_moved).map(instant_text);
     let fields = changes.iter().map(|change| change.field.to_string()).collect();
     let decides = changes.iter().filter(|change| DECIDING.contains(&change.field));

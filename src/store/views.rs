@@ -2,6 +2,7 @@
 //! web. Decides nothing.
 
 pub mod callable;
+pub mod contact;
 pub mod locations;
 pub mod next_call;
 pub mod occasions;

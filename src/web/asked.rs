@@ -38,6 +38,16 @@ impl Asked<'_> {
         self.form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.trim())
     }
 
+    /// A field of the form; `None` when it was not sent.
+    pub fn sent(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim())
+    }
+
+    /// The actor in the journal.
+    pub fn who(&self) -> &str {
+        if self.is_api() { "api" } else { "page" }
+    }
+
     /// A value of the query; `None` when it is not there or empty.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.request.query_value(name).map(str::trim).filter(|value| !value.is_empty())

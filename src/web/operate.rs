@@ -6,13 +6,16 @@ use crate::domain::hold::HoldKind;
 use crate::domain::instant_text;
 use crate::http::problem::Problem;
 use crate::steps::operate::call_now::{self, ExtraWish, QueuedExtra, WishRefused};
+use crate::steps::operate::cancel::{self, CancelRefused};
+use crate::steps::operate::erase::{ErasureRefused, ErasureReport, erase_for_good};
 use crate::steps::operate::resume::{self, Resumed, Standing};
 use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, close};
 use crate::steps::readiness::clock_check;
-use crate::store::Conn;
 use crate::store::attempts::Attempt;
 use crate::store::journal::Act;
+use crate::store::queue::Item;
 use crate::store::transaction::Moved;
+use crate::store::{Conn, Tx};
 use crate::web::asked::Asked;
 
 /// The actor and the reason, for the journal.
@@ -149,6 +152,35 @@ pub fn close(asked: &Asked<'_>, attempt: &str, reason: &WhoAndWhy<'_>) -> anyhow
         close::close(tx, &attempt, Act { who: reason.who, why: reason.why, now })
     });
     closed.map_err(as_problem)
+}
+
+/// Cancels one waiting call.
+pub fn cancel(asked: &Asked<'_>, id: i64, reason: &WhoAndWhy<'_>) -> anyhow::Result<Item> {
+    let cx = asked.front.cx();
+    let act = Act { who: reason.who, why: reason.why, now: asked.now };
+    let cancelled = cx.store.write(|tx| cancel::cancel(cx, tx, id, act));
+    cancelled.map_err(|error| match error.downcast::<CancelRefused>() {
+        Ok(why @ CancelRefused::Unknown(_)) => Problem::not_found(why.to_string()).into(),
+        Ok(why @ CancelRefused::NotWaiting { .. }) => Problem::new(409, why.to_string()).into(),
+        Err(error) => error,
+    })
+}
+
+/// Erases the customer that `find` finds, and reports whether the WAL could be emptied.
+pub fn erase(
+    asked: &Asked<'_>,
+    find: impl FnOnce(&Tx<'_>) -> anyhow::Result<Customer>,
+    reason: &WhoAndWhy<'_>,
+) -> anyhow::Result<(ErasureReport, bool)> {
+    let act = Act { who: reason.who, why: reason.why, now: asked.now };
+    let erased = erase_for_good(&asked.front.cx().store, find, act);
+    erased.map_err(|error| match error.downcast::<ErasureRefused>() {
+        Ok(why @ ErasureRefused::NamesThem) => {
+            anyhow::Error::from(Problem::field("reason", format!("reason {why}")))
+        }
+        Ok(why @ ErasureRefused::Dialing(_)) => Problem::new(409, why.to_string()).into(),
+        Err(error) => error,
+    })
 }
 
 /// The attempt that a text names: an id, its beginning, or the tag of the call.

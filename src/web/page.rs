@@ -3,16 +3,17 @@
 
 pub mod alarms;
 pub mod chart;
+pub mod customer;
 pub mod customers;
+pub mod done;
 pub mod forms;
 pub mod html;
 pub mod layout;
 pub mod lists;
 pub mod login;
-pub mod next_call;
 pub mod reports;
 pub mod results;
-pub mod timeline;
+pub mod standing;
 pub mod today;
 pub mod words;
 

@@ -8,8 +8,10 @@ use crate::web::access::{is_from_another_site, shows_bearer};
 use crate::web::api::{calls, customers, numbers, person, report, results, service};
 use crate::web::asked::{Access, Asked, form};
 use crate::web::front::{Front, GuessedAt};
-use crate::web::page::{customers as customer_pages, forms, layout, lists, login, today};
-use crate::web::page::{reports, results as page_results};
+use crate::web::page::customer::{self, acts, edit};
+use crate::web::page::forms::{self, customer as acted};
+use crate::web::page::results as page_results;
+use crate::web::page::{customers as customer_pages, layout, lists, login, reports, today};
 use crate::web::{health, metrics, webhook};
 
 type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
@@ -70,13 +72,20 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/pause", Access::Form, forms::pause),
     route("POST", "/resume", Access::Form, forms::resume),
     route("GET", "/customers", Access::Page, customer_pages::list),
-    route("GET", "/customers/{id}", Access::Page, customer_pages::one),
-    route("POST", "/customers/{id}/reveal", Access::Form, customer_pages::reveal),
-    route("POST", "/customers/{id}/pause", Access::Form, forms::pause_customer),
-    route("POST", "/customers/{id}/resume", Access::Form, forms::resume_customer),
-    route("POST", "/customers/{id}/call", Access::Form, forms::call),
-    route("POST", "/customers/{id}/do-not-call", Access::Form, forms::never_call),
+    route("GET", "/customers/{id}", Access::Page, customer::one),
+    route("GET", "/customers/{id}/edit", Access::Page, edit::open),
+    route("POST", "/customers/{id}/edit", Access::Form, edit::send),
+    route("GET", "/customers/{id}/erase", Access::Page, acts::erasure),
+    route("POST", "/customers/{id}/erase", Access::Form, acted::erase),
+    route("POST", "/customers/{id}/export", Access::Form, acted::export),
+    route("POST", "/customers/{id}/reveal", Access::Form, customer::reveal),
+    route("POST", "/customers/{id}/pause", Access::Form, acted::pause),
+    route("POST", "/customers/{id}/resume", Access::Form, acted::resume),
+    route("POST", "/customers/{id}/call", Access::Form, acted::call),
+    route("POST", "/customers/{id}/do-not-call", Access::Form, acted::never_call),
+    route("POST", "/customers/{id}/allow", Access::Form, acted::allow),
     route("GET", "/queue", Access::Page, lists::queue),
+    route("POST", "/queue/{id}/cancel", Access::Form, forms::cancel),
     route("GET", "/calls", Access::Page, lists::calls),
     route("GET", "/calls/{id}/recording", Access::Page, results::recording),
     route("POST", "/calls/{id}/resolve", Access::Form, forms::resolve),

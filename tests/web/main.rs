@@ -3,6 +3,7 @@
 mod api;
 mod attack;
 mod contract;
+mod customer_page;
 mod documented;
 mod escaping;
 mod figures;

@@ -101,7 +101,7 @@ fn every_page_answers_with_a_strict_policy_and_masked_phones() {
 }
 
 /// The text of a page as a person reads it, without tags.
-fn read(page: &str) -> String {
+pub fn read(page: &str) -> String {
     page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect()
 }
 
@@ -123,7 +123,7 @@ fn a_page_says_in_words_why_somebody_waits_and_why_nothing_is_called() {
     let waits = "It waits: not eligible (payment or status); until something changes.";
     let story = read(&visitor.get("/customers/u2"));
     assert!(story.contains(waits) && story.contains("none since Mon 23 Nov"), "{story}");
-    assert!(read(&visitor.get("/customers")).contains("Pendingpending–"));
+    assert!(read(&visitor.get("/customers")).contains("Pendingnot eligible: payment is Pending–"));
     let pause = format!("scope=all&reason=a+test&mark={}", visitor.mark());
     assert_eq!(visitor.post("/pause", &pause).status, 303);
     assert!(read(&visitor.get("/")).contains("Next callpaused"));

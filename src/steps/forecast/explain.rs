@@ -30,7 +30,7 @@ use crate::steps::occasions::next;
 use crate::store::attempts::Attempt;
 use crate::store::attempts::results::{self, CallResult};
 use crate::store::holidays::{self, Holiday};
-use crate::store::{customers, views};
+use crate::store::{Tx, customers, views};
 
 pub use crate::steps::forecast::explain::outcome::{Explanation, InQueue, Outcome, Said, Tried};
 
@@ -107,6 +107,20 @@ pub fn explain(
     };
     let trial = Trial::new(cx, &customer, Vec::new(), at)?;
     explained(cx, customer, &trial, days).map(Some)
+}
+
+/// What a tick would do if `after` were the customer: `edit` is written to the copy in memory, never
+/// to the file.
+pub fn edited(
+    cx: &Context,
+    after: &Customer,
+    now: Instant,
+    edit: impl FnOnce(&Tx<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<Explained> {
+    let mut trial = Trial::new(cx, after, stops(cx, after)?, now)?;
+    trial.add_doors(preconditions::of_the_last_tries(cx, now)?);
+    trial.cx.store.write(edit)?;
+    explained(cx, after.clone(), &trial, None)
 }
 
 /// Answers a person's question about one customer. For now, a call counts as ringing only if the

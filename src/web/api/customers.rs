@@ -12,7 +12,7 @@ use crate::http::response::Response;
 use crate::present::customer::as_json;
 use crate::present::explain as present_explain;
 use crate::steps::customers::find::{self, Unclear};
-use crate::steps::customers::{change, create, plan_change, plan_new};
+use crate::steps::customers::{change, create, edit, plan_new};
 use crate::steps::forecast::explain::{self, Question};
 use crate::steps::import::field_values::{Draft, Reader};
 use crate::steps::operate::call_now::ExtraWish;
@@ -236,7 +236,7 @@ fn write(
     asked: &Asked<'_>,
     tx: &Tx<'_>,
     reader: &mut Reader<'_>,
-    mut entry: CustomerEntry,
+    entry: CustomerEntry,
     as_of: Option<Instant>,
 ) -> anyhow::Result<Upserted> {
     let reading = asked.front.service.clock.read()?;
@@ -276,15 +276,7 @@ fn write(
                 }
                 source::set_as_of(tx, known.id, at)?;
             }
-            // A schedule would override the new call time, so setting a time removes it.
-            if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
-                entry.call_schedule = Some(None);
-            }
-            if entry.phone.is_none() && entry.phone_validated.is_some() {
-                let phone = reader.phone(&known.phone);
-                entry.phone = Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
-            }
-            let after = plan_change(tx, reader, &known, &entry, now)?;
+            let after = edit::planned(tx, reader, &known, entry, now)?;
             let changes = change(tx, reader, &known, &after, By { who: WHO, now })?;
             Ok(Upserted::Known(read_back(tx, known.id)?, changes))
         }

@@ -70,11 +70,18 @@ pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let country = optional_text(&fields, DEFAULT_COUNTRY)?;
         (e164(text(&fields, "phone")?, country)?, reason(&fields)?)
     };
+    take_off(asked, &phone, &why, WHO)?;
+    Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
+}
+
+/// Takes a number off the list and writes the journal.
+pub fn take_off(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<()> {
     let cx = asked.front.cx();
-    if !list::remove(&cx.store, &cx.installation, &phone, &why, By { who: WHO, now: asked.now })? {
+    let by = By { who, now: asked.now };
+    if !list::remove(&cx.store, &cx.installation, phone, reason, by)? {
         return Err(Problem::not_found("this number is not on the list").into());
     }
-    Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
+    Ok(())
 }
 
 fn plus(phone: &str) -> String {

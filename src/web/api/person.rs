@@ -3,20 +3,19 @@
 use serde_json::{Value, json};
 
 use crate::domain::customer::Customer;
-use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::present::customer as present_customer;
 use crate::present::{attempt, queue_item};
 use crate::steps::customers::find;
-use crate::steps::operate::erase::{self, ErasureRefused};
 use crate::store::attempts::{results, second_calls};
 use crate::store::customers::source;
-use crate::store::journal::{self, Act};
+use crate::store::journal;
 use crate::store::meta::pauses;
 use crate::store::{Conn, Tx, do_not_call, made_elsewhere, views};
 use crate::web::api::customers::{as_problem, one};
-use crate::web::api::{WHO, body, only, reason};
+use crate::web::api::{body, only, reason};
 use crate::web::asked::Asked;
+use crate::web::operate::{self, WhoAndWhy};
 
 /// The most calls and journal lines of one person; a call a day for 27 years.
 const MOST: usize = 10_000;
@@ -25,15 +24,17 @@ const MOST: usize = 10_000;
 /// records it.
 pub fn export(asked: &Asked<'_>) -> anyhow::Result<Response> {
     only(asked, &[])?;
+    let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
+    exported(asked, &customer)
+}
+
+/// The export of a customer who is known already.
+pub fn exported(asked: &Asked<'_>, customer: &Customer) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    let (customer, told) = cx.store.read(|conn| {
-        let customer = one(conn, asked.named())?;
-        let told = whole(asked, conn, &customer)?;
-        Ok((customer, told))
-    })?;
+    let told = cx.store.read(|conn| whole(asked, conn, customer))?;
     let subject = format!("customer:{}", customer.id);
     let entry = journal::Entry {
-        who: WHO,
+        who: asked.who(),
         what: "reveal",
         subject: &subject,
         new: Some("export"),
@@ -100,17 +101,9 @@ fn whole(asked: &Asked<'_>, conn: &Conn, customer: &Customer) -> anyhow::Result<
 pub fn erase(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["reason"])?;
     let why = reason(&fields)?;
-    let store = &asked.front.cx().store;
-    let act = Act { who: WHO, why: &why, now: asked.now };
     let find = |tx: &Tx<'_>| find::one_for_good(tx, asked.named()).map_err(as_problem);
-    let erased = erase::erase_for_good(store, find, act);
-    let (report, emptied) = erased.map_err(|error| match error.downcast::<ErasureRefused>() {
-        Ok(why @ ErasureRefused::NamesThem) => {
-            anyhow::Error::from(Problem::field("reason", format!("reason {why}")))
-        }
-        Ok(why @ ErasureRefused::Dialing(_)) => Problem::new(409, why.to_string()).into(),
-        Err(error) => error,
-    })?;
+    let by = WhoAndWhy { who: asked.who(), why: &why };
+    let (report, emptied) = operate::erase(asked, find, &by)?;
     let mut told = json!(report);
     told["wal_emptied"] = json!(emptied);
     Ok(Response::json(200, &told))

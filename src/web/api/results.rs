@@ -10,7 +10,7 @@ use crate::provider::ReadError;
 use crate::store::attempts::{changes, results};
 use crate::store::journal;
 use crate::store::views::page;
-use crate::web::api::{WHO, limit, only, reveals};
+use crate::web::api::{limit, only, reveals};
 use crate::web::asked::Asked;
 use crate::web::operate;
 
@@ -84,7 +84,7 @@ pub fn recording(asked: &Asked<'_>) -> anyhow::Result<Response> {
 
 fn note_reveal(asked: &Asked<'_>, attempt_id: &str, new: Option<&str>) -> anyhow::Result<()> {
     let subject = format!("attempt:{attempt_id}");
-    let who = if asked.is_api() { WHO } else { "page" };
+    let who = asked.who();
     let entry =
         journal::Entry { who, what: "reveal", subject: &subject, new, ..Default::default() };
     asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))

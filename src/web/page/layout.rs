@@ -8,6 +8,7 @@ use crate::http::response::Response;
 use crate::present::output;
 use crate::web::asked::Asked;
 use crate::web::front::Front;
+use crate::web::page::done;
 use crate::web::page::html::{capital, form, in_url, query};
 
 const STYLE: &str = include_str!("style.css");
@@ -23,8 +24,13 @@ const LINKS: [(&str, &str); 7] = [
     ("/journal", "Journal"),
 ];
 
-/// A whole page: the navigation, then `body`.
+/// A whole page: the navigation, what the last act did, then `body`.
 pub fn page(asked: &Asked<'_>, title: &str, body: Markup) -> Response {
+    page_with(asked, 200, title, body)
+}
+
+/// The same with another status, for a form that was refused.
+pub fn page_with(asked: &Asked<'_>, status: u16, title: &str, body: Markup) -> Response {
     let shown = &asked.request.path;
     let is_current =
         |link: &str| shown == link || (link != "/" && shown.starts_with(&format!("{link}/")));
@@ -44,7 +50,8 @@ pub fn page(asked: &Asked<'_>, title: &str, body: Markup) -> Response {
             }
         }
     };
-    Response::html(200, &document(title, top, body))
+    let body = html! { (done::message(asked)) (body) };
+    Response::html(status, &document(title, top, body))
 }
 
 /// The whole document as text. `html!` has escaped the markup of others; `clean` removes control

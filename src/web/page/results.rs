@@ -11,7 +11,6 @@ use crate::store::journal;
 use crate::store::views::page::name_of;
 use crate::web::asked::Asked;
 use crate::web::operate;
-use crate::web::page::forms::WHO;
 use crate::web::page::html::{form, or_dash, section, time};
 use crate::web::page::layout::page;
 use crate::web::page::lists;
@@ -57,8 +56,12 @@ pub fn transcript(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Ok((found, name, result))
     })?;
     let subject = format!("attempt:{}", found.id);
-    let entry =
-        journal::Entry { who: WHO, what: "reveal", subject: &subject, ..Default::default() };
+    let entry = journal::Entry {
+        who: asked.who(),
+        what: "reveal",
+        subject: &subject,
+        ..Default::default()
+    };
     cx.store.write(|tx| journal::add(tx, asked.now, entry))?;
     let zone = asked.front.zone();
     let words = result.as_ref().and_then(|result| result.transcript.as_deref());

@@ -128,10 +128,7 @@ fn occasion(explanation: &Explanation, zone: &Zone, now: Instant) -> Markup {
                 (time(explanation.scheduled_for, zone)) " " (badge(tone, word))
             }
             p { (sentence) }
-            details open[explanation.outcome != Outcome::Rings] {
-                summary { "Every rule and its answer" }
-                ul.rules { @for answer in &explanation.answers { (rule(answer, zone)) } }
-            }
+            (rules(&explanation.answers, zone))
         }
     }
 }
@@ -170,6 +167,26 @@ fn outcome(explanation: &Explanation, zone: &Zone, now: Instant) -> (Tone, &'sta
             (Tone::Good, "called", "A phone rang for it, or may have: never again.".render())
         }
         Outcome::InFlight => (Tone::Calm, "under way", "A call of it is under way.".render()),
+    }
+}
+
+/// The rules that stop the call are open; those that allow it are folded.
+fn rules(answers: &[Answer], zone: &Zone) -> Markup {
+    let (allow, stop): (Vec<&Answer>, Vec<&Answer>) =
+        answers.iter().partition(|answer| answer.verdict == Verdict::Open);
+    html! {
+        @if !stop.is_empty() {
+            ul.rules { @for answer in &stop { (rule(answer, zone)) } }
+        }
+        @if !allow.is_empty() {
+            details {
+                summary {
+                    @if stop.is_empty() { "Every rule and its answer" }
+                    @else { "The " (allow.len()) " rules that allow it" }
+                }
+                ul.rules { @for answer in &allow { (rule(answer, zone)) } }
+            }
+        }
     }
 }
 
