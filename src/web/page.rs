@@ -2,6 +2,7 @@
 //! that a page shows or does.
 
 pub mod alarms;
+pub mod calls;
 pub mod chart;
 pub mod customer;
 pub mod customers;
@@ -12,7 +13,6 @@ pub mod layout;
 pub mod lists;
 pub mod login;
 pub mod reports;
-pub mod results;
 pub mod standing;
 pub mod today;
 pub mod words;

@@ -8,10 +8,11 @@ use crate::web::access::{is_from_another_site, shows_bearer};
 use crate::web::api::{calls, customers, numbers, person, report, results, service};
 use crate::web::asked::{Access, Asked, form};
 use crate::web::front::{Front, GuessedAt};
+use crate::web::page::calls::{self as page_calls, one as one_call};
 use crate::web::page::customer::{self, acts, edit};
 use crate::web::page::forms::{self, customer as acted};
-use crate::web::page::results as page_results;
-use crate::web::page::{customers as customer_pages, layout, lists, login, reports, today};
+use crate::web::page::lists::{journal, numbers as listed, queue};
+use crate::web::page::{customers as customer_pages, layout, login, reports, today};
 use crate::web::{health, metrics, webhook};
 
 type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
@@ -84,17 +85,21 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/customers/{id}/call", Access::Form, acted::call),
     route("POST", "/customers/{id}/do-not-call", Access::Form, acted::never_call),
     route("POST", "/customers/{id}/allow", Access::Form, acted::allow),
-    route("GET", "/queue", Access::Page, lists::queue),
+    route("GET", "/queue", Access::Page, queue::list),
+    route("GET", "/queue.csv", Access::Page, queue::file),
     route("POST", "/queue/{id}/cancel", Access::Form, forms::cancel),
-    route("GET", "/calls", Access::Page, lists::calls),
+    route("GET", "/calls", Access::Page, page_calls::list),
+    route("GET", "/calls.csv", Access::Page, page_calls::file),
+    route("GET", "/calls/{id}", Access::Page, one_call::one),
     route("GET", "/calls/{id}/recording", Access::Page, results::recording),
     route("POST", "/calls/{id}/resolve", Access::Form, forms::resolve),
     route("POST", "/calls/{id}/close", Access::Form, forms::close),
-    route("POST", "/calls/{id}/transcript", Access::Form, page_results::transcript),
+    route("POST", "/calls/{id}/transcript", Access::Form, one_call::transcript),
     route("GET", "/reports", Access::Page, reports::reports),
-    route("GET", "/do-not-call", Access::Page, lists::numbers),
+    route("GET", "/do-not-call", Access::Page, listed::list),
+    route("GET", "/do-not-call.csv", Access::Page, listed::file),
     route("POST", "/do-not-call", Access::Form, forms::never_call_number),
-    route("GET", "/journal", Access::Page, lists::journal),
+    route("GET", "/journal", Access::Page, journal::list),
 ];
 
 /// Answers one request by the table of routes. Each answer carries the request's id, so that a log

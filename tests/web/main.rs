@@ -2,6 +2,7 @@
 
 mod api;
 mod attack;
+mod calls_page;
 mod contract;
 mod customer_page;
 mod documented;

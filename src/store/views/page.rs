@@ -116,6 +116,10 @@ pub struct AttemptFilter {
     pub disposition: Option<Disposition>,
     pub call_type: Option<CallType>,
     pub customer_id: Option<i64>,
+    /// Only attempts since this instant.
+    pub from: Option<Instant>,
+    /// Only attempts before this instant.
+    pub to: Option<Instant>,
     /// Only attempts with a lower sequence number: the next page starts after the last one shown.
     pub before: Option<i64>,
 }
@@ -126,13 +130,18 @@ pub fn attempts(
     filter: &AttemptFilter,
     limit: usize,
 ) -> anyhow::Result<Vec<Named<Attempt>>> {
+    // Named only if it is asked for, so that the index by time is used.
+    let span = match (filter.from, filter.to) {
+        (None, None) => "AND ?6 IS NULL AND ?7 IS NULL",
+        _ => "AND created_at >= coalesce(?6, '') AND created_at < coalesce(?7, 'a')",
+    };
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS}, coalesce((SELECT name FROM customers AS c
            WHERE c.id = call_attempts.customer_id), '')
          FROM call_attempts
          WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR disposition = ?2)
            AND (?3 IS NULL OR call_type = ?3) AND (?4 IS NULL OR customer_id = ?4)
-           AND (?5 IS NULL OR seq < ?5)
+           AND (?5 IS NULL OR seq < ?5) {span}
          ORDER BY seq DESC LIMIT {limit}"
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -141,7 +150,9 @@ pub fn attempts(
         filter.disposition.map(Disposition::as_str),
         filter.call_type.map(CallType::as_str),
         filter.customer_id,
-        filter.before
+        filter.before,
+        filter.from.map(instant_text),
+        filter.to.map(instant_text)
     ];
     quarantine::listed(Place::Attempts, statement.query(values)?, |row| {
         let name = cells::lossy(row, ATTEMPT_COLUMNS.split(',').count())?;

@@ -43,6 +43,7 @@ pub fn attempt_filter(asked: &Asked<'_>) -> anyhow::Result<AttemptFilter> {
         call_type: word(asked, "type", CallType::parse, &words!(CallType))?,
         customer_id: customer_id(asked)?,
         before: number(asked, "before")?,
+        ..AttemptFilter::default()
     })
 }
 

@@ -20,6 +20,7 @@ use crate::store::journal;
 use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::asked::Asked;
+use crate::web::page::calls::doubts;
 use crate::web::page::customer::acts::Stopped;
 use crate::web::page::customer::next_call::{past_date, story};
 use crate::web::page::customer::timeline::timeline;
@@ -93,8 +94,8 @@ fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
         (past_date(asked, view.customer.id)?)
         (section("In the queue", items_table(&view.items, &shown, asked)))
         (section("What happened", html! {
-            (lists::doubts(asked, &view.calls, &shown))
-            (lists::overdue(asked, &view.calls, &shown))
+            (doubts::doubts(asked, &view.calls, &shown))
+            (doubts::overdue(asked, &view.calls, &shown))
             (timeline(asked, &view.customer, &view.calls, &shown)?)
             p.hint {
                 "The whole " a href={ "/journal?subject=customer:" (view.customer.id) } { "journal" }

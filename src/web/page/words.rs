@@ -77,6 +77,29 @@ pub fn attempt(state: AttemptState, disposition: Option<Disposition>) -> (Tone, 
     }
 }
 
+/// The provider's ended reason in words; `None` for one that says no more than the disposition.
+pub fn ended_reason(text: &str) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 12] = [
+        ("customer-ended-call", "the customer hung up"),
+        ("customer-did-not-answer", "nobody answered"),
+        ("customer-busy", "the line was busy"),
+        ("assistant-ended-call", "the assistant ended the call"),
+        ("assistant-said-end-call-phrase", "the assistant said goodbye"),
+        ("assistant-forwarded-call", "the assistant forwarded the call"),
+        ("silence-timed-out", "nobody spoke"),
+        ("exceeded-max-duration", "the call reached its longest length"),
+        ("voicemail", "a voicemail answered"),
+        ("twilio-failed-to-connect-call", "the line could not be connected"),
+        ("vonage-failed-to-connect-call", "the line could not be connected"),
+        ("sip-outbound-unallocated-number", "nobody has this number"),
+    ];
+    let known = KNOWN.iter().find(|(reason, _)| text.starts_with(reason)).map(|(_, words)| *words);
+    let part = |part: &str, words: &'static str| text.contains(part).then_some(words);
+    known
+        .or_else(|| part("pipeline-error", "the assistant or its voice failed"))
+        .or_else(|| part("error", "the provider had an error"))
+}
+
 fn ended(disposition: Disposition) -> (Tone, &'static str) {
     match disposition {
         Disposition::Answered => (Tone::Good, "answered"),

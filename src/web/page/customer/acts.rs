@@ -32,7 +32,7 @@ pub fn buttons(
     let is_stopped = stopped.pause.is_some()
         || matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled);
     let content = html! {
-        p.acts {
+        div.acts {
             a.button.main href={ (path) "/edit" } { "Edit" }
             (form(asked, &format!("{path}/export"), html! {
                 button.quiet title="The journal notes who looks" { "Export all data" }

@@ -14,9 +14,9 @@ use crate::store::attempts::results as call_results;
 use crate::store::journal::{self, JournalLine};
 use crate::store::views::page::Named;
 use crate::web::asked::Asked;
+use crate::web::page::calls::said;
 use crate::web::page::html::time;
 use crate::web::page::lists::{self, seconds};
-use crate::web::page::results;
 use crate::web::page::words::{self, Tone};
 
 /// Lines of one page.
@@ -50,7 +50,7 @@ pub fn timeline(
     })?;
     let called = |named: &Named<Attempt>| {
         let result = said.get(&named.row.id);
-        Event { more: results::said(asked, &named.row, result), ..call(&named.row) }
+        Event { more: said::said(asked, &named.row, result), ..call(&named.row) }
     };
     let mut events: Vec<Event> = calls.iter().map(called).collect();
     events.extend(skips.iter().map(skip));
@@ -73,7 +73,8 @@ pub fn timeline(
 
 fn call(attempt: &Attempt) -> Event {
     let text = html! {
-        (lists::occasion(attempt.call_type, &attempt.occasion)) " · attempt " (attempt.attempt_no)
+        a href={ "/calls/" (attempt.id) } { (lists::occasion(attempt.call_type, &attempt.occasion)) }
+        " · attempt " (attempt.attempt_no)
         @if let Some(length) = attempt.duration_seconds { ", " (seconds(length)) }
         " · " (lists::attempt_state(attempt))
     };
