@@ -8,6 +8,7 @@ pub mod census;
 pub mod erase;
 pub mod left_numbers;
 pub mod next_call_missing;
+pub mod people;
 pub mod rows;
 pub mod search;
 pub mod source;

@@ -73,6 +73,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/pause", Access::Form, forms::pause),
     route("POST", "/resume", Access::Form, forms::resume),
     route("GET", "/customers", Access::Page, customer_pages::list),
+    route("GET", "/customers.csv", Access::Page, customer_pages::file),
     route("GET", "/customers/{id}", Access::Page, customer::one),
     route("GET", "/customers/{id}/edit", Access::Page, edit::open),
     route("POST", "/customers/{id}/edit", Access::Form, edit::send),

@@ -52,8 +52,8 @@ fn shown(house: &House, visitor: &Visitor<'_>) -> Vec<(&'static str, bool)> {
         ("explain", explained["customer"]["call_status"] == "paused"),
         ("rules", explained["occasions"].to_string().contains("\"reason\":\"paused\"")),
         ("button", page.contains("Resume calls") && !page.contains("Pause calls")),
-        ("badge", page.contains("<span class=\"badge warn\">paused</span>")),
-        ("list badge", list.contains("<span class=\"badge warn\">paused</span>")),
+        ("badge", page.contains("<span class=\"badge warn\">paused by ")),
+        ("list badge", list.contains("<span class=\"badge warn\">paused by ")),
     ]
 }
 

@@ -22,11 +22,13 @@ pub struct Alarm {
     pub what: String,
     /// The instruction, and the form that carries it out.
     pub help: Markup,
+    /// A page with a form must not refresh itself.
+    pub has_form: bool,
 }
 
 impl Alarm {
     fn new(tone: Tone, what: impl Into<String>, help: Markup) -> Alarm {
-        Alarm { tone, what: what.into(), help }
+        Alarm { tone, what: what.into(), help, has_form: false }
     }
 }
 
@@ -42,6 +44,7 @@ fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
     let words = capital(&cause.words());
     match cause {
         Cause::Held(hold) => {
+            let has_form = hold.kind != HoldKind::Clock;
             let what = format!("Dialing is held since {}: {}", shown(&hold.since), hold.why);
             let help = html! {
                 @if hold.kind == HoldKind::Clock {
@@ -50,7 +53,7 @@ fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
                     (resume_form(asked, "hold", hold.kind.as_str(), &format!("resume-{}", hold.kind)))
                 }
             };
-            Alarm::new(Tone::Bad, what, help)
+            Alarm { has_form, ..Alarm::new(Tone::Bad, what, help) }
         }
         Cause::Paused(paused) => of_pause(asked, &scope_of(paused), &words),
         Cause::BreakerOpen(breaker) => of_breaker(asked, breaker),
@@ -104,7 +107,8 @@ fn scope_of(paused: &Paused) -> String {
 
 fn of_pause(asked: &Asked<'_>, scope: &str, what: &str) -> Alarm {
     let id = format!("resume-{}", scope.replace(':', "-"));
-    Alarm::new(Tone::Warn, what, resume_form(asked, "scope", scope, &id))
+    let help = resume_form(asked, "scope", scope, &id);
+    Alarm { has_form: true, ..Alarm::new(Tone::Warn, what, help) }
 }
 
 /// The breaker is half open when the next call is its probe. Before that, all calls wait.
@@ -128,7 +132,7 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
         }
         (resume_form(asked, "scope", "breaker", "resume-breaker"))
     };
-    Alarm::new(tone, format!("{what}: {}", breaker.words()), help)
+    Alarm { has_form: true, ..Alarm::new(tone, format!("{what}: {}", breaker.words()), help) }
 }
 
 /// What stops no due call: a half-open breaker, second calls, calls that no list shows, the pause of

@@ -1,4 +1,5 @@
-//! The first page: today at a glance, the alarms, and the calls of today and of the last two weeks.
+//! The first page: what needs a person, today at a glance, the next and the latest calls, and one
+//! chart. It refreshes itself while no form stands on it, so that nothing typed is ever lost.
 
 use chrono::{Days, NaiveDate, NaiveTime, Timelike};
 use maud::{Markup, display, html};
@@ -26,6 +27,8 @@ use crate::web::page::words::{self, Tone};
 const DAYS: u64 = 14;
 /// Rows of the short lists.
 const SHORT: usize = 8;
+/// The page loads itself again after this many seconds, without what the last act said.
+const REFRESH: [&str; 2] = ["60; url=/", "60; url=/?chart=days"];
 
 /// `GET /`
 pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
@@ -47,6 +50,10 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         _ => "held",
     });
     let alarms = alarms::alarms(asked, &causes)?;
+    let is_of_days = asked.query("chart") == Some("days");
+    let is_pausing = asked.query("act") == Some("pause");
+    let has_forms = is_pausing || alarms.iter().any(|alarm| alarm.has_form);
+    let refreshes = !has_forms && asked.query("refresh") != Some("off");
     let next_call = match (stopped, figures.next_call_at) {
         (Some(word), _) => word.to_string(),
         (None, Some(at)) if at <= asked.now => "now".to_string(),
@@ -54,12 +61,10 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         (None, None) => "none planned".to_string(),
     };
     let body = html! {
-        (heading(asked, &zone, today, &alarms))
+        (heading(asked, &zone, today, (&alarms, refreshes)))
         (alarms::section(&alarms))
+        @if is_pausing { (pause_form(asked)) }
         (tiles(&figures, &next_call))
-        div.pair { (lines(cx, figures.lines_in_use)) (skipped(&figures)) }
-        (today_chart(&zone, asked, today, &minutes))
-        (fortnight_chart(&zone, first, &minutes))
         div.pair {
             (section("Next in the queue", html! {
                 (lists::short_items(&items, &zone, asked.now))
@@ -70,9 +75,16 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
                 p { a href="/calls" { "All calls" } }
             }))
         }
-        (pause_form(asked))
+        (charts(asked, &zone, first, &minutes))
+        div.pair { (lines(cx, &figures)) (skipped(&figures)) }
+        @if !is_pausing { p { a.button.danger href="/?act=pause" { "Pause calls…" } } }
     };
-    Ok(framed(asked, "Today", body))
+    let answer = framed(asked, "Today", body);
+    Ok(if refreshes {
+        answer.with_header("Refresh", REFRESH[usize::from(is_of_days)])
+    } else {
+        answer
+    })
 }
 
 fn next(date: NaiveDate) -> NaiveDate {
@@ -83,7 +95,12 @@ fn midnight(zone: &Zone, date: NaiveDate) -> Instant {
     zone.resolve(date.and_time(NaiveTime::MIN))
 }
 
-fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -> Markup {
+fn heading(
+    asked: &Asked<'_>,
+    zone: &Zone,
+    today: NaiveDate,
+    (alarms, refreshes): (&[Alarm], bool),
+) -> Markup {
     let (tone, word) = match alarms.iter().any(|alarm| alarm.tone == Tone::Bad) {
         true => (Tone::Bad, "Needs a person"),
         false if !alarms.is_empty() => (Tone::Warn, "Look here"),
@@ -94,21 +111,20 @@ fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -
             div {
                 h1 { "Today" }
                 p.hint {
-                    (display(today.format("%A, %e %B %Y"))) " · as of "
+                    (display(today.format("%A, %e %B %Y"))) " · last refreshed "
                     time datetime=(instant_text(asked.now)) {
                         (display(zone.local(asked.now).format("%H:%M:%S"))) " " (zone.name)
                     }
-                    " · " a href="/" { "Refresh" }
+                    @if refreshes {
+                        ", every minute · " a href="/" { "Refresh" }
+                        " · " a href="/?refresh=off" { "Stop refreshing" }
+                    } @else if asked.query("refresh") == Some("off") {
+                        " · " a href="/" { "Refresh every minute" }
+                    } @else { ", not by itself while a form is open · " a href="/" { "Refresh" } }
                 }
             }
             p.state.(tone) { span.dot {} (word) }
-            form.find method="get" action="/customers" role="search" {
-                label.field {
-                    span.unseen { "Find a customer" }
-                    input type="search" name="q" placeholder="Name, e-mail, phone or id";
-                }
-                button { "Find" }
-            }
+            a.button href="/customers?find=1" { "Find a customer" }
         }
     }
 }
@@ -125,7 +141,7 @@ fn tiles(figures: &Figures, next_call: &str) -> Markup {
         ("Failed today", today.failed.to_string(), "/queue?status=failed", class(today.failed > 0)),
         ("Skipped today", figures.skipped().to_string(), "/queue?status=skipped", ""),
         ("In doubt", in_doubt.to_string(), "/calls?state=in_doubt", class(in_doubt > 0)),
-        ("Next call", next_call.to_string(), "/queue", "wide"),
+        ("Next call", next_call.to_string(), "/queue", "words"),
     ];
     html! {
         ul.tiles aria-label="Today at a glance" {
@@ -137,8 +153,9 @@ fn tiles(figures: &Figures, next_call: &str) -> Markup {
 }
 
 /// Lines in use and the cap. The picture has one cell for each line, at most 40.
-fn lines(cx: &Context, in_use: usize) -> Markup {
-    let in_use = i64::try_from(in_use).unwrap_or(i64::MAX);
+fn lines(cx: &Context, figures: &Figures) -> Markup {
+    let in_use = i64::try_from(figures.lines_in_use).unwrap_or(i64::MAX);
+    let pace = i64::try_from(cx.config.dialing.calls_per_minute).unwrap_or(i64::MAX);
     let cap = i64::try_from(cx.config.dialing.max_active_calls).unwrap_or(i64::MAX);
     let shown = cap.clamp(1, 40);
     let filled = (in_use * shown + cap - 1) / cap.max(1);
@@ -153,7 +170,9 @@ fn lines(cx: &Context, in_use: usize) -> Markup {
                     height="18" rx="4" {}
             }
         }
-        p.hint { "At most " (cx.config.dialing.calls_per_minute) " calls begin in a minute." }
+        @if pace < figures.due {
+            p.hint { (figures.due) " calls are due. At most " (pace) " calls begin in a minute." }
+        }
     };
     section("Lines", content)
 }
@@ -179,9 +198,34 @@ fn skipped(figures: &Figures) -> Markup {
     section("Skipped today, and why", content)
 }
 
-fn today_chart(zone: &Zone, asked: &Asked<'_>, today: NaiveDate, minutes: &[Minute]) -> Markup {
-    let mut bars: Vec<(String, Stack)> =
-        (0..24).map(|hour| (format!("{hour:02}:00"), Stack::default())).collect();
+/// The chart of today's hours, or that of the last days.
+fn charts(asked: &Asked<'_>, zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> Markup {
+    let is_of_days = asked.query("chart") == Some("days");
+    let (title, bars, every, now) = if is_of_days {
+        let (bars, now) = days(zone, first, minutes);
+        ("Calls of the last 14 days", bars, 1, now)
+    } else {
+        let (bars, now) = hours(zone, asked, minutes);
+        ("Calls of today by hour", bars, 3, Some(now))
+    };
+    let is_empty = bars.iter().all(|(_, stack)| stack.iter().all(|calls| *calls == 0));
+    let content = html! {
+        p.switch {
+            a href="/" aria-current=[(!is_of_days).then_some("true")] { "Today" }
+            a href="/?chart=days" aria-current=[is_of_days.then_some("true")] { "14 days" }
+        }
+        @if !is_empty { (chart::chart(title, &bars, every, now)) }
+        @else if is_of_days { p.nothing { "No calls in the last 14 days." } }
+        @else { p.nothing { "No calls yet today." } }
+    };
+    section(title, content)
+}
+
+type Bars = Vec<(String, Stack)>;
+
+fn hours(zone: &Zone, asked: &Asked<'_>, minutes: &[Minute]) -> (Bars, usize) {
+    let mut bars: Bars = (0..24).map(|hour| (format!("{hour:02}:00"), Stack::default())).collect();
+    let today = zone.date(asked.now);
     for minute in minutes {
         let local = zone.local(minute.at);
         if local.date() == today
@@ -190,13 +234,12 @@ fn today_chart(zone: &Zone, asked: &Asked<'_>, today: NaiveDate, minutes: &[Minu
             chart::add(stack, minute);
         }
     }
-    let now = zone.local(asked.now).hour() as usize;
-    section("Calls today by hour", chart::chart("Calls of today by hour", &bars, 3, Some(now)))
+    (bars, zone.local(asked.now).hour() as usize)
 }
 
-fn fortnight_chart(zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> Markup {
+fn days(zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> (Bars, Option<usize>) {
     let dates: Vec<NaiveDate> = first.iter_days().take(DAYS as usize).collect();
-    let mut bars: Vec<(String, Stack)> =
+    let mut bars: Bars =
         dates.iter().map(|date| (date.format("%a %e").to_string(), Stack::default())).collect();
     for minute in minutes {
         let date = zone.date(minute.at);
@@ -205,7 +248,7 @@ fn fortnight_chart(zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> Markup 
         }
     }
     let today = bars.len().checked_sub(1);
-    section("Last 14 days", chart::chart("Calls of the last 14 days", &bars, 1, today))
+    (bars, today)
 }
 
 fn pause_form(asked: &Asked<'_>) -> Markup {

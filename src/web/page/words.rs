@@ -3,6 +3,7 @@
 use maud::Render;
 
 use crate::domain::call::{AttemptState, Disposition, ItemStatus, Reason};
+use crate::store::customers::people::{Order, Standing};
 
 /// The meaning of a word. The page shows it as a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,30 @@ impl Render for Tone {
             Tone::Bad => "bad",
             Tone::Dim => "dim",
         });
+    }
+}
+
+/// How things stand with customers, as a choice of a filter.
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Reached => "reached",
+        Standing::NotReached => "not reached",
+        Standing::InDoubt => "in doubt",
+        Standing::Paused => "paused",
+        Standing::NeverCall => "never call",
+        Standing::NotEligible => "not eligible (payment)",
+        Standing::BadNumber => "the number is not valid",
+        Standing::Stopped => "stopped after failed calls",
+    }
+}
+
+/// The order of a list of customers.
+pub fn order(order: Order) -> &'static str {
+    match order {
+        Order::Added => "first added",
+        Order::Newest => "last added",
+        Order::Name => "name",
+        Order::NextCall => "next call",
     }
 }
 
