@@ -465,6 +465,16 @@ CREATE TABLE quarantine (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX quarantine_by_customer ON quarantine (customer_id);
 
+-- Who may use the page and the API beside the one token of the environment.
+CREATE TABLE tokens (
+  name TEXT NOT NULL PRIMARY KEY,                -- the journal says it
+  role TEXT NOT NULL
+    CONSTRAINT role_is_known CHECK (role = 'viewer' OR role = 'support' OR role = 'operator'),
+  hash TEXT NOT NULL UNIQUE,                     -- SHA-256 of the token, which is random
+  created_at TEXT NOT NULL,
+  revoked_at TEXT
+) STRICT;
+
 -- Installation, armed identity, high-water marks, pauses, holds, why the last start stayed shut.
 CREATE TABLE meta (
   key TEXT NOT NULL PRIMARY KEY,

@@ -1142,6 +1142,11 @@ GUARDS = [
      "self.by_address.get_mut(&from).filter(|own| now < own.full_at);",
      "self.by_address.get_mut(&from);\n        if let Some(wait) = all.wait(of_all, now) {\n"
      "            return Err(wait);\n        }", "lib:guesses"),
+    ("a support role lifts no hold", "src/web/operate.rs",
+     "asked.needs(if is_of_all { Role::Operator } else { Role::Support })?;", "let _ = is_of_all;",
+     "web:tokens"),
+    ("a viewer changes nothing", "src/web/router.rs",
+     "    asked.needs(needed(route))?;\n", "    let _ = needed(route);\n", "web:tokens"),
     ("only the nearest proxy is asked whence", "src/web/front.rs",
      "list.rsplit(',').next()", "list.split(',').next()", "web:guesses"),
     ("a short token is not served", "src/cli/serve/listening.rs",

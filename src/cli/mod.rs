@@ -27,7 +27,7 @@ use crate::cli::arguments::configuration::{Global, environment};
 use crate::cli::arguments::usage;
 use crate::cli::exit::{EXIT_CODES, Exit};
 use crate::cli::forecast::{explain, plan};
-use crate::cli::operate::{call, pauses};
+use crate::cli::operate::{call, pauses, tokens};
 use crate::cli::serve::{dialing, startup};
 use crate::cli::setup::{check, completions, init};
 
@@ -86,6 +86,7 @@ pub enum Command {
     Call(call::CallArgs),
     History(history::HistoryArgs),
     Dnc(do_not_call::DncArgs),
+    Tokens(tokens::TokensArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -146,6 +147,7 @@ impl Command {
             Command::Call(args) => call::run(global, &args),
             Command::History(args) => history::run(global, &args),
             Command::Dnc(args) => do_not_call::run(global, &args),
+            Command::Tokens(args) => tokens::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args, Cli::command()),
             Command::Man(args) => completions::man(&args, Cli::command()),

@@ -9,6 +9,7 @@ pub mod disposition;
 pub mod gate;
 pub mod hold;
 pub mod retry;
+pub mod role;
 pub mod start;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};

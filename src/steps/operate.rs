@@ -7,6 +7,7 @@ pub mod close;
 pub mod erase;
 pub mod ignore_elsewhere;
 pub mod resume;
+pub mod tokens;
 
 use crate::clock::Reading;
 use crate::domain::call::{AttemptState, CallType};

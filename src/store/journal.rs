@@ -8,6 +8,29 @@ use rusqlite::{Connection, Row, Transaction, params};
 use crate::domain::{Instant, instant_text};
 use crate::store::cells;
 
+/// The parts of ringonce that write by themselves. Everybody else in the journal is a person.
+pub const MACHINES: [&str; 17] = [
+    "breaker",
+    "dial",
+    "dialer",
+    "elsewhere",
+    "follow",
+    "import",
+    "notify",
+    "queue import",
+    "reconcile",
+    "record",
+    "repair",
+    "reschedule",
+    "results",
+    "scan",
+    "settle",
+    "start",
+    "webhook",
+];
+/// The ways in by which a person acts without a name.
+pub const UNNAMED: [&str; 5] = ["api", "call", "cli", "page", "nobody"];
+
 /// The version that writes, so that the journal shows which build made a change.
 const BUILD: &str = env!("CARGO_PKG_VERSION");
 

@@ -9,6 +9,7 @@ pub mod organization;
 pub mod pauses;
 pub mod scan_inputs;
 pub mod sequence;
+pub mod tokens;
 pub mod unreached;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};

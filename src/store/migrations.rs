@@ -51,6 +51,7 @@ const ADDED: [(i64, &[&str]); 3] = [
             "result_changes_as_inserted",
             "result_changes_as_updated",
             "customer_sources",
+            "tokens",
         ],
     ),
 ];

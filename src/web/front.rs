@@ -45,8 +45,7 @@ pub struct Front {
     pub believer: Option<Believer>,
     /// Limits log lines about webhooks with a wrong secret.
     pub disbelieved: LogLimiter,
-    /// `None`: only the open routes answer, such as the webhook and the health check.
-    pub keys: Option<Keys>,
+    pub keys: Keys,
     /// Counts of wrong tokens: in the form, and as bearer.
     guesses: [Mutex<Guesses>; 2],
     /// Limits log lines about guesses that were refused unchecked.
@@ -70,7 +69,7 @@ impl Front {
             service,
             believer,
             disbelieved: LogLimiter::new(Duration::from_secs(300)),
-            keys: api_token.map(|token| Keys::new(token, &process)),
+            keys: Keys::new(api_token, &process),
             guesses: [Guesses::at_the_form(), Guesses::by_bearer()].map(Mutex::new),
             limited: LogLimiter::new(Duration::from_secs(60)),
             health: Mutex::new(None),

@@ -4,6 +4,7 @@
 use crate::domain::customer::Customer;
 use crate::domain::hold::HoldKind;
 use crate::domain::instant_text;
+use crate::domain::role::Role;
 use crate::http::problem::Problem;
 use crate::steps::operate::call_now::{self, ExtraWish, QueuedExtra, WishRefused};
 use crate::steps::operate::cancel::{self, CancelRefused};
@@ -54,6 +55,13 @@ pub fn resume(
     lift: &Lift,
     reason: &WhoAndWhy<'_>,
 ) -> anyhow::Result<(Resumed, Standing)> {
+    let is_of_all = match lift {
+        Lift::Plain(scope) | Lift::Pause(scope) => {
+            matches!(scope, Scope::Everything | Scope::Type(_))
+        }
+        Lift::Hold(_) | Lift::Breaker => true,
+    };
+    asked.needs(if is_of_all { Role::Operator } else { Role::Support })?;
     let cx = asked.front.cx();
     let reading = asked.front.service.clock.read()?;
     let (who, why, now) = (reason.who, reason.why, reading.now);

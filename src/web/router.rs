@@ -1,6 +1,7 @@
 //! The table of routes, each with its handler and the access that it requires. All other paths
 //! answer 404.
 
+use crate::domain::role::Role;
 use crate::http::problem::{Problem, of_error};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -13,7 +14,7 @@ use crate::web::page::customer::{self, acts, edit};
 use crate::web::page::forms::{self, customer as acted};
 use crate::web::page::lists::{journal, numbers as listed, queue};
 use crate::web::page::{customers as customer_pages, layout, login, reports, today};
-use crate::web::{health, metrics, webhook};
+use crate::web::{caller, health, metrics, webhook};
 
 type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
 
@@ -185,22 +186,27 @@ fn admitted(
     place: Option<String>,
 ) -> anyhow::Result<Response> {
     let now = front.service.clock.now()?;
-    let mut asked = Asked { front, request, now, session: None, place, form: Vec::new() };
+    let (session, caller, fields) = (None, None, Vec::new());
+    let mut asked = Asked { front, request, now, session, caller, place, form: fields };
     if route.access == Access::Open {
         asked.form = form(request)?;
         return (route.act)(&asked);
     }
-    let Some(keys) = &front.keys else {
+    let keys = &front.keys;
+    if !caller::is_open(front)? {
         let why = "RINGONCE_API_TOKEN is not set, so every request is refused; set it and restart";
         return Err(Problem::new(403, why).into());
-    };
-    let by_token = keys.has_bearer(request);
-    if !by_token {
+    }
+    asked.caller = caller::of_bearer(front, request)?;
+    if asked.caller.is_none() {
         asked.session = match route.access {
             Access::Page | Access::Form => keys.session_of(request, now),
             Access::Open | Access::Token => None,
         };
-        if asked.session.is_none() {
+        if let Some(session) = &asked.session {
+            asked.caller = caller::of_session(front, session)?;
+        }
+        if asked.caller.is_none() {
             // Many wrong tokens are answered 429; the right token never is.
             if shows_bearer(request) {
                 front.count_guess(GuessedAt::Bearer, request, now)?;
@@ -218,6 +224,7 @@ fn admitted(
             }
         }
     }
+    asked.needs(needed(route))?;
     let turn = match route.method {
         // A slow provider must not use up the turns of those who read the database.
         "GET" if route.path.ends_with("/recording") => front.turn_to_ask(),
@@ -228,6 +235,17 @@ fn admitted(
         return Err(Problem::new(503, "too many requests at once; try again").into());
     }
     (route.act)(&asked)
+}
+
+/// The role that a route requires. A recording and an export hold a person's words; signing out is
+/// for everybody.
+fn needed(route: &Route) -> Role {
+    let is_personal = route.path.ends_with("/recording") || route.path.ends_with("/export");
+    match route.method {
+        "GET" if !is_personal => Role::Viewer,
+        _ if route.path == "/logout" => Role::Viewer,
+        _ => Role::Support,
+    }
 }
 
 /// Adds the security headers of every answer: no caching, no framing, no scripts.

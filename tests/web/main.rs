@@ -28,4 +28,5 @@ mod pushed;
 mod reasons;
 mod results;
 mod today;
+mod tokens;
 mod who_is_who;

@@ -13,7 +13,7 @@ use crate::present::output;
 use crate::service::{self, Service};
 use crate::steps::forecast::explain::explain;
 use crate::steps::operate::call_now::{
-    CallRefused, ExtraWish, QueuedExtra, WishRefused, due_item, queue_extra_at,
+    CallRefused, ExtraWish, QueuedExtra, WHO, WishRefused, due_item, queue_extra_at,
 };
 use crate::steps::readiness::clock_check;
 use crate::store::Store;
@@ -63,7 +63,7 @@ pub fn run(global: &Global, args: &CallArgs) -> anyhow::Result<Exit> {
     let customer = Store::look(&path)?.read(|conn| one_for_good(conn, &args.customer))?;
     let (service, days) = service(settings)?;
     let lock = lock(&service, &days)?;
-    let extra = ExtraWish { why: reason, at, key: args.key.as_deref() };
+    let extra = ExtraWish { who: WHO, why: reason, at, key: args.key.as_deref() };
     let wish = Wish { customer: &customer, wanted, extra: args.extra.then_some(extra) };
     let called = queue_and_dial(&service, &wish, lock.as_ref().err());
     if lock.is_ok() {

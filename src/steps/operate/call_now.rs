@@ -16,7 +16,8 @@ use crate::store::meta::pauses;
 use crate::store::queue::{self, Item, NewItem};
 use crate::store::{Tx, journal};
 
-const WHO: &str = "call";
+/// The actor in the journal for an extra call by command.
+pub const WHO: &str = "call";
 
 /// Why a call is not made now, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,8 @@ const AHEAD_AT_MOST: Duration = Duration::days(366);
 /// The wish for an extra call.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtraWish<'a> {
+    /// The actor, for the journal.
+    pub who: &'a str,
     /// The reason, for the journal.
     pub why: &'a str,
     /// `None`: now.
@@ -190,7 +193,7 @@ pub fn queue_extra(
     why: &str,
     now: Instant,
 ) -> anyhow::Result<Item> {
-    let wish = ExtraWish { why, at: None, key: None };
+    let wish = ExtraWish { who: WHO, why, at: None, key: None };
     Ok(queue_extra_at(cx, tx, customer, &wish, now)?.item)
 }
 
@@ -228,7 +231,7 @@ pub fn queue_extra_at(
     check_gate(cx, tx, customer, &item, wish.at, now)?;
     let subject = format!("item:{}", item.id);
     let entry = journal::Entry {
-        who: WHO,
+        who: wish.who,
         what: "extra call",
         subject: &subject,
         new: Some("queued"),

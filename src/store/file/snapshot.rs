@@ -130,7 +130,8 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
          UPDATE customers SET variables = '{}';
          UPDATE webhook_events SET body = '{}';
          UPDATE call_results SET structured = '{}';
-         DELETE FROM kept_list;",
+         DELETE FROM kept_list;
+         DELETE FROM tokens;",
     )?;
     redact_phones(tx)?;
     redact_meta(tx)?;

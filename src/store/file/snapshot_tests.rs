@@ -41,6 +41,7 @@ const REWRITTEN: &str = "
     calls_elsewhere: told phone_key ending
     do_not_call: phone
     kept_list: vapi_call_id call
+    tokens: name role hash created_at revoked_at
     journal: who what subject old new why
     meta: key value";
 

@@ -12,7 +12,7 @@ use crate::store::attempts::Attempt;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::api::customers::one;
 use crate::web::api::{
-    WHO, body, limit, number, only, optional_text, page_of, reason, results, said, text, word,
+    body, limit, number, only, optional_text, page_of, reason, results, said, text, word,
 };
 use crate::web::asked::Asked;
 use crate::web::operate::{self, WhoAndWhy as Why};
@@ -92,7 +92,8 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let call_id = optional_text(&fields, "call_id")?;
     let word = operate::word(text(&fields, "outcome")?, call_id)?;
     let why = reason(&fields)?;
-    let resolved = operate::resolve(asked, asked.named(), &word, &Why { who: WHO, why: &why })?;
+    let resolved =
+        operate::resolve(asked, asked.named(), &word, &Why { who: asked.who(), why: &why })?;
     let became = match resolved {
         Resolved::Placed => "placed",
         Resolved::Retrying => "retrying",
@@ -104,6 +105,6 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// `POST /api/attempts/{id}/close`: a person closes a placed call that does not end. Field: `reason`.
 pub fn close(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let why = reason(&body(asked, &["reason"])?)?;
-    operate::close(asked, asked.named(), &Why { who: WHO, why: &why })?;
+    operate::close(asked, asked.named(), &Why { who: asked.who(), why: &why })?;
     Ok(Response::json(200, &json!({ "closed": true })))
 }

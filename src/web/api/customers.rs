@@ -20,7 +20,7 @@ use crate::steps::readiness::clock_check;
 use crate::store::customers::{self, Filter, Found, matching, source};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Tx};
-use crate::web::api::{self, WHO, body, limit, number, only, page_of, reveals, said};
+use crate::web::api::{self, body, limit, number, only, page_of, reveals, said};
 use crate::web::asked::Asked;
 use crate::web::operate;
 
@@ -103,7 +103,8 @@ pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     };
     let key = api::optional_text(&fields, "key")?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
-    let queued = operate::call(asked, &customer, &ExtraWish { why: &why, at, key })?;
+    let queued =
+        operate::call(asked, &customer, &ExtraWish { who: asked.who(), why: &why, at, key })?;
     let item = &queued.item;
     let told = json!({
         "queued": true,
@@ -131,7 +132,7 @@ pub fn as_problem(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
-    let entry = journal::Entry { who: WHO, what: "reveal", subject, ..Default::default() };
+    let entry = journal::Entry { who: asked.who(), what: "reveal", subject, ..Default::default() };
     asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))
 }
 
@@ -263,7 +264,7 @@ fn write(
             }
             let customer = plan_new(reader, &entry, now)
                 .map_err(|error| Problem::new(422, error.to_string()))?;
-            let id = create(tx, reader, &customer, By { who: WHO, now })?;
+            let id = create(tx, reader, &customer, By { who: asked.who(), now })?;
             if let Some(at) = as_of {
                 source::set_as_of(tx, id, at)?;
             }
@@ -277,7 +278,7 @@ fn write(
                 source::set_as_of(tx, known.id, at)?;
             }
             let after = edit::planned(tx, reader, &known, entry, now)?;
-            let changes = change(tx, reader, &known, &after, By { who: WHO, now })?;
+            let changes = change(tx, reader, &known, &after, By { who: asked.who(), now })?;
             Ok(Upserted::Known(read_back(tx, known.id)?, changes))
         }
     }

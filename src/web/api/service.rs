@@ -11,7 +11,7 @@ use crate::steps::readiness::health::Cause;
 use crate::steps::readiness::health::words::Told;
 use crate::steps::status;
 use crate::web::api::customers::one;
-use crate::web::api::{WHO, body, reason, text};
+use crate::web::api::{body, reason, text};
 use crate::web::asked::Asked;
 use crate::web::health;
 use crate::web::operate::{self, Lift, WhoAndWhy};
@@ -45,7 +45,7 @@ pub fn pause(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["customer", "type", "number", "reason"])?;
     let why = reason(&fields)?;
     let scope = scope(asked, named(&fields, &["customer", "type", "number"])?)?;
-    let paused = operate::pause(asked, &scope, &WhoAndWhy { who: WHO, why: &why })?;
+    let paused = operate::pause(asked, &scope, &WhoAndWhy { who: asked.who(), why: &why })?;
     Ok(Response::json(200, &json!({ "paused": true, "changed": paused })))
 }
 
@@ -57,7 +57,8 @@ pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Some(("hold", kind)) => Lift::Hold(kind.into()),
         named => Lift::Plain(scope(asked, named)?),
     };
-    let (lifted, standing) = operate::resume(asked, &lift, &WhoAndWhy { who: WHO, why: &why })?;
+    let (lifted, standing) =
+        operate::resume(asked, &lift, &WhoAndWhy { who: asked.who(), why: &why })?;
     let changed = !lifted.is_nothing();
     let told = json!({ "changed": changed, "lifted": lifted, "standing": standing });
     Ok(Response::json(200, &told))

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::domain::hold::HoldKind;
 use crate::domain::parse_instant;
+use crate::domain::role::Role;
 use crate::present::output::duration;
 use crate::steps::readiness::health::{self as reasons, Cause, Paused};
 use crate::steps::reconcile::unlisted;
@@ -194,6 +195,9 @@ fn shown(text: &str) -> String {
 
 /// The form that lifts one pause, hold or breaker, which `field` and `value` name.
 fn resume_form(asked: &Asked<'_>, field: &str, value: &str, id: &str) -> Markup {
+    if asked.role() < Role::Operator {
+        return html! { p { "Somebody with the role operator lifts this." } };
+    }
     let fields = html! {
         input type="hidden" name=(field) value=(value);
         (reason_and_button(id, "Resume", "main"))

@@ -4,6 +4,7 @@ use maud::{Markup, Render, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::calendar::zone::Zone;
+use crate::domain::role::Role;
 use crate::domain::{Instant, instant_text};
 use crate::present::output;
 use crate::web::asked::Asked;
@@ -85,8 +86,13 @@ pub fn table<const N: usize>(
     }
 }
 
-/// A form that changes something. It carries the session's mark.
+/// A form that changes something; nothing for those who may only look.
 pub fn form(asked: &Asked<'_>, action: &str, fields: Markup) -> Markup {
+    if asked.role() < Role::Support { Markup::default() } else { any_form(asked, action, fields) }
+}
+
+/// A form for every role. It carries the session's mark.
+pub fn any_form(asked: &Asked<'_>, action: &str, fields: Markup) -> Markup {
     html! {
         form.act method="post" action=(action) {
             input type="hidden" name="mark" value=(asked.mark());

@@ -7,9 +7,10 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::present::output;
 use crate::web::asked::Asked;
+use crate::web::caller;
 use crate::web::front::Front;
 use crate::web::page::done;
-use crate::web::page::html::{capital, form, in_url, query};
+use crate::web::page::html::{any_form, capital, in_url, query};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -46,7 +47,10 @@ pub fn page_with(asked: &Asked<'_>, status: u16, title: &str, body: Markup) -> R
                 }
             }
             @if asked.session.is_some() {
-                (form(asked, "/logout", html! { button.quiet { "Sign out" } }))
+                @if let Some(name) = asked.caller.as_ref().and_then(|caller| caller.name.as_ref()) {
+                    span.dim { (name) " (" (asked.role()) ")" }
+                }
+                (any_form(asked, "/logout", html! { button.quiet { "Sign out" } }))
             }
         }
     };
@@ -111,7 +115,7 @@ pub fn style(_: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// A page for a request that failed. A visitor without a session gets the form to sign in.
 pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response {
-    if problem.status == 401 && front.keys.is_some() {
+    if problem.status == 401 && caller::is_open(front).unwrap_or(true) {
         let mut next = if request.method == "POST" { "/" } else { &request.path }.to_string();
         if !request.query.is_empty() {
             next.push_str(&format!("?{}", query(&request.query)));
@@ -122,7 +126,7 @@ pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response 
     let (back, place) = way_back(request);
     let content = html! {
         p { (sentence(&problem.detail)) }
-        p { (next_step(problem.status)) }
+        p { (next_step(problem)) }
         p { a.button href=(back) { (place) } " " a href="/" { "Back to today" } }
     };
     let title = match (request.method.as_str(), problem.status) {
@@ -155,8 +159,11 @@ fn way_back(request: &Request) -> (String, &'static str) {
 }
 
 /// What a person does after a refusal.
-fn next_step(status: u16) -> &'static str {
-    match status {
+fn next_step(problem: &Problem) -> &'static str {
+    match problem.status {
+        403 if problem.field.as_deref() == Some("role") => {
+            "Everything else on the page still works."
+        }
         403 => "Open the page again, and send its form once more.",
         404 => "Look for it in the list, or search on the first page.",
         409 => "Look at the page again: it shows what is so now, and what can be done.",
@@ -180,8 +187,8 @@ pub(crate) fn sign_in(next: &str, complaint: Option<&str>) -> String {
             button.main { "Sign in" }
         }
         p.hint {
-            "The token is the value of " code { "RINGONCE_API_TOKEN" } " on the server. A session \
-             lasts twelve hours."
+            "The token is the one that " code { "ringonce tokens add" } " printed for you, or the \
+             value of " code { "RINGONCE_API_TOKEN" } " on the server. A session lasts twelve hours."
         }
     };
     panel("Sign in", content)

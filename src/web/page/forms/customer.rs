@@ -62,7 +62,8 @@ pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (customer, back) = customer(asked)?;
     let why = why(asked)?;
     let at = at(asked, &customer)?;
-    let queued = operate::call(asked, &customer, &ExtraWish { why: &why, at, key: None })?;
+    let queued =
+        operate::call(asked, &customer, &ExtraWish { who: asked.who(), why: &why, at, key: None })?;
     Ok(Done::Queued.with(&back, &[("item", &queued.item.id.to_string())]))
 }
 
