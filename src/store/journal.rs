@@ -154,6 +154,24 @@ pub fn numbers_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Str
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// The newest lines below the id `before`, without those of the machines unless they are wanted.
+pub fn page(
+    conn: &Connection,
+    with_machines: bool,
+    before: Option<i64>,
+    limit: i64,
+) -> anyhow::Result<Vec<JournalLine>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, at, who, what, subject, old, new, why FROM journal
+         WHERE (?1 OR who NOT IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR id < ?3)
+         ORDER BY id DESC LIMIT ?4",
+    )?;
+    let machines = serde_json::to_string(&MACHINES)?;
+    let lines =
+        statement.query_map(params![with_machines, machines, before, limit], line_from_row)?;
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
 /// The newest lines first; only those of `subject` if it is given.
 pub fn newest(
     conn: &Connection,

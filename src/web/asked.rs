@@ -47,6 +47,11 @@ impl Asked<'_> {
         self.form.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim())
     }
 
+    /// Every value of a field that a form may send several times.
+    pub fn every<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        self.form.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.trim())
+    }
+
     /// The actor in the journal.
     pub fn who(&self) -> &str {
         let name = self.caller.as_ref().and_then(|caller| caller.name.as_deref());

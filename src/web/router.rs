@@ -94,6 +94,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/calls.csv", Access::Page, page_calls::file),
     route("GET", "/calls/{id}", Access::Page, one_call::one),
     route("GET", "/calls/{id}/recording", Access::Page, results::recording),
+    route("POST", "/doubts/settle", Access::Form, forms::settle_all),
     route("POST", "/calls/{id}/resolve", Access::Form, forms::resolve),
     route("POST", "/calls/{id}/close", Access::Form, forms::close),
     route("POST", "/calls/{id}/transcript", Access::Form, one_call::transcript),

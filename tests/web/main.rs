@@ -25,6 +25,7 @@ mod pages;
 mod pausing;
 mod person;
 mod pushed;
+mod queue_page;
 mod reasons;
 mod results;
 mod today;

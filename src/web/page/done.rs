@@ -26,10 +26,11 @@ pub enum Done {
     SettledOver,
     Closed,
     Lifted,
+    SettledAll,
 }
 
 /// Each act with its word in the address and its sentence.
-const SAID: [(Done, &str, &str); 17] = [
+const SAID: [(Done, &str, &str); 18] = [
     (Done::Paused, "paused", "Paused: no call begins until somebody resumes."),
     (Done::WasPaused, "was-paused", "This was paused already; the first reason stays."),
     (Done::Resumed, "resumed", "Resumed: calls are made again."),
@@ -55,6 +56,7 @@ const SAID: [(Done, &str, &str); 17] = [
     (Done::SettledRetry, "retry", "Settled: it never rang. The call is tried again."),
     (Done::SettledOver, "over", "Settled: it never rang, and its time is over."),
     (Done::Closed, "closed", "Closed. The line is free, and no other call is made."),
+    (Done::SettledAll, "settled", "Settled. What is still in doubt is shown below."),
     (Done::Lifted, "lifted", "Lifted. What still stops calls is shown below."),
 ];
 

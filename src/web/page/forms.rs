@@ -88,3 +88,19 @@ pub fn cancel(asked: &Asked<'_>) -> anyhow::Result<Response> {
         _ => Done::Cancelled.go_to(&format!("/customers/id:{}", item.customer_id)),
     })
 }
+
+/// `POST /doubts/settle`: settles each doubt that the form names, by the same act as one alone. One
+/// that was settled meanwhile stays as it is.
+pub fn settle_all(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let by = WhoAndWhy { who: asked.who(), why: &why(asked)? };
+    let word = operate::word(asked.form("outcome"), None)?;
+    for id in asked.every("id") {
+        let settled = operate::resolve(asked, id, &word, &by);
+        match settled.map_err(|error| error.downcast::<Problem>()) {
+            Ok(_) | Err(Ok(Problem { status: 409, .. })) => {}
+            Err(Ok(problem)) => return Err(problem.into()),
+            Err(Err(error)) => return Err(error),
+        }
+    }
+    Ok(Done::SettledAll.go_to("/calls?state=in_doubt"))
+}

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::{CallType, ItemStatus};
+use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::http::response::Response;
 use crate::present::{csv, output};
 use crate::store::attempts::Attempt;
@@ -68,7 +68,10 @@ fn state(tone: Tone, word: &str, why: &str) -> Markup {
 
 /// The state of an item, the reason, and when the dialer looks at it again.
 pub fn item_state(item: &Item, now: Instant) -> Markup {
-    let (tone, word) = words::item(item.status);
+    let (tone, word) = match (item.status, item.reason) {
+        (ItemStatus::Failed, Some(Reason::InDoubt)) => (Tone::Bad, "in doubt"),
+        (status, _) => words::item(status),
+    };
     let mut why: Vec<String> = Vec::new();
     why.extend(item.reason.map(|reason| words::reason(reason).to_string()));
     let waits = matches!(item.status, ItemStatus::Pending | ItemStatus::Retrying);
