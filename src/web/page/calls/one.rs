@@ -110,13 +110,13 @@ fn facts(view: &CallView, zone: &Zone, reveal: bool) -> Markup {
         ("Ended", or_dash(attempt.ended_at.map(|at| time(at, zone)))),
         ("Length", or_dash(attempt.duration_seconds.map(seconds))),
         ("Cost", or_dash(attempt.cost.map(cost))),
-        ("Provider's call id", or_dash(attempt.vapi_call_id.as_ref().map(code))),
+        ("Provider's call id", or_dash(attempt.vapi_call_id.as_deref().map(code))),
         ("Our tag", code(&attempt.tag())),
     ];
     html! { dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } } }
 }
 
-fn code(text: &String) -> Markup {
+fn code(text: &str) -> Markup {
     html! { code { (text) } }
 }
 
