@@ -4,6 +4,7 @@ pub(crate) mod consequences;
 pub(crate) mod erase;
 pub(crate) mod fields;
 pub(crate) mod import;
+pub mod printed;
 pub mod show;
 
 use crate::cli::arguments::{Cx, WHO, check_clock, context, one, usage, warn_if_new_beside};
@@ -13,7 +14,8 @@ use clap::{Args, Subcommand};
 
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::customers::fields::FieldArgs;
-use crate::cli::customers::import::{ImportArgs, RENUMBERED, import};
+use crate::cli::customers::import::{ImportArgs, import};
+use crate::cli::customers::printed::RENUMBERED;
 use crate::cli::customers::show::{ListArgs, ShowArgs, list, show};
 use crate::cli::exit::Exit;
 use crate::domain::customer::columns::shown;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
 use crate::cli::arguments::{new_file, usage, warn_if_new_beside};
-use crate::cli::customers::import::describe;
+use crate::cli::customers::printed::describe;
 use crate::cli::exit::Exit;
 use crate::domain::customer::columns::shown;
 use crate::domain::{Instant, instant_text};
@@ -15,7 +15,7 @@ use crate::phones;
 use crate::present::output::{self, Table, clean};
 use crate::steps::do_not_call::file::read_file;
 use crate::steps::do_not_call::list::{self, ListedNumber};
-use crate::steps::import::file::file_name;
+use crate::steps::import::sheet::file_name;
 use crate::store::journal::{self, By};
 use crate::store::meta::installation;
 use crate::store::{Store, do_not_call};

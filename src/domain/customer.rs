@@ -1,6 +1,7 @@
 //! A customer: who is called, where they live, and when they want to be called.
 
 pub mod columns;
+pub mod date_format;
 pub mod entry;
 pub mod name;
 pub mod near_header;

@@ -1,7 +1,7 @@
 //! Imports files as customers, queue items and holidays, each file completely or not at all.
 
+pub mod column_map;
 pub mod consequences;
-pub mod csv;
 pub mod customers;
 pub mod field_values;
 pub mod file;
@@ -14,3 +14,4 @@ pub mod queue_rows;
 pub mod repeated_rows;
 pub mod report;
 pub mod row_plan;
+pub mod sheet;

@@ -170,7 +170,7 @@ fn every_kind_of_bad_row_is_named_and_refuses_the_whole_file() {
         ("x,nobody,+12125550102,Europe/London,,,,,,", "email", "not an e-mail"),
         ("ok,,+12125550102,Europe/London,,,,,,", "external_id", "line 2"),
         (",,+12125550101,Europe/London,,,,,,", "phone", "line 2"),
-        ("x,,+12125550102,Europe/London", "", "has 4 fields, the header has 10"),
+        ("x,,+12125550102,Europe/London,,,,,,,", "", "has 11 fields, the header has 10"),
     ] {
         let world = World::new();
         let report = world.import(format!("{header}{good}{row}\n"));
@@ -195,7 +195,8 @@ fn every_kind_of_bad_row_is_named_and_refuses_the_whole_file() {
 fn bytes_that_are_not_text_are_bad_rows_with_their_lines() {
     let world = World::new();
     let mut bytes = b"phone,timezone,name\n+12125550101,Europe/London,M\xFCller\n".to_vec();
-    bytes.extend(b"+12125550102,Europe/London,a\0b\n\n");
+    // The other names show that the file is UTF-8, so that the first one is damaged.
+    bytes.extend("+12125550102,Europe/London,Zoë \0 Müller\n\n".as_bytes());
     bytes.extend(b"+12125550103,Europe/London,");
     bytes.extend(vec![b'x'; 2 << 20]);
     bytes.extend(b"\n+12125550104,Europe/London,\"two\nlines\"\n,,\n+1212555,Europe/London,\"");
@@ -213,8 +214,11 @@ fn a_file_that_cannot_be_customers_is_refused_in_one_line() {
         (b"a,b\n", "there is no column \"phone\""),
         (b"phone,timezone,Phone\n", "two columns are named"),
         (b"phone,timezone,plan,plan\n", "two columns are named"),
-        (b"phone,timezone,\xFCber\n", "UTF-8"),
-        (b"\xFF\xFEp\0h\0", "UTF-16"),
+        (b"phone,timezone,\xFCber \xC3\xA9\xC3\xA9\n", "not text in the encoding"),
+        (b"\xFF\xFEp\0h\0", "there is no column \"phone\""),
+        (b"PK\x03\x04 [Content_Types].xml", "is an Excel workbook: in Excel choose File"),
+        (b"[{\"phone\": \"+12125550101\"}]", "is JSON: send its objects to POST"),
+        (b"\x1F\x8B\x08\0 damaged", "cannot be read"),
     ] {
         let world = World::new();
         let error = world.try_import(&world.file(bytes), Options::default()).unwrap_err();

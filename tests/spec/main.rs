@@ -88,9 +88,11 @@ mod fake_world;
 
 // The parts under the service.
 mod cli_config;
+mod columns_of_files;
 mod cron;
 mod customers;
 mod do_not_call;
+mod forms_of_files;
 mod imports;
 mod intake;
 mod large_bodies;

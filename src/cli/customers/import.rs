@@ -1,6 +1,5 @@
 //! `customers import`: prints the file's findings as a preview or as the result.
 
-use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -8,20 +7,20 @@ use chrono::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::arguments::{Cx, WHO, check_clock, usage};
-use crate::cli::customers::consequences;
+use crate::cli::arguments::{Cx, WHO, check_clock, new_file, usage};
+use crate::cli::customers::printed::print;
 use crate::cli::exit::Exit;
 use crate::config::settings::Config;
-use crate::domain::customer::columns::shown;
-use crate::domain::instant_words;
+use crate::domain::customer::columns::Column;
+use crate::domain::customer::date_format::DateFormat;
 use crate::present::output;
-use crate::steps::customers::same_phone_words;
+use crate::steps::import::column_map::ColumnMap;
 use crate::steps::import::consequences::Consequences;
 use crate::steps::import::customers::check;
-use crate::steps::import::file::{Unusable, file_name};
-use crate::steps::import::header::meant_by;
+use crate::steps::import::file::Unusable;
 use crate::steps::import::options::{Options, Outlook, Welcome, parse_map};
-use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
+use crate::steps::import::report::ImportReport;
+use crate::steps::import::sheet::file_name;
 use crate::steps::{operate, rules};
 use crate::store::Store;
 use crate::store::file::last_seq;
@@ -31,9 +30,6 @@ use crate::store::meta::installation;
 /// The assumed length of a call, for the estimate of when the last welcome call is made.
 const CALL_SECONDS: i64 = 90;
 
-/// The warning for a phone in the form of before a renumbering.
-pub const RENUMBERED: &str = "given as before a renumbering: today's form is stored";
-
 #[derive(Args)]
 #[command(after_help = "\
 The header names columns in any order; only phone and timezone are required:
@@ -41,6 +37,8 @@ The header names columns in any order; only phone and timezone are required:
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
   created_at, shared_phone. Every other column goes into the assistant's variables.
 A phone with two readings (491713920012 in Germany) and two phones in one cell are bad rows.
+The file may be UTF-8, UTF-16 or Latin-1, with commas, semicolons, tabs or pipes, and compressed with
+gzip. `-` reads standard input. NULL, \\N and #N/A are empty cells.
 Headers match in any case, with spaces, underscores and camelCase. A header that looks like one of
 these columns is refused: say what it means with --map COLUMN=HEADER or --as-variable HEADER.
 A customer is known by external_id, else email, else phone. An import undoes nothing: a made call
@@ -56,7 +54,7 @@ written.
 Example:
   ringonce customers import export.csv --dry-run --map phone='Phone Number' --as-variable 'Plan Status'")]
 pub struct ImportArgs {
-    /// A CSV file, UTF-8, with commas, semicolons or tabs
+    /// A CSV file, or - for standard input
     file: PathBuf,
     /// Show what would change and write nothing
     #[arg(long)]
@@ -70,6 +68,21 @@ pub struct ImportArgs {
     /// Take a header that looks like a column as a variable; may be given several times
     #[arg(long, value_name = "HEADER")]
     as_variable: Vec<String>,
+    /// The column with the country or the calling code of each phone: GB, 44
+    #[arg(long, value_name = "HEADER", visible_alias = "calling-code-column")]
+    country_column: Option<String>,
+    /// How dates are written: MM/DD/YYYY, D.M.YYYY, …; 2026-11-22 is always read
+    #[arg(long, value_name = "FORMAT")]
+    date_format: Option<String>,
+    /// The encoding of the file, if it is not found out: windows-1250, macintosh, …
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// Read what the columns mean from a file of --save-map; other flags go first
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
+    /// Write what the columns mean into a new file for the next time
+    #[arg(long, value_name = "FILE")]
+    save_map: Option<String>,
     /// Let blank cells erase the name, e-mail, call time, schedule and variables of known customers
     #[arg(long)]
     clear_blanks: bool,
@@ -95,16 +108,21 @@ pub struct ImportArgs {
 }
 
 pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result<Exit> {
-    let map = args.map.iter().map(|text| parse_map(text)).collect::<Result<Vec<_>, String>>();
-    let map = map.map_err(|why| usage(format!("--map {why}")))?;
+    let columns = args.columns()?;
+    let map = columns.columns().map_err(usage)?;
+    let date_format = columns.date_format.as_deref().map(DateFormat::parse).transpose();
+    let date_format = date_format.map_err(|why| usage(format!("--date-format {why}")))?;
     let outlook = outlook(config)?;
     let options = Options {
         dry_run: args.dry_run,
         skip_bad: args.skip_bad,
-        default_country: args.default_country.as_deref(),
+        default_country: columns.default_country.as_deref(),
         clear_blanks: args.clear_blanks,
         map: &map,
-        as_variable: &args.as_variable,
+        as_variable: &columns.as_variable,
+        country_column: columns.country_column.as_deref(),
+        date_format: date_format.as_ref(),
+        encoding: columns.encoding.as_deref(),
         welcome: args.welcome(),
         outlook: Some(&outlook),
     };
@@ -117,6 +135,10 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
     let report = imported.map_err(|error| {
         if error.is::<Unusable>() { usage(format!("{error:#}")) } else { error }
     })?;
+    if let Some(target) = &args.save_map {
+        let text = columns.text()?;
+        new_file::write(target, |out| Ok(out.write_all(text.as_bytes())?))?;
+    }
     if args.json {
         output::json(&report)?;
     } else {
@@ -135,6 +157,26 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
 }
 
 impl ImportArgs {
+    /// What the columns mean: by flags, else by `--map-file`.
+    fn columns(&self) -> anyhow::Result<ColumnMap> {
+        let parse = |text: &String| parse_map(text).map_err(|why| usage(format!("--map {why}")));
+        let map: Vec<(Column, String)> = self.map.iter().map(parse).collect::<Result<_, _>>()?;
+        let flags = ColumnMap {
+            default_country: self.default_country.clone(),
+            country_column: self.country_column.clone(),
+            date_format: self.date_format.clone(),
+            encoding: self.encoding.clone(),
+            as_variable: self.as_variable.clone(),
+            map: map.into_iter().map(|(column, header)| (column.to_string(), header)).collect(),
+        };
+        let Some(path) = &self.map_file else { return Ok(flags) };
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| usage(format!("--map-file {name}: {error}")))?;
+        let kept = ColumnMap::parse(&text);
+        Ok(flags.over(kept.map_err(|why| usage(format!("--map-file {name}: {why}")))?))
+    }
+
     fn welcome(&self) -> Welcome {
         match (self.welcome_existing, self.no_welcome) {
             (true, _) => Welcome::Existing,
@@ -219,111 +261,4 @@ fn progress_bar(args: &ImportArgs) -> ProgressBar {
     let bar = ProgressBar::new(if args.dry_run { size } else { 2 * size });
     let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {elapsed}");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-fn print(file: &str, report: &ImportReport, outlook: &Outlook) -> anyhow::Result<()> {
-    for problem in &report.problems {
-        output::line(&describe(file, problem))?;
-    }
-    let listed = report.problems.iter().map(|p| p.line).collect::<HashSet<_>>().len() as u64;
-    if listed < report.bad {
-        output::line(&format!("… and {} more bad rows", report.bad - listed))?;
-    }
-    for warning in &report.warnings {
-        output::line(&format!("{}; kept, not dialed", describe(file, warning)))?;
-    }
-    let listed = report.warnings.len() as u64;
-    if listed < report.undialable {
-        let more = report.undialable - listed;
-        output::line(&format!("… and {more} more that cannot be dialed"))?;
-    }
-    print_same_phone(report)?;
-    if report.renumbered > 0 {
-        let count = report.renumbered;
-        output::line(&format!("{count} {RENUMBERED}"))?;
-    }
-    print_samples("new", report.new, &report.new_samples)?;
-    print_samples("changed", report.changed, &report.changed_samples)?;
-    if !report.variables.is_empty() {
-        let names: Vec<String> =
-            report.variables.iter().map(|name| describe_variable(name)).collect();
-        output::line(&format!("into variables: {}", names.join(", ")))?;
-    }
-    if !report.ignored.is_empty() {
-        output::line(&format!("columns skipped: {}", report.ignored.join(", ")))?;
-    }
-    if let Some(found) = report.consequences.as_ref().filter(|found| found.customers > 0) {
-        consequences::print(found, outlook)?;
-        print_old_sign_ups(report, found)?;
-    }
-    let outcome = match report.outcome {
-        ImportOutcome::Applied => "",
-        ImportOutcome::DryRun => " (dry run, nothing was written)",
-        ImportOutcome::Refused => " (refused, nothing was written)",
-    };
-    output::line(&format!("{}{outcome}", report.summary()))
-}
-
-/// Names the first customers about whom a person must decide.
-fn print_old_sign_ups(report: &ImportReport, found: &Consequences) -> anyhow::Result<()> {
-    for old in found.old_welcome_samples.iter().filter(|_| report.needs_decision) {
-        let (who, since) = (shown(&old.who), instant_words(&old.created_at));
-        output::line(&format!("old sign-up: line {}, {who}, of {since}", old.line))?;
-    }
-    Ok(())
-}
-
-fn print_same_phone(report: &ImportReport) -> anyhow::Result<()> {
-    for sample in &report.same_phone_samples {
-        let who = shown(&sample.who);
-        output::line(&format!("line {}, {who}: {}", sample.line, same_phone(sample)))?;
-    }
-    let more = report.same_phone.saturating_sub(report.same_phone_samples.len() as u64);
-    if more > 0 {
-        output::line(&format!("… and {more} more rows whose phone somebody else has"))?;
-    }
-    if report.same_phone == 0 {
-        return Ok(());
-    }
-    output::line(
-        "Rows with the same phone get one welcome call, and one daily call a date, together. Where \
-         several people answer the phone, set shared_phone to yes in each row.",
-    )
-}
-
-/// `same phone as customer 1; same phone as line 2`
-fn same_phone(sample: &SamePhone) -> String {
-    let line = sample.first_line.map(|line| format!("same phone as line {line}"));
-    let words: Vec<String> = same_phone_words(&sample.customers).into_iter().chain(line).collect();
-    words.join("; ")
-}
-
-fn print_samples(kind: &str, count: u64, samples: &[Sample]) -> anyhow::Result<()> {
-    for sample in samples {
-        let fields = if sample.fields.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", sample.fields.join(", "))
-        };
-        output::line(&format!("{kind}: line {}, {}{fields}", sample.line, shown(&sample.who)))?;
-    }
-    let more = count.saturating_sub(samples.len() as u64);
-    if more > 0 { output::line(&format!("… and {more} more {kind}")) } else { Ok(()) }
-}
-
-/// `customers.csv line 7, column timezone: "Eastern Time" is not an IANA zone; nearest: …`
-pub fn describe(file: &str, problem: &RowProblem) -> String {
-    let line = problem.line;
-    match &problem.column {
-        Some(column) => format!("{file} line {line}, column {column}: {}", problem.reason),
-        None => format!("{file} line {line}: {}", problem.reason),
-    }
-}
-
-/// Suggests a column that may have been meant.
-fn describe_variable(name: &str) -> String {
-    match meant_by(name) {
-        Some(field) => format!("{} (did you mean {field}?)", shown(name)),
-        None => shown(name).into_owned(),
-    }
 }

@@ -85,6 +85,34 @@ pub fn letters(header: &str) -> String {
     plain_header(header).chars().filter(|character| character.is_alphanumeric()).collect()
 }
 
+/// A header as a name that a template can use: `First Name` is first_name. A name that a template
+/// can use already stays as it is.
+pub fn variable_name(header: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '_';
+    let is_name = |text: &str| {
+        text.chars().all(is_plain)
+            && !text.starts_with(|c: char| c.is_numeric())
+            && !text.is_empty()
+    };
+    if is_name(header) {
+        return header.to_string();
+    }
+    let mut name = String::with_capacity(header.len());
+    for character in plain_header(header).chars() {
+        match character {
+            c if is_plain(c) && c != '_' => name.push(c),
+            _ if name.ends_with('_') => {}
+            _ => name.push('_'),
+        }
+    }
+    let name = name.trim_matches('_');
+    match name.chars().next() {
+        None => "variable".to_string(),
+        Some(first) if first.is_numeric() => format!("_{name}"),
+        Some(_) => name.to_string(),
+    }
+}
+
 /// Characters that take no room on a screen. Spreadsheets and web pages leave them in cells.
 fn is_invisible(character: char) -> bool {
     matches!(character,
@@ -95,12 +123,14 @@ fn is_invisible(character: char) -> bool {
         || character.is_control()
 }
 
-/// Reads true/false, t/f, 1/0, yes/no, in any case.
+/// Reads true/false, t/f, 1/0, yes/no, y/n, on/off, checked/unchecked in any case, and the marks of
+/// a checkbox.
 pub fn parse_bool(text: &str) -> Result<bool, String> {
-    let known = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    if known(["true", "t", "1", "yes"]) {
+    let text = text.trim_end_matches('\u{FE0F}');
+    let known = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    if known(&["true", "t", "1", "yes", "y", "on", "checked", "x", "☑", "✓", "✔", "✅"]) {
         Ok(true)
-    } else if known(["false", "f", "0", "no"]) {
+    } else if known(&["false", "f", "0", "no", "n", "off", "unchecked", "☐"]) {
         Ok(false)
     } else {
         Err(format!("\"{}\" is not yes or no: write true or false", shown(text)))
@@ -207,13 +237,15 @@ mod tests {
 
     #[test]
     fn booleans_are_a_closed_list_of_words() {
-        for text in ["true", "TRUE", "t", "1", "yes", "Yes"] {
+        for text in
+            ["true", "TRUE", "t", "1", "yes", "Yes", "Y", "on", "checked", "x", "X", "☑", "✔️"]
+        {
             assert_eq!(parse_bool(text), Ok(true), "{text}");
         }
-        for text in ["false", "F", "0", "no"] {
+        for text in ["false", "F", "0", "no", "N", "off", "Unchecked", "☐"] {
             assert_eq!(parse_bool(text), Ok(false), "{text}");
         }
-        for text in ["", "y", "2", "on", "ja", "true "] {
+        for text in ["", "2", "ja", "oui", "☒", "✗", "-", "true "] {
             assert!(parse_bool(text).is_err(), "{text}");
         }
     }
@@ -255,6 +287,26 @@ mod tests {
         }
         assert_eq!(Column::of_header("externalID"), Some(Column::ExternalId));
         assert_eq!(Column::of_header("\u{200b}"), None);
+    }
+
+    #[test]
+    fn a_variable_has_a_name_that_a_template_can_use() {
+        for (header, name) in [
+            ("First Name", "first_name"),
+            ("org.name", "org_name"),
+            ("Plan-Type", "plan_type"),
+            ("total", "total"),
+            ("planType", "planType"),
+            ("1st", "_1st"),
+            ("{{x}}", "x"),
+            ("email_address", "email_address"),
+            ("Größe (cm)", "größe_cm"),
+            ("What's your goal?", "what_s_your_goal"),
+            ("🎉", "variable"),
+        ] {
+            assert_eq!(variable_name(header), name, "{header}");
+            assert_eq!(variable_name(name), name, "a name stays");
+        }
     }
 
     #[test]

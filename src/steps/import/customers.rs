@@ -17,13 +17,15 @@ use crate::phones;
 use crate::steps::customers::change;
 use crate::steps::import::consequences::{Counter, Row};
 use crate::steps::import::field_values::Reader;
-use crate::steps::import::file::{FilePass, Unusable, file_name};
+use crate::steps::import::file::{FilePass, Unusable};
+use crate::steps::import::header::Header;
 pub use crate::steps::import::options::Options;
 use crate::steps::import::options::Welcome;
 use crate::steps::import::repeated_rows::SeenRows;
 use crate::steps::import::repeated_rows::key_of;
 use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
 use crate::steps::import::row_plan::{Plan, Unplanned, Whom, plan};
+use crate::steps::import::sheet::{Sheet, file_name};
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::zone_rules;
 use crate::store::attempts::history;
@@ -38,6 +40,7 @@ const PROGRESS_BYTES: u64 = 1 << 18;
 
 /// A file whose every row was checked.
 pub struct Checked<'a> {
+    sheet: Sheet,
     path: PathBuf,
     pass: FilePass<'a>,
     options: Options<'a>,
@@ -58,7 +61,10 @@ pub fn check<'a>(
     if let Some(country) = options.default_country {
         phones::check_country(country).map_err(Unusable)?;
     }
-    let mut pass = FilePass::open(path, zones, &options)?;
+    let name = file_name(path);
+    let sheet = Sheet::open(path, options.encoding);
+    let sheet = sheet.map_err(|why| Unusable(format!("{name}: {why}")))?;
+    let mut pass = FilePass::open((&sheet, &name), zones, &options)?;
     let mut bad_lines = HashSet::new();
     let (mut report, is_first) = store.read(|conn| {
         let report = check_rows(conn, &mut pass, &options, &mut bad_lines, (now, progress))?;
@@ -70,7 +76,8 @@ pub fn check<'a>(
     if !options.dry_run && (report.needs_decision || (report.bad > 0 && !options.skip_bad)) {
         report.outcome = ImportOutcome::Refused;
     }
-    Ok(Checked { path: path.to_path_buf(), pass, options, report, bad_lines })
+    report.form = sheet.form(&pass.rows);
+    Ok(Checked { sheet, path: path.to_path_buf(), pass, options, report, bad_lines })
 }
 
 impl<'a> Checked<'a> {
@@ -93,9 +100,9 @@ impl<'a> Checked<'a> {
         now: Instant,
         progress: &mut dyn FnMut(u64),
     ) -> anyhow::Result<ImportReport> {
-        let Checked { path, pass: earlier, options, mut report, bad_lines } = self;
+        let Checked { sheet, path, pass: earlier, options, mut report, bad_lines } = self;
         let (digest, bytes) = (earlier.digest(), earlier.bytes_read());
-        let mut pass = FilePass::open(&path, zones, &options)?;
+        let mut pass = FilePass::open((&sheet, &file_name(&path)), zones, &options)?;
         pass.trust(earlier);
         store.write(|tx| {
             let count = with_room(tx, || {
@@ -125,7 +132,8 @@ fn check_rows(
 ) -> anyhow::Result<ImportReport> {
     let nobody_yet = is_empty(conn)?;
     let mut report = ImportReport {
-        variables: pass.header.variables().map(str::to_string).collect(),
+        variables: pass.header.variables().map(|(name, _)| name.to_string()).collect(),
+        renamed: renamed(&pass.header),
         ignored: pass.header.ignored().map(|column| column.to_string()).collect(),
         ..ImportReport::default()
     };
@@ -158,8 +166,15 @@ fn check_rows(
         }
     }
     report.renumbered = pass.reader.renumbered;
+    report.short_rows = pass.short_rows;
     report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
     Ok(report)
+}
+
+/// The headers that became variables of another name.
+fn renamed(header: &Header) -> Vec<(String, String)> {
+    let renamed = header.variables().filter(|(name, header)| name != header);
+    renamed.map(|(name, header)| (header.to_string(), name.to_string())).collect()
 }
 
 /// Counts what a row leads to.

@@ -33,6 +33,8 @@ pub struct Reader<'a> {
     zones: &'a Zones,
     default_country: Option<&'a str>,
     met: HashMap<String, Arc<Zone>>,
+    /// The country of the next phone, as its row says it, or why it cannot be read.
+    pub country_of_row: Option<Result<String, String>>,
     /// The next phone was checked before: it is valid E.164 as written.
     pub next_phone_is_plain: bool,
     /// Phones written in a form from before a renumbering, and converted to today's.
@@ -54,6 +56,7 @@ impl<'a> Reader<'a> {
             zones,
             default_country,
             met: HashMap::new(),
+            country_of_row: None,
             next_phone_is_plain: false,
             renumbered: 0,
         }
@@ -142,7 +145,12 @@ impl<'a> Reader<'a> {
         if self.next_phone_is_plain {
             return Ok(EntryPhone { e164: text.to_string(), valid: true, error: None });
         }
-        let phone = phones::parse(text, self.default_country)?;
+        let country = match &self.country_of_row {
+            Some(Err(reason)) if !text.contains('+') => return Err(reason.clone()),
+            Some(Ok(country)) => Some(country.as_str()),
+            _ => self.default_country,
+        };
+        let phone = phones::parse(text, country)?;
         self.renumbered += u64::from(phone.today.as_ref() == Some(&phone.e164));
         Ok(EntryPhone { e164: phone.e164, valid: phone.valid, error: phone.error })
     }

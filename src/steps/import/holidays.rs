@@ -12,7 +12,7 @@ use chrono::{Duration, NaiveDate};
 use crate::config::settings::Holidays as Config;
 use crate::domain::calendar::zone_country;
 use crate::domain::customer::columns::{parse_date, plain_header, shown};
-use crate::steps::import::csv::{CsvRow, CsvRows, Next};
+use crate::steps::import::sheet::csv::{CsvRow, CsvRows, Next};
 use crate::store::Tx;
 use crate::store::holidays::{Holiday, replace};
 

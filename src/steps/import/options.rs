@@ -3,6 +3,7 @@
 use chrono::Duration;
 
 use crate::domain::customer::columns::{Column, nearest, shown};
+use crate::domain::customer::date_format::DateFormat;
 use crate::domain::gate::facts::Rules;
 
 /// A person's decision about the welcome calls of old sign-ups.
@@ -32,6 +33,12 @@ pub struct Options<'a> {
     pub map: &'a [(Column, String)],
     /// Headers that are variables although they look like a column.
     pub as_variable: &'a [String],
+    /// The header of the column with the country or calling code of each phone.
+    pub country_column: Option<&'a str>,
+    /// How dates are written, besides 2026-11-22.
+    pub date_format: Option<&'a DateFormat>,
+    /// The encoding of the file; `None`: it is found out.
+    pub encoding: Option<&'a str>,
     pub welcome: Welcome,
     /// The rules by which the consequences are computed; `None`: they are not.
     pub outlook: Option<&'a Outlook>,

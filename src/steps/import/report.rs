@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::steps::import::consequences::Consequences;
+use crate::steps::import::sheet::SheetForm;
 
 /// At most this many problems and samples are kept; all are counted.
 const PROBLEMS_MAX: usize = 1_000;
@@ -79,6 +80,11 @@ pub struct ImportReport {
     pub needs_decision: bool,
     /// Columns that go into `variables`.
     pub variables: Vec<String>,
+    /// Those whose header a template could not use, each header with its variable.
+    pub renamed: Vec<(String, String)>,
+    pub form: SheetForm,
+    /// Rows that end before the header does; their missing cells count as empty.
+    pub short_rows: u64,
     /// Columns that are ignored, because only ringonce sets them.
     pub ignored: Vec<String>,
 }
