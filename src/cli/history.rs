@@ -1,5 +1,7 @@
 //! `ringonce history …`: calls on the provider's account that this database did not make.
 
+pub mod import;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::arguments::{context, must_exist, new_file, refused};
 use crate::cli::exit::Exit;
+use crate::cli::history::import::{ImportArgs, import};
 use crate::domain::{Instant, instant_text, utc_words};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::operate::ignore_elsewhere;
@@ -18,7 +21,7 @@ use crate::zones::Zones;
 
 const WHO: &str = "cli";
 
-/// List or ignore calls on the provider's account that this database did not make
+/// List, import or ignore calls on the provider's account that this database did not make
 #[derive(Args)]
 pub struct HistoryArgs {
     #[command(subcommand)]
@@ -29,6 +32,8 @@ pub struct HistoryArgs {
 enum HistoryCommand {
     /// List the calls that were made elsewhere, newest first
     List(ListArgs),
+    /// Count the calls of an old scheduler as made elsewhere
+    Import(ImportArgs),
     /// Ignore a call and release the occasions that it blocks
     Ignore(IgnoreArgs),
 }
@@ -69,6 +74,11 @@ struct IgnoreArgs {
 pub fn run(global: &Global, args: &HistoryArgs) -> anyhow::Result<Exit> {
     match &args.command {
         HistoryCommand::List(args) => list(global, args),
+        HistoryCommand::Import(args) => {
+            let settings = settings(&global.overrides())?;
+            let reading = settings.loaded.clock.read()?;
+            import(settings, args, WHO, &reading)
+        }
         HistoryCommand::Ignore(args) => ignore(global, args),
     }
 }

@@ -6,6 +6,7 @@ pub mod customers;
 pub mod field_values;
 pub mod file;
 pub mod header;
+pub mod history;
 pub mod holidays;
 pub mod next_call;
 pub mod options;

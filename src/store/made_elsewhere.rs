@@ -220,6 +220,18 @@ pub fn block_by(tx: &Transaction<'_>, assistant: &str) -> anyhow::Result<usize> 
         .execute([assistant])?)
 }
 
+/// Marks a call as blocking: a person said that the old scheduler made it. `No`: it blocks already,
+/// or a person ignored it.
+pub fn block(tx: &Transaction<'_>, call_id: &str) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE calls_elsewhere SET blocks = 1
+             WHERE vapi_call_id = ?1 AND blocks = 0 AND ignored_at IS NULL",
+        )?
+        .execute([call_id])?;
+    Ok(Moved::from_rows(rows))
+}
+
 /// Deletes old calls that block nothing: they count only for the gap between calls.
 pub fn forget_unblocking(tx: &Transaction<'_>, before: Instant) -> anyhow::Result<usize> {
     Ok(tx

@@ -66,6 +66,7 @@ mod slow_replies;
 mod stopping;
 mod swapped_files;
 mod taken_rights;
+mod taking_over;
 mod three_days;
 mod two_files;
 mod unended_calls;
