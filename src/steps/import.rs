@@ -8,6 +8,7 @@ pub mod file;
 pub mod header;
 pub mod history;
 pub mod holidays;
+pub(crate) mod missing;
 pub mod next_call;
 pub mod options;
 pub mod queue;

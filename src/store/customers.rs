@@ -341,6 +341,19 @@ pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     Ok(conn.query_one(sql, [], |row| row.get(0))?)
 }
 
+/// Gives each customer whose calls nobody stopped to `take`, by id.
+pub fn each_not_stopped(conn: &Connection, take: &mut dyn FnMut(i64)) -> anyhow::Result<()> {
+    let sql = format!(
+        "SELECT id FROM customers WHERE {SHOWN_STATUS} NOT IN ('paused', 'disabled') ORDER BY id"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row.get(0)?);
+    }
+    Ok(())
+}
+
 /// The call status as everybody reads it: the pause of a customer is `paused`, whoever set it. A
 /// disabled customer stays disabled.
 const SHOWN_STATUS: &str = "CASE WHEN call_status <> 'disabled' AND EXISTS (SELECT 1 FROM meta

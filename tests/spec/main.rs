@@ -52,6 +52,7 @@ mod history;
 mod interplays;
 mod made_elsewhere;
 mod new_beside;
+mod nightly_import;
 mod odd_rows;
 mod only_numbers;
 mod same_number;

@@ -15,50 +15,72 @@ pub fn print(found: &Consequences, outlook: &Outlook) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints only what a person should hear again, although the file brought nothing new.
+pub fn print_lasting(found: &Consequences, outlook: &Outlook) -> anyhow::Result<()> {
+    for line in recomputed(found).into_iter().chain(warnings(found, outlook)) {
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+/// Next calls that the file names wrongly.
+fn recomputed(found: &Consequences) -> Option<String> {
+    let count = found.next_call_recomputed;
+    let line =
+        format!("next call computed again, because it disagreed with the call time: {count}");
+    (count > 0).then_some(line)
+}
+
+fn warnings(found: &Consequences, outlook: &Outlook) -> Vec<String> {
+    let census = census(found, outlook);
+    let warnings = [census.few_eligible(), census.odd_times()].into_iter().flatten();
+    warnings.map(|why| toned(Tone::Warn, &format!("warning: {why}"))).collect()
+}
+
 fn lines(found: &Consequences, outlook: &Outlook) -> Vec<String> {
     let mut lines = vec![welcome(found), daily(found)];
-    let mut add = |count: u64, what: String| {
-        if count > 0 {
-            lines.push(what);
-        }
-    };
     add(
+        &mut lines,
         found.welcome_marked,
         format!("welcome call counts as made: {} (--no-welcome)", found.welcome_marked),
     );
     add(
+        &mut lines,
         found.not_eligible.values().sum(),
         format!("not called because of their payment status: {}", counted(&found.not_eligible)),
     );
     add(
+        &mut lines,
         found.without_call_time,
         format!("no daily calls, because no call time is set: {}", found.without_call_time),
     );
     add(
+        &mut lines,
         found.daily_calls_end,
         toned(
             Tone::Warn,
             &format!("daily calls end for known customers: {}", found.daily_calls_end),
         ),
     );
+    lines.extend(recomputed(found));
     add(
-        found.next_call_recomputed,
-        format!(
-            "next call computed again, because it disagreed with the call time: {}",
-            found.next_call_recomputed
-        ),
-    );
-    add(
+        &mut lines,
         found.known_numbers,
         format!("numbers that a known customer also has: {}", found.known_numbers),
     );
-    add(found.countries.values().sum(), format!("countries: {}", counted(&found.countries)));
-    let census = census(found, outlook);
-    let warnings = [census.few_eligible(), census.odd_times()];
-    lines.extend(
-        warnings.into_iter().flatten().map(|why| toned(Tone::Warn, &format!("warning: {why}"))),
+    add(
+        &mut lines,
+        found.countries.values().sum(),
+        format!("countries: {}", counted(&found.countries)),
     );
+    lines.extend(warnings(found, outlook));
     lines
+}
+
+fn add(lines: &mut Vec<String>, count: u64, what: String) {
+    if count > 0 {
+        lines.push(what);
+    }
 }
 
 fn welcome(found: &Consequences) -> String {

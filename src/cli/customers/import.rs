@@ -18,7 +18,7 @@ use crate::steps::import::column_map::ColumnMap;
 use crate::steps::import::consequences::Consequences;
 use crate::steps::import::customers::check;
 use crate::steps::import::file::Unusable;
-use crate::steps::import::options::{Options, Outlook, Welcome, parse_map};
+use crate::steps::import::options::{Options, Outlook, PauseMissing, Welcome, parse_map};
 use crate::steps::import::report::ImportReport;
 use crate::steps::import::sheet::file_name;
 use crate::steps::{operate, rules};
@@ -92,6 +92,10 @@ pub struct ImportArgs {
     /// Count the welcome call of every new customer in this file as made
     #[arg(long)]
     no_welcome: bool,
+    /// Pause the customers who are not in the file; =all also if the file lacks most of them
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "few", value_parser = ["few", "all"], conflicts_with = "skip_bad")]
+    pause_missing: Option<String>,
     /// Accept this database as a new one although an earlier one was here. Everybody may be called
     /// again
     #[arg(long, requires = "reason", conflicts_with = "dry_run")]
@@ -124,6 +128,7 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
         date_format: date_format.as_ref(),
         encoding: columns.encoding.as_deref(),
         welcome: args.welcome(),
+        pause_missing: args.pause_missing(),
         outlook: Some(&outlook),
     };
     if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
@@ -148,6 +153,13 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
         let rows = if report.bad == 1 { "1 bad row" } else { &format!("{} bad rows", report.bad) };
         return Err(usage(format!(
             "{rows}, nothing was written: fix the file, or leave bad rows out with --skip-bad"
+        )));
+    }
+    if report.missing_needs_word {
+        return Err(usage(format!(
+            "{} customers are not in the file, which is more than half, so nothing was written: is \
+             it a full export? Give --pause-missing=all to pause them",
+            report.missing
         )));
     }
     match report.consequences.as_ref().filter(|_| report.needs_decision) {
@@ -175,6 +187,14 @@ impl ImportArgs {
             .map_err(|error| usage(format!("--map-file {name}: {error}")))?;
         let kept = ColumnMap::parse(&text);
         Ok(flags.over(kept.map_err(|why| usage(format!("--map-file {name}: {why}")))?))
+    }
+
+    fn pause_missing(&self) -> PauseMissing {
+        match self.pause_missing.as_deref() {
+            None => PauseMissing::No,
+            Some("all") => PauseMissing::All,
+            Some(_) => PauseMissing::Few,
+        }
     }
 
     fn welcome(&self) -> Welcome {

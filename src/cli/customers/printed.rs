@@ -33,13 +33,25 @@ pub fn print(file: &str, report: &ImportReport, outlook: &Outlook) -> anyhow::Re
         let more = report.undialable - listed;
         output::line(&format!("… and {more} more that cannot be dialed"))?;
     }
-    print_same_phone(report)?;
+    if !report.is_no_news() {
+        print_same_phone(report)?;
+    }
     if report.renumbered > 0 {
         let count = report.renumbered;
         output::line(&format!("{count} {RENUMBERED}"))?;
     }
     print_samples("new", report.new, &report.new_samples)?;
     print_samples("changed", report.changed, &report.changed_samples)?;
+    // A bad row may be the row of a customer who seems to be missing.
+    if report.bad == 0 {
+        print_missing(report)?;
+    }
+    if report.is_no_news() {
+        if let Some(found) = &report.consequences {
+            consequences::print_lasting(found, outlook)?;
+        }
+        return print_outcome(report);
+    }
     if !report.variables.is_empty() {
         let names: Vec<String> =
             report.variables.iter().map(|name| describe_variable(name, report)).collect();
@@ -52,12 +64,32 @@ pub fn print(file: &str, report: &ImportReport, outlook: &Outlook) -> anyhow::Re
         consequences::print(found, outlook)?;
         print_old_sign_ups(report, found)?;
     }
+    print_outcome(report)
+}
+
+fn print_outcome(report: &ImportReport) -> anyhow::Result<()> {
     let outcome = match report.outcome {
         ImportOutcome::Applied => "",
         ImportOutcome::DryRun => " (dry run, nothing was written)",
         ImportOutcome::Refused => " (refused, nothing was written)",
     };
     output::line(&format!("{}{outcome}", report.summary()))
+}
+
+/// Names the customers whom a full export would hold.
+fn print_missing(report: &ImportReport) -> anyhow::Result<()> {
+    for (id, who) in &report.missing_samples {
+        output::line(&format!("not in the file: customer {id}, {}", shown(who)))?;
+    }
+    let more = report.missing.saturating_sub(report.missing_samples.len() as u64);
+    if more > 0 {
+        output::line(&format!("… and {more} more known customers are not in the file"))?;
+    }
+    if report.missing_paused > 0 {
+        let count = report.missing_paused;
+        output::line(&format!("paused, because they are not in the file: {count}"))?;
+    }
+    Ok(())
 }
 
 /// Names the first customers about whom a person must decide.

@@ -19,17 +19,20 @@ use crate::steps::import::consequences::{Counter, Row};
 use crate::steps::import::field_values::Reader;
 use crate::steps::import::file::{FilePass, Unusable};
 use crate::steps::import::header::Header;
+use crate::steps::import::missing::{self, Missing};
 pub use crate::steps::import::options::Options;
-use crate::steps::import::options::Welcome;
+use crate::steps::import::options::{PauseMissing, Welcome};
 use crate::steps::import::repeated_rows::SeenRows;
 use crate::steps::import::repeated_rows::key_of;
-use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
+use crate::steps::import::report::{
+    ImportOutcome, ImportReport, RowProblem, SAMPLES_MAX, SamePhone, Sample,
+};
 use crate::steps::import::row_plan::{Plan, Unplanned, Whom, plan};
 use crate::steps::import::sheet::{Sheet, file_name};
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::zone_rules;
 use crate::store::attempts::history;
-use crate::store::customers::{insert, is_empty, with_room, with_same_phone};
+use crate::store::customers::{by_id, insert, is_empty, with_room, with_same_phone};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Store, Tx};
@@ -46,6 +49,7 @@ pub struct Checked<'a> {
     options: Options<'a>,
     report: ImportReport,
     bad_lines: HashSet<u64>,
+    missing: Vec<i64>,
 }
 
 /// Checks a file against the customers of a store, and writes nothing. `progress` receives the
@@ -66,18 +70,29 @@ pub fn check<'a>(
     let sheet = sheet.map_err(|why| Unusable(format!("{name}: {why}")))?;
     let mut pass = FilePass::open((&sheet, &name), zones, &options)?;
     let mut bad_lines = HashSet::new();
-    let (mut report, is_first) = store.read(|conn| {
-        let report = check_rows(conn, &mut pass, &options, &mut bad_lines, (now, progress))?;
-        Ok((report, history::has_no_call(conn)?))
+    let (mut report, missing, is_first) = store.read(|conn| {
+        let (report, missing) =
+            check_rows(conn, &mut pass, &options, &mut bad_lines, (now, progress))?;
+        Ok((report, missing, history::has_no_call(conn)?))
     })?;
+    report.missing_needs_word = missing.needs_word(options.pause_missing);
     let consequences = report.consequences.as_ref();
     report.needs_decision =
         consequences.is_some_and(|found| found.needs_decision(&options, is_first));
-    if !options.dry_run && (report.needs_decision || (report.bad > 0 && !options.skip_bad)) {
+    let needs_word = report.needs_decision || report.missing_needs_word;
+    if !options.dry_run && (needs_word || (report.bad > 0 && !options.skip_bad)) {
         report.outcome = ImportOutcome::Refused;
     }
     report.form = sheet.form(&pass.rows);
-    Ok(Checked { sheet, path: path.to_path_buf(), pass, options, report, bad_lines })
+    Ok(Checked {
+        sheet,
+        path: path.to_path_buf(),
+        pass,
+        options,
+        report,
+        bad_lines,
+        missing: missing.ids,
+    })
 }
 
 impl<'a> Checked<'a> {
@@ -100,7 +115,7 @@ impl<'a> Checked<'a> {
         now: Instant,
         progress: &mut dyn FnMut(u64),
     ) -> anyhow::Result<ImportReport> {
-        let Checked { sheet, path, pass: earlier, options, mut report, bad_lines } = self;
+        let Checked { sheet, path, pass: earlier, options, mut report, bad_lines, missing } = self;
         let (digest, bytes) = (earlier.digest(), earlier.bytes_read());
         let mut pass = FilePass::open((&sheet, &file_name(&path)), zones, &options)?;
         pass.trust(earlier);
@@ -114,6 +129,9 @@ impl<'a> Checked<'a> {
             }
             let ids;
             (report.new, report.changed, report.unchanged, ids) = count;
+            if options.pause_missing != PauseMissing::No {
+                report.missing_paused = missing::pause(tx, &missing, &file_name(&path), now)?;
+            }
             zone_rules::note_first(tx, zones.version())?;
             note(tx, &path, &report, ids, now)
         })?;
@@ -129,7 +147,7 @@ fn check_rows(
     options: &Options<'_>,
     bad_lines: &mut HashSet<u64>,
     (now, progress): (Instant, &mut dyn FnMut(u64)),
-) -> anyhow::Result<ImportReport> {
+) -> anyhow::Result<(ImportReport, Missing)> {
     let nobody_yet = is_empty(conn)?;
     let mut report = ImportReport {
         variables: pass.header.variables().map(|(name, _)| name.to_string()).collect(),
@@ -168,7 +186,12 @@ fn check_rows(
     report.renumbered = pass.reader.renumbered;
     report.short_rows = pass.short_rows;
     report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
-    Ok(report)
+    let missing = Missing::from(conn, &seen.customers)?;
+    report.missing = missing.ids.len() as u64;
+    for id in missing.ids.iter().take(SAMPLES_MAX) {
+        report.missing_samples.extend(by_id(conn, *id)?.map(|customer| (*id, who(&customer))));
+    }
+    Ok((report, missing))
 }
 
 /// The headers that became variables of another name.
@@ -236,6 +259,7 @@ fn judge(
 
 fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Plan) {
     let after = plan.after();
+    let mut is_news = true;
     match &plan.whom {
         Whom::New(customer) => {
             report.add_new(|| Sample { line, who: who(customer), fields: Vec::new() });
@@ -244,7 +268,7 @@ fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Pla
             let (known, after) = &**pair;
             let fields: Vec<_> = changes(known, after).iter().map(|c| c.field).collect();
             if fields.is_empty() {
-                report.unchanged += 1;
+                (report.unchanged, is_news) = (report.unchanged + 1, false);
             } else {
                 report.add_changed(|| Sample { line, who: who(after), fields });
             }
@@ -252,7 +276,7 @@ fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Pla
     }
     let reason = entry.phone.as_ref().and_then(|phone| phone.error.as_deref());
     if let (Some(reason), false) = (reason, after.phone_validated) {
-        report.add_undialable(line, reason);
+        report.add_undialable(line, reason, is_news);
     }
 }
 

@@ -18,6 +18,17 @@ pub enum Welcome {
     Nobody,
 }
 
+/// Whether customers who are not in the file are paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PauseMissing {
+    #[default]
+    No,
+    /// `--pause-missing`: unless the file lacks most of the customers.
+    Few,
+    /// `--pause-missing=all`.
+    All,
+}
+
 /// How to import a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
@@ -40,6 +51,7 @@ pub struct Options<'a> {
     /// The encoding of the file; `None`: it is found out.
     pub encoding: Option<&'a str>,
     pub welcome: Welcome,
+    pub pause_missing: PauseMissing,
     /// The rules by which the consequences are computed; `None`: they are not.
     pub outlook: Option<&'a Outlook>,
 }
