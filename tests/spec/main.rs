@@ -61,6 +61,7 @@ mod who_is_who;
 // When a call is due, and whole runs over days.
 mod edits;
 mod overwritten_files;
+mod recipes;
 mod reports;
 mod schedule_rules;
 mod slow_replies;

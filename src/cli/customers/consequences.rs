@@ -1,18 +1,109 @@
 //! Prints whom an import leads to call, when, and whom not.
 
 use crate::domain::customer::columns::shown;
-use crate::domain::instant_words;
-use crate::present::output::{self, Tone, clean, toned};
+use crate::domain::{Instant, instant_text, instant_words};
+use crate::present::csv;
+use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::customers::census::{Census, by_count};
 use crate::steps::import::consequences::Consequences;
+use crate::steps::import::consequences::outcome::{RowOutcome, Tally};
 use crate::steps::import::options::Outlook;
+use crate::zones::Zones;
 
-/// Prints one line for each consequence that the file has.
+/// At most this many statuses and countries have a row of the table.
+const GROUPS_SHOWN: usize = 12;
+
+/// Prints a table of who is called, and one line for each consequence that the file has.
 pub fn print(found: &Consequences, outlook: &Outlook) -> anyhow::Result<()> {
+    table(found).print()?;
     for line in lines(found, outlook) {
         output::line(&line)?;
     }
     Ok(())
+}
+
+fn table(found: &Consequences) -> Table {
+    let header = ["WHO", "CUSTOMERS", "WELCOME CALL", "DAILY CALLS", "NOT CALLED"];
+    let mut table = Table::new(&header);
+    for column in 1..header.len() {
+        table = table.align_right(column);
+    }
+    let mut row = |who: String, tally: &Tally| {
+        let counts = [tally.customers, tally.welcome, tally.daily, tally.not_called];
+        table.row(std::iter::once(who).chain(counts.map(|count| count.to_string())));
+    };
+    row("everybody".to_string(), &found.all);
+    for (kind, groups) in [("status", &found.by_status), ("country", &found.by_country)] {
+        let mut groups: Vec<(&String, &Tally)> = groups.iter().collect();
+        groups.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.customers));
+        for (name, tally) in groups.iter().take(GROUPS_SHOWN) {
+            row(format!("{kind} {}", clean(&shown(name))), tally);
+        }
+        let mut others = Tally::default();
+        for (_, tally) in groups.iter().skip(GROUPS_SHOWN) {
+            others.customers += tally.customers;
+            others.welcome += tally.welcome;
+            others.daily += tally.daily;
+            others.not_called += tally.not_called;
+        }
+        if others.customers > 0 {
+            row(format!("other {kind}"), &others);
+        }
+    }
+    for (hour, count) in &found.daily_by_hour {
+        row(
+            format!("daily at {hour}"),
+            &Tally { customers: *count, daily: *count, ..Tally::default() },
+        );
+    }
+    for (why, count) in &found.not_called {
+        let tally = Tally { customers: *count, not_called: *count, ..Tally::default() };
+        row(format!("not called: {why}"), &tally);
+    }
+    table
+}
+
+/// The header of the table of rows.
+pub const ROW_COLUMNS: [&str; 10] = [
+    "line",
+    "customer",
+    "change",
+    "payment_status",
+    "country",
+    "timezone",
+    "welcome_call",
+    "daily_call",
+    "not_called",
+    "same_phone",
+];
+
+/// One row of a file with what it leads to, as a line of CSV.
+pub fn row_line(row: &RowOutcome, zones: &Zones) -> String {
+    let local = |at: Instant| match zones.get(&row.timezone) {
+        Some(zone) => output::local_time(at, &zone),
+        None => instant_text(at),
+    };
+    let daily = row.outcome.daily.map(|time| match time {
+        Some(time) => time.format("%H:%M").to_string(),
+        None => "by schedule".to_string(),
+    });
+    let same = row.same_phone.as_ref().map(|(customers, line)| {
+        let customers = customers.iter().map(|id| format!("customer {id}"));
+        let words: Vec<String> = customers.chain(line.map(|line| format!("line {line}"))).collect();
+        words.join("; ")
+    });
+    csv::line([
+        row.line.to_string(),
+        csv::cell(&row.who),
+        row.change.to_string(),
+        csv::cell(&row.payment_status),
+        row.country.clone().unwrap_or_default(),
+        row.timezone.clone(),
+        row.outcome.welcome.map(local).unwrap_or_default(),
+        daily.unwrap_or_default(),
+        row.outcome.not_called.unwrap_or_default().to_string(),
+        same.unwrap_or_default(),
+    ])
 }
 
 /// Prints only what a person should hear again, although the file brought nothing new.

@@ -1,5 +1,6 @@
 //! `customers import`: prints the file's findings as a preview or as the result.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -8,14 +9,16 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::arguments::{Cx, WHO, check_clock, new_file, usage};
+use crate::cli::customers::consequences::{ROW_COLUMNS, row_line};
 use crate::cli::customers::printed::print;
 use crate::cli::exit::Exit;
 use crate::config::settings::Config;
 use crate::domain::customer::columns::Column;
 use crate::domain::customer::date_format::DateFormat;
-use crate::present::output;
+use crate::present::{csv, output};
 use crate::steps::import::column_map::ColumnMap;
 use crate::steps::import::consequences::Consequences;
+use crate::steps::import::consequences::outcome::{RowOutcome, RowSink};
 use crate::steps::import::customers::check;
 use crate::steps::import::file::Unusable;
 use crate::steps::import::options::{Options, Outlook, PauseMissing, Welcome, parse_map};
@@ -106,6 +109,10 @@ pub struct ImportArgs {
     /// Country of phones without a +: US, GB, …
     #[arg(long, value_name = "CC")]
     default_country: Option<String>,
+    /// With --dry-run: print each row with its calls as CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(requires = "dry_run", conflicts_with = "json")]
+    csv: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -130,12 +137,17 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
         welcome: args.welcome(),
         pause_missing: args.pause_missing(),
         outlook: Some(&outlook),
+        rows: None,
     };
     if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
         return Err(usage("--reason is empty: say why"));
     }
     let bar = progress_bar(args);
-    let imported = checked_or_applied(cx, args, options, &mut |done| bar.set_position(done));
+    let progress = &mut |done| bar.set_position(done);
+    let imported = match &args.csv {
+        Some(target) => with_rows(cx, args, options, target, progress),
+        None => checked_or_applied(cx, args, options, progress),
+    };
     bar.finish_and_clear();
     let report = imported.map_err(|error| {
         if error.is::<Unusable>() { usage(format!("{error:#}")) } else { error }
@@ -146,7 +158,7 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
     }
     if args.json {
         output::json(&report)?;
-    } else {
+    } else if args.csv.as_deref() != Some("-") {
         print(&file_name(&args.file), &report, &outlook)?;
     }
     if report.bad > 0 && !args.skip_bad {
@@ -228,6 +240,31 @@ fn outlook(config: &Config) -> anyhow::Result<Outlook> {
     let by_pace = per(60, dialing.calls_per_minute);
     let by_lines = per(CALL_SECONDS, dialing.max_active_calls);
     Ok(Outlook { rules: rules(config)?, between_calls: by_pace.max(by_lines) })
+}
+
+/// Checks the file, and writes each row with its consequences as CSV.
+fn with_rows(
+    cx: &Cx<'_>,
+    args: &ImportArgs,
+    options: Options<'_>,
+    target: &str,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<ImportReport> {
+    let mut report = None;
+    new_file::write(target, |out| {
+        out.write_all(csv::line(ROW_COLUMNS.map(str::to_string)).as_bytes())?;
+        let state = RefCell::new((out, None));
+        let take = |row: RowOutcome| {
+            let (out, failed) = &mut *state.borrow_mut();
+            if failed.is_none() {
+                *failed = out.write_all(row_line(&row, cx.zones).as_bytes()).err();
+            }
+        };
+        let rows = Some(RowSink(&take));
+        report = Some(checked_or_applied(cx, args, Options { rows, ..options }, progress)?);
+        state.into_inner().1.map_or(Ok(()), |error| Err(error.into()))
+    })?;
+    report.ok_or_else(|| anyhow::anyhow!("the reader of the rows ended early"))
 }
 
 /// Checks the file first, so that a refused file or a dry run does not create a database.

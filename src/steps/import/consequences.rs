@@ -3,15 +3,19 @@
 //! A wrong column shows here first: a welcome call for old customers, a status that nobody listed,
 //! calls at midnight.
 
+pub mod outcome;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{Duration, NaiveTime, Timelike};
 use serde::Serialize;
 
+use crate::domain::customer::entry::changes;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::gate::facts::Rules;
 use crate::domain::{Instant, instant_text};
 use crate::phones;
+use crate::steps::import::consequences::outcome::{Outcome, RowOutcome, SamePhone, Tally, why_not};
 use crate::steps::import::field_values::Reader;
 use crate::steps::import::options::{Options, Outlook, Welcome};
 use crate::steps::occasions::next;
@@ -63,6 +67,11 @@ pub struct Consequences {
     pub daily_calls_end: u64,
     /// Next calls that disagreed with the call time and were computed again.
     pub next_call_recomputed: u64,
+    pub all: Tally,
+    pub by_status: BTreeMap<String, Tally>,
+    pub by_country: BTreeMap<String, Tally>,
+    /// Customers whom nobody calls, by the reason.
+    pub not_called: BTreeMap<&'static str, u64>,
 }
 
 /// A new customer who signed up more than a day ago and would be welcomed.
@@ -82,6 +91,7 @@ pub(crate) struct Row<'r> {
     pub has_created_at: bool,
     pub line: u64,
     pub who: &'r dyn Fn() -> String,
+    pub same_phone: Option<&'r SamePhone>,
 }
 
 /// Counts the rows of one file.
@@ -101,7 +111,7 @@ impl Counter {
         reader: &mut Reader<'_>,
         row: &Row<'_>,
         now: Instant,
-    ) {
+    ) -> Outcome {
         let (rules, after) = (&outlook.rules, row.after);
         self.found.customers += 1;
         if rules.eligible_payment_status.contains(&after.payment_status) {
@@ -109,14 +119,51 @@ impl Counter {
         } else {
             *self.found.not_eligible.entry(after.payment_status.clone()).or_default() += 1;
         }
-        if let Some(country) = self.country(&after.phone) {
+        let country = self.country(&after.phone);
+        if let Some(country) = country.clone() {
             *self.found.countries.entry(country).or_default() += 1;
         }
         self.call_time(rules, after);
         let had_daily = row.known.is_some_and(|known| gets_daily(rules, known));
         self.found.daily_calls_end += u64::from(had_daily && !gets_daily(rules, after));
-        if may_be_called(rules, after) && !after.welcome_call_completed {
-            self.welcome(rules, reader, row, now);
+        let is_welcomed = may_be_called(rules, after) && !after.welcome_call_completed;
+        let welcome = is_welcomed.then(|| self.welcome(rules, reader, row, now));
+        let time = || next::wanted(after).and_then(|rhythm| rhythm.time_of_day());
+        let daily = gets_daily(rules, after).then(time);
+        let is_called = welcome.is_some() || daily.is_some();
+        let not_called = (!is_called).then(|| why_not(rules, after));
+        let outcome = Outcome { welcome, daily, not_called };
+        self.tally(&after.payment_status, country, &outcome);
+        outcome
+    }
+
+    fn tally(&mut self, status: &str, country: Option<String>, outcome: &Outcome) {
+        let found = &mut self.found;
+        let country = country.unwrap_or_else(|| "unknown".to_string());
+        found.all.add(outcome);
+        found.by_status.entry(status.to_string()).or_default().add(outcome);
+        found.by_country.entry(country).or_default().add(outcome);
+        if let Some(why) = outcome.not_called {
+            *found.not_called.entry(why).or_default() += 1;
+        }
+    }
+
+    /// The row with its outcome, for a table of rows.
+    pub(crate) fn row(&mut self, row: &Row<'_>, outcome: Outcome) -> RowOutcome {
+        let change = match row.known {
+            None => "new",
+            Some(known) if changes(known, row.after).is_empty() => "unchanged",
+            Some(_) => "changed",
+        };
+        RowOutcome {
+            line: row.line,
+            who: (row.who)(),
+            change,
+            payment_status: row.after.payment_status.clone(),
+            country: self.country(&row.after.phone),
+            timezone: row.after.timezone.clone(),
+            outcome,
+            same_phone: row.same_phone.map(|same| (same.customers.clone(), same.first_line)),
         }
     }
 
@@ -135,7 +182,14 @@ impl Counter {
         }
     }
 
-    fn welcome(&mut self, rules: &Rules, reader: &mut Reader<'_>, row: &Row<'_>, now: Instant) {
+    /// Counts a welcome call. Returns when it is permitted first.
+    fn welcome(
+        &mut self,
+        rules: &Rules,
+        reader: &mut Reader<'_>,
+        row: &Row<'_>,
+        now: Instant,
+    ) -> Instant {
         let after = row.after;
         let due = now.max(after.created_at + rules.welcome_delay);
         let zone = reader.zone(&after.timezone);
@@ -144,7 +198,7 @@ impl Counter {
         let found = &mut self.found;
         found.welcome_calls += 1;
         if row.known.is_some() {
-            return;
+            return opens;
         }
         if !row.has_created_at {
             found.without_created_at += 1;
@@ -156,6 +210,7 @@ impl Counter {
                 found.old_welcome_samples.push(OldSignUp { line, who, created_at });
             }
         }
+        opens
     }
 
     fn country(&mut self, phone: &str) -> Option<String> {

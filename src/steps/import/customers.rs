@@ -15,6 +15,7 @@ use crate::domain::customer::entry::{CustomerEntry, changes};
 use crate::domain::customer::{Customer, mask_phone};
 use crate::phones;
 use crate::steps::customers::change;
+use crate::steps::import::consequences::outcome::RowSink;
 use crate::steps::import::consequences::{Counter, Row};
 use crate::steps::import::field_values::Reader;
 use crate::steps::import::file::{FilePass, Unusable};
@@ -173,9 +174,9 @@ fn check_rows(
             Ok((entry, plan)) => {
                 count(&mut report, line, &entry, &plan);
                 let known = if nobody_yet { None } else { Some(conn) };
-                let shares = count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
-                counter.found.known_numbers += u64::from(shares);
-                look_ahead(&mut counter, &mut pass.reader, options, (line, &entry, &plan), now);
+                let same = count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+                let read = (line, &entry, &plan, same.as_ref());
+                look_ahead(&mut counter, &mut pass.reader, options, read, now);
             }
         }
         if told + PROGRESS_BYTES < pass.bytes_read() {
@@ -205,9 +206,11 @@ fn look_ahead(
     counter: &mut Counter,
     reader: &mut Reader<'_>,
     options: &Options<'_>,
-    (line, entry, plan): (u64, &CustomerEntry, &Plan),
+    (line, entry, plan, same_phone): (u64, &CustomerEntry, &Plan, Option<&SamePhone>),
     now: Instant,
 ) {
+    let shares = same_phone.is_some_and(|same| !same.customers.is_empty());
+    counter.found.known_numbers += u64::from(shares);
     let Some(outlook) = options.outlook else { return };
     let after = plan.after();
     let row = Row {
@@ -216,12 +219,16 @@ fn look_ahead(
         has_created_at: entry.created_at.is_some(),
         line,
         who: &|| who(after),
+        same_phone,
     };
     let is_marked = plan.is_new() && options.welcome == Welcome::Nobody;
     let counts_as_made = is_marked && entry.welcome_call_completed != Some(true);
     counter.found.welcome_marked += u64::from(counts_as_made);
     counter.found.next_call_recomputed += u64::from(plan.next_call_recomputed);
-    counter.add(outlook, reader, &row, now);
+    let outcome = counter.add(outlook, reader, &row, now);
+    if let Some(RowSink(take)) = options.rows {
+        take(counter.row(&row, outcome));
+    }
 }
 
 fn judge(
@@ -280,28 +287,26 @@ fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Pla
     }
 }
 
-/// Counts a row whose number a known customer or an earlier row also has. `true`: a known customer
-/// has it. `conn` is `None` while
-/// the customer table is empty.
+/// Counts a row whose number a known customer or an earlier row also has. `conn` is `None` while the
+/// customer table is empty.
 fn count_same_phone(
     report: &mut ImportReport,
     conn: Option<&Conn>,
     seen: &mut SeenRows,
     line: u64,
     after: &Customer,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<SamePhone>> {
     let first_line = seen.same_phone(after, line);
     let customers = match conn {
         Some(conn) => with_same_phone(conn, after)?,
         None => Vec::new(),
     };
-    if first_line.is_some() || !customers.is_empty() {
-        let who = || who(after);
-        let is_known = !customers.is_empty();
-        report.add_same_phone(|| SamePhone { line, who: who(), customers, first_line });
-        return Ok(is_known);
+    if first_line.is_none() && customers.is_empty() {
+        return Ok(None);
     }
-    Ok(false)
+    let same = SamePhone { line, who: who(after), customers, first_line };
+    report.add_same_phone(&same);
+    Ok(Some(same))
 }
 
 /// Writes every row that is not bad. Returns the counts of new, changed and unchanged customers,

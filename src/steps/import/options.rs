@@ -5,6 +5,7 @@ use chrono::Duration;
 use crate::domain::customer::columns::{Column, nearest, shown};
 use crate::domain::customer::date_format::DateFormat;
 use crate::domain::gate::facts::Rules;
+use crate::steps::import::consequences::outcome::RowSink;
 
 /// A person's decision about the welcome calls of old sign-ups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Options<'a> {
     pub pause_missing: PauseMissing,
     /// The rules by which the consequences are computed; `None`: they are not.
     pub outlook: Option<&'a Outlook>,
+    /// Takes each row with its consequences.
+    pub rows: Option<RowSink<'a>>,
 }
 
 /// The rules and the pace by which the customers of a file are called.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::steps::import::consequences::Consequences;
+pub use crate::steps::import::consequences::outcome::SamePhone;
 use crate::steps::import::sheet::SheetForm;
 
 /// At most this many problems and samples are kept; all are counted.
@@ -27,18 +28,6 @@ pub struct Sample {
     pub who: String,
     /// The fields that change; empty for a new customer.
     pub fields: Vec<&'static str>,
-}
-
-/// A row whose number another customer also has, unless both mark it as shared.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SamePhone {
-    pub line: u64,
-    /// Name, external id or e-mail, whichever exists.
-    pub who: String,
-    /// Known customers with the number.
-    pub customers: Vec<i64>,
-    /// The first line of the file with the number.
-    pub first_line: Option<u64>,
 }
 
 /// The outcome for the whole file.
@@ -115,10 +104,10 @@ impl ImportReport {
     }
 
     /// Counts one row whose number somebody else also has.
-    pub fn add_same_phone(&mut self, sample: impl FnOnce() -> SamePhone) {
+    pub fn add_same_phone(&mut self, sample: &SamePhone) {
         self.same_phone += 1;
         if self.same_phone_samples.len() < SAMPLES_MAX {
-            self.same_phone_samples.push(sample());
+            self.same_phone_samples.push(sample.clone());
         }
     }
 
