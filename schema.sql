@@ -50,7 +50,9 @@ CREATE TABLE customers (
   consent_text TEXT,
   eligible_from TEXT,                            -- missed dates before this instant are not "too late"
   created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL DEFAULT ''            -- left out: as created
+  updated_at TEXT NOT NULL DEFAULT '',           -- left out: as created
+  assistant TEXT,                                -- a name from [assistants]; NULL = by call type
+  source_as_of TEXT                              -- as of when the web application told the data
 ) STRICT;
 
 -- Due scans touch the due, not the million: each index leads with the eligible status.
@@ -115,12 +117,6 @@ BEGIN
     next_call_scheduled_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_call_scheduled_at)
   WHERE id = NEW.id;
 END;
-
--- As of when the web application told a customer's data: an older upsert changes nothing.
-CREATE TABLE customer_sources (
-  customer_id INTEGER PRIMARY KEY,
-  as_of TEXT NOT NULL
-) STRICT;
 
 -- One row per occasion that fell due. No reference to customers: an erased customer's rows stay.
 CREATE TABLE call_queue (

@@ -19,6 +19,18 @@ pub fn no_seconds() -> Seconds {
     Family::new_with_constructor(|| Histogram::new(SECONDS))
 }
 
+/// Who speaks in a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Speaker {
+    Assistant {
+        id: String,
+        /// `None`: its latest version.
+        version: Option<String>,
+    },
+    /// Several assistants that hand the call over to each other.
+    Squad { id: String },
+}
+
 /// The content of one `POST /call`. Built from a committed intent, never before.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
@@ -26,7 +38,7 @@ pub struct PlaceOrder {
     pub tag: String,
     /// E.164.
     pub phone: String,
-    pub assistant_id: String,
+    pub speaker: Speaker,
     pub phone_number_id: String,
     /// Template values for the assistant; a JSON object.
     pub variables: serde_json::Map<String, serde_json::Value>,

@@ -15,7 +15,7 @@ use crate::clock::Reading;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::customer::columns::{nearest, shown};
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, has_offset, parse_instant};
 use crate::service::run;
 use crate::steps::Context;
 use crate::steps::customers::find::{self, Unclear};
@@ -126,8 +126,12 @@ pub(crate) fn known<T: Copy>(
 
 /// Parses the RFC 3339 time of a flag.
 pub fn time_flag(flag: &str, text: &str) -> anyhow::Result<Instant> {
-    parse_instant(text).ok_or_else(|| {
-        usage(format!("{flag} \"{}\" is not a time: write 2026-11-22T17:01:00Z", shown(text)))
+    const WRITE: &str = "write 2026-11-22T17:01:00Z or 2026-11-22T12:01:00-05:00";
+    let (at, text) = (parse_instant(text).filter(|_| has_offset(text)), shown(text));
+    at.ok_or_else(|| {
+        let what =
+            if parse_instant(&text).is_some() { "has no offset from UTC" } else { "is not a time" };
+        usage(format!("{flag} \"{text}\" {what}: {WRITE}"))
     })
 }
 

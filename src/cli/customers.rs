@@ -8,6 +8,7 @@ pub mod printed;
 pub mod show;
 
 use crate::cli::arguments::{Cx, WHO, check_clock, context, one, usage, warn_if_new_beside};
+use crate::config::settings::Config;
 use crate::store::journal::{Act, By};
 
 use clap::{Args, Subcommand};
@@ -100,8 +101,8 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     let cx = &Cx { db, zones, now: reading.now, reading };
     let changes = match &args.command {
         CustomersCommand::Import(args) => import(cx, args, &settings.loaded.config),
-        CustomersCommand::Add(args) => add(cx, args),
-        CustomersCommand::Update(args) => update(cx, args),
+        CustomersCommand::Add(args) => add(cx, args, &settings.loaded.config),
+        CustomersCommand::Update(args) => update(cx, args, &settings.loaded.config),
         CustomersCommand::List(args) => return list(cx, args),
         CustomersCommand::Show(args) => return show(cx, args),
         CustomersCommand::Pause(args) => return set_paused(global, args, true),
@@ -115,8 +116,8 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     changes
 }
 
-fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
-    let mut reader = Reader::new(cx.zones, args.fields.default_country());
+fn add(cx: &Cx<'_>, args: &AddArgs, config: &Config) -> anyhow::Result<Exit> {
+    let mut reader = reader(cx, &args.fields, config);
     let entry = args.fields.entry(&mut reader, cx.now)?;
     let customer = plan_new(&mut reader, &entry, cx.now).map_err(usage)?;
     let store = cx.create()?;
@@ -142,8 +143,12 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
-    let mut reader = Reader::new(cx.zones, args.fields.default_country());
+fn reader<'a>(cx: &Cx<'a>, fields: &'a FieldArgs, config: &Config) -> Reader<'a> {
+    Reader::new(cx.zones, fields.default_country()).with_assistants(config.assistants.keys())
+}
+
+fn update(cx: &Cx<'_>, args: &UpdateArgs, config: &Config) -> anyhow::Result<Exit> {
+    let mut reader = reader(cx, &args.fields, config);
     let entry = args.fields.entry(&mut reader, cx.now)?;
     if entry == CustomerEntry::default() {
         return Err(usage("nothing to change was named; see `customers update --help`"));

@@ -17,7 +17,7 @@ use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::customer::columns::shown;
 use crate::domain::customer::name;
 use crate::present::output::{self, Table, Tone, clean, toned};
-use crate::present::queue_item::{self, as_json};
+use crate::present::queue_item::{self, Whose, as_json};
 use crate::steps::Context;
 use crate::steps::operate::cancel::{CancelRefused, cancel};
 use crate::store::Store;
@@ -111,7 +111,10 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
     let store = Store::look(&settings.loaded.db)?;
     let found = store.read(|conn| views::items(conn, &filter, args.limit as usize))?;
     if args.json || args.csv.is_some() {
-        let json = |listed: &ListedItem| as_json(&listed.item, listed.customer_name.as_deref());
+        let json = |listed: &ListedItem| {
+            let (name, assistant) = (listed.customer_name.as_deref(), listed.assistant.as_deref());
+            as_json(&listed.item, Whose { name, assistant })
+        };
         let rows: Vec<Value> = found.iter().map(json).collect();
         new_file::rows(args.csv.as_deref(), &queue_item::COLUMNS, &rows)?;
         return Ok(Exit::Done);
@@ -156,6 +159,10 @@ fn cells(listed: &ListedItem, zones: &Zones, now: Instant) -> [String; 7] {
         None => "gone".to_string(),
         Some("") => item.customer_id.to_string(),
         Some(name) => format!("{} {}", item.customer_id, clean(&shown(name))),
+    };
+    let name = match listed.assistant.as_deref() {
+        None => name,
+        Some(assistant) => format!("{name} [{}]", clean(&shown(assistant))),
     };
     let status = match item.reason {
         Some(reason) => format!("{}: {reason}", item.status),

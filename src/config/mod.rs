@@ -2,6 +2,7 @@
 //! never come from the file.
 
 pub mod address;
+pub mod assistants;
 pub mod backup;
 pub mod error;
 pub mod file;

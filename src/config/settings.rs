@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::assistants::NamedAssistant;
 use crate::config::error::ConfigProblem;
 use crate::config::results::Results;
 use crate::config::retry::Retry;
@@ -63,6 +64,8 @@ impl Backup {
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub vapi: VapiSettings,
+    /// By the name that customers have in their column `assistant`.
+    pub assistants: BTreeMap<String, NamedAssistant>,
     pub schedule: Schedule,
     pub customers: Customers,
     pub calling_window: WindowSettings,
@@ -95,6 +98,8 @@ pub struct VapiSettings {
     pub welcome_assistant_id: Option<String>,
     pub daily_assistant_id: Option<String>,
     pub timeout_secs: u64,
+    /// The assistant gets the summary of the customer's last call.
+    pub send_last_summary: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -263,6 +268,7 @@ impl Default for VapiSettings {
             welcome_assistant_id: None,
             daily_assistant_id: None,
             timeout_secs: 20,
+            send_last_summary: false,
         }
     }
 }

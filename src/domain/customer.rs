@@ -62,6 +62,8 @@ pub struct Customer {
     pub eligible_from: Option<Instant>,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// A name from `[assistants]`; `None` = by call type.
+    pub assistant: Option<String>,
 }
 
 impl Customer {

@@ -7,7 +7,7 @@ use crate::domain::instant_text;
 use crate::present::output;
 
 /// The columns of the list as CSV.
-pub const COLUMNS: [&str; 27] = [
+pub const COLUMNS: [&str; 28] = [
     "id",
     "key",
     "external_id",
@@ -35,6 +35,7 @@ pub const COLUMNS: [&str; 27] = [
     "eligible_from",
     "created_at",
     "updated_at",
+    "assistant",
 ];
 
 /// Every column, with the phone masked unless it is revealed.
@@ -67,5 +68,6 @@ pub fn as_json(customer: &Customer, reveal: bool) -> Value {
         "eligible_from": customer.eligible_from.map(instant_text),
         "created_at": instant_text(customer.created_at),
         "updated_at": instant_text(customer.updated_at),
+        "assistant": customer.assistant,
     })
 }

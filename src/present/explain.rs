@@ -37,6 +37,7 @@ pub fn json(explained: &Explained) -> Value {
             "call_status": customer.call_status.as_str(),
             "welcome_call_completed": customer.welcome_call_completed,
             "last_call_date": customer.last_call_date.map(|date| date.to_string()),
+            "assistant": customer.assistant,
         },
         "at": instant_text(explained.at),
         "local_time": zone.map(|zone| local(zone, explained.at)),

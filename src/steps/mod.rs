@@ -96,6 +96,7 @@ pub fn rules(config: &Config) -> anyhow::Result<Rules> {
     Ok(Rules {
         eligible_payment_status: customers.eligible_payment_status.clone(),
         only_numbers: config.dialing.only_numbers.clone().map(OnlyNumbers::new),
+        assistants: config.assistants.keys().cloned().collect(),
         welcome_delay: Duration::minutes(schedule.welcome_delay_minutes),
         look_ahead: Duration::minutes(schedule.look_ahead_minutes),
         max_lateness: Duration::minutes(schedule.max_lateness_minutes),

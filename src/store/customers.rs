@@ -74,9 +74,9 @@ pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> 
            phone_validation_error, timezone, call_time, call_schedule, payment_status, call_status,
            welcome_call_completed, next_call_scheduled_at, last_call_date, last_call_id,
            total_calls_made, consecutive_failures, variables, shared_phone, consent_at,
-           consent_source, consent_text, created_at, updated_at)
+           consent_source, consent_text, created_at, updated_at, assistant)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-           ?19, ?20, ?21, ?22, ?23, ?24)",
+           ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
     )?;
     statement
         .execute(params![
@@ -104,6 +104,7 @@ pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> 
             customer.consent_text,
             instant_text(customer.created_at),
             instant_text(customer.updated_at),
+            customer.assistant,
         ])
         .context("insert the customer")?;
     Ok(tx.last_insert_rowid())
@@ -126,7 +127,7 @@ pub fn update_fields(
            total_calls_made = max(total_calls_made, ?16),
            variables = ?17, shared_phone = ?18, consent_at = coalesce(?19, consent_at),
            consent_source = ?20,
-           consent_text = ?21, created_at = ?22, updated_at = ?23
+           consent_text = ?21, created_at = ?22, updated_at = ?23, assistant = ?24
          WHERE id = ?1",
     )?;
     let rows = statement
@@ -154,6 +155,7 @@ pub fn update_fields(
             customer.consent_text,
             instant_text(customer.created_at),
             instant_text(now),
+            customer.assistant,
         ])
         .context("update the customer")?;
     if rows != 1 {

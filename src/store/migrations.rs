@@ -1,7 +1,7 @@
 //! Creates and migrates a database: schema, version and identity. `schema.sql` is the current
 //! schema.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -50,11 +50,14 @@ const ADDED: [(i64, &[&str]); 3] = [
             "attempt_changes_as_updated",
             "result_changes_as_inserted",
             "result_changes_as_updated",
-            "customer_sources",
             "tokens",
         ],
     ),
 ];
+
+/// Each version, and the columns that it added: the table, the name and the type.
+const ADDED_COLUMNS: [(i64, &str, &str, &str); 2] =
+    [(4, "customers", "assistant", "TEXT"), (4, "customers", "source_as_of", "TEXT")];
 
 /// Creates or migrates in one transaction, then makes sure that every guard exists.
 ///
@@ -95,6 +98,10 @@ fn is_current(conn: &Connection, path: &Path) -> anyhow::Result<bool> {
 /// the ledger into their own table.
 pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     let (_, version) = read_header(tx)?;
+    for (table, column, kind) in missing_columns(tx, version)? {
+        tx.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))
+            .with_context(|| format!("add {table}.{column}"))?;
+    }
     for (name, statement) in added_since(version) {
         if !is_there(tx, name)? {
             tx.execute_batch(statement).with_context(|| format!("create {name}"))?;
@@ -114,8 +121,8 @@ pub fn upgrade(tx: &Transaction<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives a read-only connection to an older file the tables that the file lacks. They are in
-/// memory, so that every query works. The file does not change.
+/// Gives a read-only connection to an older file the tables and columns that the file lacks. They
+/// are in memory, so that every query works. The file does not change.
 pub fn ready_to_read(conn: &Connection, path: &Path) -> anyhow::Result<()> {
     check_readable(conn, path)?;
     let (_, version) = read_header(conn)?;
@@ -123,6 +130,15 @@ pub fn ready_to_read(conn: &Connection, path: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     conn.execute_batch("PRAGMA query_only = 0; PRAGMA temp_store = MEMORY")?;
+    let missing = missing_columns(conn, version)?;
+    let tables: BTreeSet<&str> = missing.iter().map(|(table, ..)| *table).collect();
+    for table in tables {
+        let empty = missing.iter().filter(|(of, ..)| *of == table);
+        let empty: String = empty.map(|(_, column, _)| format!(", NULL AS {column}")).collect();
+        // A temporary view goes before the table of the same name.
+        let view = format!("CREATE TEMP VIEW {table} AS SELECT *{empty} FROM main.{table}");
+        conn.execute_batch(&view).with_context(|| format!("do without columns of {table}"))?;
+    }
     for (name, statement) in added_since(version) {
         let temporary = statement.replace("CREATE TABLE ", "CREATE TEMP TABLE ");
         if temporary != statement {
@@ -144,6 +160,23 @@ fn added_since(version: i64) -> Vec<(&'static str, &'static str)> {
     let names: Vec<&str> = later.flat_map(|(_, names)| names.iter().copied()).collect();
     let named = |statement| name_in(statement).filter(|name| names.contains(name));
     STATEMENTS.iter().filter_map(|text| Some((named(text)?, *text))).collect()
+}
+
+/// The columns of the current schema that an older file lacks.
+fn missing_columns(
+    conn: &Connection,
+    version: i64,
+) -> anyhow::Result<Vec<(&'static str, &'static str, &'static str)>> {
+    let mut there = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1, 'main') WHERE name = ?2)",
+    )?;
+    let mut missing = Vec::new();
+    for (_, table, column, kind) in ADDED_COLUMNS.iter().filter(|(added, ..)| version < *added) {
+        if !there.query_one([table, column], |row| row.get::<_, bool>(0))? {
+            missing.push((*table, *column, *kind));
+        }
+    }
+    Ok(missing)
 }
 
 /// Refuses a file that this program cannot read; changes nothing.

@@ -72,6 +72,8 @@ pub struct ListedItem {
     /// `None`: the customer no longer exists.
     pub customer_name: Option<String>,
     pub timezone: Option<String>,
+    /// The customer's own assistant by name.
+    pub assistant: Option<String>,
 }
 
 /// Which items a list shows. `None` = all.
@@ -93,7 +95,7 @@ pub fn items(
         ITEM_COLUMNS.split(',').map(|column| format!("item.{}", column.trim())).collect();
     let order = if filter.open { "ASC" } else { "DESC" };
     let sql = format!(
-        "SELECT {}, person.name, person.timezone FROM call_queue AS item
+        "SELECT {}, person.name, person.timezone, person.assistant FROM call_queue AS item
            LEFT JOIN customers AS person ON person.id = item.customer_id
          WHERE (?1 IS NULL OR item.status = ?1) AND (?2 IS NULL OR item.call_type = ?2)
            AND (NOT ?3 OR item.status IN ('pending', 'retrying', 'processing'))
@@ -111,7 +113,9 @@ pub fn items(
     quarantine::listed(Place::Queue, rows, |row| {
         let item = item_from_row(row)?;
         let customer_name = cells::optional_lossy(row, width)?;
-        Ok(ListedItem { item, customer_name, timezone: cells::optional_lossy(row, width + 1)? })
+        let timezone = cells::optional_lossy(row, width + 1)?;
+        let assistant = cells::optional_lossy(row, width + 2)?;
+        Ok(ListedItem { item, customer_name, timezone, assistant })
     })
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::domain::call::CallType;
 use crate::domain::instant_text;
-use crate::provider::{PlaceOrder, ProviderCall};
+use crate::provider::{PlaceOrder, ProviderCall, Speaker};
 use crate::vapi::findings;
 
 /// The whole body of one `POST /call`. It holds only properties of the official schema; the
@@ -17,33 +17,44 @@ use crate::vapi::findings;
 ///
 /// The tag is sent in three places, because the provider may lose any of them.
 pub fn order_body(order: &PlaceOrder) -> Value {
-    json!({
-        "assistantId": order.assistant_id,
+    let mut body = json!({
         "phoneNumberId": order.phone_number_id,
         "name": order.tag,
         "customer": { "number": order.phone, "externalId": order.tag },
-        "assistantOverrides": {
-            "variableValues": order.variables,
-            "metadata": {
-                "attemptId": order.tag,
-                "installationId": order.installation_id,
-                "armedAt": instant_text(order.armed_at),
-                "seq": order.seq,
-                "attemptNo": order.attempt_no,
-                "customerKey": order.customer_key,
-                "callType": order.call_type.as_str(),
-                "occasion": order.occasion,
-            },
+    });
+    let overrides = json!({
+        "variableValues": order.variables,
+        "metadata": {
+            "attemptId": order.tag,
+            "installationId": order.installation_id,
+            "armedAt": instant_text(order.armed_at),
+            "seq": order.seq,
+            "attemptNo": order.attempt_no,
+            "customerKey": order.customer_key,
+            "callType": order.call_type.as_str(),
+            "occasion": order.occasion,
         },
-    })
+    });
+    match &order.speaker {
+        Speaker::Assistant { id, version } => {
+            body["assistantId"] = json!(id);
+            if let Some(version) = version {
+                body["assistantVersion"] = json!(version);
+            }
+            body["assistantOverrides"] = overrides;
+        }
+        Speaker::Squad { id } => {
+            body["squadId"] = json!(id);
+            body["squadOverrides"] = overrides;
+        }
+    }
+    body
 }
 
 /// A call of the provider. `None` only when it has no usable id.
 pub fn read_call(value: &Value) -> Option<ProviderCall> {
-    let metadata = match &value["assistantOverrides"]["metadata"] {
-        Value::Object(_) => &value["assistantOverrides"]["metadata"],
-        _ => &value["metadata"],
-    };
+    let places = ["assistantOverrides", "squadOverrides"].map(|of| &value[of]["metadata"]);
+    let metadata = places.into_iter().find(|found| found.is_object()).unwrap_or(&value["metadata"]);
     let customer = &value["customer"];
     let analysis = &value["analysis"];
     Some(ProviderCall {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::customer::columns::{nearest, shown};
 use crate::domain::role::Role;
+use crate::domain::{Instant, has_offset, parse_instant};
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::web::asked::Asked;
@@ -24,6 +25,8 @@ const LIMIT_MAX: usize = 1000;
 /// Parses the body as a JSON object; refuses fields that are not in `known`.
 pub fn body(asked: &Asked<'_>, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let fields = match serde_json::from_slice(&asked.request.body) {
+        // What is missing then is a field, and its error names it.
+        _ if asked.request.body.trim_ascii().is_empty() => Map::new(),
         Ok(Value::Object(fields)) => fields,
         Ok(_) => return Err(Problem::new(400, "the body must be a JSON object")),
         Err(error) => return Err(Problem::new(400, format!("the body is not JSON: {error}"))),
@@ -39,6 +42,16 @@ pub fn body(asked: &Asked<'_>, known: &[&str]) -> Result<Map<String, Value>, Pro
         }
     }
     Ok(fields)
+}
+
+/// An instant of a request. One without an offset could be anybody's local time.
+pub fn instant(name: &str, text: &str) -> Result<Instant, Problem> {
+    const WRITE: &str = "write 2026-11-22T17:01:00Z or 2026-11-22T12:01:00-05:00";
+    match parse_instant(text) {
+        Some(at) if has_offset(text) => Ok(at),
+        Some(_) => Err(Problem::field(name, format!("{name} has no offset from UTC: {WRITE}"))),
+        None => Err(Problem::field(name, format!("{name} is not an instant: {WRITE}"))),
+    }
 }
 
 /// A text of the body, trimmed; an error if it is missing or blank.

@@ -11,12 +11,12 @@ from ringonce_client.api.default import (
     show_customer,
     upsert_customer,
 )
-from ringonce_client.models import ExtraCall, Upsert, UpsertVariables, Why
+from ringonce_client.models import ExtraCall, Upsert, Variables, Why
 from ringonce_client.types import UNSET
 
 api = AuthenticatedClient(base_url=os.environ["BASE"], token=os.environ["TOKEN"])
 
-variables = UpsertVariables()
+variables = Variables()
 variables["plan"] = "gold"
 new = Upsert(
     external_id="py-1",

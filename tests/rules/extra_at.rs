@@ -17,7 +17,8 @@ fn asked(world: &World, arguments: &[&str]) -> Run {
 
 fn ada() -> World {
     let world = World::new();
-    world.customer("Ada").in_zone("America/New_York").paid().welcomed().add();
+    let ada = world.customer("Ada").phone("+12125550101").in_zone("America/New_York");
+    ada.paid().welcomed().add();
     world.set_clock("2026-02-02T14:00:00Z");
     world
 }
@@ -84,6 +85,8 @@ fn instants_and_keys_that_cannot_be_used_are_refused_with_the_reason() {
         (vec!["--at", "2026-02-02T13:00:00Z"], 2, "in the past"),
         (vec!["--at", "2027-12-02T13:00:00Z"], 2, "more than a year ahead"),
         (vec!["--at", "15:00"], 2, "is not a time"),
+        (vec!["--at", "2026-02-02T20:00:00"], 2, "has no offset from UTC"),
+        (vec!["--at", "2026-02-02 20:00"], 2, "has no offset from UTC"),
         (vec!["--key", "two words"], 2, "letters, digits"),
         (vec!["--key", "2125550101"], 2, "names the person"),
         (vec!["--at", "2026-02-03T08:00:00Z"], 1, "opens next at 2026-02-03T13:00:00.000Z"),
@@ -95,6 +98,20 @@ fn instants_and_keys_that_cannot_be_used_are_refused_with_the_reason() {
     assert_eq!(world.count("SELECT count(*) FROM call_queue"), 0, "nothing was queued");
     let without = world.command(&["call", "1", "--at", AT]);
     assert_eq!(without.code, Some(2), "{without:?}");
+}
+
+#[test]
+fn an_instant_outside_the_window_is_refused_also_for_a_customer_who_is_not_eligible_yet() {
+    let world = World::new();
+    world.customer("Ada").in_zone("America/New_York").add();
+    world.set_clock("2026-02-02T14:00:00Z");
+    for key in ["one", "two"] {
+        let night = asked(&world, &["--at", "2026-02-03T08:00:00Z", "--key", key]);
+        assert_eq!(night.code, Some(1), "{night:?}");
+        assert!(night.stderr.contains("opens next at 2026-02-03T13:00:00.000Z"), "{night:?}");
+        // A call that waits already does not hide it.
+        assert_eq!(asked(&world, &KEYED).code, Some(0), "it may pay until then");
+    }
 }
 
 #[test]

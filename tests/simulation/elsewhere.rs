@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use chrono::Duration;
 use ringonce::domain::call::CallType;
 use ringonce::domain::instant_text;
-use ringonce::provider::PlaceOrder;
+use ringonce::provider::{PlaceOrder, Speaker};
 use ringonce::steps::customers as change;
 use ringonce::steps::import::field_values::Reader;
 use ringonce::store::journal::{Act, By};
@@ -154,7 +154,7 @@ impl Life {
         let order = PlaceOrder {
             tag: format!("by-hand-{}", self.counts.by_hand),
             phone,
-            assistant_id: "our-assistant".to_string(),
+            speaker: Speaker::Assistant { id: "our-assistant".to_string(), version: None },
             phone_number_id: "our-number".to_string(),
             variables: serde_json::Map::new(),
             installation_id: "nobody's".to_string(),

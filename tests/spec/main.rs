@@ -45,12 +45,14 @@ mod unwritten_outcomes;
 mod wrong_clock;
 
 // Earlier defects, and what may fail around them.
+mod assistants;
 mod defects;
 mod failures;
 mod golden;
 mod history;
 mod interplays;
 mod made_elsewhere;
+mod moment;
 mod new_beside;
 mod nightly_import;
 mod odd_rows;

@@ -131,7 +131,7 @@ fn an_export_holds_every_attempt_once_and_runs_no_formula() {
     assert!(lines[1].contains("\"'=HYPERLINK(\"\"http://example.com\"\")\""), "{text}");
     assert!(lines[1].contains("\"'+1 said \"\"yes\"\"\"") && lines[1].contains(",'@b,"), "{text}");
     assert!(
-        lines[1].contains("'+1•••") && lines[1].contains("2026-02-02T07:00:00-05:00"),
+        lines[1].contains("'+4•••") && lines[1].contains("2026-02-02T07:00:00-05:00"),
         "{text}"
     );
     assert!(lines[1].ends_with(",-5"), "a number stays one: {text}");
@@ -142,7 +142,7 @@ fn an_export_holds_every_attempt_once_and_runs_no_formula() {
     let nowhere = world.command(&["attempts", "export", "no/folder/x.csv"]);
     assert_eq!(nowhere.code, Some(1), "{nowhere:?}");
     let revealed = world.command(&["attempts", "export", "--from", "2026-02-01", "--reveal", "-"]);
-    assert!(revealed.stdout.contains("'+1212555"), "{revealed:?}");
+    assert!(revealed.stdout.contains("'+4420794"), "{revealed:?}");
     assert_eq!(world.count("SELECT count(*) FROM journal WHERE what = 'reveal'"), 1);
 }
 

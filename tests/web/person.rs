@@ -76,6 +76,12 @@ fn a_call_at_an_instant_is_queued_once_for_its_key() {
     let night = house.api("POST", path, &night);
     assert_eq!(night.status, 422, "{}", night.body);
     assert_eq!(night.json()["next_opening"], "2026-11-24T13:00:00.000Z");
+    for (at, says) in [("2026-11-23T20:00:00", "has no offset"), ("8 pm", "is not an instant")] {
+        let local = json!({"reason": "asked", "at": at, "key": "k-3"});
+        let refused = house.api("POST", path, &local);
+        assert_eq!((refused.status, &refused.json()["field"]), (422, &json!("at")), "{at}");
+        assert!(refused.body.contains(says), "{}", refused.body);
+    }
     assert_eq!(house.count("SELECT count(*) FROM call_queue WHERE call_type = 'extra'"), 1);
     house.set_clock("2026-11-23T20:00:00Z");
     let rang =
@@ -102,6 +108,8 @@ fn everything_about_a_person_is_exported_and_then_erased() {
     assert_eq!(house.count(revealed), 1);
     let named = house.api("DELETE", "/api/customers/u1", &json!({"reason": "Person 1 wrote"}));
     assert_eq!((named.status, &named.json()["field"]), (422, &json!("reason")));
+    let silent = house.api("DELETE", "/api/customers/u1", &Value::Null);
+    assert_eq!((silent.status, &silent.json()["field"]), (422, &json!("reason")));
     let erased = house.api("DELETE", "/api/customers/u1", &json!({"reason": "letter of today"}));
     assert_eq!(erased.status, 200, "{}", erased.body);
     assert_eq!(erased.json()["attempts"], 1);
@@ -129,4 +137,30 @@ fn each_answer_carries_the_id_of_its_request() {
     assert!(one != two && one.len() == 36, "{one} {two}");
     let bad = "x".repeat(65);
     assert_ne!(ask(&[("X-Request-Id", &bad)], "/healthz"), bad);
+}
+
+#[test]
+fn the_application_sets_and_clears_the_assistant_and_an_unknown_name_is_refused() {
+    let config =
+        "[assistants.spanish]\nassistant_id = \"a-1\"\n[assistants.team]\nsquad_id = \"s\"\n";
+    let house = House::build(&Plan { config: config.to_string(), ..Plan::default() });
+    let told = upsert(&house, json!({"assistant": "spanish"}));
+    assert_eq!(told["changed"], json!(["assistant"]));
+    assert_eq!(told["customer"]["assistant"], "spanish");
+    assert_eq!(upsert(&house, json!({"name": "Ada"}))["customer"]["assistant"], "spanish");
+    let body = json!({"external_id": "u1", "assistant": "Spanich"});
+    let refused = house.api("POST", "/api/customers", &body);
+    assert_eq!((refused.status, &refused.json()["field"]), (422, &json!("assistant")));
+    let detail = refused.json()["detail"].as_str().unwrap_or_default().to_string();
+    assert!(detail.contains("did you mean spanish?"), "{detail}");
+    assert_eq!(house.get("/api/customers/u1/explain")["customer"]["assistant"], "spanish");
+    let call = json!({"reason": "asked", "at": "2026-11-23T19:00:00Z"});
+    assert_eq!(house.api("POST", "/api/customers/u1/call", &call).status, 202);
+    let items = house.get("/api/queue");
+    let extra =
+        items["items"].as_array().expect("items").iter().find(|i| i["call_type"] == "extra");
+    assert_eq!(extra.expect("the call")["assistant"], "spanish", "{items}");
+    assert_eq!(house.get("/api/customers/u1/export")["customer"]["assistant"], "spanish");
+    let cleared = upsert(&house, json!({"assistant": null}));
+    assert_eq!(cleared["customer"]["assistant"], json!(null));
 }

@@ -46,6 +46,8 @@ fn webhooks_of_the_fake_bring_a_result_also_when_they_are_lost_doubled_or_shuffl
             });
         }
         house.wait_for("the result", || house.count(RESULTS) == 1);
+        // The report brings the result at once. The provider's answer ends the call.
+        house.wait_for("the end", || the_attempt(&house)["state"] == "ended");
         let attempt = the_attempt(&house);
         let id = attempt["id"].as_str().expect("an id").to_string();
         let whole = house.get(&format!("/api/attempts/{id}"));

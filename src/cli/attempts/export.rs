@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
-use crate::cli::arguments::{must_exist, new_file};
+use crate::cli::arguments::{WHO, must_exist, new_file};
 use crate::cli::exit::Exit;
 use crate::cli::report::{date, dates, home};
 use crate::domain::calendar::zone::Zone;
@@ -87,7 +87,7 @@ pub fn export(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
     let store = if args.reveal { Store::open(path, now)? } else { Store::look(path)? };
     if args.reveal {
         let (what, subject) = ("reveal", "attempts");
-        let entry = journal::Entry { who: super::WHO, what, subject, ..Default::default() };
+        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
         store.write(|tx| journal::add(tx, now, entry))?;
     }
     new_file::write(&args.file, |out| store.read(|conn| write(conn, &settings, args, dates, out)))?;

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cli::arguments::configuration::{Global, settings};
-use crate::cli::arguments::{must_exist, refused};
+use crate::cli::arguments::{WHO, must_exist, refused};
 use crate::cli::exit::Exit;
 use crate::present::attempt;
 use crate::present::output::{self, Table, clean};
@@ -44,12 +44,8 @@ pub fn show(global: &Global, args: &ShowArgs) -> anyhow::Result<Exit> {
         .map_err(refused)?;
     if args.reveal {
         let subject = format!("attempt:{}", found.id);
-        let entry = journal::Entry {
-            who: super::WHO,
-            what: "reveal",
-            subject: &subject,
-            ..Default::default()
-        };
+        let entry =
+            journal::Entry { who: WHO, what: "reveal", subject: &subject, ..Default::default() };
         store.write(|tx| journal::add(tx, now, entry))?;
     }
     let mut fields = attempt::as_json(&found, Some(&name), args.reveal);

@@ -62,6 +62,9 @@ pub struct FieldArgs {
     /// Exact text of the consent
     #[arg(long, value_name = "TEXT")]
     consent_text: Option<String>,
+    /// Who speaks, by a table of assistants in ringonce.toml; '' = by the type of call
+    #[arg(long, value_name = "NAME")]
+    assistant: Option<String>,
     /// A variable for the assistant; may be given several times
     #[arg(long = "var", value_name = "NAME=VALUE")]
     variables: Vec<String>,
@@ -100,7 +103,7 @@ impl FieldArgs {
         }
     }
 
-    fn texts(&self) -> [(Column, &Option<String>); 17] {
+    fn texts(&self) -> [(Column, &Option<String>); 18] {
         [
             (Column::ExternalId, &self.external_id),
             (Column::Name, &self.name),
@@ -119,6 +122,7 @@ impl FieldArgs {
             (Column::ConsentAt, &self.consent_at),
             (Column::ConsentSource, &self.consent_source),
             (Column::ConsentText, &self.consent_text),
+            (Column::Assistant, &self.assistant),
         ]
     }
 }

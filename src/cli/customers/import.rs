@@ -38,7 +38,7 @@ const CALL_SECONDS: i64 = 90;
 The header names columns in any order; only phone and timezone are required:
   external_id, name, email, phone, timezone, call_time, call_schedule, payment_status,
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
-  created_at, shared_phone. Every other column goes into the assistant's variables.
+  created_at, shared_phone, assistant. Every other column goes into the assistant's variables.
 A phone with two readings (491713920012 in Germany) and two phones in one cell are bad rows.
 The file may be UTF-8, UTF-16 or Latin-1, with commas, semicolons, tabs or pipes, and compressed with
 gzip. `-` reads standard input. NULL, \\N and #N/A are empty cells.
@@ -86,7 +86,8 @@ pub struct ImportArgs {
     /// Write what the columns mean into a new file for the next time
     #[arg(long, value_name = "FILE")]
     save_map: Option<String>,
-    /// Let blank cells erase the name, e-mail, call time, schedule and variables of known customers
+    /// Let blank cells erase the name, e-mail, call time, schedule, assistant and variables of known
+    /// customers
     #[arg(long)]
     clear_blanks: bool,
     /// Make the welcome call also to customers who signed up more than a day ago
@@ -124,10 +125,12 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
     let date_format = columns.date_format.as_deref().map(DateFormat::parse).transpose();
     let date_format = date_format.map_err(|why| usage(format!("--date-format {why}")))?;
     let outlook = outlook(config)?;
+    let assistants: Vec<String> = config.assistants.keys().cloned().collect();
     let options = Options {
         dry_run: args.dry_run,
         skip_bad: args.skip_bad,
         default_country: columns.default_country.as_deref(),
+        assistants: &assistants,
         clear_blanks: args.clear_blanks,
         map: &map,
         as_variable: &columns.as_variable,

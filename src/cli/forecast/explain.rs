@@ -137,11 +137,15 @@ fn person(explained: &Explained) -> Vec<String> {
         None => "no daily call yet".to_string(),
     };
     let rhythm = explained.rhythm.clone().unwrap_or_else(|| "no daily calls".to_string());
+    let assistant = match &customer.assistant {
+        Some(name) => format!("; assistant {}", clean(name)),
+        None => String::new(),
+    };
     vec![
         format!("customer {}{name}, {phone}{validated}", customer.id),
         format!("{}: {there}", clean(&customer.timezone)),
         format!(
-            "{rhythm}; {}, {}; {welcome}; {last}",
+            "{rhythm}; {}, {}; {welcome}; {last}{assistant}",
             clean(&customer.payment_status),
             customer.call_status
         ),

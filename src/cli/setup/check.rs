@@ -1,6 +1,7 @@
 //! `ringonce check`: reports problems before anything is started. It changes and creates nothing,
 //! and uses the network only with `--online`.
 
+mod assistants;
 pub mod finding;
 pub(crate) mod inside;
 pub(crate) mod online;
@@ -18,6 +19,8 @@ use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::clock::Clock;
 use crate::config::address::BaseUrl;
 use crate::config::load::LoadedConfig;
+use crate::config::settings::Config;
+use crate::config::webhook::Webhook;
 use crate::domain::{Instant, instant_text};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::import::holidays;
@@ -103,8 +106,12 @@ fn assistants(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         ("welcome_assistant_id", &vapi.welcome_assistant_id),
         ("daily_assistant_id", &vapi.daily_assistant_id),
     ];
-    let set: Vec<String> =
+    let mut set: Vec<String> =
         named.iter().filter_map(|(key, id)| id.as_ref().map(|id| format!("{key} {id}"))).collect();
+    for (name, assistant) in &loaded.config.assistants {
+        let id = assistant.assistant_id.as_ref().or(assistant.squad_id.as_ref());
+        set.extend(id.map(|id| format!("{name} {id}")));
+    }
     // `missing_for_dialing` reports it if no assistant is set.
     if set.is_empty() {
         return Vec::new();
@@ -144,7 +151,12 @@ fn secrets(loaded: &LoadedConfig) -> Vec<CheckFinding> {
     match loaded.webhook_secret.clone().map(|s| Believer::new(&loaded.config.webhook, s)) {
         Some(Ok(_)) => found.push(CheckFinding::new("webhook secret", State::Ok, "is set")),
         Some(Err(why)) => found.push(CheckFinding::new("webhook secret", State::Problem, why)),
-        None => {}
+        None => found.extend(needs_webhooks(&loaded.config).map(|key| {
+            let told = format!(
+                "VAPI_WEBHOOK_SECRET is not set, so every webhook is refused, but {key} is set"
+            );
+            CheckFinding::new("webhook secret", State::Warning, told)
+        })),
     }
     if let Some(why) = loaded.short_token() {
         found.push(CheckFinding::new("API token", State::Problem, why));
@@ -160,6 +172,13 @@ fn secrets(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         (None, None) => {}
     }
     found
+}
+
+/// The key that shows that webhooks are expected. Without them, calls are followed by polling.
+fn needs_webhooks(config: &Config) -> Option<&'static str> {
+    let is_default = config.webhook == Webhook::default();
+    let by_tool = config.do_not_call.tool_name.is_some().then_some("do_not_call.tool_name");
+    (!is_default).then_some("[webhook]").or(by_tool).filter(|_| config.web.listen.is_some())
 }
 
 fn clock_and_zones(clock: &Clock, zones: &Zones) -> Vec<CheckFinding> {

@@ -17,7 +17,12 @@ pub struct Order {
     pub name: Option<String>,
     pub external_id: Option<String>,
     pub number: String,
+    /// Empty for a squad.
     pub assistant_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assistant_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub squad_id: Option<String>,
     pub phone_number_id: String,
     #[serde(default)]
     pub metadata: Map<String, Value>,

@@ -7,7 +7,8 @@
 //! - `GET /__journal`: all entries; `GET /__rings`: rings, duplicates, repeated POSTs;
 //! - `GET /recordings/ID.wav?until=MILLIS`: a second of silence, until that instant;
 //! - `GET /__pushed?call=ID`: the bodies that the provider would have sent to the webhook by now;
-//! - `POST /__assistants` with `{"id": {…}}`: sets the answer of `GET /assistant/id`; `null`: 404;
+//! - `POST /__assistants` with `{"id": {…}}`: sets the answer of `GET /assistant/id`, `/squad/id`
+//!   or `/tool/id`; `null`: 404;
 //! - `POST /__advance` with `{"seconds": 90}`: moves the fake's own clock forward permanently.
 
 use std::io;
@@ -54,7 +55,7 @@ struct Desk {
     ahead: AtomicI64,
     /// `None`: any key is accepted, but a request must carry one.
     key: Option<String>,
-    /// Assistants by id. Every other id gets an assistant that says it is an AI.
+    /// Assistants, squads and tools by id. Every other assistant says that it is an AI.
     assistants: Mutex<serde_json::Map<String, Value>>,
 }
 
@@ -192,15 +193,20 @@ impl Desk {
         self.assistants.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn assistant(&self, id: &str, request: &Request) -> Response {
+    /// An assistant, a squad or a tool; `None` for every other path.
+    fn settings(&self, request: &Request) -> Option<Response> {
+        let (kind, id) = request.path.strip_prefix('/')?.split_once('/')?;
+        if !["assistant", "squad", "tool"].contains(&kind) || id.is_empty() {
+            return None;
+        }
         if !self.knows(request) {
-            return wire::reply_response(&refused(401), &request.path);
+            return Some(wire::reply_response(&refused(401), &request.path));
         }
-        match self.assistants().get(id) {
-            Some(Value::Null) => wire::reply_response(&refused(404), &request.path),
-            Some(told) => Response::json(200, told),
-            None => Response::json(200, &wire::assistant_json(id)),
-        }
+        let told = self.assistants().get(id).cloned();
+        Some(match told.unwrap_or_else(|| wire::settings_json(kind, id)) {
+            Value::Null => wire::reply_response(&refused(404), &request.path),
+            told => Response::json(200, &told),
+        })
     }
 
     /// The core, advanced to this instant.
@@ -228,9 +234,10 @@ impl Desk {
         if path.starts_with("/__") {
             return self.control(request);
         }
-        let assistant = path.strip_prefix("/assistant/").filter(|id| !id.is_empty());
-        if let ("GET", Some(id)) = (request.method.as_str(), assistant) {
-            return self.assistant(id, request);
+        if request.method == "GET"
+            && let Some(answer) = self.settings(request)
+        {
+            return answer;
         }
         if let Some(answer) = self.recording(request) {
             return answer;

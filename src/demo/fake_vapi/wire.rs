@@ -119,14 +119,24 @@ impl Complaints {
     }
 }
 
-/// An assistant that says that it is an AI.
-pub fn assistant_json(id: &str) -> Value {
+/// The fake's answer about a kind of thing: an assistant that says that it is an AI, a squad of one
+/// assistant, or a tool that is unknown.
+pub fn settings_json(kind: &str, id: &str) -> Value {
+    match kind {
+        "assistant" => assistant_json(id),
+        "squad" => json!({"id": id, "members": [{"assistantId": format!("{id}-first")}]}),
+        _ => Value::Null,
+    }
+}
+
+fn assistant_json(id: &str) -> Value {
     let told =
         "You are Ada, an AI assistant. Tell everybody so, and take them off the list on request.";
     json!({
         "id": id,
         "name": "Ada",
         "firstMessage": "Hello, this is Ada, an AI assistant of Example.",
+        "voicemailDetection": { "provider": "vapi" },
         "model": {
             "provider": "openai",
             "model": "gpt-4o",
@@ -155,8 +165,15 @@ pub fn read_order(content_type: Option<&str>, body: &[u8]) -> Result<Order, Fake
     }
     let customer = complaints.object(&object, "", "customer");
     complaints.unknown(&customer, "customer.", CUSTOMER);
-    let overrides = complaints.object(&object, "", "assistantOverrides");
-    complaints.unknown(&overrides, "assistantOverrides.", OVERRIDES);
+    let squad_id = complaints.short_text(&object, "", "squadId");
+    let name = if squad_id.is_some() { "squadOverrides" } else { "assistantOverrides" };
+    let overrides = complaints.object(&object, "", name);
+    let path = format!("{name}.");
+    complaints.unknown(&overrides, &path, OVERRIDES);
+    let assistant_version = complaints.short_text(&object, "", "assistantVersion");
+    if squad_id.is_some() && (object.contains_key("assistantId") || assistant_version.is_some()) {
+        complaints.0.push("a squad has no assistantId and no assistantVersion".to_string());
+    }
     let number = customer.get("number").and_then(Value::as_str).unwrap_or_default();
     if !is_e164(number) {
         complaints.0.push(E164.to_string());
@@ -166,10 +183,15 @@ pub fn read_order(content_type: Option<&str>, body: &[u8]) -> Result<Order, Fake
         name: complaints.short_text(&object, "", "name"),
         external_id: complaints.short_text(&customer, "customer.", "externalId"),
         number: number.to_string(),
-        assistant_id: complaints.needed_text(&object, "", "assistantId"),
+        assistant_id: match squad_id {
+            Some(_) => String::new(),
+            None => complaints.needed_text(&object, "", "assistantId"),
+        },
+        assistant_version,
+        squad_id,
         phone_number_id: complaints.needed_text(&object, "", "phoneNumberId"),
-        metadata: complaints.object(&overrides, "assistantOverrides.", "metadata"),
-        variables: complaints.object(&overrides, "assistantOverrides.", "variableValues"),
+        metadata: complaints.object(&overrides, &path, "metadata"),
+        variables: complaints.object(&overrides, &path, "variableValues"),
     };
     if complaints.0.is_empty() { Ok(order) } else { Err(bad_request(complaints.0)) }
 }
@@ -218,7 +240,6 @@ pub fn call_json(record: &Record) -> Value {
     let order = &record.order;
     let mut customer = json!({"number": order.number});
     let mut call = json!({
-        "assistantId": order.assistant_id,
         "phoneNumberId": order.phone_number_id,
         "type": "outboundPhoneCall",
         "createdAt": instant_text(record.created_at),
@@ -227,12 +248,23 @@ pub fn call_json(record: &Record) -> Value {
         "cost": record.cost,
         "status": record.status,
         "phoneCallProvider": "twilio",
-        "assistantOverrides": {"variableValues": order.variables, "metadata": order.metadata},
     });
+    let overrides = json!({"variableValues": order.variables, "metadata": order.metadata});
+    match &order.squad_id {
+        Some(squad_id) => {
+            call["squadId"] = json!(squad_id);
+            call["squadOverrides"] = overrides;
+        }
+        None => {
+            call["assistantId"] = json!(order.assistant_id);
+            call["assistantOverrides"] = overrides;
+        }
+    }
     let at = |instant: Option<Instant>| instant.map(|at| json!(instant_text(at)));
     let optional = [
         ("id", record.id.as_ref().map(|id| json!(id))),
         ("name", order.name.as_ref().map(|name| json!(name))),
+        ("assistantVersion", order.assistant_version.as_ref().map(|version| json!(version))),
         ("startedAt", at(record.started_at)),
         ("endedAt", at(record.ended_at)),
         ("endedReason", record.ended_reason.as_ref().map(|reason| json!(reason))),

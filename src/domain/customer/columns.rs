@@ -32,6 +32,8 @@ text_enum! {
         ConsentAt = "consent_at",
         ConsentSource = "consent_source",
         ConsentText = "consent_text",
+        /// A name from `[assistants]`.
+        Assistant = "assistant",
         /// A JSON object, as in the `customers` table.
         Variables = "variables",
         /// The id of the old export; becomes the external id when none is given.
@@ -221,7 +223,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let distance = match (squeezed, inside) {
             (true, _) => 0,
             (_, true) => 1,
-            _ => strsim::levenshtein(&word, &plain),
+            _ => strsim::osa_distance(&word, &plain),
         };
         let near = distance <= 1 || distance * 3 <= word.chars().count();
         if near && best.is_none_or(|(known, _)| distance < known) {

@@ -45,6 +45,8 @@ pub struct CustomerEntry {
     pub consent_source: Option<String>,
     pub consent_text: Option<String>,
     pub created_at: Option<Instant>,
+    /// `Some(None)` returns to the assistant of the call type.
+    pub assistant: Option<Option<String>>,
     /// Added to the known variables; a variable that is not named stays.
     pub variables: Map<String, Value>,
 }
@@ -107,6 +109,7 @@ impl CustomerEntry {
         replace(&mut after.payment_status, &self.payment_status);
         replace(&mut after.shared_phone, &self.shared_phone);
         replace(&mut after.created_at, &self.created_at);
+        replace(&mut after.assistant, &self.assistant);
         replace_some(&mut after.external_id, &self.external_id);
         replace_some(&mut after.consent_at, &self.consent_at);
         replace_some(&mut after.consent_source, &self.consent_source);
@@ -183,6 +186,7 @@ fn blank(phone: &str, timezone: &str, created_at: Instant, now: Instant) -> Cust
         eligible_from: None,
         created_at,
         updated_at: now,
+        assistant: None,
     }
 }
 
@@ -219,7 +223,7 @@ pub fn changes(before: &Customer, after: &Customer) -> Vec<FieldChange> {
 }
 
 /// The fields that do not identify the person, as text.
-fn plain_fields(customer: &Customer) -> [(&'static str, String); 17] {
+fn plain_fields(customer: &Customer) -> [(&'static str, String); 18] {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let instant = |value: Option<Instant>| value.map(instant_text).unwrap_or_default();
     [
@@ -240,6 +244,7 @@ fn plain_fields(customer: &Customer) -> [(&'static str, String); 17] {
         ("consent_at", instant(customer.consent_at)),
         ("consent_source", text(&customer.consent_source)),
         ("created_at", instant(Some(customer.created_at))),
+        ("assistant", text(&customer.assistant)),
     ]
 }
 

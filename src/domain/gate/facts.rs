@@ -1,5 +1,6 @@
 //! The input of the gate and the answers of its rules: values only.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{Duration, NaiveDate};
@@ -18,6 +19,8 @@ pub struct Rules {
     pub eligible_payment_status: Vec<String>,
     /// `None`: every number may be dialed.
     pub only_numbers: Option<OnlyNumbers>,
+    /// The names of `[assistants]`.
+    pub assistants: BTreeSet<String>,
     pub welcome_delay: Duration,
     pub look_ahead: Duration,
     pub max_lateness: Duration,

@@ -300,7 +300,9 @@ pub fn instant_on(
 impl PastItem {
     /// What stopped it, else the text that was stored with it.
     pub fn detail(&self) -> Option<String> {
-        let stops: Vec<String> = self.stopped_by.iter().map(Stop::words).collect();
+        let mut stops: Vec<String> = self.stopped_by.iter().map(Stop::words).collect();
+        // A pause stands in the customer's status too.
+        stops.dedup();
         let text = self.item.error_message.clone().filter(|text| !text.is_empty());
         if stops.is_empty() { self.note.clone().or(text) } else { Some(stops.join("; ")) }
     }

@@ -48,8 +48,7 @@ pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result
         breaker_door,
         door(LINE, Reason::NoLine, full, None),
     ];
-    if cx.config.vapi.daily_calls_per_number.is_some() || cx.config.vapi.phone_number_ids.len() > 1
-    {
+    if caller_id::is_choice(cx) {
         let number = cx.store.read(|conn| caller_id::choose(cx, conn, customer, at))?;
         let none = number.is_none().then(|| "all have used their calls or rest".to_string());
         // A number's daily count restarts at midnight UTC.

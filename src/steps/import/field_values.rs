@@ -13,7 +13,7 @@ use crate::domain::calendar::schedule::{call_time_text, parse_call_schedule, par
 use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::CallStatus;
 use crate::domain::customer::columns::{
-    Column, parse_bool, parse_date, parse_email, shown, zone_of_label,
+    Column, nearest, parse_bool, parse_date, parse_email, shown, zone_of_label,
 };
 use crate::domain::customer::entry::{CustomerEntry, EntryPhone};
 use crate::domain::customer::name::check_external_id;
@@ -32,6 +32,8 @@ const SUGGESTIONS: usize = 3;
 pub struct Reader<'a> {
     zones: &'a Zones,
     default_country: Option<&'a str>,
+    /// The names of `[assistants]`.
+    assistants: Vec<String>,
     met: HashMap<String, Arc<Zone>>,
     /// The country of the next phone, as its row says it, or why it cannot be read.
     pub country_of_row: Option<Result<String, String>>,
@@ -55,11 +57,17 @@ impl<'a> Reader<'a> {
         Reader {
             zones,
             default_country,
+            assistants: Vec::new(),
             met: HashMap::new(),
             country_of_row: None,
             next_phone_is_plain: false,
             renumbered: 0,
         }
+    }
+
+    /// With the names that the column `assistant` may hold; without them it may hold none.
+    pub fn with_assistants<N: ToString>(self, names: impl IntoIterator<Item = N>) -> Reader<'a> {
+        Reader { assistants: names.into_iter().map(|name| name.to_string()).collect(), ..self }
     }
 
     /// The rules of a zone; `None` for a name that is not an IANA Area/City.
@@ -78,7 +86,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Sets one field. An empty text changes nothing, except that it removes an e-mail, a call
-    /// time, a schedule and a name.
+    /// time, a schedule, an assistant and a name.
     pub fn set(&mut self, draft: &mut Draft, column: Column, text: &str) -> Result<(), String> {
         let entry = &mut draft.entry;
         match column {
@@ -88,7 +96,9 @@ impl<'a> Reader<'a> {
             Column::Email if text.is_empty() => entry.email = Some(None),
             Column::CallTime if text.is_empty() => entry.call_time = Some(None),
             Column::CallSchedule if text.is_empty() => entry.call_schedule = Some(None),
+            Column::Assistant if text.is_empty() => entry.assistant = Some(None),
             _ if text.is_empty() => {}
+            Column::Assistant => entry.assistant = Some(Some(self.assistant(text)?)),
             Column::Email => entry.email = Some(Some(parse_email(&short(text)?)?)),
             Column::CallTime => {
                 entry.call_time = Some(Some(call_time_text(parse_call_time(text)?)));
@@ -153,6 +163,22 @@ impl<'a> Reader<'a> {
         let phone = phones::parse(text, country)?;
         self.renumbered += u64::from(phone.today.as_ref() == Some(&phone.e164));
         Ok(EntryPhone { e164: phone.e164, valid: phone.valid, error: phone.error })
+    }
+
+    /// A name of `[assistants]`: an unknown one would leave the customer without a call.
+    fn assistant(&self, text: &str) -> Result<String, String> {
+        if self.assistants.iter().any(|name| name == text) {
+            return Ok(text.to_string());
+        }
+        let names = self.assistants.iter().map(String::as_str);
+        let advice = match nearest(text, names) {
+            Some(near) => format!("did you mean {near}?"),
+            None if self.assistants.is_empty() => {
+                "write a table [assistants.NAME] into ringonce.toml first".to_string()
+            }
+            None => format!("write one of {}", self.assistants.join(", ")),
+        };
+        Err(format!("\"{}\" is not an assistant of ringonce.toml: {advice}", shown(text)))
     }
 
     fn zone_name(&mut self, text: &str) -> Result<String, String> {

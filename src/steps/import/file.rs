@@ -50,7 +50,8 @@ impl<'a> FilePass<'a> {
             }
         };
         let verdicts = Verdicts::default();
-        let reader = Reader::new(zones, options.default_country);
+        let reader =
+            Reader::new(zones, options.default_country).with_assistants(options.assistants);
         Ok(FilePass { rows, name: name.to_string(), verdicts, header, short_rows: 0, reader })
     }
 

@@ -39,6 +39,8 @@ pub struct Options<'a> {
     pub skip_bad: bool,
     /// The country of phones without a country code.
     pub default_country: Option<&'a str>,
+    /// The names of `[assistants]`, which the column `assistant` may hold.
+    pub assistants: &'a [String],
     /// Blank cells erase what is known; otherwise they say nothing.
     pub clear_blanks: bool,
     /// Headers that stand for a column, by the column.

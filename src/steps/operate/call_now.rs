@@ -6,7 +6,7 @@ use chrono::Duration;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
-use crate::domain::gate::facts::Verdict;
+use crate::domain::gate::facts::{Decision, Verdict};
 use crate::domain::{Instant, gate, instant_text, utc_words};
 use crate::steps::dial::gate_facts::{self, ItemInQuestion};
 use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome};
@@ -224,11 +224,15 @@ pub fn queue_extra_at(
     if at + PAST_AT_MOST < now || now + AHEAD_AT_MOST < at {
         return Err(WishRefused::At(at).into());
     }
-    if let Some(open) = queue::open_item(tx, customer.id, CallType::Extra)? {
+    let wished = wished(cx, customer, (&occasion, wish.at), now);
+    let permitted = check_gate(cx, tx, customer, &wished, wish.at, now);
+    // The caller can choose another instant, whatever waits.
+    let is_outside = permitted.as_ref().is_err_and(|why| why.is::<WishRefused>());
+    if !is_outside && let Some(open) = queue::open_item(tx, customer.id, CallType::Extra)? {
         return Err(refused(format!("an extra call waits already: item {}", open.id)));
     }
-    let item = insert_extra(cx, tx, customer, (&occasion, wish.at), now)?;
-    check_gate(cx, tx, customer, &item, wish.at, now)?;
+    permitted?;
+    let item = insert(tx, &wished, now)?;
     let subject = format!("item:{}", item.id);
     let entry = journal::Entry {
         who: wish.who,
@@ -257,14 +261,14 @@ fn check_key(customer: &Customer, key: &str) -> Result<(), WishRefused> {
     Ok(())
 }
 
-/// A call at an instant is as late as a daily call may be. A call for now waits for a day.
-fn insert_extra(
+/// The item of a wish, before it is stored. A call at an instant is as late as a daily call may be.
+/// A call for now waits for a day.
+fn wished(
     cx: &Context,
-    tx: &Tx<'_>,
     customer: &Customer,
     (occasion, at): (&str, Option<Instant>),
     now: Instant,
-) -> anyhow::Result<Item> {
+) -> Item {
     let zone = cx.zones.get(&customer.timezone);
     let expires_at = match at {
         Some(at) => Some(at + cx.rules.max_lateness),
@@ -272,20 +276,40 @@ fn insert_extra(
             zone.as_deref().and_then(|zone| cx.rules.last_permitted(CallType::Extra, now, zone))
         }
     };
-    let new = NewItem {
+    Item {
+        id: 0,
         customer_id: customer.id,
         call_type: CallType::Extra,
-        occasion,
+        occasion: occasion.to_string(),
         scheduled_for: at.unwrap_or(now),
+        status: ItemStatus::Pending,
+        attempts: 0,
         max_attempts: cx.rules.max_attempts,
+        reason: None,
+        error_message: None,
+        vapi_call_id: None,
+        not_before: None,
         expires_at,
+        created_at: now,
+        processed_at: None,
+    }
+}
+
+fn insert(tx: &Tx<'_>, wished: &Item, now: Instant) -> anyhow::Result<Item> {
+    let new = NewItem {
+        customer_id: wished.customer_id,
+        call_type: wished.call_type,
+        occasion: &wished.occasion,
+        scheduled_for: wished.scheduled_for,
+        max_attempts: wished.max_attempts,
+        expires_at: wished.expires_at,
     };
     let id = queue::insert_extra(tx, &new, now)?;
     queue::item(tx, id)?.ok_or_else(|| anyhow::anyhow!("item {id} is gone"))
 }
 
-/// Asks the gate as of the call's instant. The error rolls the new item back. What may pass until a
-/// later instant does not refuse it: the gate decides again then.
+/// Asks the gate as of the call's instant. What may pass until a later instant does not refuse the
+/// call, because the gate decides again then.
 fn check_gate(
     cx: &Context,
     tx: &Tx<'_>,
@@ -300,11 +324,13 @@ fn check_gate(
         ItemInQuestion { item, customer: Some(customer), zone: zone.as_deref(), pauses: &pauses };
     let as_of = at.unwrap_or(now).max(now);
     let facts = gate_facts::facts(cx, tx, &whose, as_of)?;
-    let verdict = gate::ask(&facts, &cx.rules).verdict;
-    if let (Verdict::Wait { reason: Reason::OutsideWindow | Reason::Holiday, until }, Some(at)) =
-        (&verdict, at)
-    {
-        let opens = *until;
+    let Decision { verdict, answers } = gate::ask(&facts, &cx.rules);
+    // Another rule may wait too, such as the payment; the instant cannot be used all the same.
+    let closed = answers.iter().filter_map(|answer| match answer.verdict {
+        Verdict::Wait { reason: Reason::OutsideWindow | Reason::Holiday, until } => Some(until),
+        _ => None,
+    });
+    if let (Verdict::Wait { .. }, Some(at), Some(opens)) = (&verdict, at, closed.max()) {
         let there = opens.zip(zone.as_deref());
         let there = there.map(|(opens, zone)| zone.local(opens).format("%a %H:%M").to_string());
         return Err(WishRefused::Outside { at, opens, there }.into());

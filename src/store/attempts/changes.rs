@@ -91,7 +91,7 @@ pub fn leap(tx: &Transaction<'_>) -> anyhow::Result<()> {
 }
 
 /// Numbers the attempts of a file from before there were numbers.
-pub(in crate::store) fn number_all(tx: &Transaction<'_>) -> anyhow::Result<()> {
+pub fn number_all(tx: &Transaction<'_>) -> anyhow::Result<()> {
     tx.execute_batch(
         "INSERT INTO attempt_changes (attempt_id) SELECT id FROM call_attempts
            WHERE id NOT IN (SELECT attempt_id FROM attempt_changes) ORDER BY seq",

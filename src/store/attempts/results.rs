@@ -47,14 +47,11 @@ pub struct CallResult {
 }
 
 /// The columns that [`result_from_row`] reads, in its order.
-pub(in crate::store) const RESULT_COLUMNS: &str = "r.attempt_id, r.summary, r.transcript, r.structured, \
+pub const RESULT_COLUMNS: &str = "r.attempt_id, r.summary, r.transcript, r.structured, \
      r.success_evaluation, r.source, r.received_at, r.updated_at";
 
 /// Reads the columns from `first` on; `None` if a join found no result.
-pub(in crate::store) fn result_from_row(
-    row: &Row<'_>,
-    first: usize,
-) -> rusqlite::Result<Option<CallResult>> {
+pub fn result_from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<CallResult>> {
     let Some(attempt_id) = row.get::<_, Option<String>>(first)? else { return Ok(None) };
     let structured: String = row.get(first + 3)?;
     let source: String = row.get(first + 5)?;
@@ -123,6 +120,19 @@ pub fn newest(
         all.extend(result.map(|result| (name, zone, at, result)));
     }
     Ok(all)
+}
+
+/// The summary of the customer's latest call that has one.
+pub fn last_summary(conn: &Connection, customer_id: i64) -> anyhow::Result<Option<String>> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT r.summary FROM call_attempts AS a
+               JOIN call_results AS r ON r.attempt_id = a.id
+             WHERE a.customer_id = ?1 AND r.summary IS NOT NULL
+             ORDER BY a.created_at DESC, a.seq DESC LIMIT 1",
+        )?
+        .query_one([customer_id], |row| row.get(0))
+        .optional()?)
 }
 
 /// Writes a result over the earlier one of its attempt.
@@ -194,7 +204,7 @@ pub fn forget(tx: &Transaction<'_>, before: Instant) -> anyhow::Result<usize> {
 }
 
 /// Moves the words that an older version kept in the ledger. When they arrived is not known.
-pub(in crate::store) fn move_from_ledger(tx: &Transaction<'_>) -> anyhow::Result<()> {
+pub fn move_from_ledger(tx: &Transaction<'_>) -> anyhow::Result<()> {
     tx.execute_batch(
         "INSERT INTO call_results (attempt_id, summary, transcript, source, received_at, updated_at)
            SELECT id, summary, transcript, 'poll', updated_at, updated_at FROM call_attempts

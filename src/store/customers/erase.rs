@@ -96,7 +96,6 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
             [customer.id],
         )?;
     }
-    tx.execute("DELETE FROM customer_sources WHERE customer_id = ?1", [customer.id])?;
     tx.execute("DELETE FROM meta WHERE key = 'pause:customer:' || ?1", [&customer.key])?;
     let rows = tx.execute("DELETE FROM customers WHERE id = ?1", [customer.id])?;
     if rows != 1 {

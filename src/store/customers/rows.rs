@@ -15,7 +15,7 @@ pub const COLUMNS: &str = "id, key, external_id, name, email, phone, phone_valid
      phone_validation_error, timezone, call_time, call_schedule, payment_status, call_status, \
      welcome_call_completed, next_call_scheduled_at, last_call_date, last_call_id, \
      total_calls_made, consecutive_failures, variables, shared_phone, consent_at, consent_source, \
-     consent_text, eligible_from, created_at, updated_at";
+     consent_text, eligible_from, created_at, updated_at, assistant";
 
 /// Reads `COLUMNS`. Fails on a value that no writer of ringonce stores.
 pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Customer> {
@@ -47,6 +47,7 @@ pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Customer> {
         eligible_from: loose(row, 24)?,
         created_at: parsed(row, 25, instant)?,
         updated_at: parsed(row, 26, instant)?,
+        assistant: row.get(27)?,
     })
 }
 

@@ -44,8 +44,9 @@ const FREE_TEXT: [(&str, &str); 19] = [
 ];
 
 /// A single word from a list that others maintain: kept if it is one plain word.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 7] = [
     ("customers", "timezone"),
+    ("customers", "assistant"),
     ("customers", "payment_status"),
     ("call_attempts", "ended_reason"),
     ("call_attempts", "provider_status"),

@@ -9,7 +9,7 @@ use crate::store::meta::installation;
 const TELL_NOTHING: &str = "
     customers: id key phone_validated call_time call_schedule call_status welcome_call_completed
       next_call_scheduled_at last_call_date last_call_id total_calls_made consecutive_failures
-      shared_phone consent_at eligible_from created_at updated_at
+      shared_phone consent_at eligible_from created_at updated_at source_as_of
     call_queue: id customer_id call_type occasion scheduled_for status attempts max_attempts reason
       vapi_call_id not_before expires_at created_at updated_at processed_at
     call_queue_duplicates: id customer_id call_type occasion scheduled_for status attempts
@@ -21,7 +21,6 @@ const TELL_NOTHING: &str = "
       absent_boot_id
     call_results: attempt_id source received_at updated_at
     attempt_changes: change attempt_id
-    customer_sources: customer_id as_of
     second_calls: vapi_call_id attempt_id customer_key seen_at
     calls_elsewhere: vapi_call_id kind assistant installation_id occasion created_at blocks found_at
       ignored_at

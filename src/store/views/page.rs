@@ -63,6 +63,8 @@ pub struct PageItemFilter {
 #[derive(Clone, Debug)]
 pub struct Named<T> {
     pub name: String,
+    /// The customer's own assistant by name; read only for items.
+    pub assistant: Option<String>,
     pub row: T,
 }
 
@@ -73,8 +75,7 @@ pub fn items(
     limit: usize,
 ) -> anyhow::Result<Vec<Named<Item>>> {
     let sql = format!(
-        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
-           WHERE c.id = call_queue.customer_id), '')
+        "SELECT {ITEM_COLUMNS}, {OF_CUSTOMER}
          FROM call_queue
          WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR call_type = ?2)
            AND (?3 IS NULL OR reason = ?3) AND (?4 IS NULL OR customer_id = ?4)
@@ -95,8 +96,7 @@ pub fn items(
 /// Open items, the next one first.
 pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<Item>>> {
     let sql = format!(
-        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
-           WHERE c.id = call_queue.customer_id), '')
+        "SELECT {ITEM_COLUMNS}, {OF_CUSTOMER}
          FROM call_queue WHERE {OPEN} ORDER BY coalesce(not_before, scheduled_for), id
          LIMIT {limit}"
     );
@@ -104,9 +104,15 @@ pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<I
     quarantine::listed(Place::Queue, statement.query([])?, named_item)
 }
 
+/// The name and the assistant of an item's customer.
+const OF_CUSTOMER: &str = "coalesce((SELECT name FROM customers AS c
+           WHERE c.id = call_queue.customer_id), ''),
+         (SELECT assistant FROM customers AS c WHERE c.id = call_queue.customer_id)";
+
 fn named_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named<Item>> {
-    let name = cells::lossy(row, ITEM_COLUMNS.split(',').count())?;
-    Ok(Named { name, row: item_from_row(row)? })
+    let width = ITEM_COLUMNS.split(',').count();
+    let (name, assistant) = (cells::lossy(row, width)?, cells::optional_lossy(row, width + 1)?);
+    Ok(Named { name, assistant, row: item_from_row(row)? })
 }
 
 /// Which attempts a list shows. `None` = all.
@@ -156,7 +162,7 @@ pub fn attempts(
     ];
     quarantine::listed(Place::Attempts, statement.query(values)?, |row| {
         let name = cells::lossy(row, ATTEMPT_COLUMNS.split(',').count())?;
-        Ok(Named { name, row: attempt_from_row(row)? })
+        Ok(Named { name, assistant: None, row: attempt_from_row(row)? })
     })
 }
 

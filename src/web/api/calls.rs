@@ -6,9 +6,10 @@ use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reaso
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::present::attempt;
-use crate::present::queue_item::as_json;
+use crate::present::queue_item::{Whose, as_json};
 use crate::steps::operate::Resolved;
 use crate::store::attempts::Attempt;
+use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::api::customers::one;
 use crate::web::api::{
@@ -65,8 +66,13 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (filter, limit) = (item_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| page::items(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.id);
-    let rows = found.iter().map(|named| as_json(&named.row, Some(&named.name))).collect();
+    let rows = found.iter().map(item_json).collect();
     Ok(page_of("items", rows, next))
+}
+
+fn item_json(named: &Named<Item>) -> Value {
+    let assistant = named.assistant.as_deref();
+    as_json(&named.row, Whose { name: Some(&named.name), assistant })
 }
 
 /// `GET /api/attempts`: the newest first, or with `changed_after` in the order of changes.

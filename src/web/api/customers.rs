@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::customer::columns::{Column, parse_date};
 use crate::domain::customer::entry::{CustomerEntry, FieldChange};
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::{Instant, instant_text};
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::present::customer::as_json;
@@ -72,9 +72,7 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let on = said(asked, "on")?.map(date).transpose()?;
     let at = match said(asked, "at")? {
         None => asked.now,
-        Some(text) => parse_instant(text).ok_or_else(|| {
-            Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
-        })?,
+        Some(text) => api::instant("at", text)?,
     };
     if on.is_some() && asked.query("at").is_some() {
         return Err(Problem::field("on", "give either at or on").into());
@@ -95,12 +93,8 @@ pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["reason", "at", "key"])?;
     let why = api::reason(&fields)?;
-    let at = match api::optional_text(&fields, "at")? {
-        None => None,
-        Some(text) => Some(parse_instant(text).ok_or_else(|| {
-            Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
-        })?),
-    };
+    let at = api::optional_text(&fields, "at")?;
+    let at = at.map(|text| api::instant("at", text)).transpose()?;
     let key = api::optional_text(&fields, "key")?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
     let queued =
@@ -163,7 +157,8 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &known)?;
     let country = api::optional_text(&fields, DEFAULT_COUNTRY)?;
     let as_of = as_of(asked, &fields)?;
-    let mut reader = Reader::new(&asked.front.cx().zones, country);
+    let cx = asked.front.cx();
+    let mut reader = Reader::new(&cx.zones, country).with_assistants(cx.config.assistants.keys());
     let entry = entry(&fields, &mut reader)?;
     if entry.external_id.is_none() && !matches!(entry.email, Some(Some(_))) {
         let detail = "external_id or email must say who it is";
@@ -200,11 +195,11 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// older than it.
 fn as_of(asked: &Asked<'_>, fields: &Map<String, Value>) -> Result<Option<Instant>, Problem> {
     let Some(text) = api::optional_text(fields, AS_OF)? else { return Ok(None) };
-    match parse_instant(text) {
-        Some(at) if at <= asked.now + AHEAD_AT_MOST => Ok(Some(at)),
-        Some(_) => Err(Problem::field(AS_OF, "as_of is more than an hour ahead: check the clock")),
-        None => Err(Problem::field(AS_OF, "as_of must be an instant such as 2026-11-22T17:01:00Z")),
+    let at = api::instant(AS_OF, text)?;
+    if at <= asked.now + AHEAD_AT_MOST {
+        return Ok(Some(at));
     }
+    Err(Problem::field(AS_OF, "as_of is more than an hour ahead: check the clock"))
 }
 
 /// Whether a request may set the column. Others are internal, or exist only in old files.

@@ -81,6 +81,8 @@ fn whole(asked: &Asked<'_>, conn: &Conn, customer: &Customer) -> anyhow::Result<
     let pauses = pauses::pauses(conn)?;
     let pause = pauses.iter().find(|(known, _)| *known == scope);
     let as_of = source::as_of(conn, customer.id)?;
+    let whose =
+        queue_item::Whose { name: Some(&customer.name), assistant: customer.assistant.as_deref() };
     Ok(json!({
         "customer": present_customer::as_json(customer, true),
         "source_as_of": as_of.map(crate::domain::instant_text),
@@ -88,7 +90,7 @@ fn whole(asked: &Asked<'_>, conn: &Conn, customer: &Customer) -> anyhow::Result<
         "on_do_not_call_list": do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
         "items": items
             .iter()
-            .map(|item| queue_item::as_json(item, Some(&customer.name)))
+            .map(|item| queue_item::as_json(item, whose))
             .collect::<Vec<_>>(),
         "attempts": attempts,
         "calls_elsewhere": elsewhere,

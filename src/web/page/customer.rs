@@ -144,6 +144,7 @@ fn facts(asked: &Asked<'_>, customer: &Customer, zone: &Zone, reveal: bool) -> M
         ("External id", or_dash(customer.external_id.as_ref())),
         ("Payment", customer.payment_status.render()),
         ("Wants to be called", rhythm(asked, customer)),
+        ("Assistant", html! { (customer.assistant.as_deref().unwrap_or("by type of call")) }),
         ("Welcome call", welcome.render()),
         ("Last daily call", or_dash(customer.last_call_date.map(maud::display))),
         ("Next daily call", next),

@@ -98,7 +98,7 @@ pub fn attempt_state(attempt: &Attempt) -> Markup {
 
 /// A few items for the first page.
 pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> Markup {
-    let rows = items.iter().map(|Named { name, row: item }| {
+    let rows = items.iter().map(|Named { name, row: item, .. }| {
         [who(name, Some(item.customer_id)), time(due_at(item), zone), item_state(item, now)]
     });
     table("Next in the queue", ["Who", "When", "State"], rows, "Nobody waits.")
@@ -106,7 +106,7 @@ pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> Markup {
 
 /// A few calls for the first page.
 pub fn short_attempts(attempts: &[Named<Attempt>], zone: &Zone) -> Markup {
-    let rows = attempts.iter().map(|Named { name, row: attempt }| {
+    let rows = attempts.iter().map(|Named { name, row: attempt, .. }| {
         [who(name, attempt.customer_id), time(attempt.created_at, zone), attempt_state(attempt)]
     });
     table("Latest calls", ["Who", "When", "What came of it"], rows, "No calls yet.")

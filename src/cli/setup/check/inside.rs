@@ -1,6 +1,7 @@
 //! Checks of an existing database: the right to dial here, the clock, holds, the running dialer,
 //! and the customers' zones. Only reads.
 
+use crate::cli::setup::check::assistants;
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
 use crate::config::timetable::Timetable;
@@ -47,6 +48,7 @@ fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<V
     found.extend(odd_rows(loaded, store)?);
     found.extend(zone_rules(zones, store)?);
     found.extend(customers(loaded, zones, store)?);
+    found.extend(assistants::unknown_names(loaded, store)?);
     found.extend(callable(loaded, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)

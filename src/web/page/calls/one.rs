@@ -38,7 +38,7 @@ fn view(conn: &Conn, text: &str) -> anyhow::Result<CallView> {
         ),
         None => (Vec::new(), None),
     };
-    Ok(CallView { call: Named { name, row }, result, attempts, timezone })
+    Ok(CallView { call: Named { name, assistant: None, row }, result, attempts, timezone })
 }
 
 /// `GET /calls/{id}`

@@ -34,7 +34,7 @@ const fn field(column: Column, label: &'static str, hint: &'static str, kind: Ki
 }
 
 /// The fields that are edited often.
-pub const FIELDS: [Field; 9] = [
+pub const FIELDS: [Field; 10] = [
     field(Column::Name, "Name", "", Kind::Text("text")),
     field(Column::Phone, "Phone", "Empty: the number stays.", Kind::Phone),
     field(Column::Email, "E-mail", "", Kind::Text("email")),
@@ -52,6 +52,12 @@ pub const FIELDS: [Field; 9] = [
         Kind::Text("text"),
     ),
     field(Column::PaymentStatus, "Payment", "", Kind::Text("text")),
+    field(
+        Column::Assistant,
+        "Assistant",
+        "A name of [assistants]. Empty: by type of call.",
+        Kind::Text("text"),
+    ),
     field(
         Column::SharedPhone,
         "Shared phone",
@@ -94,6 +100,7 @@ pub fn current(customer: &Customer, column: Column) -> String {
         Column::CallTime => text(&customer.call_time),
         Column::CallSchedule => text(&customer.call_schedule),
         Column::PaymentStatus => customer.payment_status.clone(),
+        Column::Assistant => text(&customer.assistant),
         Column::SharedPhone => customer.shared_phone.to_string(),
         Column::PhoneValidated => customer.phone_validated.to_string(),
         Column::ExternalId => text(&customer.external_id),

@@ -5,7 +5,7 @@ use maud::{Markup, Render, html};
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::role::Role;
 use crate::http::response::Response;
-use crate::present::queue_item;
+use crate::present::queue_item::{self, Whose};
 use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named};
 use crate::web::api::calls::item_filter;
@@ -32,11 +32,14 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
             Ok((page::items(conn, &filter, ROWS)?, Vec::new()))
         }
     })?;
-    let rows = found.iter().map(|Named { name, row: item }| {
+    let rows = found.iter().map(|Named { name, assistant, row: item }| {
         [
             item.id.render(),
             who(name, Some(item.customer_id)),
-            occasion(item.call_type, &item.occasion),
+            html! {
+                (occasion(item.call_type, &item.occasion))
+                @if let Some(assistant) = assistant { " by " (assistant) }
+            },
             due(item, &zone),
             item_state(item, asked.now),
             html! { (item.attempts) " of " (item.max_attempts) },
@@ -86,7 +89,10 @@ fn cancel(asked: &Asked<'_>, item: &Item) -> Markup {
 pub fn file(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let filter = item_filter(asked)?;
     let found = asked.front.cx().store.read(|conn| page::items(conn, &filter, CSV_ROWS))?;
-    let rows: Vec<_> =
-        found.iter().map(|named| queue_item::as_json(&named.row, Some(&named.name))).collect();
+    let rows = found.iter().map(|Named { name, assistant, row }| {
+        let whose = Whose { name: Some(name), assistant: assistant.as_deref() };
+        queue_item::as_json(row, whose)
+    });
+    let rows: Vec<_> = rows.collect();
     Ok(csv_file("queue", &queue_item::COLUMNS, &rows))
 }
