@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 pub fn is_full() -> bool {
-    std::env::var_os("FULL_TESTS").is_some()
+    std::env::var_os("FULL_TESTS").is_some_and(|value| !value.is_empty())
 }
 
 /// The smaller size must still show what the test is about.

@@ -14,13 +14,11 @@ use ringonce::store::meta::pauses::{self, Pause};
 use ringonce::store::queue::{self, Item};
 
 use crate::doors::{Doors, Stands};
-use crate::inner_loop::sized;
 use crate::world::World;
 
 /// The size of the test: databases, customers of each, looks at each customer.
 const SEEDS: u64 = 10;
 const PEOPLE: usize = 100;
-const FEWER_PEOPLE: usize = 30;
 const LOOKS: usize = 10;
 
 /// Numbers that look random and are the same in every run.
@@ -191,8 +189,7 @@ fn agrees(seed: u64) -> BTreeMap<String, usize> {
     let feasts = "INSERT INTO holidays VALUES ('GB', '2026-03-02', 'a feast'),
         ('IN', '2026-03-01', 'another')";
     world.cx.store.write(|tx| Ok(tx.execute(feasts, [])?)).unwrap();
-    let people: Vec<i64> =
-        (0..sized(FEWER_PEOPLE, PEOPLE)).map(|_| world.add(&person(&mut dice))).collect();
+    let people: Vec<i64> = (0..PEOPLE).map(|_| world.add(&person(&mut dice))).collect();
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..LOOKS {
         let minutes = [1, 15, 15, 60, 120, 120, 180, 240, 500][dice.roll(9) as usize];

@@ -69,7 +69,9 @@ impl DateFormat {
 
     /// The date of a text in the form 2026-11-22, with its time of day. A text in that form stays.
     pub fn iso(&self, text: &str) -> Result<String, String> {
-        if NaiveDate::parse_and_remainder(text, "%Y-%m-%d").is_ok() {
+        // chrono would read `05-01-2026` as the fifth year.
+        let has_whole_year = text.bytes().take_while(u8::is_ascii_digit).count() == 4;
+        if has_whole_year && NaiveDate::parse_and_remainder(text, "%Y-%m-%d").is_ok() {
             return Ok(text.to_string());
         }
         let no_date = || format!("\"{}\" is not a date of the form {}", shown(text), self.said);
