@@ -50,7 +50,9 @@ CREATE TABLE customers (
   consent_text TEXT,
   eligible_from TEXT,                            -- missed dates before this instant are not "too late"
   created_at TEXT NOT NULL,
-  updated_at TEXT NOT NULL DEFAULT ''            -- left out: as created
+  updated_at TEXT NOT NULL DEFAULT '',           -- left out: as created
+  assistant TEXT,                                -- a name from [assistants]; NULL = by call type
+  source_as_of TEXT                              -- as of when the web application told the data
 ) STRICT;
 
 -- Due scans touch the due, not the million: each index leads with the eligible status.
@@ -61,6 +63,9 @@ CREATE INDEX customers_daily_due ON customers
 CREATE INDEX customers_welcome_due ON customers (payment_status, created_at)
   WHERE welcome_call_completed = 0 AND phone_validated = 1
     AND call_status NOT IN ('disabled', 'paused');
+-- `status` and `check` count customers by these without reading the rows.
+CREATE INDEX customers_by_status_and_time ON customers
+  (payment_status, call_time, call_schedule);
 CREATE INDEX customers_by_email ON customers (lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX customers_by_phone ON customers (phone);
 
@@ -74,6 +79,15 @@ BEGIN
   UPDATE customers SET eligible_from = max(NEW.updated_at, coalesce(
     (SELECT value FROM meta WHERE key = 'clock_high_water'), NEW.updated_at))
   WHERE id = NEW.id;
+END;
+
+-- A pause has a record in `meta`. Another program that takes back the status `paused` ends the pause
+-- too, unless it followed a second call.
+CREATE TRIGGER customers_resumed_elsewhere
+AFTER UPDATE OF call_status ON customers
+WHEN OLD.call_status = 'paused' AND NEW.call_status <> 'paused'
+BEGIN
+  DELETE FROM meta WHERE key = 'pause:customer:' || NEW.key AND value ->> 'who' IS NOT 'follow';
 END;
 
 -- Text order is time order only in the one form: an instant that another program writes in another
@@ -260,9 +274,60 @@ CREATE INDEX call_attempts_by_phone ON call_attempts (phone_key, created_at);
 CREATE INDEX call_attempts_by_customer ON call_attempts (customer_id, created_at);
 CREATE INDEX call_attempts_open ON call_attempts (state, created_at)
   WHERE state = 'dialing' OR state = 'in_doubt' OR state = 'placed';
+-- Closed by a person, and still asked about.
+CREATE INDEX call_attempts_closed ON call_attempts (next_poll_at)
+  WHERE state = 'ended' AND next_poll_at IS NOT NULL;
 CREATE INDEX call_attempts_not_placed ON call_attempts (created_at) WHERE state = 'not_placed';
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
 CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);
+
+-- What was said and found in a call: one row per attempt. Deleted after `results.keep_days`; the
+-- ledger keeps that the call was made.
+CREATE TABLE call_results (
+  attempt_id TEXT NOT NULL PRIMARY KEY,
+  summary TEXT,
+  transcript TEXT,
+  structured TEXT NOT NULL DEFAULT '{}'          -- name of the output to its value
+    CONSTRAINT structured_is_a_json_object
+    CHECK (json_valid(structured) AND json_type(structured) = 'object'),
+  success_evaluation TEXT,
+  source TEXT NOT NULL                           -- who reported the latest change
+    CONSTRAINT source_is_known CHECK (source = 'poll' OR source = 'webhook'),
+  received_at TEXT NOT NULL,                     -- when the first part arrived
+  updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX call_results_by_age ON call_results (received_at);
+
+-- The order of changes: an attempt that changes, or whose result does, gets the next number. A
+-- reader that continues after the last number it saw misses no attempt and reads no unchanged one
+-- again. AUTOINCREMENT never gives a number twice, also after its row has moved on.
+CREATE TABLE attempt_changes (
+  change INTEGER PRIMARY KEY AUTOINCREMENT,
+  attempt_id TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TRIGGER attempt_changes_as_inserted AFTER INSERT ON call_attempts
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.id);
+END;
+-- Not `next_poll_at` and its like: they are ours, and change with each poll.
+CREATE TRIGGER attempt_changes_as_updated
+AFTER UPDATE OF queue_id, customer_id, phone, state, vapi_call_id, ended_reason, disposition,
+  started_at, ended_at, duration_seconds, cost, error_message, clean_reads ON call_attempts
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.id);
+END;
+CREATE TRIGGER result_changes_as_inserted AFTER INSERT ON call_results
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.attempt_id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.attempt_id);
+END;
+CREATE TRIGGER result_changes_as_updated AFTER UPDATE ON call_results
+BEGIN
+  DELETE FROM attempt_changes WHERE attempt_id = NEW.attempt_id;
+  INSERT INTO attempt_changes (attempt_id) VALUES (NEW.attempt_id);
+END;
 
 -- A second provider call for one attempt: somebody's phone rang twice. `audit` exits 1.
 CREATE TABLE second_calls (
@@ -299,6 +364,20 @@ CREATE TABLE calls_elsewhere (
 ) STRICT;
 CREATE INDEX calls_elsewhere_by_number ON calls_elsewhere (ending, created_at)
   WHERE ignored_at IS NULL;
+
+-- Placed calls that complete listings of the provider lack, although they should show them.
+CREATE TABLE unlisted_calls (
+  attempt_id TEXT NOT NULL PRIMARY KEY,
+  first_missed_at TEXT NOT NULL,
+  last_missed_at TEXT NOT NULL,
+  listings INTEGER NOT NULL                      -- how many of them
+) STRICT;
+
+-- Calls of a listing that a start could not finish. Deleted when the listing is complete.
+CREATE TABLE kept_list (
+  vapi_call_id TEXT NOT NULL PRIMARY KEY,
+  call TEXT NOT NULL                             -- the provider's record as JSON, without words
+) STRICT;
 
 -- What the webhook was told, once each; the follow step applies it.
 CREATE TABLE webhook_events (
@@ -370,6 +449,27 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 -- The ledger is permanent.
 CREATE TRIGGER call_attempts_refuse_delete BEFORE DELETE ON call_attempts
 BEGIN SELECT RAISE(ABORT, 'the ledger of attempts is permanent'); END;
+
+-- Rows that cannot be read, because another program wrote them. Nobody whom such a row concerns is
+-- called until the row is corrected.
+CREATE TABLE quarantine (
+  place TEXT NOT NULL,                           -- the table
+  row TEXT NOT NULL,                             -- its id, seq, call id, rowid or key
+  customer_id INTEGER,                           -- NULL: not known, or not one customer
+  why TEXT NOT NULL,                             -- the column and its fault; no personal data
+  PRIMARY KEY (place, row)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quarantine_by_customer ON quarantine (customer_id);
+
+-- Who may use the page and the API beside the one token of the environment.
+CREATE TABLE tokens (
+  name TEXT NOT NULL PRIMARY KEY,                -- the journal says it
+  role TEXT NOT NULL
+    CONSTRAINT role_is_known CHECK (role = 'viewer' OR role = 'support' OR role = 'operator'),
+  hash TEXT NOT NULL UNIQUE,                     -- SHA-256 of the token, which is random
+  created_at TEXT NOT NULL,
+  revoked_at TEXT
+) STRICT;
 
 -- Installation, armed identity, high-water marks, pauses, holds, why the last start stayed shut.
 CREATE TABLE meta (

@@ -19,6 +19,18 @@ pub fn no_seconds() -> Seconds {
     Family::new_with_constructor(|| Histogram::new(SECONDS))
 }
 
+/// Who speaks in a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Speaker {
+    Assistant {
+        id: String,
+        /// `None`: its latest version.
+        version: Option<String>,
+    },
+    /// Several assistants that hand the call over to each other.
+    Squad { id: String },
+}
+
 /// The content of one `POST /call`. Built from a committed intent, never before.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
@@ -26,7 +38,7 @@ pub struct PlaceOrder {
     pub tag: String,
     /// E.164.
     pub phone: String,
-    pub assistant_id: String,
+    pub speaker: Speaker,
     pub phone_number_id: String,
     /// Template values for the assistant; a JSON object.
     pub variables: serde_json::Map<String, serde_json::Value>,
@@ -61,6 +73,8 @@ pub struct ProviderCall {
     pub cost: Option<f64>,
     pub transcript: Option<String>,
     pub summary: Option<String>,
+    /// The provider's evaluation of success (`analysis.successEvaluation`), as text.
+    pub success_evaluation: Option<String>,
     /// Structured results of the assistant's analysis (`analysis.structuredData`), verbatim.
     pub structured_data: Option<serde_json::Value>,
     /// Structured outputs (`artifact.structuredOutputs`), verbatim: by id, each with its name and
@@ -81,6 +95,8 @@ pub struct ProviderCall {
     pub customer_key: Option<String>,
     pub call_type: Option<CallType>,
     pub occasion: Option<String>,
+    /// A list left out a long part of what was said, apart from the transcript, which it never has.
+    pub left_out: bool,
 }
 
 impl ProviderCall {
@@ -208,7 +224,23 @@ pub struct Listing {
     pub unreadable: BTreeSet<String>,
     /// The provider's `Date` header of the last page.
     pub date: Option<Instant>,
+    /// A part was read by an earlier start. It shows calls, but a missing call proves nothing.
+    pub is_resumed: bool,
 }
+
+/// Keeps an interrupted listing, so that the next start goes on where it was.
+pub struct ListKeeper<'k> {
+    /// The kept progress and calls; `None`: nothing is kept.
+    pub kept: &'k dyn Fn() -> Option<(String, Vec<ProviderCall>)>,
+    /// Keeps more calls, and the progress of now.
+    pub keep: &'k dyn Fn(&[&ProviderCall], &str),
+    /// Forgets it: the listing is complete.
+    pub forget: &'k dyn Fn(),
+}
+
+/// Each listing begins anew.
+pub const KEEPS_NOTHING: ListKeeper<'static> =
+    ListKeeper { kept: &|| None, keep: &|_, _| {}, forget: &|| {} };
 
 /// Places calls and reports their results. Vapi and the fake provider pass the same tests.
 pub trait Provider: Send + Sync {
@@ -226,6 +258,16 @@ pub trait Provider: Send + Sync {
     /// Every call created at or after `since`, filtered by time only, from all pages. An error when
     /// any page could not be read, because a partial list proves nothing.
     fn list(&self, since: Instant) -> Result<Listing, ReadError>;
+
+    /// The same, going on with an earlier listing that was interrupted.
+    fn list_on(&self, since: Instant, _keeper: &ListKeeper<'_>) -> Result<Listing, ReadError> {
+        self.list(since)
+    }
+
+    /// A URL of the call's recording, which the provider lets expire soon.
+    fn recording(&self, _call_id: &str) -> Result<String, ReadError> {
+        Err(ReadError::NotFound)
+    }
 
     /// The durations of its requests; `None` when they are not measured.
     fn seconds(&self) -> Option<Seconds> {

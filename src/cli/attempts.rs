@@ -1,10 +1,14 @@
 //! `reconcile`, `adopt` and `attempts`: attempts in doubt, and the right to dial from this file.
 
-use crate::cli::arguments::{context, must_exist, refused};
+mod export;
+mod show;
+
+use crate::cli::arguments::{context, must_exist, new_file, refused};
 use crate::store::journal::Act;
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::arguments::configuration::{Global, Settings, settings, settings_for_dialing};
 use crate::cli::exit::{CliError, Exit};
@@ -14,7 +18,7 @@ use crate::domain::{Instant, instant_text};
 use crate::present::attempt;
 use crate::present::output::{self, Table, Tone, clean, relative, toned};
 use crate::service::{Service, adopting};
-use crate::steps::operate::{self, ActRefused, Resolved, Word};
+use crate::steps::operate::{self, ActRefused, Resolved, Word, close};
 use crate::steps::reconcile::Reconciled;
 use crate::store::attempts::{self, Attempt, unresolved};
 use crate::store::{Store, journal};
@@ -54,7 +58,7 @@ pub struct AdoptArgs {
     json: bool,
 }
 
-/// List attempts, or resolve one in doubt
+/// List attempts, show or export them, resolve one in doubt, or close one that does not end
 #[derive(Args)]
 pub struct AttemptsArgs {
     #[command(subcommand)]
@@ -65,8 +69,14 @@ pub struct AttemptsArgs {
 enum AttemptsCommand {
     /// List attempts, newest first
     List(ListArgs),
+    /// Show one attempt whole, with what was said
+    Show(show::ShowArgs),
+    /// Write attempts with their results to a file, one row each
+    Export(export::ExportArgs),
     /// Record whether a call in doubt was placed
     Resolve(ResolveArgs),
+    /// Close a placed call that does not end: free its line, and call nobody for it again
+    Close(CloseArgs),
 }
 
 #[derive(Args)]
@@ -84,6 +94,10 @@ struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 #[derive(Args)]
@@ -109,6 +123,21 @@ struct ResolveArgs {
     /// The phone did not ring
     #[arg(long)]
     not_placed: bool,
+    /// How you know, recorded in the journal
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+First look into the provider's dashboard. If the provider reports the end later, it is stored with
+the attempt.
+
+Example:
+  ringonce attempts close 019ab3c4 --reason 'the dashboard shows that it ended at noon'")]
+struct CloseArgs {
+    /// The attempt's id, or at least its first 8 characters
+    id: String,
     /// How you know, recorded in the journal
     #[arg(long)]
     reason: String,
@@ -212,7 +241,10 @@ fn report(
 pub fn attempts(global: &Global, args: &AttemptsArgs) -> anyhow::Result<Exit> {
     match &args.command {
         AttemptsCommand::List(args) => list(global, args),
+        AttemptsCommand::Show(args) => show::show(global, args),
+        AttemptsCommand::Export(args) => export::export(global, args),
         AttemptsCommand::Resolve(args) => resolve(global, args),
+        AttemptsCommand::Close(args) => close(global, args),
     }
 }
 
@@ -238,14 +270,15 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
         let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
         store.write(|tx| journal::add(tx, now, entry))?;
     }
-    if args.json {
+    if args.json || args.csv.is_some() {
         let json = |(attempt, name): &(Attempt, Option<String>)| {
             let mut row = attempt::as_json(attempt, name.as_deref(), args.reveal);
             // Scripts read the name under this key, which the API does not have.
             row["customer"] = row["customer_name"].clone();
             row
         };
-        output::json(&rows.iter().map(json).collect::<Vec<_>>())?;
+        let rows: Vec<Value> = rows.iter().map(json).collect();
+        new_file::rows(args.csv.as_deref(), &attempt::COLUMNS, &rows)?;
     } else if rows.is_empty() {
         output::line("no attempts")?;
     } else {
@@ -311,5 +344,20 @@ fn resolve(global: &Global, args: &ResolveArgs) -> anyhow::Result<Exit> {
             format!("attempt {id} counts as not placed; its time is over, so nobody is called")
         }
     })?;
+    Ok(Exit::Done)
+}
+
+fn close(global: &Global, args: &CloseArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let clock = settings.loaded.clock.clone();
+    let cx = context(settings, clock.now()?)?;
+    let closed = cx.store.write(|tx| {
+        let attempt = operate::attempt_of(tx, &args.id)?;
+        let now = clock.now()?;
+        close::close(tx, &attempt, Act { who: WHO, why: &args.reason, now })?;
+        Ok(attempt.id)
+    });
+    let id = closed.map_err(refused)?;
+    output::line(&format!("attempt {id} is closed; nobody is called for it again"))?;
     Ok(Exit::Done)
 }

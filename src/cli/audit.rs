@@ -1,5 +1,6 @@
 //! `ringonce audit`: independent code proves that each due occasion was called or ended once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::Duration;
@@ -13,7 +14,8 @@ use crate::present::output::{self, Tone, toned};
 use crate::steps::Context;
 use crate::steps::audit::audit;
 use crate::steps::audit::calls::compare;
-use crate::steps::audit::report::{AuditFinding, AuditReport, ElsewhereFinding};
+use crate::steps::audit::report::{AuditFinding, AuditReport, ElsewhereFinding, Lacks};
+use crate::steps::customers::census;
 use crate::store::Store;
 use crate::vapi::{ApiKey, Vapi};
 
@@ -53,6 +55,10 @@ pub fn run(global: &Global, args: &AuditArgs) -> anyhow::Result<Exit> {
         output::json(&report)?;
     } else {
         print(&report, unread.as_deref())?;
+        // Nobody is due then, so an audit without findings proves nothing about these customers.
+        if let Some(why) = cx.store.read(|conn| census::take(conn, &cx.rules))?.few_eligible() {
+            output::line(&toned(Tone::Warn, &format!("warning: {}", output::clean(&why))))?;
+        }
     }
     if let (true, Some(why)) = (args.json && !args.offline, &unread) {
         log::warn!("the provider's list was not compared: {why}");
@@ -93,6 +99,7 @@ fn print(report: &AuditReport, unread: Option<&str>) -> anyhow::Result<()> {
             output::line(&format!("compared with {calls} calls of the provider"))?;
             if let Some(lacks) = &report.list_lacks {
                 output::line(&toned(Tone::Warn, &lacks.told()))?;
+                tell_unlisted(lacks, &report.gaps)?;
             }
         }
         (None, why) => {
@@ -102,11 +109,9 @@ fn print(report: &AuditReport, unread: Option<&str>) -> anyhow::Result<()> {
     }
     tell_elsewhere(&report.elsewhere)?;
     for finding in &report.duplicates {
-        tell(Tone::Bad, "duplicate", finding)?;
+        tell(Tone::Bad, "duplicate", finding, "")?;
     }
-    for finding in &report.gaps {
-        tell(Tone::Warn, "gap", finding)?;
-    }
+    tell_gaps(&report.gaps)?;
     let tone = if report.is_clean() { Tone::Good } else { Tone::Bad };
     let verdict = format!("{} duplicates, {} gaps", report.duplicates.len(), report.gaps.len());
     output::line(&toned(tone, &verdict))
@@ -131,16 +136,58 @@ fn tell_elsewhere(calls: &[ElsewhereFinding]) -> anyhow::Result<()> {
     }
 }
 
-fn tell(tone: Tone, kind: &str, finding: &AuditFinding) -> anyhow::Result<()> {
+/// Prints the calls that the list lacks and that are not gaps, which are printed anyway.
+fn tell_unlisted(lacks: &Lacks, gaps: &[AuditFinding]) -> anyhow::Result<()> {
+    let others: Vec<&AuditFinding> =
+        lacks.named.iter().filter(|finding| !gaps.contains(finding)).collect();
+    for finding in others.iter().take(NAMED_AT_MOST) {
+        tell(Tone::Warn, "not listed", finding, "")?;
+    }
+    match others.len().saturating_sub(NAMED_AT_MOST) {
+        0 => Ok(()),
+        more => output::line(&format!("… and {more} more: `ringonce audit --json` names them")),
+    }
+}
+
+/// Prints the gaps of one cause as one line: the first in words, the count, and the others by name.
+fn tell_gaps(gaps: &[AuditFinding]) -> anyhow::Result<()> {
+    let mut told = HashSet::new();
+    for gap in gaps.iter().filter(|gap| told.insert(gap.cause)) {
+        let alike: Vec<&AuditFinding> =
+            gaps.iter().filter(|other| other.cause == gap.cause).collect();
+        let mut others: Vec<String> = alike[1..]
+            .iter()
+            .take(NAMED_AT_MOST)
+            .map(|other| format!("gap {}", whose(other)))
+            .collect();
+        match alike.len().saturating_sub(NAMED_AT_MOST + 1) {
+            0 => {}
+            more => others.push(format!("and {more} more: `ringonce audit --json` names them")),
+        }
+        let others = match alike.len() {
+            1 => String::new(),
+            count => format!(" ({count} gaps of this cause; {})", others.join("; ")),
+        };
+        tell(Tone::Warn, "gap", gap, &others)?;
+    }
+    Ok(())
+}
+
+/// The customer and the occasion of a finding.
+fn whose(finding: &AuditFinding) -> String {
     let customer = match finding.customer {
         Some(id) => format!("customer {id}"),
         None => "a customer that is gone".to_string(),
     };
-    output::line(&format!(
-        "{} {customer}, {} {}: {}",
-        toned(tone, kind),
-        finding.call_type,
-        output::clean(&finding.occasion),
-        output::clean(&finding.what)
-    ))
+    format!("{customer}, {} {}", finding.call_type, output::clean(&finding.occasion))
+}
+
+/// Prints one finding, and `others` behind it.
+fn tell(tone: Tone, kind: &str, finding: &AuditFinding, others: &str) -> anyhow::Result<()> {
+    let (kind, what) = (toned(tone, kind), output::clean(&finding.what));
+    // A row that cannot be read is no occasion.
+    if finding.call_type.is_empty() {
+        return output::line(&format!("{kind}: {what}{others}"));
+    }
+    output::line(&format!("{kind} {}: {what}{others}", whose(finding)))
 }

@@ -1,29 +1,34 @@
 //! `ringonce customers …`: adds, imports, lists, shows, changes, pauses and erases customers.
 
+pub(crate) mod consequences;
 pub(crate) mod erase;
 pub(crate) mod fields;
 pub(crate) mod import;
+pub mod printed;
 pub mod show;
 
-use crate::cli::arguments::{Cx, WHO, check_clock, one, usage, warn_if_new_beside};
+use crate::cli::arguments::{Cx, WHO, check_clock, context, one, usage, warn_if_new_beside};
+use crate::config::settings::Config;
 use crate::store::journal::{Act, By};
 
 use clap::{Args, Subcommand};
 
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::customers::fields::FieldArgs;
-use crate::cli::customers::import::{ImportArgs, RENUMBERED, import};
+use crate::cli::customers::import::{ImportArgs, import};
+use crate::cli::customers::printed::RENUMBERED;
 use crate::cli::customers::show::{ListArgs, ShowArgs, list, show};
 use crate::cli::exit::Exit;
 use crate::domain::customer::columns::shown;
 use crate::domain::customer::entry::CustomerEntry;
 use crate::present::output;
+use crate::steps::customers::edit::{self, EditRefused};
 use crate::steps::customers::{
-    change, create, find, pause, plan_change, plan_new, resume, same_phone_words,
+    change_because, create, find, pause, plan_new, resume, same_phone_words,
 };
 use crate::steps::import::field_values::Reader;
 use crate::store::Store;
-use crate::store::customers::{self, Found, by_external_id, matching, payment_statuses};
+use crate::store::customers::{self, Found, matching, payment_statuses};
 
 /// Manage customers: import, add, list, show, update, pause, resume, erase
 #[derive(Args)]
@@ -72,6 +77,9 @@ Example:
 pub struct UpdateArgs {
     /// Id, external id, e-mail or phone; id:7, external:7, … match one kind only
     customer: String,
+    /// The reason, recorded in the journal
+    #[arg(long)]
+    reason: Option<String>,
     #[command(flatten)]
     fields: FieldArgs,
 }
@@ -92,13 +100,13 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     let (db, zones) = (&settings.loaded.db, &settings.zones);
     let cx = &Cx { db, zones, now: reading.now, reading };
     let changes = match &args.command {
-        CustomersCommand::Import(args) => import(cx, args),
-        CustomersCommand::Add(args) => add(cx, args),
-        CustomersCommand::Update(args) => update(cx, args),
+        CustomersCommand::Import(args) => import(cx, args, &settings.loaded.config),
+        CustomersCommand::Add(args) => add(cx, args, &settings.loaded.config),
+        CustomersCommand::Update(args) => update(cx, args, &settings.loaded.config),
         CustomersCommand::List(args) => return list(cx, args),
         CustomersCommand::Show(args) => return show(cx, args),
-        CustomersCommand::Pause(args) => return set_paused(cx, args, true),
-        CustomersCommand::Resume(args) => return set_paused(cx, args, false),
+        CustomersCommand::Pause(args) => return set_paused(global, args, true),
+        CustomersCommand::Resume(args) => return set_paused(global, args, false),
         CustomersCommand::Erase(args) => return erase::run(cx, args),
     };
     if changes.is_ok() && cx.db.exists() {
@@ -108,8 +116,8 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
     changes
 }
 
-fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
-    let mut reader = Reader::new(cx.zones, args.fields.default_country());
+fn add(cx: &Cx<'_>, args: &AddArgs, config: &Config) -> anyhow::Result<Exit> {
+    let mut reader = reader(cx, &args.fields, config);
     let entry = args.fields.entry(&mut reader, cx.now)?;
     let customer = plan_new(&mut reader, &entry, cx.now).map_err(usage)?;
     let store = cx.create()?;
@@ -135,31 +143,28 @@ fn add(cx: &Cx<'_>, args: &AddArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn update(cx: &Cx<'_>, args: &UpdateArgs) -> anyhow::Result<Exit> {
-    let mut reader = Reader::new(cx.zones, args.fields.default_country());
-    let mut entry = args.fields.entry(&mut reader, cx.now)?;
+fn reader<'a>(cx: &Cx<'a>, fields: &'a FieldArgs, config: &Config) -> Reader<'a> {
+    Reader::new(cx.zones, fields.default_country()).with_assistants(config.assistants.keys())
+}
+
+fn update(cx: &Cx<'_>, args: &UpdateArgs, config: &Config) -> anyhow::Result<Exit> {
+    let mut reader = reader(cx, &args.fields, config);
+    let entry = args.fields.entry(&mut reader, cx.now)?;
     if entry == CustomerEntry::default() {
         return Err(usage("nothing to change was named; see `customers update --help`"));
     }
-    // A schedule would override the new call time, so setting a time removes the schedule.
-    if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
-        entry.call_schedule = Some(None);
-    }
+    let why = args.reason.as_deref().map(str::trim).filter(|why| !why.is_empty());
     let store = cx.edit()?;
     check_clock(&store, &cx.reading)?;
     let (id, changes) = store.write(|tx| {
         let known = one(tx, &args.customer)?;
-        if entry.phone.is_none() && entry.phone_validated.is_some() {
-            entry.phone = Some(reader.phone(&known.phone).map_err(usage)?);
-        }
-        if let Some(external_id) = &entry.external_id
-            && let Some(other) = by_external_id(tx, external_id)?
-            && other.id != known.id
-        {
-            return Err(usage(format!("customer {} has this external id already", other.id)));
-        }
-        let after = plan_change(tx, &mut reader, &known, &entry, cx.now)?;
-        Ok((known.id, change(tx, &mut reader, &known, &after, By { who: WHO, now: cx.now })?))
+        let planned = edit::planned(tx, &mut reader, &known, entry, cx.now);
+        let after = planned.map_err(|error| match error.downcast::<EditRefused>() {
+            Ok(refused) => usage(refused),
+            Err(error) => error,
+        })?;
+        let by = By { who: WHO, now: cx.now };
+        Ok((known.id, change_because(tx, &mut reader, &known, &after, by, why)?))
     })?;
     let fields: Vec<&str> = changes.iter().map(|change| change.field).collect();
     let same_phone = same_phone(&store, id)?;
@@ -183,17 +188,17 @@ fn same_phone(store: &Store, id: i64) -> anyhow::Result<String> {
     Ok(same_phone_words(&others).map_or(String::new(), |words| format!(", {words}")))
 }
 
-fn set_paused(cx: &Cx<'_>, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {
+fn set_paused(global: &Global, args: &ReasonArgs, paused: bool) -> anyhow::Result<Exit> {
     if args.reason.trim().is_empty() {
         return Err(usage("--reason is empty: say why"));
     }
-    let (id, moved) = cx.edit()?.write(|tx| {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let cx = context(settings, now)?;
+    let act = Act { who: WHO, why: &args.reason, now };
+    let (id, moved) = cx.store.write(|tx| {
         let known = one(tx, &args.customer)?;
-        let moved = if paused {
-            pause(tx, &known, Act { who: WHO, why: &args.reason, now: cx.now })?
-        } else {
-            resume(tx, &known, Act { who: WHO, why: &args.reason, now: cx.now })?
-        };
+        let moved = if paused { pause(tx, &known, act)? } else { resume(&cx, tx, &known, act)? };
         Ok((known.id, moved))
     })?;
     output::line(&match (paused, moved) {

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use crate::cli::exit::Exit;
 use crate::clock;
@@ -19,7 +20,8 @@ use crate::demo::show::people::{FEWEST, MOST};
 use crate::demo::show::story::{Day, Story};
 use crate::demo::show::world::Wanted;
 use crate::domain::call::AttemptState;
-use crate::present::output::{self, Table, Tone, toned};
+use crate::present::attempt;
+use crate::present::output::{self, Table, Tone, clean, toned};
 
 /// Run three days of calls in seconds, on loopback, with invented people and a fake provider
 ///
@@ -126,6 +128,17 @@ fn print(story: &Story, seconds: f64) -> anyhow::Result<()> {
         table.row([when, mishap.trouble.what().to_string(), became(mishap)]);
     }
     table.print()?;
+    output::line("")?;
+    output::line("What the last two people said:")?;
+    for said in &story.said {
+        output::line(&format!("  {}, {}", clean(&said.name), said.when))?;
+        output::line(&format!("    {}", clean(&said.summary)))?;
+        let value = |(name, value): &(String, Value)| {
+            format!("{}: {}", clean(name), clean(&attempt::value_text(value)))
+        };
+        let values: Vec<String> = said.structured.iter().map(value).collect();
+        output::line(&format!("    {}", values.join(" · ")))?;
+    }
     output::line("")?;
     verdict(story, seconds)
 }

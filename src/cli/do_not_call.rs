@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
-use crate::cli::arguments::{usage, warn_if_new_beside};
-use crate::cli::customers::import::describe;
+use crate::cli::arguments::{new_file, usage, warn_if_new_beside};
+use crate::cli::customers::printed::describe;
 use crate::cli::exit::Exit;
 use crate::domain::customer::columns::shown;
 use crate::domain::{Instant, instant_text};
@@ -15,7 +15,7 @@ use crate::phones;
 use crate::present::output::{self, Table, clean};
 use crate::steps::do_not_call::file::read_file;
 use crate::steps::do_not_call::list::{self, ListedNumber};
-use crate::steps::import::file::file_name;
+use crate::steps::import::sheet::file_name;
 use crate::store::journal::{self, By};
 use crate::store::meta::installation;
 use crate::store::{Store, do_not_call};
@@ -88,6 +88,10 @@ struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 pub fn run(global: &Global, args: &DncArgs) -> anyhow::Result<Exit> {
@@ -194,7 +198,7 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
         let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
         store.write(|tx| journal::add(tx, now, entry))?;
     }
-    if args.json {
+    if args.json || args.csv.is_some() {
         let rows: Vec<_> = entries
             .iter()
             .map(|entry| {
@@ -206,7 +210,8 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
                 })
             })
             .collect();
-        output::json(&rows)?;
+        let columns = ["phone", "reason", "source", "created_at"];
+        new_file::rows(args.csv.as_deref(), &columns, &rows)?;
         return Ok(Exit::Done);
     }
     if entries.is_empty() {

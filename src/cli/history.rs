@@ -1,15 +1,19 @@
 //! `ringonce history …`: calls on the provider's account that this database did not make.
 
+pub mod import;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::arguments::configuration::{Global, settings};
-use crate::cli::arguments::{context, must_exist, refused};
+use crate::cli::arguments::{context, must_exist, new_file, refused};
 use crate::cli::exit::Exit;
+use crate::cli::history::import::{ImportArgs, import};
 use crate::domain::{Instant, instant_text, utc_words};
 use crate::present::output::{self, Table, Tone, clean, toned};
-use crate::steps::made_elsewhere;
 use crate::steps::operate::ignore_elsewhere;
+use crate::steps::reconcile::made_elsewhere;
 use crate::store::journal::Act;
 use crate::store::made_elsewhere::{Callee, ElsewhereCall};
 use crate::store::{Store, journal};
@@ -17,7 +21,7 @@ use crate::zones::Zones;
 
 const WHO: &str = "cli";
 
-/// List or ignore calls on the provider's account that this database did not make
+/// List, import or ignore calls on the provider's account that this database did not make
 #[derive(Args)]
 pub struct HistoryArgs {
     #[command(subcommand)]
@@ -28,6 +32,8 @@ pub struct HistoryArgs {
 enum HistoryCommand {
     /// List the calls that were made elsewhere, newest first
     List(ListArgs),
+    /// Count the calls of an old scheduler as made elsewhere
+    Import(ImportArgs),
     /// Ignore a call and release the occasions that it blocks
     Ignore(IgnoreArgs),
 }
@@ -44,6 +50,10 @@ struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 #[derive(Args)]
@@ -64,6 +74,11 @@ struct IgnoreArgs {
 pub fn run(global: &Global, args: &HistoryArgs) -> anyhow::Result<Exit> {
     match &args.command {
         HistoryCommand::List(args) => list(global, args),
+        HistoryCommand::Import(args) => {
+            let settings = settings(&global.overrides())?;
+            let reading = settings.loaded.clock.read()?;
+            import(settings, args, WHO, &reading)
+        }
         HistoryCommand::Ignore(args) => ignore(global, args),
     }
 }
@@ -84,10 +99,15 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
         store.write(|tx| journal::add(tx, now, entry))?;
     }
     let zones = &settings.zones;
-    if args.json {
+    if args.json || args.csv.is_some() {
         let shown: Vec<Shown<'_>> =
             found.iter().map(|(call, who)| Shown::of(call, who, zones, args.reveal)).collect();
-        output::json(&shown)?;
+        if args.json {
+            output::json(&shown)?;
+            return Ok(Exit::Done);
+        }
+        let rows: Vec<Value> = shown.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+        new_file::rows(args.csv.as_deref(), &COLUMNS, &rows)?;
     } else if found.is_empty() {
         output::line("no calls were made elsewhere")?;
     } else {
@@ -123,6 +143,22 @@ fn table(
     }
     table
 }
+
+/// The columns of the list as CSV.
+const COLUMNS: [&str; 12] = [
+    "call_id",
+    "at",
+    "local",
+    "phone",
+    "direction",
+    "assistant",
+    "installation_id",
+    "customers",
+    "anybody",
+    "blocks",
+    "found_at",
+    "ignored",
+];
 
 #[derive(Serialize)]
 struct Shown<'a> {

@@ -13,6 +13,7 @@ pub mod forecast;
 mod history;
 pub mod operate;
 pub mod queue;
+mod report;
 pub mod serve;
 pub mod setup;
 mod status;
@@ -26,7 +27,7 @@ use crate::cli::arguments::configuration::{Global, environment};
 use crate::cli::arguments::usage;
 use crate::cli::exit::{EXIT_CODES, Exit};
 use crate::cli::forecast::{explain, plan};
-use crate::cli::operate::{call, pauses};
+use crate::cli::operate::{call, pauses, tokens};
 use crate::cli::serve::{dialing, startup};
 use crate::cli::setup::{check, completions, init};
 
@@ -67,6 +68,7 @@ pub enum Command {
     FakeVapi(crate::cli::demo::fake_vapi::FakeOptions),
     Check(check::CheckArgs),
     Audit(audit::AuditArgs),
+    Report(report::ReportArgs),
     Backup(copies::BackupArgs),
     Snapshot(copies::SnapshotArgs),
     Verify(copies::VerifyArgs),
@@ -84,6 +86,7 @@ pub enum Command {
     Call(call::CallArgs),
     History(history::HistoryArgs),
     Dnc(do_not_call::DncArgs),
+    Tokens(tokens::TokensArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -99,6 +102,7 @@ impl Command {
                 | Command::Completions(_)
                 | Command::Man(_)
                 | Command::Audit(_)
+                | Command::Report(_)
                 | Command::Verify(_)
                 | Command::Explain(_)
                 | Command::Status(_)
@@ -111,6 +115,8 @@ impl Command {
     fn log_level(&self) -> &'static str {
         match self {
             Command::Run(_) => "info",
+            // Its doubts are part of the story, and its table shows them.
+            Command::Demo(_) => "error",
             _ => "warn",
         }
     }
@@ -123,6 +129,7 @@ impl Command {
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),
             Command::Audit(args) => audit::run(global, &args),
+            Command::Report(args) => report::run(global, &args),
             Command::Backup(args) => copies::run_backup(global, &args),
             Command::Snapshot(args) => copies::run_snapshot(global, &args),
             Command::Verify(args) => copies::run_verify(&args),
@@ -140,6 +147,7 @@ impl Command {
             Command::Call(args) => call::run(global, &args),
             Command::History(args) => history::run(global, &args),
             Command::Dnc(args) => do_not_call::run(global, &args),
+            Command::Tokens(args) => tokens::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args, Cli::command()),
             Command::Man(args) => completions::man(&args, Cli::command()),

@@ -5,10 +5,10 @@ pub(crate) mod import;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
-use crate::cli::arguments::usage;
-use crate::cli::arguments::{call_type, known};
+use crate::cli::arguments::{call_type, known, new_file, usage};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::forecast::explain::occasion;
 use crate::cli::queue::import::{ImportArgs, import};
@@ -17,7 +17,7 @@ use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::customer::columns::shown;
 use crate::domain::customer::name;
 use crate::present::output::{self, Table, Tone, clean, toned};
-use crate::present::queue_item::as_json;
+use crate::present::queue_item::{self, Whose, as_json};
 use crate::steps::Context;
 use crate::steps::operate::cancel::{CancelRefused, cancel};
 use crate::store::Store;
@@ -61,6 +61,10 @@ struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 #[derive(Args)]
@@ -106,9 +110,13 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
     let filter = filter(args)?;
     let store = Store::look(&settings.loaded.db)?;
     let found = store.read(|conn| views::items(conn, &filter, args.limit as usize))?;
-    if args.json {
-        let json = |listed: &ListedItem| as_json(&listed.item, listed.customer_name.as_deref());
-        output::json(&found.iter().map(json).collect::<Vec<_>>())?;
+    if args.json || args.csv.is_some() {
+        let json = |listed: &ListedItem| {
+            let (name, assistant) = (listed.customer_name.as_deref(), listed.assistant.as_deref());
+            as_json(&listed.item, Whose { name, assistant })
+        };
+        let rows: Vec<Value> = found.iter().map(json).collect();
+        new_file::rows(args.csv.as_deref(), &queue_item::COLUMNS, &rows)?;
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -151,6 +159,10 @@ fn cells(listed: &ListedItem, zones: &Zones, now: Instant) -> [String; 7] {
         None => "gone".to_string(),
         Some("") => item.customer_id.to_string(),
         Some(name) => format!("{} {}", item.customer_id, clean(&shown(name))),
+    };
+    let name = match listed.assistant.as_deref() {
+        None => name,
+        Some(assistant) => format!("{name} [{}]", clean(&shown(assistant))),
     };
     let status = match item.reason {
         Some(reason) => format!("{}: {reason}", item.status),

@@ -8,9 +8,10 @@ use clap::Args;
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::exit::Exit;
 use crate::clock;
-use crate::domain::{Instant, instant_words, parse_instant};
+use crate::config::timetable::Timetable;
+use crate::domain::{Instant, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
-use crate::steps::readiness::hold_words;
+use crate::steps::reconcile::unlisted;
 use crate::steps::status::{Paused, Status, status};
 use crate::store::Store;
 use crate::store::views::{self, Count};
@@ -33,10 +34,11 @@ pub struct StatusArgs {
 
 pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
+    let timetable = Timetable::of(&settings.loaded.config, &settings.zones)?;
     let store = Store::look(&settings.loaded.db)?;
     loop {
         let now = settings.loaded.clock.now()?;
-        let found = status(&store, &settings.loaded.config, &settings.zones, now)?;
+        let found = status(&store, &settings.loaded.config, &timetable, now)?;
         if args.watch && !args.json {
             // Clears the window and moves the cursor to the top left.
             output::bytes(b"\x1b[2J\x1b[H")?;
@@ -68,10 +70,21 @@ fn paused(pause: &Paused) -> String {
     }
 }
 
-/// The status in lines, problems first.
+/// The command that ends a pause.
+fn ends_pause(pause: &Paused) -> String {
+    let option = match (pause.customer_id, pause.scope.split_once(':')) {
+        (Some(id), _) => format!("--customer id:{id} "),
+        (None, Some(("type", call_type))) => format!("--type {call_type} "),
+        (None, Some(("number", _))) => "--number PHONE ".to_string(),
+        (None, _) => String::new(),
+    };
+    format!("ringonce resume {option}--reason WHY")
+}
+
 /// One line: a name, and what is to say about it.
 type Line = (&'static str, String);
 
+/// The status in lines, problems first.
 fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     let sizes = (bytes(found.database_bytes), bytes(found.wal_bytes));
     let mut all: Vec<Line> =
@@ -86,25 +99,58 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
     lines
 }
 
+/// The names of the lines that show a reason. Others have lines of their own.
+fn line_of(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "not_armed" | "paused" | "breaker_open" | "in_doubt" | "backups_fail" => return None,
+        "start_shut" | "halted" => "not dialing",
+        "held" => "held",
+        "provider_unreachable" => "provider",
+        "no_free_line" => "no line",
+        "nobody_eligible" => "nobody",
+        "odd_rows" | "calls_overdue" => "alarm",
+        "first_tick_missing" | "tick_late" | "scan_late" => "late",
+        _ => "problem",
+    })
+}
+
+/// Whether a call that falls due now would be dialed.
+fn health(found: &Status) -> Line {
+    let stops = found.causes.iter().any(|cause| cause.stops_calls);
+    let what = match (found.healthy, stops) {
+        (true, _) => toned(Tone::Good, "ok: a call that falls due now is dialed"),
+        (false, true) => toned(Tone::Bad, "red: a call that falls due now is not dialed"),
+        (false, false) => toned(Tone::Bad, "red: due calls are dialed, but a person is needed"),
+    };
+    ("health", what)
+}
+
 /// Whether this file may dial, and everything that stops it.
 fn stops(found: &Status, now: Instant) -> Vec<Line> {
     let armed = match &found.not_armed_because {
         None => toned(Tone::Good, "yes, here"),
         Some(why) => toned(Tone::Bad, why),
     };
-    let mut lines = vec![("armed", armed)];
-    if let (Some(why), Some(since)) = (&found.not_dialing_because, &found.not_dialing_since) {
-        let what = format!("since {}: {why}", instant_words(since));
-        lines.push(("not dialing", toned(Tone::Bad, &what)));
-    }
-    for hold in &found.holds {
-        let (since, lifts) = (ago(&hold.since, now), hold_words::what_lifts(hold));
-        let what = format!("{} ({since}): {}{lifts}", hold.kind, hold.why);
-        lines.push(("held", toned(Tone::Bad, &what)));
-    }
+    let mut lines = vec![health(found), ("armed", armed)];
+    lines.extend(
+        found
+            .causes
+            .iter()
+            .filter_map(|cause| Some((line_of(cause.cause)?, toned(Tone::Bad, &cause.text)))),
+    );
     for pause in &found.pauses {
         let since = ago(&pause.since, now);
-        let what = format!("{} by {} ({since}): {}", paused(pause), pause.who, pause.why);
+        let (what, ends) = (paused(pause), ends_pause(pause));
+        let what = format!("{what} by {} ({since}): {}; run `{ends}`", pause.who, pause.why);
+        lines.push(("paused", toned(Tone::Warn, &what)));
+    }
+    let listed = found.pauses.iter().filter(|pause| pause.customer_id.is_some()).count();
+    let others = found.paused_customers - i64::try_from(listed).unwrap_or(i64::MAX);
+    if others > 0 {
+        let what = format!(
+            "{} customers in all; run `ringonce customers list --status paused`",
+            found.paused_customers
+        );
         lines.push(("paused", toned(Tone::Warn, &what)));
     }
     if let Some(breaker) = &found.breaker {
@@ -115,7 +161,9 @@ fn stops(found: &Status, now: Instant) -> Vec<Line> {
             let probe = ago(&breaker.breaker.probe_at, now);
             (Tone::Bad, format!("open, one call is tried {probe}"))
         };
-        lines.push(("breaker", toned(tone, &format!("{stands} (opened {opened}): {why}"))));
+        let what =
+            format!("{stands} (opened {opened}): {why}; `ringonce resume --reason WHY` closes it");
+        lines.push(("breaker", toned(tone, &what)));
     }
     lines
 }
@@ -129,18 +177,18 @@ fn capacity(found: &Status) -> Vec<Line> {
         let what = format!("only {numbers} {noun} (dialing.only_numbers)");
         lines.push(("dials", toned(Tone::Warn, &what)));
     }
-    let overdue = found.overdue_call.as_ref();
-    let overdue =
-        overdue.map(|call| format!("a call has run for {} min; it holds its line", call.minutes));
     let zoneless = found.zoneless.as_ref().map(|zoneless| zoneless.to_string());
-    let alarms = overdue.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
+    let unlisted = found.unlisted_calls.as_ref().map(unlisted::words);
+    let alarms = unlisted.into_iter().chain(zoneless).chain(views::long_log(found.wal_bytes));
     lines.extend(alarms.map(|what| ("alarm", toned(Tone::Bad, &what))));
+    let customers = found.customers.few_eligible().into_iter().chain(found.customers.odd_times());
+    lines.extend(customers.map(|what| ("customers", toned(Tone::Warn, &clean(&what)))));
     lines
 }
 
 /// The calls to come, and when the program last worked.
 fn coming(found: &Status, now: Instant) -> Vec<Line> {
-    let next = found.next_call_at.as_deref().map_or("none queued".into(), |at| when(at, now));
+    let next = found.next_call_at.as_deref().map_or("none planned".into(), |at| when(at, now));
     let tick = match &found.last_tick_at {
         None => "never".to_string(),
         Some(at) if found.tick_is_late => {

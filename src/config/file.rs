@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::assistants::NamedAssistant;
 use crate::config::error::ConfigError;
 use crate::config::settings::Config;
 
@@ -84,14 +85,28 @@ pub fn known_keys() -> Vec<String> {
             add(&key, child, keys);
         }
     }
-    let default = serde_json::to_value(Config::default()).expect("plain data becomes JSON");
+    let mut default = serde_json::to_value(Config::default()).expect("plain data becomes JSON");
+    let assistant = NamedAssistant::default();
+    default["assistants"][ANY] = serde_json::to_value(assistant).expect("plain data becomes JSON");
     let mut keys = Vec::new();
     add("", &default, &mut keys);
     keys
 }
 
 /// Tables whose keys are free.
-const OPEN_TABLES: &[&str] = &["calling_window.days"];
+const OPEN_TABLES: &[&str] = &["calling_window.days", ASSISTANTS];
+/// The table of named assistants. Each of its tables has the same keys.
+const ASSISTANTS: &str = "assistants";
+/// Stands for any name in the list of known keys.
+const ANY: &str = "NAME";
+
+/// `assistants.spanish` as `assistants.NAME`; every other table as it is.
+fn known_table(path: &str) -> String {
+    match path.split_once('.') {
+        Some((ASSISTANTS, _)) => join(ASSISTANTS, ANY),
+        _ => path.to_string(),
+    }
+}
 
 struct Walk<'a> {
     known: &'a [String],
@@ -105,7 +120,8 @@ impl Walk<'_> {
         for (name, value) in table.iter() {
             let key = join(path, name.get_ref());
             let start = name.span().start;
-            if !OPEN_TABLES.contains(&path) && !self.known.contains(&key) {
+            let known = join(&known_table(path), name.get_ref());
+            if !OPEN_TABLES.contains(&path) && !self.known.contains(&known) {
                 self.unknown.push((key, start));
                 continue;
             }
@@ -133,7 +149,7 @@ fn unknown_key(key: &str, known: &[String]) -> String {
             "secrets never come from this file: remove {key} and set {variable} in the environment"
         );
     }
-    match nearest_key(table, name, known) {
+    match nearest_key(&known_table(table), name, known) {
         Some(nearest) => format!("unknown key {key}: did you mean {nearest}?"),
         None => format!("unknown key {key}: `ringonce init` writes a file with every key"),
     }
@@ -230,6 +246,15 @@ mod tests {
              did you mean retry.no_answer.daily.after_minutes?",
         );
         check(
+            "[assistants.spanish]\nassistent_id = 'a'\n",
+            "ringonce.toml:2:1: unknown key assistants.spanish.assistent_id: did you mean \
+             assistants.NAME.assistant_id?",
+        );
+        check(
+            "[assistant.spanish]\nassistant_id = 'a'\n",
+            "ringonce.toml:1:2: unknown key assistant: did you mean assistants?",
+        );
+        check(
             "[web]\n  colour = 1\n",
             "ringonce.toml:2:3: unknown key web.colour: `ringonce init` writes a file with every \
              key",
@@ -300,6 +325,18 @@ mod tests {
     fn weekdays_are_free_keys_whose_values_are_checked_later() {
         let parsed = parse("f", "[calling_window.days]\nsunday = \"closed\"\n").unwrap();
         assert_eq!(parsed.config.calling_window.days["sunday"], "closed");
+    }
+
+    #[test]
+    fn names_of_assistants_are_free() {
+        let text = "[assistants.spanish]\nassistant_id = 'a'\n[assistants.\"old squad\"]\n\
+                    squad_id = 's'\n";
+        let parsed = parse("f", text).unwrap();
+        let names: Vec<&String> = parsed.config.assistants.keys().collect();
+        assert_eq!(names, ["old squad", "spanish"]);
+        assert_eq!(parsed.lines["assistants.spanish.assistant_id"], 2);
+        let error = parse("f", "[assistants]\nspanish = 'a'\n").unwrap_err().to_string();
+        assert!(error.contains("assistants.spanish") && error.contains("a table"), "{error}");
     }
 
     #[test]

@@ -53,6 +53,11 @@ pub struct LoadedConfig {
     base_url_is_from_environment: bool,
 }
 
+/// The key of the provider's address.
+const BASE_URL: &str = "vapi.base_url";
+/// The variable that names the clock file of a test.
+const TEST_CLOCK: &str = "RINGONCE_TEST_CLOCK";
+
 /// Reads the configuration. Fails on text that cannot be read; `problems` checks the values.
 pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<LoadedConfig, ConfigError> {
     let variable = |name: &str| env(name).filter(|value| !value.trim().is_empty());
@@ -76,6 +81,17 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<LoadedConfig, Con
     if db.as_deref() == Some(Path::new(":memory:")) {
         let why = "a database in memory would forget who was called: name a file with --db";
         return Err(ConfigError::new(why.to_string()));
+    }
+    if variable(TEST_CLOCK).is_some()
+        && let Err(what) = BaseUrl::parse(&config.vapi.base_url)
+    {
+        let url = &config.vapi.base_url;
+        let place = match (base_url_is_from_environment, &config_path, lines.get(BASE_URL)) {
+            (true, _, _) => "VAPI_BASE_URL".to_string(),
+            (false, Some(path), Some(line)) => format!("{}:{line}: {BASE_URL}", path.display()),
+            _ => BASE_URL.to_string(),
+        };
+        return Err(ConfigError::new(format!("{place}: {url:?} {what}")));
     }
     let clock = clock(&config, &variable)?;
 
@@ -137,7 +153,7 @@ impl LoadedConfig {
 
     /// The problem on one line, with the place of the value.
     pub fn describe(&self, problem: &ConfigProblem) -> String {
-        if problem.key == "vapi.base_url" && self.base_url_is_from_environment {
+        if problem.key == BASE_URL && self.base_url_is_from_environment {
             return format!("VAPI_BASE_URL: {}", problem.what);
         }
         match (&self.config_path, self.line_of(&problem.key)) {
@@ -203,7 +219,7 @@ fn merge_phone_numbers(config: &mut Config) {
 
 /// The machine's clock, or the clock file, which is refused if a real phone could ring.
 fn clock(config: &Config, variable: Environment<'_>) -> Result<Clock, ConfigError> {
-    let Some(path) = variable("RINGONCE_TEST_CLOCK") else { return Ok(Clock::System) };
+    let Some(path) = variable(TEST_CLOCK) else { return Ok(Clock::System) };
     let base_url = &config.vapi.base_url;
     if !BaseUrl::parse(base_url).is_ok_and(|url| url.is_loopback()) {
         return Err(ConfigError::new(format!(

@@ -2,13 +2,16 @@
 //! never come from the file.
 
 pub mod address;
+pub mod assistants;
 pub mod backup;
 pub mod error;
 pub mod file;
 pub mod load;
 pub mod only_numbers;
+pub mod results;
 pub mod retry;
 pub mod secret;
 pub mod settings;
+pub mod timetable;
 pub mod validate;
 pub mod webhook;

@@ -34,9 +34,10 @@ impl fmt::Display for Secret {
     }
 }
 
-/// The secret in the variable `name`, else in the file that `name_FILE` names.
+/// The secret in the variable `name`, or in the file that `name_FILE` names.
 ///
-/// `None` when neither is set. A file that others may read causes a warning, not an error, because
+/// `None` when neither is set. Both are an error: a forgotten `export` of a test key would win over
+/// the real one. A file that others may read causes a warning, not an error, because
 /// container platforms mount their secrets that way.
 pub(super) fn read(
     name: &str,
@@ -47,7 +48,10 @@ pub(super) fn read(
     let file = env(&file_variable).filter(|path| !path.trim().is_empty());
     if let Some(text) = env(name).filter(|text| !text.trim().is_empty()) {
         if file.is_some() {
-            warnings.push(format!("{name} and {file_variable} are both set: {name} is used"));
+            return Err(ConfigError::new(format!(
+                "{name} and {file_variable} are both set, so it is not clear which secret counts: \
+                 run `unset {name}` to use the file, or `unset {file_variable}`"
+            )));
         }
         return checked(name, text.trim()).map(Some);
     }
@@ -135,11 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_beats_the_file_and_an_empty_variable_counts_as_unset() {
+    fn two_sources_of_one_secret_are_refused_and_an_empty_variable_counts_as_unset() {
         let mut warnings = Vec::new();
         let both = env_of(&[("K", " canary-4 "), ("K_FILE", "/nowhere")]);
-        assert_eq!(read("K", &both, &mut warnings).unwrap().unwrap().expose(), "canary-4");
-        assert_eq!(warnings.len(), 1);
+        let error = read("K", &both, &mut warnings).unwrap_err().to_string();
+        assert!(error.starts_with("K and K_FILE are both set"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
 
         let empty = env_of(&[("K", ""), ("K_FILE", "")]);
         assert_eq!(read("K", &empty, &mut warnings).unwrap(), None);

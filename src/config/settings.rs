@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::assistants::NamedAssistant;
 use crate::config::error::ConfigProblem;
+use crate::config::results::Results;
 use crate::config::retry::Retry;
 use crate::config::webhook::Webhook;
 use crate::domain::calendar::cron::Cron;
@@ -62,6 +64,8 @@ impl Backup {
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub vapi: VapiSettings,
+    /// By the name that customers have in their column `assistant`.
+    pub assistants: BTreeMap<String, NamedAssistant>,
     pub schedule: Schedule,
     pub customers: Customers,
     pub calling_window: WindowSettings,
@@ -72,6 +76,7 @@ pub struct Config {
     pub holidays: Holidays,
     pub do_not_call: DoNotCall,
     pub follow: Follow,
+    pub results: Results,
     pub reconcile: Reconcile,
     pub web: Web,
     pub webhook: Webhook,
@@ -93,6 +98,8 @@ pub struct VapiSettings {
     pub welcome_assistant_id: Option<String>,
     pub daily_assistant_id: Option<String>,
     pub timeout_secs: u64,
+    /// The assistant gets the summary of the customer's last call.
+    pub send_last_summary: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -164,13 +171,14 @@ pub struct Dialing {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
-    /// Calls to one number, and to one customer at any number, in 24 hours; `None` = no cap.
+    /// Calls to one number, and to one customer at any number, on one local date of the
+    /// customer; `None` = no cap.
     pub calls_per_number_per_day: Option<i64>,
     /// The same within `period_days`; `None` = no cap.
     pub calls_per_number_per_period: Option<i64>,
     /// The period of the cap above; 30 when unset.
     pub period_days: Option<i64>,
-    /// Extra calls of one customer in 24 hours; 1 when unset.
+    /// Extra calls of one customer on one of their dates; 1 when unset.
     pub extra_calls_per_day: Option<i64>,
 }
 
@@ -211,6 +219,9 @@ pub struct Follow {
     pub requests_per_minute: usize,
     /// A placed call older than this raises an alarm; it still occupies its line.
     pub alarm_minutes: i64,
+    /// A placed call older than this no longer occupies a line. At least `alarm_minutes`.
+    pub line_minutes: i64,
+    /// The older name of `results.transcript`.
     pub store_transcripts: bool,
 }
 
@@ -257,6 +268,7 @@ impl Default for VapiSettings {
             welcome_assistant_id: None,
             daily_assistant_id: None,
             timeout_secs: 20,
+            send_last_summary: false,
         }
     }
 }
@@ -322,7 +334,12 @@ impl Default for BreakerSettings {
 
 impl Default for Follow {
     fn default() -> Self {
-        Follow { requests_per_minute: 300, alarm_minutes: 60, store_transcripts: false }
+        Follow {
+            requests_per_minute: 300,
+            alarm_minutes: 60,
+            line_minutes: 120,
+            store_transcripts: false,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use chrono::{NaiveDate, NaiveTime};
 
 use crate::config::address::{BaseUrl, listens_on_loopback};
+use crate::config::assistants::{self, is_id};
 use crate::config::error::ConfigProblem;
 use crate::config::retry::RetryTimes;
 use crate::config::settings::{Config, WindowSettings};
@@ -41,8 +42,10 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Confi
     limits(&mut judge, config);
     retries(&mut judge, config);
     rest(&mut judge, config);
+    judge.problems.extend(assistants::problems(&config.assistants));
     judge.problems.extend(config.backup.problems());
     judge.problems.extend(crate::config::only_numbers::problems(&config.dialing));
+    judge.problems.extend(config.results.problems());
     judge.problems.extend(config.webhook.problems());
     judge.problems
 }
@@ -51,7 +54,7 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Confi
 pub fn missing_for_dialing(config: &Config) -> Vec<ConfigProblem> {
     let mut judge = Judge { problems: Vec::new() };
     let vapi = &config.vapi;
-    let is_id = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_graphic());
+    let is_id = |id: &String| is_id(id);
     let advice = "copy the id from the provider's dashboard";
 
     if vapi.phone_number_ids.is_empty() {
@@ -363,6 +366,7 @@ fn rest(judge: &mut Judge, config: &Config) {
     }
     judge.range("follow.requests_per_minute", config.follow.requests_per_minute, 1..=10_000);
     judge.range("follow.alarm_minutes", config.follow.alarm_minutes, 1..=DAY_MINUTES);
+    judge.range("follow.line_minutes", config.follow.line_minutes, 1..=DAY_MINUTES);
     judge.range("reconcile.settle_minutes", config.reconcile.settle_minutes, 1..=DAY_MINUTES);
     judge.range("reconcile.poll_seconds", config.reconcile.poll_seconds, 1..=3_600);
     judge.range("reconcile.retention_days", config.reconcile.retention_days, 1..=365);

@@ -99,6 +99,7 @@ fn every_bad_value_is_named_with_its_key() {
     check("holidays.blackout_dates = ['2026-02-30']", "holidays.blackout_dates: \"2026-02-30\"");
     check("follow.requests_per_minute = 0", "follow.requests_per_minute: 0");
     check("follow.alarm_minutes = 0", "follow.alarm_minutes: 0");
+    check("follow.line_minutes = 0", "follow.line_minutes: 0");
     check("reconcile.settle_minutes = 0", "reconcile.settle_minutes: 0");
     check("reconcile.poll_seconds = 0", "reconcile.poll_seconds: 0");
     check("reconcile.retention_days = 0", "reconcile.retention_days: 0");

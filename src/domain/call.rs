@@ -69,19 +69,6 @@ text_enum! {
 }
 
 impl AttemptState {
-    /// The whole lifecycle of an attempt in one expression.
-    pub fn may_become(self, next: AttemptState) -> bool {
-        use AttemptState::*;
-        matches!(
-            (self, next),
-            (Dialing, Placed | InDoubt | NotPlaced)
-                | (InDoubt, Placed | NotPlaced)
-                | (Placed, Ended)
-                // A person resolved it as not placed; later the provider's record shows the call.
-                | (NotPlaced, Placed)
-        )
-    }
-
     /// Whether the attempt blocks every other attempt of its occasion.
     pub fn is_live(self) -> bool {
         matches!(self, AttemptState::Dialing | AttemptState::InDoubt | AttemptState::Placed)
@@ -136,4 +123,20 @@ pub const WELCOME_OCCASION: &str = "welcome";
 /// The occasion of a daily call: the customer-local date of its scheduled instant.
 pub fn daily_occasion(date: NaiveDate) -> String {
     date.format("%Y-%m-%d").to_string()
+}
+
+impl Reason {
+    /// Whether a wait for this reason ends at a known instant. All other waits end when somebody or
+    /// something changes, and the item is only looked at again.
+    pub fn ends_by_time(self) -> bool {
+        matches!(self, Reason::OutsideWindow | Reason::Holiday | Reason::MinGap | Reason::Cap)
+    }
+
+    /// The words before the instant of a wait: `until` only if the wait ends then.
+    pub fn before_instant(waits_for: Option<Reason>) -> &'static str {
+        match waits_for {
+            Some(reason) if !reason.ends_by_time() => "looked at again at",
+            _ => "until",
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! A customer: who is called, where they live, and when they want to be called.
 
 pub mod columns;
+pub mod date_format;
 pub mod entry;
 pub mod name;
+pub mod near_header;
 
 use chrono::NaiveDate;
 
@@ -60,6 +62,8 @@ pub struct Customer {
     pub eligible_from: Option<Instant>,
     pub created_at: Instant,
     pub updated_at: Instant,
+    /// A name from `[assistants]`; `None` = by call type.
+    pub assistant: Option<String>,
 }
 
 impl Customer {

@@ -16,6 +16,7 @@ use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::calendar::window::CallingWindow;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, Reason};
+use crate::domain::customer::columns::{nearest, shown};
 use crate::domain::customer::{CallStatus, Customer};
 
 /// Asks every rule. `AlreadyCalled` wins, then the first `Skip`, then a `Wait`. A wait has the
@@ -30,7 +31,7 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         let answers = vec![Answer { rule: "time zone", verdict: verdict.clone(), detail }];
         return Decision { verdict, answers };
     };
-    let answers = vec![
+    let mut answers = vec![
         already_called(facts, customer),
         made_elsewhere::answer(facts),
         yes_or("not on the do-not-call list", facts.do_not_call, Verdict::Skip(Reason::DoNotCall)),
@@ -46,6 +47,8 @@ pub fn ask(facts: &Facts<'_>, rules: &Rules) -> Decision {
         limits::any_gap(facts, rules),
         limits::caps(facts, rules),
     ];
+    answers.extend(unreadable(facts));
+    answers.extend(unknown_assistant(customer, rules));
     let verdict = weigh(&answers, facts.expires_at);
     Decision { verdict, answers }
 }
@@ -163,6 +166,24 @@ fn paused(facts: &Facts<'_>, customer: &Customer) -> Answer {
         return wait(rule, Reason::Paused, None, "the customer is paused".to_string());
     }
     open(rule)
+}
+
+/// An answer only where a row cannot be read: it is rare, and no rule that a person sets.
+fn unreadable(facts: &Facts<'_>) -> Option<Answer> {
+    let row = facts.odd_row.as_ref()?;
+    Some(wait("every row can be read", Reason::Held, None, row.clone()))
+}
+
+/// An answer only where the customer names an assistant that is not configured. Another assistant
+/// would speak to them in another language, or of another product, and no call can be taken back.
+fn unknown_assistant(customer: &Customer, rules: &Rules) -> Option<Answer> {
+    let name = customer.assistant.as_ref().filter(|name| !rules.assistants.contains(*name))?;
+    let advice = match nearest(name, rules.assistants.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "add it there, or give the customer another one".to_string(),
+    };
+    let detail = format!("ringonce.toml has no [assistants.{}]: {advice}", shown(name));
+    Some(wait("the assistant is configured", Reason::Held, None, detail))
 }
 
 fn consent(customer: &Customer, rules: &Rules) -> Answer {

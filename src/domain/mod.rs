@@ -9,6 +9,7 @@ pub mod disposition;
 pub mod gate;
 pub mod hold;
 pub mod retry;
+pub mod role;
 pub mod start;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
@@ -75,14 +76,22 @@ pub fn parse_instant(text: &str) -> Option<Instant> {
     })
 }
 
-fn parse_other_form(text: &str) -> Option<Instant> {
+/// Whether a text is an instant that names its own offset from UTC.
+pub fn has_offset(text: &str) -> bool {
+    parse_own_form(text).or_else(|| parse_with_offset(text.trim())).is_some()
+}
+
+fn parse_with_offset(text: &str) -> Option<Instant> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
     }
-    for form in ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"] {
-        if let Ok(at) = DateTime::parse_from_str(text, form) {
-            return Some(at.to_utc());
-        }
+    let forms = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"];
+    forms.iter().find_map(|form| Some(DateTime::parse_from_str(text, form).ok()?.to_utc()))
+}
+
+fn parse_other_form(text: &str) -> Option<Instant> {
+    if let Some(at) = parse_with_offset(text) {
+        return Some(at);
     }
     for form in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"] {
         if let Ok(at) = NaiveDateTime::parse_from_str(text, form) {

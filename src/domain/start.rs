@@ -44,6 +44,14 @@ impl Asking {
         matches!(self, Asking::Start(_))
     }
 
+    /// Since when this process has dialed, and knows all of its calls; `None` if it does not dial.
+    pub fn dialing_since(self) -> Option<Instant> {
+        match self {
+            Asking::Beside { dialing_since } => dialing_since,
+            Asking::Start(_) => None,
+        }
+    }
+
     pub fn accepts_adoption(self) -> bool {
         matches!(self, Asking::Start(Acceptance::Adoption { .. }))
     }

@@ -15,11 +15,19 @@ pub struct Problem {
     pub field: Option<String>,
     /// After how many seconds the client may try again.
     pub retry_after: Option<u64>,
+    /// When the calling window opens next, for a call outside it.
+    pub next_opening: Option<String>,
 }
 
 impl Problem {
     pub fn new(status: u16, detail: impl Into<String>) -> Problem {
-        Problem { status, detail: detail.into(), field: None, retry_after: None }
+        Problem {
+            status,
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+            next_opening: None,
+        }
     }
 
     pub fn not_found(what: impl Into<String>) -> Problem {
@@ -65,6 +73,9 @@ impl Problem {
         });
         if let Some(field) = &self.field {
             body["field"] = json!(field);
+        }
+        if let Some(opens) = &self.next_opening {
+            body["next_opening"] = json!(opens);
         }
         let response = Response::new(self.status)
             .with_header("Content-Type", "application/problem+json; charset=utf-8")

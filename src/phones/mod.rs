@@ -18,6 +18,9 @@ use rlibphonenumber::{
     PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
 };
 
+use crate::domain::calendar::zone_country;
+use crate::domain::customer::columns::shown;
+
 pub use listed::{end_of_phone, end_of_told, may_have_rung, named};
 pub use renumbered::other_forms;
 pub use spellings::{readings, with_plain_digits};
@@ -79,6 +82,33 @@ pub fn parse(text: &str, default_country: Option<&str>) -> Result<ParsedPhone, S
 /// Whether this is a country that `parse` can assume; the error names the expected form.
 pub fn check_country(country: &str) -> Result<(), String> {
     region(country).map(|_| ())
+}
+
+/// The code of the country that a text names: `GB`, `United Kingdom`, or a calling code such as 44,
+/// +44 or 0044.
+pub fn country_named(text: &str) -> Result<String, String> {
+    let unknown = || {
+        let text = shown(text);
+        format!(
+            "\"{text}\" is not a country: write two letters or a calling code, such as GB or 44"
+        )
+    };
+    let digits = text.trim_start_matches('+').trim_start_matches("00");
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let code = digits.parse().map_err(|_| unknown())?;
+        let region = PHONE_NUMBER_UTIL.get_region_for_country_code(code).ok_or_else(unknown)?;
+        let name = region.as_region_str();
+        // 001 is the code of satellites and other numbers without a country.
+        return if *name == *"001" { Err(unknown()) } else { Ok(name.to_string()) };
+    }
+    let word = text.to_uppercase();
+    if check_country(&word).is_ok() {
+        return Ok(word);
+    }
+    // Two letters may be a language; only UK is nothing else.
+    let is_name = 3 <= word.chars().count() || word == "UK";
+    let named = zone_country::nearest_country(&word).filter(|_| is_name);
+    named.map(str::to_string).ok_or_else(unknown)
 }
 
 /// The E.164 form of a text that a person typed to name a customer; `None` if it is not a phone.

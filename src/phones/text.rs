@@ -4,6 +4,8 @@
 
 /// The longest text that is read, in characters; the library's own limit is 250.
 const TEXT_CHARACTERS_MAX: usize = 64;
+/// What programs write before a number: links, and lead forms of advertisements.
+const PREFIXES: [&str; 2] = ["tel:", "p:"];
 /// An extension has at most this many digits. Seven can be a second local number.
 const EXTENSION_DIGITS_MAX: usize = 6;
 /// The shortest run of digits that can be a number of its own before a second one.
@@ -41,7 +43,10 @@ pub(super) fn clean(text: &str) -> Result<String, String> {
         }
     }
     let cleaned = cleaned.trim();
-    let cleaned = cleaned.strip_prefix("tel:").unwrap_or(cleaned).trim();
+    let prefix = PREFIXES.iter().find(|prefix| {
+        cleaned.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    });
+    let cleaned = cleaned[prefix.map_or(0, |prefix| prefix.len())..].trim();
     if cleaned.is_empty() { Err("is empty".to_string()) } else { Ok(cleaned.to_string()) }
 }
 

@@ -6,6 +6,38 @@ use crate::domain::customer::Customer;
 use crate::domain::instant_text;
 use crate::present::output;
 
+/// The columns of the list as CSV.
+pub const COLUMNS: [&str; 28] = [
+    "id",
+    "key",
+    "external_id",
+    "name",
+    "email",
+    "phone",
+    "phone_validated",
+    "phone_validation_error",
+    "timezone",
+    "call_time",
+    "call_schedule",
+    "payment_status",
+    "call_status",
+    "welcome_call_completed",
+    "next_call_scheduled_at",
+    "last_call_date",
+    "last_call_id",
+    "total_calls_made",
+    "consecutive_failures",
+    "variables",
+    "shared_phone",
+    "consent_at",
+    "consent_source",
+    "consent_text",
+    "eligible_from",
+    "created_at",
+    "updated_at",
+    "assistant",
+];
+
 /// Every column, with the phone masked unless it is revealed.
 pub fn as_json(customer: &Customer, reveal: bool) -> Value {
     json!({
@@ -36,5 +68,6 @@ pub fn as_json(customer: &Customer, reveal: bool) -> Value {
         "eligible_from": customer.eligible_from.map(instant_text),
         "created_at": instant_text(customer.created_at),
         "updated_at": instant_text(customer.updated_at),
+        "assistant": customer.assistant,
     })
 }

@@ -3,21 +3,26 @@
 use serde_json::{Value, json};
 
 use crate::domain::calendar::zone::Zone;
+use crate::domain::call::Reason;
 use crate::domain::customer::mask_phone;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::domain::{Instant, instant_text};
+use crate::present::attempt;
 use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome};
+use crate::steps::forecast::past::{Day, PastItem};
+use crate::steps::forecast::stops::Stop;
 use crate::store::attempts::Attempt;
 
 /// The whole explanation.
 pub fn json(explained: &Explained) -> Value {
     let customer = &explained.customer;
     let zone = explained.zone.as_deref();
-    let (verdict, reason, until) = match explained.verdict() {
-        Some(explanation) => told(&explanation.outcome),
+    let (verdict, reason, until) = match (explained.on_a_date(), explained.verdict()) {
+        (Some(said), _) => (said.verdict, said.reason.map(Reason::as_str), None),
+        (None, Some(explanation)) => told(&explanation.outcome),
         // Without a zone the local date is unknown, so an occasion cannot exist.
-        None if zone.is_none() => ("nothing_due", Some("not_eligible"), None),
-        None => ("nothing_due", None, None),
+        (None, None) if zone.is_none() => ("nothing_due", Some("not_eligible"), None),
+        (None, None) => ("nothing_due", None, None),
     };
     json!({
         "customer": {
@@ -32,6 +37,7 @@ pub fn json(explained: &Explained) -> Value {
             "call_status": customer.call_status.as_str(),
             "welcome_call_completed": customer.welcome_call_completed,
             "last_call_date": customer.last_call_date.map(|date| date.to_string()),
+            "assistant": customer.assistant,
         },
         "at": instant_text(explained.at),
         "local_time": zone.map(|zone| local(zone, explained.at)),
@@ -41,7 +47,56 @@ pub fn json(explained: &Explained) -> Value {
         "occasions": explained.occasions.iter().map(|e| occasion(e, zone)).collect::<Vec<_>>(),
         "next_call_at": explained.next_call_at.map(instant_text),
         "next_call_local": zone.zip(explained.next_call_at).map(|(zone, at)| local(zone, at)),
-        "past_calls": explained.past.iter().map(past).collect::<Vec<_>>(),
+        "past_calls": explained.past.iter().map(|call| past(explained, call)).collect::<Vec<_>>(),
+        "past_skips": explained.skips.iter().map(|skip| past_item(skip, zone)).collect::<Vec<_>>(),
+        "stops": explained.stops.iter().map(stop).collect::<Vec<_>>(),
+        "on": explained.day.as_ref().map(|day| on(explained, day)),
+    })
+}
+
+/// What happened on one date.
+fn on(explained: &Explained, day: &Day) -> Value {
+    let zone = explained.zone.as_deref();
+    let said = explained.of_the_day(day);
+    json!({
+        "date": day.date.to_string(),
+        "verdict": said.verdict,
+        "reason": said.reason.map(Reason::as_str),
+        "detail": said.detail,
+        "occasions": day.items.iter().map(|item| past_item(item, zone)).collect::<Vec<_>>(),
+        "calls": day.calls.iter().map(|call| past(explained, call)).collect::<Vec<_>>(),
+        "stops": day.stops.iter().map(stop).collect::<Vec<_>>(),
+    })
+}
+
+fn past_item(past: &PastItem, zone: Option<&Zone>) -> Value {
+    let item = &past.item;
+    json!({
+        "queue_id": item.id,
+        "call_type": item.call_type.as_str(),
+        "occasion": item.occasion,
+        "scheduled_for": instant_text(item.scheduled_for),
+        "scheduled_local": zone.map(|zone| local(zone, item.scheduled_for)),
+        "ended_at": item.processed_at.map(instant_text),
+        "status": item.status.as_str(),
+        "reason": item.reason.map(Reason::as_str),
+        "detail": past.detail(),
+        "stopped_by": past.stopped_by.iter().map(stop).collect::<Vec<_>>(),
+    })
+}
+
+fn stop(stop: &Stop) -> Value {
+    let (ended_by, ended_because) = stop.ended.clone().unzip();
+    json!({
+        "kind": stop.kind.as_str(),
+        "scope": stop.scope,
+        "who": stop.who,
+        "why": stop.why,
+        "from": instant_text(stop.from),
+        "until": stop.until.map(instant_text),
+        "ended_by": ended_by,
+        "ended_because": ended_because,
+        "text": stop.words(),
     })
 }
 
@@ -103,7 +158,7 @@ fn rule(answer: &Answer) -> Value {
     })
 }
 
-fn past(attempt: &Attempt) -> Value {
+fn past(explained: &Explained, attempt: &Attempt) -> Value {
     json!({
         "attempt_id": attempt.id,
         "call_type": attempt.call_type.as_str(),
@@ -115,6 +170,7 @@ fn past(attempt: &Attempt) -> Value {
         "at": instant_text(attempt.created_at),
         "duration_seconds": attempt.duration_seconds,
         "vapi_call_id": attempt.vapi_call_id,
+        "result": attempt::result_json(explained.said.get(&attempt.id), false),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Words, text and JSON that the command line and the web share.
 
 pub mod attempt;
+pub mod csv;
 pub mod customer;
 pub mod explain;
 pub mod output;

@@ -205,6 +205,18 @@ pub fn local_or_utc(at: Instant, zone: Option<&Zone>) -> String {
     }
 }
 
+/// What tells a local time from UTC: `UTC`, `UTC-5` or `UTC+5:30`.
+pub fn offset(at: Instant, zone: &Zone) -> String {
+    let minutes = zone.offset_secs(at) / 60;
+    let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
+    let sign = if minutes < 0 { '-' } else { '+' };
+    match (hours, rest) {
+        (0, 0) => "UTC".to_string(),
+        (_, 0) => format!("UTC{sign}{hours}"),
+        _ => format!("UTC{sign}{hours}:{rest:02}"),
+    }
+}
+
 /// For programs: RFC 3339 with the zone's offset, to the second.
 pub fn local_rfc3339(at: Instant, zone: &Zone) -> String {
     match FixedOffset::east_opt(zone.offset_secs(at)) {

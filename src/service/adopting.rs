@@ -11,6 +11,7 @@ use crate::steps::operate;
 use crate::steps::readiness::clock_check::{self, Heard};
 use crate::steps::readiness::{armed, disarm_others, restart};
 use crate::steps::reconcile::{self, Reconciled, account, unreadable_rows};
+use crate::store::attempts::changes;
 use crate::store::file::identity::Identity;
 use crate::store::file::last_seq::{self, Given};
 use crate::store::journal::Act;
@@ -80,6 +81,8 @@ pub fn adopt(service: &Service, unread: bool, who: &str, why: &str) -> anyhow::R
         return Err(NeedsPerson(what.to_string()).into());
     }
     restart::begin(cx, &service.clock.read()?)?;
+    // Before the records are loaded, because each call that they add is a change.
+    cx.store.write(changes::leap)?;
     let adopted = take_in_and_arm(service, unread, who, why);
     restart::end(cx, &service.clock.read()?);
     adopted

@@ -3,27 +3,22 @@
 
 mod outcomes;
 pub mod passed;
+mod posting;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::Scope;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::clock::{self, Reading};
 use crate::domain::Instant;
 use crate::domain::call::Reason;
-use crate::provider::{Accepted, PlaceError};
 use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
+use crate::service::dialer::posting::{Posting, hand_over, note_numbers};
 use crate::service::pace::Pace;
 use crate::service::{Service, new_id, opening};
-use crate::steps::dial::intent::Intent;
-use crate::steps::dial::record::PostReply;
 use crate::steps::dial::{self, Pass};
-use crate::steps::follow::webhook_events;
-use crate::steps::readiness::armed;
+use crate::steps::follow::{unended, webhook_events};
 use crate::steps::readiness::clock_check::{self, Heard};
 use crate::store;
-use crate::store::file::last_seq;
 use crate::store::meta::breaker;
 use crate::store::queue::transitions;
 
@@ -37,6 +32,8 @@ pub struct Dialer<'s> {
     proven: bool,
     /// The breaker was open at the last check.
     broken: bool,
+    /// Intents that were not posted and never will be, while the ledger may call them `dialing`.
+    unsent: Vec<String>,
     /// The provider refused one of our numbers: this pass may call the item from another number.
     look_again: bool,
     patience: Patience,
@@ -45,8 +42,6 @@ pub struct Dialer<'s> {
     /// The last trusted reading of both clocks; a jump is measured from it.
     trusted: Reading,
 }
-
-type Answered = (Intent, PostReply);
 
 /// The caller's work while the dialer waits for replies. Returns how long the dialer may wait
 /// before it checks the due items again; `None` = until a reply comes.
@@ -76,6 +71,7 @@ impl<'s> Dialer<'s> {
             only: None,
             proven: false,
             broken: false,
+            unsent: Vec::new(),
             look_again: false,
             patience,
             alive: &|| {},
@@ -201,7 +197,8 @@ impl<'s> Dialer<'s> {
             Breaking::Closed if !self.proven => 1,
             Breaking::Closed => service.cx.config.dialing.workers,
         };
-        let in_use = service.cx.store.read(crate::store::attempts::lines_in_use)?;
+        let in_use =
+            service.cx.store.read(|conn| unended::lines_in_use(&service.cx.config, conn, now))?;
         let lines = service.cx.config.dialing.max_active_calls.saturating_sub(in_use);
         let over = PASS_AT_MOST <= clock::elapsed().saturating_sub(started);
         let pace = if over { 0 } else { self.pace.free(clock::elapsed()) };
@@ -217,17 +214,21 @@ impl<'s> Dialer<'s> {
         if over || !self.patience.pace || done.shut.is_some() || self.pace.free(now) > 0 {
             return false;
         }
-        let lines_full = self
-            .service
-            .cx
-            .store
-            .read(crate::store::attempts::lines_in_use)
-            .is_ok_and(|in_use| self.service.cx.config.dialing.max_active_calls <= in_use);
-        if lines_full || !self.anything_due() {
+        if self.lines_are_full() || !self.anything_due() {
             return false;
         }
         clock::pause(self.pace.wait(now).min(Duration::from_millis(200)));
         true
+    }
+
+    fn lines_are_full(&self) -> bool {
+        let cx = &self.service.cx;
+        let in_use = self
+            .service
+            .clock
+            .now()
+            .and_then(|now| cx.store.read(|conn| unended::lines_in_use(&cx.config, conn, now)));
+        in_use.is_ok_and(|in_use| cx.config.dialing.max_active_calls <= in_use)
     }
 
     fn anything_due(&self) -> bool {
@@ -254,6 +255,7 @@ impl<'s> Dialer<'s> {
         if self.has_jumped(&reading) {
             return Ok((0, true));
         }
+        self.disown(reading.now)?;
         webhook_events::hear(&service.cx, reading.now)?;
         let mut ids = Vec::new();
         let mut new_id = || {
@@ -266,13 +268,15 @@ impl<'s> Dialer<'s> {
             Err(error) => {
                 // The commit may be on disk, but its intents were not posted and never will be.
                 if store::is_uncertain_commit(&error) {
-                    dial::disown(&service.cx, &ids, reading.now)?;
+                    self.unsent = ids;
+                    self.disown(reading.now)?;
                 }
                 return Err(error);
             }
         };
         if let Err(error) = note_numbers(service, &claimed.intents) {
-            dial::disown(&service.cx, &ids, reading.now)?;
+            self.unsent = ids;
+            self.disown(reading.now)?;
             return Err(error);
         }
         done.processed += claimed.intents.len() + claimed.skipped + claimed.completed;
@@ -280,10 +284,18 @@ impl<'s> Dialer<'s> {
         let count = claimed.intents.len();
         for intent in claimed.intents {
             self.pace.count(clock::elapsed());
-            let (sender, committed) = (post.sender.clone(), reading.clone());
-            post.scope.spawn(move || post_one(service, intent, &committed, &sender));
+            hand_over(service, intent, reading.clone(), post);
         }
         Ok((count, claimed.exhausted))
+    }
+
+    /// Records intents of a failed claim as not placed. Nothing else is claimed before that.
+    fn disown(&mut self, now: Instant) -> anyhow::Result<()> {
+        if !self.unsent.is_empty() {
+            dial::disown(&self.service.cx, &self.unsent, now)?;
+            self.unsent.clear();
+        }
+        Ok(())
     }
 
     fn breaker(&mut self, now: Instant) -> anyhow::Result<Breaking> {
@@ -329,52 +341,10 @@ enum Breaking {
     Open(String),
 }
 
-/// The POSTs of one pass.
-struct Posting<'scope, 'env> {
-    scope: &'scope Scope<'scope, 'env>,
-    sender: Sender<Answered>,
-    receiver: Receiver<Answered>,
-    in_flight: usize,
-    started: Duration,
-}
-
 /// How long to wait for a reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ReplyWait {
     Not,
     AtMost(Duration),
     ForOne,
-}
-
-/// Writes the highest `seq` beside the database before the first byte of a POST. Otherwise an
-/// older database at this path would pass for the newest.
-fn note_numbers(service: &Service, intents: &[Intent]) -> anyhow::Result<()> {
-    let Some(attempt) = intents.iter().map(|intent| &intent.attempt).max_by_key(|made| made.seq)
-    else {
-        return Ok(());
-    };
-    let (store, id) = (&service.cx.store, &service.cx.installation.id);
-    last_seq::note(store.path(), id, last_seq::Given { seq: attempt.seq, at: attempt.created_at })
-}
-
-/// Sends one POST on its own thread. The reply always reaches the dialer, which holds the receiver
-/// until every thread of the pass has ended. A panic becomes a reply in doubt.
-fn post_one(service: &Service, intent: Intent, committed: &Reading, sender: &Sender<Answered>) {
-    let read_clock = || service.clock.read().ok();
-    // An intent in a swapped file is void, because the file at the path does not have it.
-    let ready = || armed::swapped(&service.cx.store).map_or_else(read_clock, |_| None);
-    let place = || dial::place(service.provider.as_ref(), &intent, committed, &ready);
-    let reply = catch_unwind(AssertUnwindSafe(place)).unwrap_or_else(|_| {
-        let detail = "the thread that placed the call panicked".to_string();
-        Err(PlaceError::InDoubt { detail, stop_dialing: true })
-    });
-    if let (Ok(Accepted { date: Some(date), .. }), Some(reading)) = (&reply, read_clock())
-        && let Err(error) =
-            clock_check::heard_date(&service.cx, &reading, *date, clock::machine_now())
-    {
-        log::error!("the provider's clock disagrees, but the hold cannot be written: {error:#}");
-    }
-    if sender.send((intent, reply)).is_err() {
-        log::error!("a reply came after its pass had ended; the next start asks the provider");
-    }
 }

@@ -10,9 +10,10 @@ use crate::service::Service;
 use crate::service::pace::Pace;
 use crate::steps::follow::analysis::{self, AnalysisAnswer};
 use crate::steps::follow::{self, Followed, webhook_events};
-use crate::steps::settle;
-use crate::store::attempts::{self, Attempt, unresolved};
+use crate::steps::{results, settle};
+use crate::store::attempts::{self, Attempt, unended, unresolved};
 use crate::store::journal::By;
+use crate::store::quarantine::readable;
 
 /// Which placed calls the follower asks about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +30,8 @@ pub fn pace_of_asking(service: &Service) -> Pace {
     Pace::new(requests, Duration::ZERO, [], clock::elapsed())
 }
 
-/// Applies stored webhook events. Then asks about placed calls, and about ended calls that still
-/// lack their analysis. The longest wait goes first, and the pace is the limit. Returns how many
+/// Applies stored webhook events. Then asks about placed and closed calls, and about ended calls that
+/// still lack their analysis. The longest wait goes first, and the pace is the limit. Returns how many
 /// calls were found ended.
 pub fn follow(
     service: &Service,
@@ -40,8 +41,13 @@ pub fn follow(
 ) -> anyhow::Result<usize> {
     let cx = &service.cx;
     let mut ended = webhook_events::apply(cx, service.provider.as_ref(), now)?;
-    let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
-    let mut due: Vec<Attempt> = placed
+    results::forget_old(cx, now)?;
+    let open = cx.store.read(|conn| {
+        let mut open = attempts::in_state(conn, AttemptState::Placed)?;
+        open.extend(unended::closed(conn)?);
+        Ok(open)
+    })?;
+    let mut due: Vec<Attempt> = open
         .into_iter()
         .filter(|attempt| which == Which::All || follow::is_due(attempt, now))
         .collect();
@@ -51,10 +57,11 @@ pub fn follow(
             break;
         }
         asking.count(clock::elapsed());
-        match follow::poll(cx, service.provider.as_ref(), attempt, now)? {
-            Followed::Ended(_) => ended += 1,
-            Followed::GoesOn => {}
-            Followed::Unanswered(why) => {
+        // Rows that cannot be read concern only this call.
+        match readable(follow::poll(cx, service.provider.as_ref(), attempt, now))? {
+            Some(Followed::Ended(_)) => ended += 1,
+            Some(Followed::GoesOn) | None => {}
+            Some(Followed::Unanswered(why)) => {
                 // If the provider does not answer about one call, stop: the others would fail too.
                 log::warn!("placed calls cannot be followed now: {why}");
                 return Ok(ended);
@@ -81,8 +88,8 @@ fn ask_for_analyses(
             break;
         }
         asking.count(clock::elapsed());
-        if let AnalysisAnswer::Unanswered(why) =
-            analysis::ask(cx, service.provider.as_ref(), &awaited, now)?
+        if let Some(AnalysisAnswer::Unanswered(why)) =
+            readable(analysis::ask(cx, service.provider.as_ref(), &awaited, now))?
         {
             log::warn!("ended calls cannot be asked about now: {why}");
             break;

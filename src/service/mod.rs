@@ -6,8 +6,10 @@
 pub mod adopting;
 pub mod backups;
 pub mod call;
+pub mod change_log;
 pub mod dialer;
 pub mod follower;
+pub mod no_room;
 pub mod opening;
 pub mod pace;
 pub mod run;

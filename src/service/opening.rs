@@ -6,7 +6,7 @@ use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Shut};
 use crate::service::Service;
 use crate::steps::readiness::clock_check::{self, Heard};
-use crate::steps::readiness::{armed, hold_words, last_start};
+use crate::steps::readiness::{armed, hold_words, last_start, quarantine, reach};
 use crate::steps::reconcile::{self, Started};
 use crate::store::do_not_call;
 use crate::store::meta::holds;
@@ -35,6 +35,7 @@ fn try_to_open(
     accepted: Acceptance,
 ) -> anyhow::Result<Started> {
     let cx = &service.cx;
+    quarantine::check_next_rows(cx)?;
     let missing = cx.store.write(|tx| do_not_call::replay(tx, cx.store.path()))?;
     if missing > 0 {
         log::warn!("restored {missing} do-not-call numbers that were missing from the database");
@@ -45,6 +46,11 @@ fn try_to_open(
         Ok(answer) => Ok(answer),
         Err(error) => Err(error.downcast::<Shut>()?),
     };
+    match &asked {
+        Ok(_) => reach::note_list(cx, None, reading.now)?,
+        Err(Shut::Unreadable(why)) => reach::note_list(cx, Some(why), reading.now)?,
+        Err(_) => {}
+    }
     let heard = asked.as_ref().map_or(Heard::Nothing, |answer| Heard::of(answer.date()));
     // The date is from the last page, and a long list takes minutes to read.
     let heard_at = reading.later_by(&began, &service.clock.read()?);

@@ -1,7 +1,6 @@
 //! `run`: the service. The main thread scans on the cron and dials each item at its own instant.
 //! A second thread follows and reconciles. Both end cleanly on SIGTERM, SIGINT and SIGHUP.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,30 +8,33 @@ use anyhow::Context as _;
 
 use crate::clock::{self, Reading};
 use crate::domain::Instant;
-use crate::domain::calendar::cron::Cron;
-use crate::domain::calendar::zone::Zone;
-use crate::domain::call::AttemptState;
+use crate::domain::call::{AttemptState, Reason};
 use crate::domain::hold::HoldKind;
 use crate::domain::start::{Acceptance, Asking, Clocks, Shut};
+use crate::service::change_log::ChangeLog;
 use crate::service::dialer::Dialer;
-use crate::service::dialer::passed::{Patience, Stop};
+use crate::service::dialer::passed::Patience;
 use crate::service::follower::{self, Which, rest};
+use crate::service::no_room::NoRoom;
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::readiness::clock_check::{self, Heard};
-use crate::steps::readiness::{armed, restart};
+use crate::steps::readiness::{armed, hold_words, reach, restart};
+use crate::steps::reconcile::listing::ListAnswer;
 use crate::steps::reconcile::{self, Reconciled};
-use crate::steps::scan;
+use crate::steps::{Context, scan};
 use crate::store::attempts;
 use crate::store::meta::holds;
 use crate::store::meta::marks::{self, Mark};
+use crate::store::queue::transitions;
 
 /// The longest sleep, so that changes by other processes are noticed within a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(1000);
 /// How often the clocks are compared and the marks written.
 const WATCH_EVERY: Duration = Duration::from_secs(10);
-/// How often doubts are reconciled once none is young.
-const OLD_DOUBTS_EVERY: Duration = Duration::from_secs(900);
+/// How often the list is read when nothing waits for it: for old doubts, and to learn of an outage
+/// before a call falls due.
+const OLD_DOUBTS_EVERY: Duration = Duration::from_secs(300);
 
 /// Runs until `service.stop` is set. The caller holds the dialer's lock. Each round calls `alive`,
 /// which notifies a watchdog.
@@ -40,8 +42,17 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     if let Some(why) = armed::not_armed(&service.cx)? {
         return Err(NeedsPerson(why).into());
     }
-    restart::begin(&service.cx, &service.clock.read()?)?;
-    let served = serve(service, alive);
+    let (mut log, mut no_room) = (ChangeLog::default(), NoRoom::default());
+    while !service.stopping() {
+        alive();
+        if no_room.is_over(service, &mut log)? {
+            let begun = restart::begin(&service.cx, &service.clock.read()?);
+            if no_room.outlast(service, &mut log, begun)?.is_some() {
+                break;
+            }
+        }
+    }
+    let served = serve(service, alive, &mut log);
     let in_order = served.as_ref().map_or_else(|error| error.is::<NeedsPerson>(), |()| true);
     if in_order {
         restart::end(&service.cx, &service.clock.read()?);
@@ -50,8 +61,8 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
 }
 
 /// Opens, then dials and follows until both threads end.
-fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
-    let Some(opened_at) = wait_until_open(service, alive)? else { return Ok(()) };
+fn serve(service: &Service, alive: &dyn Fn(), log: &mut ChangeLog) -> anyhow::Result<()> {
+    let Some(opened_at) = wait_until_open(service, alive, log)? else { return Ok(()) };
     let dialing_since = *service.cx.dialing_since.get_or_init(|| opened_at);
     std::thread::scope(|scope| {
         let follower = std::thread::Builder::new()
@@ -63,7 +74,7 @@ fn serve(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
             .context("start the follower")?;
         let dialed = {
             let _ends = EndsTheService(service);
-            dial_on(service, alive)
+            dial_on(service, alive, log)
         };
         let followed = follower.join();
         if dialed.is_err() {
@@ -91,15 +102,44 @@ impl Drop for EndsTheService<'_> {
 pub struct NeedsPerson(pub String);
 
 /// Opens before the first dial. Retries until the provider's records can be read and the clocks
-/// agree. `None`: the service was stopped first. Due calls wait until then. Scans and following
-/// wait too, unless only a lagging list keeps dialing shut.
-fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option<Instant>> {
-    let mut told = None;
-    let mut asking = follower::pace_of_asking(service);
-    let mut scans = Scans::new(service)?;
+/// agree. `None`: the service was stopped first. Due calls wait until then. Scans wait only for the
+/// clock, as in `tick`. Following waits too, unless only a lagging list keeps dialing shut.
+fn wait_until_open(
+    service: &Service,
+    alive: &dyn Fn(),
+    log: &mut ChangeLog,
+) -> anyhow::Result<Option<Instant>> {
+    let mut waiting =
+        Waiting { asking: follower::pace_of_asking(service), scans: Scans::new(service)? };
+    let mut no_room = NoRoom::default();
     while !service.stopping() {
         alive();
         end_if_swapped(service)?;
+        if !no_room.is_over(service, log)? {
+            continue;
+        }
+        let round = waiting.look(service, log);
+        match no_room.outlast(service, log, round)? {
+            Some(Some(opened_at)) => return Ok(Some(opened_at)),
+            Some(None) => {
+                let seconds = service.cx.config.reconcile.poll_seconds;
+                rest(service, Duration::from_secs(u64::try_from(seconds).unwrap_or(10)));
+            }
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The state of a start that has not opened yet.
+struct Waiting {
+    asking: Pace,
+    scans: Scans,
+}
+
+impl Waiting {
+    /// Tries to open once. Returns when it opened; `None`: dialing waits.
+    fn look(&mut self, service: &Service, log: &mut ChangeLog) -> anyhow::Result<Option<Instant>> {
         let reading = service.clock.read()?;
         let opened = opening::open(service, &reading, Acceptance::Nothing)?;
         if let Some(why) = opened.shut.as_ref().filter(|why| why.needs_a_person()) {
@@ -108,23 +148,24 @@ fn wait_until_open(service: &Service, alive: &dyn Fn()) -> anyhow::Result<Option
         let Some(shut) = opened.shut else {
             follower::repair_unproven(service, reading.now)?;
             service.halt(None);
+            log.tell(None);
             return Ok(Some(reading.now));
         };
         if shut.waits_for_the_list() {
-            follower::follow(service, &mut asking, Which::Due, reading.now)?;
-            scans.scan_if_due(service, reading.now)?;
+            follower::follow(service, &mut self.asking, Which::Due, reading.now)?;
             service.cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
         }
-        let why = shut.to_string();
-        service.halt(Some(why.clone()));
-        if told.as_ref() != Some(&why) {
-            log::warn!("{why}");
-            told = Some(why);
+        if !shut.is_of_the_clock() {
+            self.scans.scan_if_due(service, reading.now)?;
+            // An occasion that ends meanwhile keeps this as its reason.
+            let store = &service.cx.store;
+            store.write(|tx| transitions::mark_left(tx, Reason::Held, reading.now))?;
         }
-        let seconds = u64::try_from(service.cx.config.reconcile.poll_seconds).unwrap_or(10);
-        rest(service, Duration::from_secs(seconds));
+        let why = shut.to_string();
+        log.tell(Some(&why));
+        service.halt(Some(why));
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// Ends the service if another file lies at the database's path. Writes to the moved file would
@@ -134,61 +175,60 @@ fn end_if_swapped(service: &Service) -> Result<(), NeedsPerson> {
     armed::swapped(&service.cx.store).map_or(Ok(()), |why| Err(NeedsPerson(why)))
 }
 
-fn dial_on(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
+fn dial_on(service: &Service, alive: &dyn Fn(), log: &mut ChangeLog) -> anyhow::Result<()> {
     let patience = Patience { pace: false, record: Duration::MAX };
     let mut dialer = Dialer::new(service, patience, service.clock.now()?)?.watched(alive);
     let mut duties = Duties::new(service, alive)?;
-    let mut told = None;
+    let mut no_room = NoRoom::default();
     while !service.stopping() {
+        alive();
         end_if_swapped(service)?;
-        if duties.see_to(&mut dialer)? {
-            let passed = dialer.pass(&mut |dialer| {
-                duties.see_to(dialer)?;
-                Ok(Some(duties.until_due()?))
-            })?;
-            if !service.stopping() {
-                tell_shut(&mut told, passed.shut);
-            }
+        if !no_room.is_over(service, log)? {
+            continue;
         }
-        rest(service, duties.until_due()?);
+        let round = dial_once(service, &mut dialer, &mut duties, log);
+        if let Some(wait) = no_room.outlast(service, log, round)? {
+            rest(service, wait);
+        }
     }
     Ok(())
 }
 
-/// Logs each change once: dialing stopped, with the reason, or dialing continues.
-fn tell_shut(told: &mut Option<Stop>, shut: Option<Stop>) {
-    match &shut {
-        _ if *told == shut => return,
-        Some(why) => log::warn!("nothing more is dialed: {why}"),
-        None => log::info!("dialing continues"),
+/// One pass, if the clock is good enough. Returns how long to wait for the next one.
+fn dial_once<'s>(
+    service: &'s Service,
+    dialer: &mut Dialer<'s>,
+    duties: &mut Duties<'s>,
+    log: &mut ChangeLog,
+) -> anyhow::Result<Duration> {
+    if duties.see_to(dialer)? {
+        let passed = dialer.pass(&mut |dialer| {
+            duties.see_to(dialer)?;
+            Ok(Some(duties.until_due()?))
+        })?;
+        if !service.stopping() {
+            log.tell(passed.shut.map(|why| why.to_string()).as_deref());
+        }
+    } else {
+        log.tell(hold_words::holds(&service.cx)?.first().map(String::as_str));
     }
-    *told = shut;
+    duties.until_due()
 }
 
 /// Runs scans by their cron; the first is due at once.
 struct Scans {
-    cron: Cron,
-    zone: Arc<Zone>,
     next: Option<Instant>,
 }
 
 impl Scans {
     fn new(service: &Service) -> anyhow::Result<Scans> {
-        let schedule = &service.cx.config.schedule;
-        let cron = Cron::parse(&schedule.scan)
-            .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
-        let zone = service
-            .cx
-            .zones
-            .get_schedule_zone(&schedule.timezone)
-            .context("schedule.timezone is not known")?;
-        Ok(Scans { cron, zone, next: Some(service.clock.now()?) })
+        Ok(Scans { next: Some(service.clock.now()?) })
     }
 
     fn scan_if_due(&mut self, service: &Service, now: Instant) -> anyhow::Result<()> {
         if self.next.is_some_and(|at| at <= now) {
             scan::scan(&service.cx, now)?;
-            self.next = self.cron.next_after(&self.zone, now);
+            self.next = service.cx.timetable.next_scan(now);
         }
         Ok(())
     }
@@ -250,11 +290,8 @@ fn watch(service: &Service, reading: &Reading) -> anyhow::Result<bool> {
     let cx = &service.cx;
     match clock_check::watch_clock(cx, reading, Heard::Nothing, clock::machine_now())? {
         Clocks::Agree => {}
-        Clocks::Disagree(why) => {
-            log::error!("dialing is held: {why}");
-            return Ok(false);
-        }
-        Clocks::Unproven => return Ok(false),
+        // The hold tells why, and the dialer logs it once.
+        Clocks::Disagree(_) | Clocks::Unproven => return Ok(false),
     }
     cx.store.write(|tx| marks::set_mark(tx, Mark::LastTick, reading.now))?;
     Ok(true)
@@ -308,23 +345,31 @@ fn reconcile_every(service: &Service, now: Instant) -> anyhow::Result<Option<Dur
     })?;
     let any_young = doubts.iter().any(|attempt| now - attempt.created_at < young);
     let often = Duration::from_secs(u64::try_from(config.poll_seconds).unwrap_or(10));
+    let unchecked = service.cx.store.read(reach::wants_a_check)?;
     // Both holds are lifted automatically when the list is loaded.
     let held = is_held(service, &HoldKind::Clock)? || is_held(service, &HoldKind::Record)?;
-    Ok((any_young || nameless || held).then_some(often))
+    Ok((any_young || nameless || held || unchecked).then_some(often))
+}
+
+/// Notes whether the provider showed its list. An error of the database says nothing about it.
+fn note_list(cx: &Context, asked: &anyhow::Result<ListAnswer>, now: Instant) -> anyhow::Result<()> {
+    match asked.as_ref().map_err(|error| error.downcast_ref::<Shut>()) {
+        Ok(_) => reach::note_list(cx, None, now),
+        Err(Some(Shut::Unreadable(why))) => reach::note_list(cx, Some(why), now),
+        Err(_) => Ok(()),
+    }
 }
 
 fn ask(service: &Service, reading: &Reading, dialing_since: Instant) -> anyhow::Result<()> {
     let cx = &service.cx;
     let asking = Asking::Beside { dialing_since: Some(dialing_since) };
-    let done = reconcile::ask(cx, service.provider.as_ref(), reading, asking).and_then(|answer| {
+    let asked = reconcile::ask(cx, service.provider.as_ref(), reading, asking);
+    note_list(cx, &asked, reading.now)?;
+    let done = asked.and_then(|answer| {
         let now = service.clock.read()?;
         match clock_check::watch_clock(cx, &now, Heard::of(answer.date()), clock::machine_now())? {
             Clocks::Agree => reconcile::load(cx, &answer, reading),
-            Clocks::Disagree(why) => {
-                log::error!("dialing is held: {why}");
-                Ok(Reconciled::default())
-            }
-            Clocks::Unproven => Ok(Reconciled::default()),
+            Clocks::Disagree(_) | Clocks::Unproven => Ok(Reconciled::default()),
         }
     });
     match done.map_err(anyhow::Error::downcast::<Shut>) {

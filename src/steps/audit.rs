@@ -26,9 +26,11 @@ use crate::domain::{Instant, instant_text};
 use crate::steps::Context;
 use crate::steps::audit::calendar::slot;
 use crate::steps::audit::judged_from::{Imports, KnownSince};
-use crate::steps::audit::report::{AuditFinding, AuditReport};
+use crate::steps::audit::report::{AuditFinding, AuditReport, Cause};
+use crate::steps::readiness::quarantine;
 use crate::store::attempts::second_calls;
 use crate::store::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
+use crate::store::quarantine::OddRow;
 
 /// How long before the last scan an occasion must have ended: a scan under way may have missed it.
 const SLACK: Duration = Duration::minutes(1);
@@ -45,6 +47,8 @@ struct Frame<'a> {
     imports: Imports,
     edits: HashMap<i64, Edits>,
     retries: HashMap<i64, usize>,
+    /// Since when welcome calls are paused.
+    welcome_paused: Option<Instant>,
 }
 
 impl Frame<'_> {
@@ -84,6 +88,7 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<AuditReport> {
                 imports: Imports::read(tx)?,
                 edits: data::edits(tx)?,
                 retries: data::retries_permitted(tx)?,
+                welcome_paused: data::welcome_paused(tx)?,
             };
             let mut report = AuditReport {
                 looked_at: data::size(tx)?,
@@ -107,10 +112,24 @@ pub fn audit(cx: &Context, now: Instant) -> anyhow::Result<AuditReport> {
             for second in second_calls::all(tx)? {
                 report.duplicates.push(calls::second_call(tx, &second)?);
             }
+            calls::unlisted(tx, now, &mut report)?;
             made_elsewhere::stored(cx, tx, &mut report)?;
+            report.gaps.extend(quarantine::all(&cx.store, tx)?.iter().map(unread));
             Ok(report)
         })
     })
+}
+
+/// A row that cannot be read proves nothing about its customer.
+fn unread(row: &OddRow) -> AuditFinding {
+    AuditFinding {
+        customer: row.customer_id,
+        call_type: String::new(),
+        occasion: String::new(),
+        attempt: None,
+        cause: Cause::Unreadable,
+        what: format!("{}, so its calls are not proven; run `ringonce check`", row.words()),
+    }
 }
 
 fn judge_person(
@@ -123,15 +142,16 @@ fn judge_person(
     let beyond = calls::beyond_the_first(&frame.cx.rules, &frame.retries, calls);
     report.duplicates.extend(beyond);
     for entry in entries {
-        if let Some(what) = broken_entry(frame, person, entry, calls) {
-            report.gaps.push(gap(person, &entry.call_type, &entry.occasion, what));
+        if let Some(fault) = broken_entry(frame, person, entry, calls) {
+            report.gaps.push(gap(person, &entry.call_type, &entry.occasion, fault));
         }
     }
     for call in calls.iter().filter(|call| ["placed", "ended"].contains(&call.state.as_str())) {
         let marked = is_marked(person, &call.call_type, &call.occasion);
         if !marked {
             let what = "a call was placed, but the customer is not marked as called".to_string();
-            report.gaps.push(gap(person, &call.call_type, &call.occasion, what));
+            let fault = (Cause::NotMarked, what);
+            report.gaps.push(gap(person, &call.call_type, &call.occasion, fault));
         }
     }
     if is_eligible(frame, person) {
@@ -140,11 +160,21 @@ fn judge_person(
     }
 }
 
-fn gap(person: &AuditCustomer, call_type: &str, occasion: &str, what: String) -> AuditFinding {
+/// A cause, and what is wrong in words.
+type Fault = (Cause, String);
+
+fn gap(
+    person: &AuditCustomer,
+    call_type: &str,
+    occasion: &str,
+    (cause, what): Fault,
+) -> AuditFinding {
     AuditFinding {
         customer: Some(person.id),
         call_type: call_type.to_string(),
         occasion: occasion.to_string(),
+        attempt: None,
+        cause,
         what,
     }
 }
@@ -169,7 +199,7 @@ fn broken_entry(
     person: &AuditCustomer,
     entry: &AuditItem,
     calls: &[AuditAttempt],
-) -> Option<String> {
+) -> Option<Fault> {
     let of_it = |call: &&AuditAttempt| {
         (&call.call_type, &call.occasion) == (&entry.call_type, &entry.occasion)
     };
@@ -180,14 +210,17 @@ fn broken_entry(
     let answered = calls.iter().filter(of_it).any(answered);
     // A row from the old queue may have a call without its id, and an end without a reason.
     let is_old = frame.imports.may_have_brought(entry);
+    let id = entry.id;
     match entry.status.as_str() {
         "pending" | "retrying" => still_open(frame, entry),
-        "processing" if has(&["placed", "ended"]) => Some(format!(
-            "item {} was placed, but the customer is not marked as called yet",
-            entry.id
-        )),
+        "processing" if has(&["placed", "ended"]) => {
+            let what =
+                format!("item {id} was placed, but the customer is not marked as called yet");
+            Some((Cause::NotMarked, what))
+        }
         "processing" if !has(&["dialing"]) => {
-            Some(format!("item {} is processing, but no call of it is under way", entry.id))
+            let what = format!("item {id} is processing, but no call of it is under way");
+            Some((Cause::NoCallUnderWay, what))
         }
         "completed" => {
             let is_old_call = is_old
@@ -195,37 +228,37 @@ fn broken_entry(
                     || is_marked(person, &entry.call_type, &entry.occasion));
             let explained = has(&["placed", "ended"]) || entry.reason.is_some() || is_old_call;
             (!explained).then(|| {
-                format!("item {} is completed, but the ledger has no call of it", entry.id)
+                let what = format!("item {id} is completed, but the ledger has no call of it");
+                (Cause::NoCallInLedger, what)
             })
         }
         "failed" | "skipped" if answered => {
             let reason = entry.reason.as_deref().unwrap_or("no reason");
-            Some(format!(
-                "item {} is {} ({reason}), but its call was answered",
-                entry.id, entry.status
-            ))
+            let what =
+                format!("item {id} is {} ({reason}), but its call was answered", entry.status);
+            Some((Cause::AnsweredAllTheSame, what))
         }
         "failed" if entry.reason.is_none() && !is_old && !calls.iter().any(|call| of_it(&call)) => {
-            Some(format!("item {} is failed without a reason and without a call", entry.id))
+            let what = format!("item {id} is failed without a reason and without a call");
+            Some((Cause::NoReason, what))
         }
         _ => None,
     }
 }
 
 /// The fault of a waiting item. A scan should at least have looked at an item without an expiry.
-fn still_open(frame: &Frame<'_>, entry: &AuditItem) -> Option<String> {
+fn still_open(frame: &Frame<'_>, entry: &AuditItem) -> Option<Fault> {
     let id = entry.id;
     if let Some(over) = entry.expires_at {
         let why = frame.untold(over)?;
-        return Some(format!(
-            "item {id} is open though its time ended at {}{why}",
-            instant_text(over)
-        ));
+        let what =
+            format!("item {id} is open though its time ended at {}{why}", instant_text(over));
+        return Some((Cause::OpenItem, what));
     }
     let due = entry.scheduled_for;
     let looked_at = frame.last_scan.map_or(due, |scan| scan.max(due));
     let why = frame.untold(looked_at + frame.cx.rules.max_lateness)?;
-    Some(format!("item {id} waits since {}{why}", instant_text(due)))
+    Some((Cause::WaitingItem, format!("item {id} waits since {}{why}", instant_text(due))))
 }
 
 fn judge_welcome(
@@ -254,7 +287,7 @@ fn judge_welcome(
     let last = if seen { due } else { due + frame.cx.rules.max_lateness };
     if let Some(why) = frame.untold(last) {
         let what = format!("it fell due at {} and has no result{why}", instant_text(due));
-        report.gaps.push(gap(person, "welcome", "welcome", what));
+        report.gaps.push(gap(person, "welcome", "welcome", (Cause::NoResult, what)));
     } else if due < frame.now {
         report.wait_for_scan += 1;
     }
@@ -270,7 +303,13 @@ fn judge_days(
     let Some(zone) = frame.cx.zones.get(&person.timezone) else { return };
     let Some(known) = frame.known(person, entries) else { return };
     let edits = frame.edits.get(&person.id);
-    let from = judged_from::judged_from(known, edits, person, (entries, calls), frame.now);
+    let from = judged_from::judged_from(
+        known,
+        edits,
+        person,
+        (entries, calls),
+        (frame.now, frame.welcome_paused),
+    );
     let Some(from) = from else { return };
     let ended: BTreeMap<&str, &AuditItem> = entries
         .iter()
@@ -297,7 +336,7 @@ fn judge_days(
             let last = at + frame.cx.rules.max_lateness.max(frame.cx.rules.grace);
             if let Some(why) = frame.untold(last) {
                 let what = format!("it fell due at {} and has no result{why}", instant_text(at));
-                report.gaps.push(gap(person, "daily", &occasion, what));
+                report.gaps.push(gap(person, "daily", &occasion, (Cause::NoResult, what)));
             } else if frame.last_scan.is_none_or(|scan| scan < at) {
                 report.wait_for_scan += 1;
             }

@@ -5,40 +5,32 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use chrono::Duration;
 
-use crate::config::settings::Config;
-use crate::domain::calendar::cron::Cron;
-use crate::domain::calendar::zone::Zone;
+use crate::config::timetable::Timetable;
 use crate::domain::{Instant, instant_words, parse_instant};
 use crate::steps::Context;
 use crate::store::file::backup::{self, backup, rotate};
 use crate::store::file::verify::Verified;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::{Conn, Store};
-use crate::zones::Zones;
 
 /// Minutes from a failed backup to its retry.
 const AGAIN_AFTER_MINUTES: i64 = 10;
 
-/// The instants of `[backup] cron`; `None` if no backups are configured.
-fn instants(config: &Config, zones: &Zones) -> Option<(Cron, Arc<Zone>)> {
-    let cron = Cron::parse(config.backup.cron.as_deref()?).ok()?;
-    Some((cron, zones.get_schedule_zone(&config.schedule.timezone)?))
-}
-
 /// Whether a backup is due now. Before the first backup, the schedule counts from `since`.
 pub fn is_due(cx: &Context, since: Instant, now: Instant) -> anyhow::Result<bool> {
-    let Some((cron, zone)) = instants(&cx.config, &cx.zones) else { return Ok(false) };
+    if !cx.timetable.makes_backups() {
+        return Ok(false);
+    }
     let (trouble, last) =
         cx.store.read(|conn| Ok((backup::trouble(conn)?, marks::mark(conn, Mark::LastBackup)?)))?;
     let again = trouble.and_then(|trouble| parse_instant(&trouble.again_at));
     // A wrong clock may have written a future mark, which must not delay backups until then.
     let last = last.filter(|at| *at <= now).unwrap_or(since);
-    let next = again.or_else(|| cron.next_after(&zone, last));
+    let next = again.or_else(|| cx.timetable.next_backup(last));
     Ok(next.is_some_and(|at| at <= now))
 }
 
@@ -76,13 +68,10 @@ fn copy_and_rotate(cx: &Context, now: Instant) -> anyhow::Result<Verified> {
 }
 
 /// Why a person should check the backups, in one line. `None`: all is well, or none are configured.
-pub fn trouble(
-    conn: &Conn,
-    config: &Config,
-    zones: &Zones,
-    now: Instant,
-) -> anyhow::Result<Option<String>> {
-    let Some((cron, zone)) = instants(config, zones) else { return Ok(None) };
+pub fn trouble(conn: &Conn, timetable: &Timetable, now: Instant) -> anyhow::Result<Option<String>> {
+    if !timetable.makes_backups() {
+        return Ok(None);
+    }
     if let Some(trouble) = backup::trouble(conn)? {
         return Ok(Some(format!(
             "no backup since {}: {}",
@@ -92,7 +81,7 @@ pub fn trouble(
     }
     let last = marks::mark(conn, Mark::LastBackup)?;
     let second_next =
-        |at: Instant| cron.next_after(&zone, at).and_then(|next| cron.next_after(&zone, next));
+        |at: Instant| timetable.next_backup(at).and_then(|next| timetable.next_backup(next));
     let late = last.filter(|at| second_next(*at).is_some_and(|due| due < now));
     Ok(late.map(|at| format!("the last backup is {} hours old", (now - at).num_hours())))
 }

@@ -3,24 +3,45 @@
 //! Files, flags and requests all use this module. A record of a call is never removed. A change of
 //! zone or time always recomputes the next occasion. Customers are not deleted here.
 
+pub mod census;
+pub mod edit;
 pub mod find;
+pub mod journaled;
+pub mod paused;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 
 use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::call::{CallType, WELCOME_OCCASION, daily_occasion};
+use crate::domain::customer::Customer;
 use crate::domain::customer::entry::{CustomerEntry, FieldChange, changes};
-use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
 use crate::steps::import::field_values::Reader;
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::reschedule::{movable_item, record_dates_before_edit, reschedule};
+use crate::steps::occasions::zone_rules;
 use crate::store::customers::left_numbers::{self, NumberFlags};
 use crate::store::customers::{self, called_flags, erase};
 use crate::store::journal::facts::{self, EntryFacts};
-use crate::store::journal::{self, Act, By};
+use crate::store::journal::{self, By};
 use crate::store::meta::installation;
 use crate::store::{Conn, Tx};
+
+pub use paused::{pause, resume};
+
+/// Fields that decide whether and when a customer is called. The journal's facts keep their values,
+/// so that `explain` can judge an earlier instant.
+const DECIDING: [&str; 9] = [
+    "timezone",
+    "call_time",
+    "call_schedule",
+    "payment_status",
+    "call_status",
+    "phone_validated",
+    "shared_phone",
+    "welcome_call_completed",
+    "last_call_date",
+];
 
 /// A new customer from an entry. The next call is the first occasion after now, unless the entry
 /// names it.
@@ -78,6 +99,7 @@ pub fn create(
 ) -> anyhow::Result<i64> {
     let By { who, now } = by;
     let id = customers::insert(tx, customer)?;
+    zone_rules::note_first(tx, reader.zone_rules())?;
     let subject = format!("customer:{id}");
     let is_due_from_then_on = is_due_from_then_on(reader, customer, now);
     let new = Some("created");
@@ -100,6 +122,18 @@ pub fn change(
     known: &Customer,
     after: &Customer,
     by: By<'_>,
+) -> anyhow::Result<Vec<FieldChange>> {
+    change_because(tx, reader, known, after, by, None)
+}
+
+/// The same with a person's reason, for the journal.
+pub fn change_because(
+    tx: &Tx<'_>,
+    reader: &mut Reader<'_>,
+    known: &Customer,
+    after: &Customer,
+    by: By<'_>,
+    why: Option<&str>,
 ) -> anyhow::Result<Vec<FieldChange>> {
     let By { who, now } = by;
     let changes = changes(known, after);
@@ -125,10 +159,14 @@ pub fn change(
     let (old, new) = journal_texts(&changes);
     let subject = format!("customer:{}", known.id);
     let (old, new) = (Some(old.as_str()), Some(new.as_str()));
-    let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why: None };
+    let entry = journal::Entry { who, what: "customer", subject: &subject, old, new, why };
     let moved_to = after.next_call_scheduled_at.filter(|_| has_moved).map(instant_text);
     let fields = changes.iter().map(|change| change.field.to_string()).collect();
-    let facts = EntryFacts { fields, next_call_scheduled_at: moved_to, ..EntryFacts::default() };
+    let decides = changes.iter().filter(|change| DECIDING.contains(&change.field));
+    let value = |change: &FieldChange| Some((change.field.to_string(), change.values.clone()?));
+    let values = decides.filter_map(value).collect();
+    let facts =
+        EntryFacts { fields, values, next_call_scheduled_at: moved_to, ..EntryFacts::default() };
     facts::add(tx, now, entry, &facts)?;
     Ok(changes)
 }
@@ -156,45 +194,6 @@ fn keep_for_the_number(tx: &Tx<'_>, known: &Customer, after: &Customer) -> anyho
         left.last_date = Some(date);
     }
     left_numbers::keep(tx, &phone_key, known.shared_phone, left)
-}
-
-/// Stops all calls of a customer until `resume`. `false`: they were already paused.
-pub fn pause(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<bool> {
-    let Act { who, why, now } = act;
-    if customer.call_status == CallStatus::Paused {
-        return Ok(false);
-    }
-    move_status(tx, customer, CallStatus::Paused, (who, why), now)?;
-    Ok(true)
-}
-
-/// Permits calls to a paused or disabled customer again, and resets the failures in a row. `false`:
-/// their calls were not stopped.
-pub fn resume(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<bool> {
-    let Act { who, why, now } = act;
-    if !matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled) {
-        return Ok(false);
-    }
-    move_status(tx, customer, CallStatus::Pending, (who, why), now)?;
-    Ok(true)
-}
-
-fn move_status(
-    tx: &Tx<'_>,
-    customer: &Customer,
-    to: CallStatus,
-    (who, why): (&str, &str),
-    now: Instant,
-) -> anyhow::Result<()> {
-    let from = customer.call_status;
-    if !customers::move_call_status(tx, customer.id, from, to, now)? {
-        bail!("customer {} was changed by somebody else; try again", customer.id);
-    }
-    let subject = format!("customer:{}", customer.id);
-    let (old, new) = (Some(from.as_str()), Some(to.as_str()));
-    let why = Some(why);
-    let entry = journal::Entry { who, what: "call_status", subject: &subject, old, new, why };
-    journal::add(tx, now, entry)
 }
 
 /// The first occasion after now that is later than the last call and free in the ledger. `conn` is

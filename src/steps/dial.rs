@@ -5,6 +5,7 @@
 pub mod caller_id;
 pub mod gate_facts;
 pub mod intent;
+pub mod moment;
 pub mod record;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 
 use crate::clock::Reading;
+use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason};
 use crate::domain::customer::Customer;
 use crate::domain::gate::facts::Verdict;
@@ -20,13 +22,17 @@ use crate::domain::{Instant, gate};
 use crate::provider::{PlaceOrder, Provider};
 use crate::steps::dial::gate_facts::ItemInQuestion;
 use crate::steps::dial::intent::Intent;
+use crate::steps::dial::moment::Moment;
 use crate::steps::dial::record::PostReply;
 use crate::steps::occasions::finish;
 use crate::steps::readiness::armed;
-use crate::steps::{Context, made_elsewhere, settle};
+use crate::steps::readiness::quarantine;
+use crate::steps::reconcile::made_elsewhere;
+use crate::steps::{Context, settle};
 use crate::store::attempts::{self, Attempt, history};
 use crate::store::journal::By;
 use crate::store::meta::{installation, pauses, sequence};
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Cursor, Item};
 use crate::store::transaction::Moved;
@@ -91,6 +97,7 @@ pub fn claim(
             return Ok(claimed);
         }
         cx.store.check_not_set_back(tx)?;
+        quarantine::release_corrected(tx)?;
         let pauses = pauses::pauses(tx)?;
         let mut looked_at = 0;
         for class in priority(cx) {
@@ -112,11 +119,17 @@ pub fn claim(
                     if pass.only.is_some_and(|only| only != item.id) {
                         continue;
                     }
-                    match take(cx, tx, &item, &pauses, now, new_id)? {
-                        ItemOutcome::Intent(intent) => claimed.intents.push(intent),
-                        ItemOutcome::Skipped => claimed.skipped += 1,
-                        ItemOutcome::Completed => claimed.completed += 1,
-                        ItemOutcome::Waits => {}
+                    let taken = odd_rows::share(tx, Some(item.customer_id), |tx| {
+                        take(cx, tx, &item, &pauses, now, new_id)
+                    });
+                    match taken? {
+                        Some(ItemOutcome::Intent(intent)) => claimed.intents.push(intent),
+                        Some(ItemOutcome::Skipped) => claimed.skipped += 1,
+                        Some(ItemOutcome::Completed) => claimed.completed += 1,
+                        Some(ItemOutcome::Waits) => {}
+                        None => {
+                            wait_for_a_person(cx, tx, &item, now)?;
+                        }
                     }
                 }
             }
@@ -171,6 +184,7 @@ fn take(
         now,
     )?;
     let decision = gate::ask(&facts, &cx.rules);
+    let last_call = facts.to_customer.last;
     if let Some(made) = alone_ends(&facts, &decision) {
         let moved = made_elsewhere::end(cx, tx, item, made, By { who: WHO, now })?;
         return Ok(if moved == Moved::Yes { ItemOutcome::Completed } else { ItemOutcome::Waits });
@@ -178,7 +192,8 @@ fn take(
     match decision.verdict {
         Verdict::Open => {
             let customer = customer.expect("the gate never opens without a customer");
-            match write_intent(cx, tx, item, &customer, now, new_id)? {
+            let due = Due { item, customer: &customer, zone: zone.as_deref(), last_call };
+            match write_intent(cx, tx, &due, now, new_id)? {
                 Some(intent) => return Ok(ItemOutcome::Intent(intent)),
                 None => transitions::park(tx, item, Reason::NoLine, item.not_before, now)?,
             }
@@ -213,8 +228,27 @@ fn take(
     Ok(ItemOutcome::Waits)
 }
 
+/// Keeps an item waiting whose customer's rows cannot be read. The item itself may refuse the change.
+fn wait_for_a_person(cx: &Context, tx: &Tx<'_>, item: &Item, now: Instant) -> anyhow::Result<()> {
+    let recheck = (!cx.recheck_after.is_zero()).then(|| now + cx.recheck_after);
+    let until = recheck.or(item.not_before);
+    odd_rows::share(tx, Some(item.customer_id), |tx| {
+        transitions::park(tx, item, Reason::Held, until, now)
+    })?;
+    Ok(())
+}
+
 fn late_reason(item: &Item) -> Reason {
     crate::steps::scan::skip_reason(item.reason)
+}
+
+/// An item that the gate has opened.
+struct Due<'a> {
+    item: &'a Item,
+    customer: &'a Customer,
+    zone: Option<&'a Zone>,
+    /// The customer's latest call that may have rung.
+    last_call: Option<Instant>,
 }
 
 /// Writes the intent and moves the item to `processing` together. `None`: no number of ours may
@@ -224,13 +258,13 @@ fn late_reason(item: &Item) -> Reason {
 fn write_intent(
     cx: &Context,
     tx: &Tx<'_>,
-    item: &Item,
-    customer: &Customer,
+    due: &Due<'_>,
     now: Instant,
     new_id: &mut dyn FnMut() -> String,
 ) -> anyhow::Result<Option<Intent>> {
+    let Due { item, customer, zone, last_call } = *due;
     let Some(phone_number_id) = caller_id::choose(cx, tx, customer, now)? else { return Ok(None) };
-    let assistant_id = caller_id::assistant(cx, item.call_type)?;
+    let speaker = caller_id::speaker(cx, customer, item.call_type)?;
     let change = Change { attempts: 1, ..Change::to(ItemStatus::Processing) };
     if transitions::item(tx, item, &WAITING, &change, By { who: WHO, now })? == Moved::No {
         return Ok(None);
@@ -253,12 +287,14 @@ fn write_intent(
         ..Attempt::default()
     };
     attempts::insert(tx, &attempt, WHO)?;
+    let (call_type, attempt_no) = (item.call_type, attempt.attempt_no);
+    let moment = Moment { customer, zone, call_type, attempt_no, last_call, now };
     let order = PlaceOrder {
         tag: attempt.tag(),
         phone: customer.phone.clone(),
-        assistant_id,
+        speaker,
         phone_number_id,
-        variables: variables(customer),
+        variables: moment::variables(cx, tx, &moment)?,
         installation_id: cx.installation.id.clone(),
         armed_at: installation::armed_at(tx)?,
         seq: attempt.seq,
@@ -268,15 +304,6 @@ fn write_intent(
         occasion: item.occasion.clone(),
     };
     Ok(Some(Intent { attempt, order, due_at: item.due_at() }))
-}
-
-/// The assistant's variables: the customer's own, plus the name if they do not set it.
-fn variables(customer: &Customer) -> serde_json::Map<String, serde_json::Value> {
-    let mut variables = customer.variables.clone();
-    if !customer.name.is_empty() {
-        variables.entry("name").or_insert_with(|| customer.name.clone().into());
-    }
-    variables
 }
 
 /// Handles intents whose commit failed. They may be on disk or not, but no POST was sent. Those on

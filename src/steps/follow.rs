@@ -1,24 +1,29 @@
 //! Polls placed calls until they have ended, then applies the retry rule.
 
 pub mod analysis;
+pub mod unended;
 pub mod webhook_events;
 
 use chrono::Duration;
 
 use crate::domain::Instant;
-use crate::domain::call::{CallType, Disposition, ItemStatus};
+use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus};
 use crate::domain::disposition::disposition;
 use crate::domain::retry::{judge, retry_at};
 use crate::provider::{Provider, ProviderCall, ReadError};
+use crate::steps::customers::paused;
 use crate::steps::do_not_call::opt_out;
 use crate::steps::occasions::next;
-use crate::steps::{Context, breaker, settle};
+use crate::steps::{Context, breaker, results, settle};
+use crate::store::attempts::results::ResultSource;
 use crate::store::attempts::{self, Attempt, history, second_calls, unresolved};
-use crate::store::journal::By;
+use crate::store::journal::{Act, By};
+use crate::store::meta::pauses;
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::Item;
 use crate::store::queue::transitions::{self, Change};
 use crate::store::transaction::Moved;
-use crate::store::{Tx, customers};
+use crate::store::{self, Tx, customers};
 
 const WHO: &str = "follow";
 /// The poll interval of a young call. The interval grows with the call's age.
@@ -36,13 +41,14 @@ pub enum Followed {
     Unanswered(String),
 }
 
-/// Whether a placed call is polled now. No poll is planned more than five minutes ahead. A later
+/// Whether a call is polled now. No poll is planned more than five minutes ahead. A later
 /// instant comes from a wrong clock, and would block the call's line until then.
 pub fn is_due(attempt: &Attempt, now: Instant) -> bool {
     attempt.next_poll_at.is_none_or(|at| at <= now || now + POLL_AT_MOST < at)
 }
 
-/// Asks the provider about one placed call. No transaction is open during the request.
+/// Asks the provider about one call that is placed, or that a person closed. No transaction is open
+/// during the request.
 pub fn poll(
     cx: &Context,
     provider: &dyn Provider,
@@ -76,7 +82,7 @@ fn is_strange(attempt: &Attempt, call: &ProviderCall) -> bool {
 /// Handles a placed call whose record is not visible: polls it again, and after a day ends it with
 /// an unknown disposition. It was placed, so this permits no retry. It only frees the line.
 fn unseen(cx: &Context, attempt: &Attempt, why: &str, now: Instant) -> anyhow::Result<Followed> {
-    if now - attempt.created_at < GIVEN_UP_AFTER {
+    if now - attempt.created_at < GIVEN_UP_AFTER || attempt.state == AttemptState::Ended {
         later(cx, attempt, None, now)?;
         return Ok(Followed::GoesOn);
     }
@@ -117,7 +123,14 @@ fn later(
 ) -> anyhow::Result<()> {
     let age = now - attempt.created_at;
     let wait = (age / 10).clamp(POLL_AT_FIRST, POLL_AT_MOST);
-    cx.store.write(|tx| attempts::poll_again(tx, &attempt.id, status, now + wait))
+    cx.store.write(|tx| match attempt.state {
+        // Older records are gone at the provider, so the end of a closed call stays unknown.
+        AttemptState::Ended if Duration::days(cx.config.reconcile.retention_days) < age => {
+            store::attempts::unended::stop_asking(tx, &attempt.id)
+        }
+        AttemptState::Ended => store::attempts::unended::ask_again(tx, &attempt.id, now + wait),
+        _ => attempts::poll_again(tx, &attempt.id, status, now + wait),
+    })
 }
 
 /// Ends a call once: in the ledger, with the opt-out and the retry rule.
@@ -131,9 +144,18 @@ pub fn end(
     // Also of a call whose end is known already: this reading may be the first that tells it.
     opt_out::add_to_list(cx, tx, attempt, call, now)?;
     let how = disposition(call.ended_reason.as_deref());
-    // If the person was erased, nothing that they said is kept.
-    let keep_words = cx.config.follow.store_transcripts && attempt.phone.is_some();
-    if attempts::end(tx, attempt, call, how, keep_words, By { who: WHO, now })? == Moved::No {
+    let by = By { who: WHO, now };
+    if attempt.lacks_its_end() {
+        let moved = unended::attach_end(tx, attempt, call, how, by)?;
+        results::keep(cx, tx, attempt, call, ResultSource::Poll, now)?;
+        if moved == Moved::Yes {
+            analysis::expect(cx, tx, attempt, call, now)?;
+        }
+        return Ok(Followed::Ended(how));
+    }
+    let moved = attempts::end(tx, attempt, call, how, by)?;
+    results::keep(cx, tx, attempt, call, ResultSource::Poll, now)?;
+    if moved == Moved::No {
         return Ok(Followed::Ended(how));
     }
     if how == Disposition::Unknown {
@@ -143,12 +165,15 @@ pub fn end(
     analysis::expect(cx, tx, attempt, call, now)?;
     let reason = call.ended_reason.as_deref().unwrap_or_default();
     breaker::after_end(cx, tx, attempt, how, reason, now)?;
-    if let Some(item) = settle::item_of(tx, attempt)?
+    if let Some(Some(item)) = odd_rows::readable(settle::item_of(tx, attempt))?
         && item.status == ItemStatus::Completed
     {
         // Counted from the call's own end, so that it does not matter when we learn of it.
         let own_end = call.ended_at.filter(|at| attempt.created_at <= *at && *at <= now);
-        retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)?;
+        // The end is recorded also if the customer's rows cannot be read. Then nobody is called again.
+        odd_rows::share(tx, attempt.customer_id, |tx| {
+            retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)
+        })?;
     }
     Ok(Followed::Ended(how))
 }
@@ -222,16 +247,13 @@ pub fn note_second_call_as(
         == Moved::Yes
     {
         log::error!("a second provider call {} was seen: {detail}", call.id);
-        let pause = crate::store::meta::pauses::Pause {
-            who: WHO.to_string(),
-            why: format!("a second provider call was seen: {detail}"),
-            since: crate::domain::instant_text(now),
-        };
-        crate::store::meta::pauses::set_pause(
-            tx,
-            &format!("customer:{}", attempt.customer_key),
-            &pause,
-        )?;
+        let why = format!("a second provider call was seen: {detail}");
+        let act = Act { who: WHO, why: &why, now };
+        match customers::by_key(tx, &attempt.customer_key)? {
+            // `false`: the customer is paused already.
+            Some(customer) => drop(paused::pause(tx, &customer, act)?),
+            None => paused::record(tx, &pauses::of_customer(&attempt.customer_key), act)?,
+        }
     }
     Ok(())
 }

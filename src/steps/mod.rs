@@ -10,11 +10,11 @@ pub mod do_not_call;
 pub mod follow;
 pub mod forecast;
 pub mod import;
-pub mod made_elsewhere;
 pub mod occasions;
 pub mod operate;
 pub mod readiness;
 pub mod reconcile;
+pub mod results;
 pub mod scan;
 pub mod settle;
 pub mod status;
@@ -25,6 +25,7 @@ use chrono::{Duration, NaiveTime};
 
 use crate::config::retry::RetryTimes as RetryConfig;
 use crate::config::settings::Config;
+use crate::config::timetable::Timetable;
 use crate::domain::Instant;
 use crate::domain::calendar::window::CallingWindow;
 use crate::domain::call::{CallType, Disposition};
@@ -42,6 +43,8 @@ pub struct Context {
     pub config: Config,
     /// The configured rules, parsed.
     pub rules: Rules,
+    /// When scans and backups run.
+    pub timetable: Timetable,
     pub zones: Arc<Zones>,
     pub installation: Installation,
     /// An item that waits without a known end is checked again after this time. Zero for a single
@@ -58,6 +61,7 @@ pub struct Context {
 impl Context {
     pub fn new(store: Arc<Store>, config: Config, zones: Arc<Zones>) -> anyhow::Result<Context> {
         let rules = rules(&config)?;
+        let timetable = Timetable::of(&config, &zones)?;
         let installation = store.read(installation::installation)?;
         let recheck_after = Duration::zero();
         let dialing_since = OnceLock::new();
@@ -66,6 +70,7 @@ impl Context {
             store,
             config,
             rules,
+            timetable,
             zones,
             installation,
             recheck_after,
@@ -91,6 +96,7 @@ pub fn rules(config: &Config) -> anyhow::Result<Rules> {
     Ok(Rules {
         eligible_payment_status: customers.eligible_payment_status.clone(),
         only_numbers: config.dialing.only_numbers.clone().map(OnlyNumbers::new),
+        assistants: config.assistants.keys().cloned().collect(),
         welcome_delay: Duration::minutes(schedule.welcome_delay_minutes),
         look_ahead: Duration::minutes(schedule.look_ahead_minutes),
         max_lateness: Duration::minutes(schedule.max_lateness_minutes),

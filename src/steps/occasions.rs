@@ -5,3 +5,4 @@ pub mod first_due;
 pub mod missed;
 pub mod next;
 pub mod reschedule;
+pub mod zone_rules;

@@ -3,16 +3,18 @@
 
 pub mod call_now;
 pub mod cancel;
+pub mod close;
 pub mod erase;
 pub mod ignore_elsewhere;
 pub mod resume;
+pub mod tokens;
 
 use crate::clock::Reading;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::customer::Customer;
 use crate::domain::hold::HoldKind;
-use crate::domain::instant_text;
 use crate::steps::Context;
+use crate::steps::customers::paused;
 use crate::steps::readiness::{clock_check, hold_words};
 use crate::steps::settle::{self, Unplaced};
 use crate::store::attempts::{self, Attempt, unresolved};
@@ -22,7 +24,7 @@ use crate::store::journal::{self, Entry};
 use crate::store::journal::{Act, By};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::installation;
-use crate::store::meta::pauses::{self, Pause};
+use crate::store::meta::pauses;
 use crate::store::transaction::Moved;
 use crate::store::{Conn, Tx};
 
@@ -44,6 +46,12 @@ pub enum ActRefused {
     Short(String),
     #[error("attempt {id} is {state}, and only an attempt in doubt can be resolved")]
     NotInDoubt { id: String, state: AttemptState },
+    #[error(
+        "attempt {id} is {state}, and only a placed call that has not ended can be closed{}",
+        if *state == AttemptState::InDoubt { "; `ringonce attempts resolve` settles a doubt" }
+        else { "" }
+    )]
+    NotPlaced { id: String, state: AttemptState },
     #[error(
         "nothing was settled, because the clock is not trusted: {0}; then run the command again"
     )]
@@ -86,7 +94,7 @@ impl Scope {
         match self {
             Scope::Everything => "all".to_string(),
             Scope::Type(call_type) => format!("type:{call_type}"),
-            Scope::Customer(customer) => format!("customer:{}", customer.key),
+            Scope::Customer(customer) => pauses::of_customer(&customer.key),
             Scope::Number(phone) => format!("number:{}", cx.installation.phone_key(phone)),
         }
     }
@@ -95,16 +103,15 @@ impl Scope {
 /// Pauses calls until `resume`, before the next POST and across restarts. `No` if they were already
 /// paused: the first reason stays.
 pub fn pause(cx: &Context, tx: &Tx<'_>, scope: &Scope, act: Act<'_>) -> anyhow::Result<Moved> {
-    let Act { who, why, now } = act;
-    check_reason(why)?;
+    check_reason(act.why)?;
+    if let Scope::Customer(customer) = scope {
+        return Ok(Moved::from_rows(usize::from(paused::pause(tx, customer, act)?)));
+    }
     let key = scope.key(cx);
     if pauses::pauses(tx)?.iter().any(|(paused, _)| *paused == key) {
         return Ok(Moved::No);
     }
-    let since = instant_text(now);
-    let pause = Pause { who: who.to_string(), why: why.to_string(), since };
-    pauses::set_pause(tx, &key, &pause)?;
-    note(tx, "pause", &key, (None, Some("paused")), act)?;
+    paused::record(tx, &key, act)?;
     Ok(Moved::Yes)
 }
 

@@ -8,11 +8,15 @@ pub mod absence;
 pub mod account;
 pub mod call_tags;
 pub mod how_far_back;
+mod kept_list;
 pub mod listed_call;
 pub mod listing;
+pub mod made_elsewhere;
+pub mod odd_ledger_row;
 pub mod older_database;
 pub mod other_dialer;
 pub mod unknown_calls;
+pub mod unlisted;
 pub mod unreadable_rows;
 pub mod whose_call;
 
@@ -30,13 +34,13 @@ use crate::domain::{Instant, instant_text};
 use crate::provider::{Provider, ProviderCall, ReadError};
 use crate::steps::operate::erase;
 use crate::steps::readiness::{restart, unwritten};
-use crate::steps::reconcile::absence::ListEvidence;
 use crate::steps::reconcile::how_far_back::reach;
 use crate::steps::reconcile::listed_call::LoadedCall;
 use crate::steps::reconcile::listing::{ListAnswer, MARGIN};
-use crate::steps::{Context, made_elsewhere, settle};
+use crate::steps::reconcile::odd_ledger_row::Treatment;
+use crate::steps::{Context, settle};
+use crate::store::attempts;
 use crate::store::attempts::unresolved::{self, KnownCalls};
-use crate::store::attempts::{self, Attempt};
 use crate::store::journal::By;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, holds};
@@ -78,7 +82,11 @@ pub fn ask(
     let reach = reach(cx, asking, oldest, now)?;
     let mut reads_back = reach.reads_back;
     let mut from = if is_start && !reach.read_whole { oldest } else { reach.back_to(reach.first) };
-    let mut listed = provider.list(from);
+    let list = |from| match is_start {
+        true => kept_list::list(&cx.store, provider, from),
+        false => provider.list(from),
+    };
+    let mut listed = list(from);
     if let (Err(ReadError::Unavailable(why)), Some(_)) = (&listed, reach.last_good) {
         // A doubt of several days makes a long list. Attempts in doubt are not dialed, so the newer
         // part is enough for the calls that may be dialed.
@@ -97,7 +105,7 @@ pub fn ask(
             instant_text(oldest)
         );
         from = oldest;
-        listing = provider.list(from).map_err(unreadable)?;
+        listing = list(from).map_err(unreadable)?;
     }
     let unread = cx.store.read(|conn| unreadable_rows::of(conn, &listing))?;
     let shows_later = listing.calls.iter().any(|call| is_beyond(cx, call, reach.highest_seq));
@@ -138,7 +146,7 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
     if cx.store.read(|conn| attempts::in_state(conn, AttemptState::Dialing))?.is_empty() {
         return Ok(0);
     }
-    cx.store.write(|tx| {
+    let left = cx.store.write(|tx| {
         let left = attempts::in_state(tx, AttemptState::Dialing)?;
         for attempt in &left {
             let why = "the process that dialed ended before the reply was written";
@@ -146,8 +154,10 @@ fn doubt_leftovers(cx: &Context, now: Instant) -> anyhow::Result<usize> {
                 settle::item_in_doubt(cx, tx, attempt, By { who: WHO, now })?;
             }
         }
-        Ok(left.len())
-    })
+        Ok(left)
+    })?;
+    left.iter().for_each(|attempt| settle::log_outcome(attempt, AttemptState::InDoubt));
+    Ok(left.len())
 }
 
 /// The facts in the list and in the files beside the database, before the list is loaded.
@@ -213,8 +223,9 @@ fn load_as_judged(
         let in_doubt = unresolved::since(tx, answer.from)?;
         if !in_doubt.is_empty() {
             let seen = absence::seen(tx, &known, &answer.listing, org_id.as_deref())?;
-            done.absent = count_absences(cx, tx, answer, &seen, &in_doubt, reading)?;
+            done.absent = absence::count(cx, tx, answer, &seen, &in_doubt, reading)?;
         }
+        unlisted::note(tx, answer, org_id.as_deref(), reading.now)?;
         if all_loaded && note_reach(cx, tx, answer, reading.now)? {
             unwritten::lift_if_known(tx, reading.now)?;
         }
@@ -289,23 +300,6 @@ pub fn start(
     Ok(Started { reconciled: Some(reconciled), shut, is_behind, unreadable_rows: answer.unread })
 }
 
-/// Judges each doubt by the listing, and returns how many were settled.
-fn count_absences(
-    cx: &Context,
-    tx: &Tx<'_>,
-    answer: &ListAnswer,
-    seen: &ListEvidence<'_>,
-    in_doubt: &[Attempt],
-    reading: &Reading,
-) -> anyhow::Result<usize> {
-    let mut settled = 0;
-    for attempt in in_doubt {
-        let controls = absence::controls(cx, attempt, answer, seen);
-        settled += usize::from(absence::judge(cx, tx, attempt, &controls, reading)?);
-    }
-    Ok(settled)
-}
-
 /// The instant up to which the records were known, if a start's list does not reach back to it. A
 /// person must accept that gap. A file that was never reconciled counts from its creation, if it
 /// has assigned numbers or the list shows later calls of ours.
@@ -329,10 +323,6 @@ fn load_calls(
     now: Instant,
     done: &mut Reconciled,
 ) -> anyhow::Result<bool> {
-    let dialing_since = match answer.asking {
-        Asking::Beside { dialing_since } => dialing_since,
-        Asking::Start(_) => None,
-    };
     let mut calls: Vec<&ProviderCall> = answer.listing.calls.iter().collect();
     calls.sort_by_key(|call| (call_tags::number_of(call).unwrap_or(i64::MAX), call.created_at));
     let listed = calls.iter().map(|call| call.id.as_str()).collect();
@@ -341,13 +331,22 @@ fn load_calls(
         if listed_call::is_old_news(cx, tx, known, call)? {
             continue;
         }
-        match store::part(tx, |tx| listed_call::load(cx, tx, call, dialing_since, now)) {
+        let loaded = store::part(tx, |tx| listed_call::load(cx, tx, call, answer.asking, now));
+        match loaded {
             Ok(LoadedCall::Adopted) => done.adopted += 1,
             Ok(LoadedCall::Settled) => done.found += 1,
             Ok(LoadedCall::Foreign(what)) => done.foreign = Some(what),
             Ok(LoadedCall::Elsewhere) => done.elsewhere += 1,
             Ok(LoadedCall::Nothing) => {}
             Err(error) => {
+                let treatment = odd_ledger_row::treat(tx, call, &error)?;
+                if treatment == Treatment::NothingToLoad {
+                    continue;
+                }
+                failed.insert(call.id.as_str());
+                if treatment == Treatment::LoadLater {
+                    continue;
+                }
                 let why = format!(
                     "the call {} cannot be loaded: {error:#}; repair the database; the hold lifts \
                      automatically when the call is loaded",
@@ -355,7 +354,6 @@ fn load_calls(
                 );
                 log::error!("dialing is held: {why}");
                 holds::hold(tx, HoldKind::Record, &why, now)?;
-                failed.insert(call.id.as_str());
             }
         }
     }

@@ -9,16 +9,17 @@ use crate::domain::call::{
     AttemptState, CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion,
 };
 use crate::domain::customer::Customer;
-use crate::steps::occasions::finish;
-use crate::steps::occasions::missed::record_missed;
-use crate::steps::occasions::next;
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::Context;
+use crate::steps::occasions::{finish, missed, next, zone_rules};
+use crate::steps::readiness::quarantine;
+use crate::steps::reconcile::made_elsewhere;
 use crate::store::Tx;
 use crate::store::attempts::history;
 use crate::store::customers::{self, next_call_missing};
 use crate::store::journal::By;
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::scan_inputs::{self, Zoneless};
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Candidate, Item, NewItem};
 use crate::store::transaction::Moved;
@@ -37,21 +38,31 @@ pub struct Scanned {
     pub completed: usize,
 }
 
-/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues.
+/// Runs one scan in one transaction: ends expired items, repairs next calls, then queues. Each
+/// customer's share is undone alone if it meets a row that cannot be read. If the zone rules
+/// changed, it first computes the stored instants again.
 pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
+    quarantine::check_next_rows(cx)?;
+    cx.zones.refresh();
+    cx.timetable.refresh(&cx.zones);
     cx.store.write(|tx| {
         let mut done = Scanned::default();
         let mut zoneless = BTreeSet::new();
+        zone_rules::follow(cx, tx, now)?;
         note_rule_change(cx, tx, now)?;
         end_expired(cx, tx, now, &mut done)?;
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
             for candidate in welcome_candidates(cx, tx, status, now)? {
-                queue_welcome(cx, tx, &candidate, now, &mut done)?;
+                share(tx, candidate.customer_id, &mut done, |tx, done| {
+                    queue_welcome(cx, tx, &candidate, now, done)
+                })?;
                 note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
             for candidate in daily_candidates(cx, tx, status, now)? {
-                queue_daily(cx, tx, &candidate, now, &mut done)?;
+                share(tx, candidate.customer_id, &mut done, |tx, done| {
+                    queue_daily(cx, tx, &candidate, now, done)
+                })?;
                 note_zone(cx, candidate.customer_id, &candidate.timezone, &mut zoneless);
             }
         }
@@ -62,6 +73,24 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         marks::set_mark(tx, Mark::LastScan, now)?;
         Ok(done)
     })
+}
+
+/// One customer's share of a scan. What it counts is undone with it. A customer whom a row concerns
+/// that cannot be read has none: that row may be the item or the call of the occasion.
+fn share(
+    tx: &Tx<'_>,
+    customer_id: i64,
+    done: &mut Scanned,
+    work: impl FnOnce(&Tx<'_>, &mut Scanned) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if odd_rows::concerning(tx, customer_id)?.is_some() {
+        return Ok(());
+    }
+    let mut counted = *done;
+    if odd_rows::share(tx, Some(customer_id), |tx| work(tx, &mut counted))?.is_some() {
+        *done = counted;
+    }
+    Ok(())
 }
 
 /// If the rules changed since the last scan, a wait may be over, so waiting items are checked
@@ -102,7 +131,9 @@ pub fn welcome_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let until = now + cx.rules.look_ahead - cx.rules.welcome_delay;
-    queue::welcome_candidates(tx, payment_status, until)
+    let mut found = queue::welcome_candidates(tx, payment_status, until)?;
+    found.extend(queue::paused::welcome_candidates(tx, payment_status, until)?);
+    Ok(found)
 }
 
 /// L1 for daily calls.
@@ -113,7 +144,9 @@ pub fn daily_candidates(
     now: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let (from, to) = (now - cx.rules.max_lateness, now + cx.rules.look_ahead);
-    queue::daily_candidates(tx, payment_status, from, to)
+    let mut found = queue::daily_candidates(tx, payment_status, from, to)?;
+    found.extend(queue::paused::daily_candidates(tx, payment_status, from, to)?);
+    Ok(found)
 }
 
 /// L2 for a welcome call.
@@ -163,7 +196,15 @@ pub fn queue_daily(
         expires_at,
     };
     if expires_at.is_some_and(|expires_at| expires_at < now) {
-        let reason = cx.rules.missed_reason(candidate.instant, &zone);
+        let customer = customers::by_id(tx, candidate.customer_id)?;
+        let paused_at = match &customer {
+            Some(customer) => missed::paused_at(tx, customer)?,
+            None => None,
+        };
+        let reason = match paused_at {
+            Some(paused_at) if paused_at <= candidate.instant => Reason::Paused,
+            _ => cx.rules.missed_reason(candidate.instant, &zone),
+        };
         return skip_missed(cx, tx, &new, reason, now, done);
     }
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {
@@ -217,11 +258,13 @@ fn skip_missed(
 /// reason for which they waited.
 fn end_expired(cx: &Context, tx: &Tx<'_>, now: Instant, done: &mut Scanned) -> anyhow::Result<()> {
     for item in queue::expired(tx, now, cx.rules.max_lateness)? {
-        if end_item(cx, tx, &item, now)? == ItemStatus::Completed {
-            done.completed += 1;
-        } else {
-            done.skipped += 1;
-        }
+        share(tx, item.customer_id, done, |tx, done| {
+            match end_item(cx, tx, &item, now)? {
+                ItemStatus::Completed => done.completed += 1,
+                _ => done.skipped += 1,
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -245,8 +288,7 @@ pub fn end_item(
     }
 }
 
-/// The reason for skipping an item: why it waited, if a customer or a rule caused that; else
-/// `TooLate`.
+/// The reason for skipping an item: why it waited until its last instant; else `TooLate`.
 pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
     match waited_for {
         Some(
@@ -257,7 +299,10 @@ pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
             | Reason::Cap
             | Reason::Holiday
             | Reason::OutsideWindow
-            | Reason::MinGap),
+            | Reason::MinGap
+            | Reason::NoLine
+            | Reason::Breaker
+            | Reason::Held),
         ) => reason,
         _ => Reason::TooLate,
     }
@@ -274,23 +319,40 @@ fn repair(
     zoneless: &mut BTreeSet<i64>,
 ) -> anyhow::Result<()> {
     let oldest_callable = now - cx.rules.max_lateness;
-    for customer_id in next_call_missing::stale_customers(tx, payment_status, oldest_callable)? {
-        let Some(customer) = customers::by_id(tx, customer_id)? else { continue };
-        note_zone(cx, customer_id, &customer.timezone, zoneless);
-        let Some(was_due) = customer.next_call_scheduled_at else {
-            if let Err(why) = next::reading(&customer) {
-                log::warn!("customer {customer_id} gets no daily calls: {why}");
-            }
-            next::advance(cx, tx, CallType::Daily, customer_id, now)?;
-            continue;
-        };
-        done.skipped += record_missed(cx, tx, &customer, was_due, oldest_callable, now)?;
-        // Today's occasion may still be permitted, so the search begins at the oldest callable
-        // instant.
-        let eligible_from = customer.eligible_from.unwrap_or(was_due);
-        advance_from(cx, tx, &customer, oldest_callable.max(eligible_from))?;
+    let mut late = next_call_missing::stale_customers(tx, payment_status, oldest_callable)?;
+    late.extend(queue::paused::stale(tx, payment_status, oldest_callable)?);
+    for customer_id in late {
+        share(tx, customer_id, done, |tx, done| {
+            let Some(customer) = customers::by_id(tx, customer_id)? else { return Ok(()) };
+            note_zone(cx, customer_id, &customer.timezone, zoneless);
+            done.skipped += repair_one(cx, tx, &customer, oldest_callable, now)?;
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+/// Returns how many missed dates were recorded.
+fn repair_one(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    oldest_callable: Instant,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    let Some(was_due) = customer.next_call_scheduled_at else {
+        if let Err(why) = next::reading(customer) {
+            log::warn!("customer {} gets no daily calls: {why}", customer.id);
+        }
+        next::advance(cx, tx, CallType::Daily, customer.id, now)?;
+        return Ok(0);
+    };
+    let begun = next::begun_by_a_pause(tx, customer)?.map_or(was_due, |at| at.max(was_due));
+    let skipped = missed::record_overdue(cx, tx, customer, begun, oldest_callable, now)?;
+    // Today's occasion may still be permitted, so the search begins at the oldest callable instant.
+    let eligible_from = customer.eligible_from.unwrap_or(was_due);
+    advance_from(cx, tx, customer, oldest_callable.max(eligible_from).max(begun))?;
+    Ok(skipped)
 }
 
 fn advance_from(

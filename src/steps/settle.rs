@@ -14,6 +14,7 @@ use crate::store::attempts::{Attempt, history};
 use crate::store::customers::{self, called_flags};
 use crate::store::journal::By;
 use crate::store::meta::holds;
+use crate::store::quarantine as odd_rows;
 use crate::store::queue::transitions::{self, Change};
 use crate::store::queue::{self, Item, NewItem};
 use crate::store::transaction::Moved;
@@ -34,7 +35,7 @@ pub fn complete_placed(
     let By { now, .. } = by;
     let Some(customer_id) = attempt.customer_id else { return Ok(()) };
     let (call_type, occasion) = (attempt.call_type, attempt.occasion.as_str());
-    if attempt.state != AttemptState::Dialing && customers::by_id(tx, customer_id)?.is_none() {
+    if attempt.state != AttemptState::Dialing && !customers::exists(tx, customer_id)? {
         // The customer was erased: the flag is gone too, and the ledger has the call. While an
         // attempt is dialing, erasure is refused, so a missing row then means an unproven flag.
         return match item_of(tx, attempt)? {
@@ -48,8 +49,10 @@ pub fn complete_placed(
     let item = queue::item_of_occasion(tx, customer_id, call_type, occasion)?;
     let is_first_welcome = call_type == CallType::Welcome
         && item.as_ref().is_none_or(|item| item.processed_at.is_none())
-        && customers::by_id(tx, customer_id)?.is_some_and(|known| !known.welcome_call_completed);
-    record_dates_before_call(cx, tx, attempt, customer_id, now)?;
+        && called_flags::is_not_welcomed(tx, customer_id)?;
+    odd_rows::share(tx, Some(customer_id), |tx| {
+        record_dates_before_call(cx, tx, attempt, customer_id, now)
+    })?;
     called_flags::prove_called(tx, customer_id, call_type, occasion, call_id, now)?;
     match item {
         Some(item) => {
@@ -73,11 +76,12 @@ pub fn complete_placed(
             }
         }
     }
-    if is_first_welcome {
-        next::begin(cx, tx, customer_id, attempt.created_at)
-    } else {
-        next::advance(cx, tx, call_type, customer_id, now)
-    }
+    // The flag is proven. A row that cannot be read now only leaves the next call to a later scan.
+    odd_rows::share(tx, Some(customer_id), |tx| match is_first_welcome {
+        true => next::begin(cx, tx, customer_id, attempt.created_at),
+        false => next::advance(cx, tx, call_type, customer_id, now),
+    })?;
+    Ok(())
 }
 
 /// Runs [`complete_placed`] in a savepoint. If the flags cannot be proven, the savepoint is rolled
@@ -93,6 +97,12 @@ pub fn complete_or_hold(
     match store::part(tx, |tx| complete_placed(cx, tx, attempt, call_id, by)) {
         Ok(()) => Ok(None),
         Err(error) => {
+            // The ledger keeps the occasion, and nobody whom the row concerns is called. The repair
+            // completes it when the row is corrected.
+            if let Some(row) = odd_rows::odd_row_of(&error, attempt.customer_id) {
+                odd_rows::notice(row);
+                return Ok(None);
+            }
             let erased = || "an erased customer".to_string();
             let customer = attempt.customer_id.map_or_else(erased, |id| format!("customer {id}"));
             let why = format!(
@@ -131,7 +141,7 @@ fn record_dates_before_call(
     // ahead.
     let begins = zone.resolve(date.and_time(NaiveTime::MIN));
     if was_due < begins {
-        missed::record_missed(cx, tx, &customer, was_due, begins, now)?;
+        missed::record_missed(cx, tx, (&customer, Reason::TooLate), was_due, begins, now)?;
     }
     Ok(())
 }
@@ -171,6 +181,24 @@ pub fn item_in_doubt(
     let change = Change::because(ItemStatus::Failed, Reason::InDoubt);
     let open = [ItemStatus::Processing, ItemStatus::Pending, ItemStatus::Retrying];
     proven(finish::item(cx, tx, &item, &open, &change, by)?, &item)
+}
+
+/// The command by which a person settles a doubt.
+pub fn resolve_command(attempt_id: &str) -> String {
+    format!("ringonce attempts resolve {attempt_id} (--placed | --not-placed) --reason WHY")
+}
+
+/// Logs one line for a call, without its number. A doubt comes with the command that settles it.
+pub fn log_outcome(attempt: &Attempt, became: AttemptState) {
+    let Attempt { id, call_type, occasion, .. } = attempt;
+    let customer = attempt.customer_id.map_or("gone".to_string(), |id| id.to_string());
+    let call = format!("attempt {id}, customer {customer}, {call_type} {occasion}: {became}");
+    if became == AttemptState::InDoubt {
+        let command = resolve_command(id);
+        log::warn!("{call}; a phone may have rung. If the provider cannot tell, run `{command}`");
+    } else {
+        log::info!("{call}");
+    }
 }
 
 /// The effect on an item whose attempt was proven not placed.

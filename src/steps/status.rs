@@ -1,30 +1,42 @@
 //! The state that a person needs first, read in one place for the command line and the page. Writes
 //! nothing and makes no network request.
 
-use chrono::{Duration, NaiveTime};
+pub mod figures;
+
 use serde::Serialize;
 
 use crate::config::settings::Config;
+use crate::config::timetable::Timetable;
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::{Instant, instant_text};
-use crate::steps::backup;
+use crate::steps::customers::census::{self, Census};
+use crate::steps::follow::unended::{self, Overdue};
+use crate::steps::readiness::health::words::Told;
+use crate::steps::readiness::health::{Cause, evidence};
+use crate::steps::readiness::quarantine;
 use crate::steps::readiness::{armed, last_start};
+use crate::steps::reconcile::unlisted;
+use crate::steps::{backup, rules, settle};
+use crate::store::attempts::unlisted::Unlisted;
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::pauses;
 use crate::store::meta::scan_inputs::{self, Zoneless};
+use crate::store::quarantine::{OddRow, readable};
 use crate::store::views::{self, Count, Today};
-use crate::store::{Conn, Store, attempts, customers, queue};
-use crate::zones::Zones;
-
-/// The next tick is late this many scan periods after the last one.
-const PERIODS: i32 = 2;
+use crate::store::{Conn, Store, attempts, customers};
 
 /// The state of the whole system.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     pub at: String,
+    /// A call that falls due now would be dialed, and nothing else needs a person.
+    pub healthy: bool,
+    /// Why not, each with the next command.
+    pub reasons: Vec<String>,
+    /// The same for programs.
+    pub causes: Vec<Told>,
     pub armed: bool,
     /// Why this file may not dial here; `None` = armed.
     pub not_armed_because: Option<String>,
@@ -33,6 +45,8 @@ pub struct Status {
     pub not_dialing_since: Option<String>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<Paused>,
+    /// Customers whose own calls are paused, those of `pauses` among them.
+    pub paused_customers: i64,
     /// `None`: closed.
     pub breaker: Option<Broken>,
     /// Items that are due now, including those that wait for something.
@@ -43,8 +57,10 @@ pub struct Status {
     pub max_active_calls: usize,
     /// How many numbers may be dialed; `None`: all.
     pub only_numbers: Option<usize>,
-    /// A placed call that runs longer than the alarm age; `None`: no call does.
+    /// Placed calls that run longer than the alarm age; `None`: no call does.
     pub overdue_call: Option<Overdue>,
+    /// Placed calls that the provider's complete lists lack; `None`: they have them all.
+    pub unlisted_calls: Option<Unlisted>,
     pub last_tick_at: Option<String>,
     /// Whether the last tick is older than two scan periods; `false` before the first tick.
     pub tick_is_late: bool,
@@ -55,7 +71,11 @@ pub struct Status {
     pub backup_trouble: Option<String>,
     /// Customers who are due without a known time zone: not called until a person sets it.
     pub zoneless: Option<Zoneless>,
-    /// When the next item falls due; `None`: none is queued.
+    /// How many customers can be called at all, and at which odd times.
+    pub customers: Census,
+    /// Rows that cannot be read. Nobody whom they concern is called.
+    pub quarantine: Vec<OddRow>,
+    /// When the next call falls due, queued or not; now if one is due. `None`: none is planned.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
     pub today: Today,
@@ -98,42 +118,31 @@ pub struct Doubt {
     pub resolve: String,
 }
 
-/// A call that runs too long. It still uses its line.
-#[derive(Clone, Debug, Serialize)]
-pub struct Overdue {
-    pub since: String,
-    pub minutes: i64,
-    pub alarm_minutes: i64,
-}
-
 /// Reads the status of a store, which may be read-only.
 pub fn status(
     store: &Store,
     config: &Config,
-    zones: &Zones,
+    timetable: &Timetable,
     now: Instant,
 ) -> anyhow::Result<Status> {
+    let causes = evidence::causes_of(store, (config, timetable), Vec::new(), now)?;
     let not_armed_because = armed::not_armed_at(store)?;
     let (database_bytes, wal_bytes) = views::sizes(store);
-    let since = day_start(config, zones, now);
-    let alarm_minutes = config.follow.alarm_minutes;
+    let rules = rules(config)?;
     store.read(|conn| {
         let marks = [Mark::LastTick, Mark::LastScan].map(|mark| marks::mark(conn, mark));
         let [last_tick, last_scan] = marks;
         let last_tick = last_tick?;
-        let oldest = views::oldest_placed(conn)?;
-        let overdue_call = oldest
-            .map(|since| (since, (now - since).num_minutes()))
-            .filter(|(_, minutes)| alarm_minutes <= *minutes)
-            .map(|(since, minutes)| Overdue { since: instant_text(since), minutes, alarm_minutes });
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
-        let due = views::due(conn, now)?;
-        let next = queue::next_due(conn, now)?;
+        let figures = figures::figures(conn, config, timetable, now)?;
         let not_dialing = last_start::not_dialing(conn)?.filter(|_| not_armed_because.is_none());
         let (not_dialing_because, not_dialing_since) =
             not_dialing.map(|told| (told.why, told.since)).unzip();
         Ok(Status {
             at: instant_text(now),
+            healthy: causes.is_empty(),
+            reasons: causes.iter().map(Cause::line).collect(),
+            causes: causes.iter().map(Told::from).collect(),
             armed: not_armed_because.is_none(),
             not_armed_because,
             not_dialing_because,
@@ -143,23 +152,28 @@ pub fn status(
                 .into_iter()
                 .map(|pause| paused(conn, pause))
                 .collect::<anyhow::Result<_>>()?,
+            paused_customers: customers::count_paused(conn)?,
             breaker: breaker::breaker(conn)?
                 .map(|breaker| Broken { half_open: breaker.is_half_open(now), breaker }),
-            due,
-            waiting: views::waiting(conn)?,
+            due: figures.due,
+            waiting: figures.waiting,
             in_doubt: doubts.into_iter().map(doubt).collect(),
-            lines_in_use: attempts::lines_in_use(conn)?,
+            lines_in_use: figures.lines_in_use,
             max_active_calls: config.dialing.max_active_calls,
             only_numbers: config.dialing.only_numbers.as_ref().map(Vec::len),
-            overdue_call,
+            overdue_call: unended::overdue(config, conn, now)?,
+            unlisted_calls: unlisted::reported(conn, now)?,
             last_tick_at: last_tick.map(instant_text),
-            tick_is_late: last_tick.is_some_and(|at| period(config, zones, at) < now - at),
+            tick_is_late: last_tick
+                .is_some_and(|at| evidence::late_after(timetable, now) < now - at),
             last_scan_at: last_scan?.map(instant_text),
             last_backup_at: marks::mark(conn, Mark::LastBackup)?.map(instant_text),
-            backup_trouble: backup::trouble(conn, config, zones, now)?,
+            backup_trouble: backup::trouble(conn, timetable, now)?,
             zoneless: scan_inputs::zoneless(conn)?,
-            next_call_at: next.map(instant_text),
-            today: views::today(conn, since)?,
+            customers: census::take(conn, &rules)?,
+            quarantine: quarantine::found(store, conn)?,
+            next_call_at: figures.next_call_at.map(instant_text),
+            today: figures.today,
             database_bytes,
             wal_bytes,
         })
@@ -168,7 +182,7 @@ pub fn status(
 
 fn paused(conn: &Conn, (scope, pause): (String, pauses::Pause)) -> anyhow::Result<Paused> {
     let customer = match scope.strip_prefix("customer:") {
-        Some(key) => customers::by_key(conn, key)?,
+        Some(key) => readable(customers::by_key(conn, key))?.flatten(),
         None => None,
     };
     Ok(Paused {
@@ -182,34 +196,12 @@ fn paused(conn: &Conn, (scope, pause): (String, pauses::Pause)) -> anyhow::Resul
 }
 
 fn doubt(attempt: attempts::Attempt) -> Doubt {
-    let resolve =
-        format!("ringonce attempts resolve {} (--placed | --not-placed) --reason WHY", attempt.id);
     Doubt {
+        resolve: settle::resolve_command(&attempt.id),
         customer_id: attempt.customer_id,
         call_type: attempt.call_type,
         occasion: attempt.occasion,
         since: instant_text(attempt.created_at),
         attempt_id: attempt.id,
-        resolve,
     }
-}
-
-/// Midnight in the schedule's zone, the beginning of today.
-pub fn day_start(config: &Config, zones: &Zones, now: Instant) -> Instant {
-    match zones.get_schedule_zone(&config.schedule.timezone) {
-        Some(zone) => zone.resolve(zone.date(now).and_time(NaiveTime::MIN)),
-        None => now.date_naive().and_time(NaiveTime::MIN).and_utc(),
-    }
-}
-
-/// How long after a tick the next one is late: two scan periods, or an hour if the cron expression
-/// is unreadable.
-fn period(config: &Config, zones: &Zones, last_tick: Instant) -> Duration {
-    let zone = zones.get_schedule_zone(&config.schedule.timezone);
-    let cron = crate::domain::calendar::cron::Cron::parse(&config.schedule.scan).ok();
-    let next = zone.zip(cron).and_then(|(zone, cron)| {
-        let first = cron.next_after(&zone, last_tick)?;
-        Some(cron.next_after(&zone, first)? - first)
-    });
-    next.map_or(Duration::hours(1), |period| period * PERIODS)
 }

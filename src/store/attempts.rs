@@ -1,12 +1,16 @@
 //! The ledger: one row per dialing, written before the POST, never deleted.
 
 pub mod caller_ids;
+pub mod changes;
 pub mod history;
 pub mod recent_outcomes;
+pub mod results;
 pub mod second_calls;
+pub mod unended;
+pub mod unlisted;
 pub mod unresolved;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::{Instant, instant_text};
@@ -14,6 +18,7 @@ use crate::provider::ProviderCall;
 use crate::store::cells::{self, bad_text};
 use crate::store::journal::By;
 use crate::store::journal::{self, Entry};
+use crate::store::quarantine::{self, Place};
 use crate::store::transaction::Moved;
 
 /// A row of `call_attempts`.
@@ -89,6 +94,14 @@ impl Default for Attempt {
 }
 
 impl Attempt {
+    /// Whether the call was closed or given up before the provider reported its end.
+    pub fn lacks_its_end(&self) -> bool {
+        self.state == AttemptState::Ended
+            && self.disposition == Some(Disposition::Unknown)
+            && self.ended_reason.is_none()
+            && self.ended_at.is_none()
+    }
+
     /// The tag that is sent to the provider: a letter for the type, and the id.
     pub fn tag(&self) -> String {
         tag(self.call_type, &self.id)
@@ -125,7 +138,7 @@ pub fn attempt_from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         state: AttemptState::parse(&state).ok_or_else(|| bad_text(10, &state))?,
         vapi_call_id: row.get(11)?,
         ended_reason: row.get(12)?,
-        disposition: disposition.as_deref().and_then(Disposition::parse),
+        disposition: cells::word(13, disposition.as_deref(), Disposition::parse)?,
         started_at: cells::optional_instant(row, 14)?,
         ended_at: cells::optional_instant(row, 15)?,
         duration_seconds: row.get(16)?,
@@ -244,16 +257,15 @@ pub fn end(
     attempt: &Attempt,
     call: &ProviderCall,
     disposition: Disposition,
-    keep_words: bool,
     by: By<'_>,
 ) -> anyhow::Result<Moved> {
     let By { now, .. } = by;
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'ended', disposition = ?2, ended_reason = ?3,
-               started_at = ?4, ended_at = ?5, duration_seconds = ?6, cost = ?7, transcript = ?8,
-               summary = ?9, provider_status = 'ended', next_poll_at = NULL, updated_at = ?10,
-               vapi_call_id = coalesce(vapi_call_id, ?11)
+               started_at = ?4, ended_at = ?5, duration_seconds = ?6, cost = ?7,
+               provider_status = 'ended', next_poll_at = NULL, updated_at = ?8,
+               vapi_call_id = coalesce(vapi_call_id, ?9)
              WHERE id = ?1 AND state = 'placed'",
         )?
         .execute(params![
@@ -264,8 +276,6 @@ pub fn end(
             call.ended_at.map(instant_text),
             call.duration_seconds(),
             call.cost,
-            call.transcript.as_ref().filter(|_| keep_words),
-            call.summary.as_ref().filter(|_| keep_words),
             instant_text(now),
             call.id,
         ])?;
@@ -296,15 +306,15 @@ pub fn poll_again(
 
 pub fn by_id(conn: &Connection, id: &str) -> anyhow::Result<Option<Attempt>> {
     let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE id = ?1");
-    Ok(conn.prepare_cached(&sql)?.query_one([id], attempt_from_row).optional()?)
+    quarantine::one(Place::Attempts, conn.prepare_cached(&sql)?.query([id])?, attempt_from_row)
 }
 
 pub fn by_call_id(conn: &Connection, call_id: &str) -> anyhow::Result<Option<Attempt>> {
     let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE vapi_call_id = ?1");
-    Ok(conn.prepare_cached(&sql)?.query_one([call_id], attempt_from_row).optional()?)
+    quarantine::one(Place::Attempts, conn.prepare_cached(&sql)?.query([call_id])?, attempt_from_row)
 }
 
-/// Attempts in one state, oldest first.
+/// Attempts in one state, oldest first. Omits rows that cannot be read.
 pub fn in_state(conn: &Connection, state: AttemptState) -> anyhow::Result<Vec<Attempt>> {
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS} FROM call_attempts
@@ -312,8 +322,7 @@ pub fn in_state(conn: &Connection, state: AttemptState) -> anyhow::Result<Vec<At
          ORDER BY created_at, seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([state.as_str()], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Attempts, statement.query([state.as_str()])?, attempt_from_row)
 }
 
 /// Attempts of one occasion, by number.
@@ -328,31 +337,31 @@ pub fn of_occasion(
          WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3 ORDER BY attempt_no"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement
-        .query_map(params![customer_id, call_type.as_str(), occasion], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query(params![customer_id, call_type.as_str(), occasion])?;
+    quarantine::every(Place::Attempts, rows, attempt_from_row)
 }
 
-/// The number of calls that hold a line: being dialed, or placed and not ended.
-pub fn lines_in_use(conn: &Connection) -> anyhow::Result<usize> {
+/// The number of calls that hold a line: being dialed, or placed after `since` and not ended.
+pub fn lines_in_use(conn: &Connection, since: Instant) -> anyhow::Result<usize> {
     let count: i64 = conn
         .prepare_cached(
-            // The second condition is the one of the partial index: without it SQLite reads the
+            // The last condition is the one of the partial index: without it SQLite reads the
             // whole ledger.
-            "SELECT count(*) FROM call_attempts WHERE state IN ('dialing', 'placed')
+            "SELECT count(*) FROM call_attempts
+             WHERE (state = 'dialing' OR (state = 'placed' AND ?1 < created_at))
                AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
         )?
-        .query_one([], |row| row.get(0))?;
+        .query_one([instant_text(since)], |row| row.get(0))?;
     Ok(count as usize)
 }
 
 /// Intents written after `since`, oldest first; the pace counts them.
 pub fn intents_since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Instant>> {
     let mut statement = conn.prepare_cached(
-        "SELECT created_at FROM call_attempts WHERE ?1 < created_at ORDER BY created_at",
+        "SELECT created_at, seq FROM call_attempts WHERE ?1 < created_at ORDER BY created_at",
     )?;
-    let found = statement.query_map([instant_text(since)], |row| cells::instant(row, 0))?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query([instant_text(since)])?;
+    quarantine::listed(Place::Attempts, rows, |row| cells::instant(row, 0))
 }
 
 pub(super) fn moved(

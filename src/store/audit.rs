@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::cells;
 use crate::store::journal::facts::{self, EntryFacts};
 use crate::store::meta::marks;
+use crate::store::quarantine::{self, Place};
 
 /// The fields of a customer that decide which calls were due. Texts are unchanged from the file.
 #[derive(Clone, Debug)]
@@ -96,7 +97,8 @@ pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<A
            eligible_from, created_at
          FROM customers WHERE ?1 < id ORDER BY id LIMIT ?2",
     )?;
-    let found = statement.query_map([after, limit], |row| {
+    let rows = statement.query([after, limit])?;
+    quarantine::listed(Place::Customers, rows, |row| {
         Ok(AuditCustomer {
             id: row.get(0)?,
             timezone: row.get(1)?,
@@ -111,8 +113,7 @@ pub fn people(conn: &Connection, after: i64, limit: i64) -> anyhow::Result<Vec<A
             eligible_from: cells::optional_instant(row, 10)?,
             created_at: cells::instant(row, 11)?,
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// All items of one customer.
@@ -122,7 +123,8 @@ pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Aud
            scheduled_for, expires_at, processed_at
          FROM call_queue WHERE customer_id = ?1 ORDER BY id",
     )?;
-    let found = statement.query_map([customer_id], |row| {
+    let rows = statement.query([customer_id])?;
+    quarantine::listed(Place::Queue, rows, |row| {
         Ok(AuditItem {
             id: row.get(0)?,
             customer_id: row.get(1)?,
@@ -136,12 +138,11 @@ pub fn entries_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Aud
             expires_at: cells::optional_instant(row, 9)?,
             ended_at: cells::optional_instant(row, 10)?,
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 const DIALING_COLUMNS: &str = "id, customer_id, customer_key, call_type, occasion, attempt_no, \
-     state, disposition, vapi_call_id, created_at, queue_id";
+     state, disposition, vapi_call_id, created_at, queue_id, seq";
 
 fn dialings(
     conn: &Connection,
@@ -150,7 +151,8 @@ fn dialings(
 ) -> anyhow::Result<Vec<AuditAttempt>> {
     let mut statement =
         conn.prepare_cached(&format!("SELECT {DIALING_COLUMNS} FROM call_attempts {rest}"))?;
-    let found = statement.query_map(values, |row| {
+    let rows = statement.query(values)?;
+    quarantine::listed(Place::Attempts, rows, |row| {
         Ok(AuditAttempt {
             id: row.get(0)?,
             customer_id: row.get(1)?,
@@ -164,8 +166,7 @@ fn dialings(
             created_at: cells::instant(row, 9)?,
             queue_id: row.get(10)?,
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// All attempts of one customer, in the order in which they were made.
@@ -181,6 +182,36 @@ pub fn dialings_of_nobody(conn: &Connection) -> anyhow::Result<Vec<AuditAttempt>
     dialings(conn, gone, params![])
 }
 
+/// What reconciling stored about a call that listings lack.
+#[derive(Clone, Copy, Debug)]
+pub struct Unlisted {
+    pub listings: i64,
+    pub last_missed_at: Instant,
+}
+
+/// Calls since an instant that complete listings lacked, of customers that the file still has.
+pub fn unlisted(
+    conn: &Connection,
+    since: Instant,
+) -> anyhow::Result<Vec<(AuditAttempt, Unlisted)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT attempt_id, listings, last_missed_at FROM unlisted_calls ORDER BY attempt_id",
+    )?;
+    let seen = statement.query_map([], |row| {
+        let listings = row.get(1)?;
+        let last_missed_at = cells::instant(row, 2)?;
+        Ok((row.get::<_, String>(0)?, Unlisted { listings, last_missed_at }))
+    })?;
+    let mut found = Vec::new();
+    for line in seen {
+        let (id, unlisted) = line?;
+        let rest = "WHERE id = ?1 AND ?2 < created_at AND customer_id IS NOT NULL";
+        let made = dialings(conn, rest, params![id, instant_text(since)])?.pop();
+        found.extend(made.map(|made| (made, unlisted)));
+    }
+    Ok(found)
+}
+
 /// Calls that the provider accepted between two instants, of customers that the file still has. A
 /// customer who was erased here may have been erased there too. Calls that `importer` added were
 /// made by another scheduler.
@@ -191,8 +222,9 @@ pub fn dialings_between(
     importer: &str,
 ) -> anyhow::Result<Vec<AuditAttempt>> {
     let rest = format!(
-        "AS made WHERE ?1 < created_at AND created_at < ?2 AND vapi_call_id IS NOT NULL
-           AND customer_id IS NOT NULL AND state IN ('placed', 'ended')
+        "AS made WHERE ?1 < created_at AND created_at < ?2 AND customer_id IS NOT NULL
+           AND (vapi_call_id IS NOT NULL OR phone_number_id IS NOT NULL)
+           AND state IN ('placed', 'ended')
            AND NOT {}
          ORDER BY seq",
         imported("made", "?3")
@@ -276,17 +308,18 @@ const MOVING: [&str; 6] = [
 /// The edits of every customer that moved an occasion.
 pub fn edits(conn: &Connection) -> anyhow::Result<HashMap<i64, Edits>> {
     let mut statement = conn.prepare_cached(
-        "SELECT CAST(substr(subject, 10) AS INTEGER), at, its.facts
+        "SELECT CAST(substr(subject, 10) AS INTEGER), at, its.facts, journal.id
          FROM journal JOIN journal_facts AS its ON its.journal_id = journal.id
          WHERE subject GLOB 'customer:[0-9]*' AND what = 'customer'
          ORDER BY journal.id",
     )?;
-    let found = statement.query_map([], |row| {
-        Ok((row.get::<_, i64>(0)?, cells::instant(row, 1)?, facts::read(row.get(2)?)))
+    let rows = statement.query([])?;
+    let found = quarantine::listed(Place::Journal, rows, |row| {
+        let facts = facts::read(cells::optional_lossy(row, 2)?);
+        Ok((row.get::<_, i64>(0)?, cells::instant(row, 1)?, facts))
     })?;
     let mut edits: HashMap<i64, Edits> = HashMap::new();
-    for line in found {
-        let (id, at, facts) = line?;
+    for (id, at, facts) in found {
         let known = edits.entry(id).or_default();
         if facts.is_created {
             known.created = Some((at, facts));
@@ -308,6 +341,15 @@ pub fn retries_permitted(conn: &Connection) -> anyhow::Result<HashMap<i64, usize
     Ok(found.collect::<Result<_, _>>()?)
 }
 
+/// Since when a pause of welcome calls lasts; `None`: they are not paused.
+pub fn welcome_paused(conn: &Connection) -> anyhow::Result<Option<Instant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT json_extract(value, '$.since') FROM meta WHERE key = 'pause:type:welcome'",
+    )?;
+    let since: Option<String> = statement.query_one([], |row| row.get(0)).optional()?;
+    Ok(since.as_deref().and_then(parse_instant))
+}
+
 /// An import of a file.
 #[derive(Clone, Debug)]
 pub struct Import {
@@ -319,18 +361,17 @@ pub struct Import {
 /// Every import, the newest first.
 pub fn imports(conn: &Connection) -> anyhow::Result<Vec<Import>> {
     let mut statement = conn.prepare_cached(
-        "SELECT at, who, its.facts
+        "SELECT at, who, its.facts, journal.id
          FROM journal LEFT JOIN journal_facts AS its ON its.journal_id = journal.id
          WHERE what = 'import' ORDER BY journal.id DESC",
     )?;
-    let found = statement.query_map([], |row| {
+    quarantine::listed(Place::Journal, statement.query([])?, |row| {
         Ok(Import {
             at: cells::instant(row, 0)?,
-            who: row.get(1)?,
-            facts: facts::read(row.get(2)?),
+            who: cells::lossy(row, 1)?,
+            facts: facts::read(cells::optional_lossy(row, 2)?),
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// The instant of the last complete scan; later occasions wait for the next scan.

@@ -4,11 +4,14 @@
 //! customer.
 
 pub mod called_flags;
+pub mod census;
 pub mod erase;
 pub mod left_numbers;
 pub mod next_call_missing;
+pub mod people;
 pub mod rows;
 pub mod search;
+pub mod source;
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -18,7 +21,9 @@ use crate::domain::customer::name::number_part;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
 use crate::phones;
+use crate::store::cells;
 use crate::store::customers::rows::{COLUMNS, from_row, variables_text};
+use crate::store::quarantine::{self, Place};
 
 /// How many candidates a search returns if it cannot decide.
 pub const CANDIDATES_MAX: usize = 10;
@@ -27,7 +32,7 @@ pub const CANDIDATES_MAX: usize = 10;
 pub fn payment_statuses(conn: &Connection) -> anyhow::Result<Vec<(String, i64)>> {
     let mut statement =
         conn.prepare("SELECT payment_status, count(*) FROM customers GROUP BY payment_status")?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = statement.query_map([], |row| Ok((cells::lossy(row, 0)?, row.get(1)?)))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
@@ -69,9 +74,9 @@ pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> 
            phone_validation_error, timezone, call_time, call_schedule, payment_status, call_status,
            welcome_call_completed, next_call_scheduled_at, last_call_date, last_call_id,
            total_calls_made, consecutive_failures, variables, shared_phone, consent_at,
-           consent_source, consent_text, created_at, updated_at)
+           consent_source, consent_text, created_at, updated_at, assistant)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-           ?19, ?20, ?21, ?22, ?23, ?24)",
+           ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
     )?;
     statement
         .execute(params![
@@ -99,6 +104,7 @@ pub fn insert(tx: &Transaction<'_>, customer: &Customer) -> anyhow::Result<i64> 
             customer.consent_text,
             instant_text(customer.created_at),
             instant_text(customer.updated_at),
+            customer.assistant,
         ])
         .context("insert the customer")?;
     Ok(tx.last_insert_rowid())
@@ -121,7 +127,7 @@ pub fn update_fields(
            total_calls_made = max(total_calls_made, ?16),
            variables = ?17, shared_phone = ?18, consent_at = coalesce(?19, consent_at),
            consent_source = ?20,
-           consent_text = ?21, created_at = ?22, updated_at = ?23
+           consent_text = ?21, created_at = ?22, updated_at = ?23, assistant = ?24
          WHERE id = ?1",
     )?;
     let rows = statement
@@ -149,6 +155,7 @@ pub fn update_fields(
             customer.consent_text,
             instant_text(customer.created_at),
             instant_text(now),
+            customer.assistant,
         ])
         .context("update the customer")?;
     if rows != 1 {
@@ -175,6 +182,17 @@ pub fn move_call_status(
     Ok(rows == 1)
 }
 
+/// Sets since when dates count as missed. `None`: since the next call was set.
+pub fn set_eligible_from(
+    tx: &Transaction<'_>,
+    id: i64,
+    from: Option<Instant>,
+) -> anyhow::Result<()> {
+    let sql = "UPDATE customers SET eligible_from = ?2 WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id, from.map(instant_text)])?;
+    Ok(())
+}
+
 /// The customer with this key, which is sent to the provider.
 pub fn by_key(conn: &Connection, key: &str) -> anyhow::Result<Option<Customer>> {
     let sql = "SELECT id FROM customers WHERE key = ?1";
@@ -197,7 +215,8 @@ pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
     Ok(statement.query_one([key], |row| row.get(0)).optional()?)
 }
 
-/// Customers after the id `after`, in the order of ids, at most `limit`.
+/// Customers after the id `after`, in the order of ids, at most `limit`. Omits rows that cannot be
+/// read. Empty only at the end.
 pub fn list(
     conn: &Connection,
     filter: &Filter,
@@ -208,23 +227,40 @@ pub fn list(
     let part = text.map(str::to_lowercase);
     let number = text.and_then(|text| number_part(&phones::with_plain_digits(text)));
     let (head, tail) = number.map(|number| (number.head, number.tail)).unzip();
-    select(
-        conn,
-        "id > ?1 AND (?2 IS NULL OR call_status = ?2) AND (?3 IS NULL OR payment_status = ?3)
+    let sql = format!(
+        "SELECT {} FROM customers WHERE
+         id > ?1 AND (?2 IS NULL OR ({SHOWN_STATUS}) = ?2) AND (?3 IS NULL OR payment_status = ?3)
          AND (?4 IS NULL OR instr(lower(name), ?4) OR instr(lower(coalesce(email, '')), ?4)
               OR instr(lower(coalesce(external_id, '')), ?4) OR instr(name, ?5)
-              OR (substr(phone, -length(?7)) = ?7 AND substr(phone, 1, length(?6)) = ?6))",
-        params![
+              OR (substr(phone, -length(?7)) = ?7 AND substr(phone, 1, length(?6)) = ?6))
+         ORDER BY id LIMIT ?8",
+        shown_columns()
+    );
+    let status = filter.call_status.map(CallStatus::as_str);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut after = after;
+    loop {
+        let mut statement = conn.prepare_cached(&sql)?;
+        let rows = statement.query(params![
             after,
-            filter.call_status.map(CallStatus::as_str),
+            status,
             filter.payment_status,
             part,
             text,
             head,
-            tail
-        ],
-        limit,
-    )
+            tail,
+            limit
+        ])?;
+        let mut last = None;
+        let found = quarantine::listed(Place::Customers, rows, |row| {
+            last = Some(row.get(0)?);
+            from_row(row)
+        })?;
+        match last {
+            Some(last) if found.is_empty() => after = last,
+            _ => return Ok(found),
+        }
+    }
 }
 
 /// The existing customer that a row of a file means: by external id, else by e-mail, else by phone.
@@ -295,12 +331,47 @@ pub fn with_room<T>(
     done
 }
 
+/// Whether the customer is there, also if the row cannot be read.
+pub fn exists(conn: &Connection, id: i64) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM customers WHERE id = ?1)";
+    Ok(conn.prepare_cached(sql)?.query_one([id], |row| row.get(0))?)
+}
+
 /// Whether the database has no customers yet.
 pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT 1 FROM customers)";
     Ok(conn.query_one(sql, [], |row| row.get(0))?)
 }
 
+/// Gives each customer whose calls nobody stopped to `take`, by id.
+pub fn each_not_stopped(conn: &Connection, take: &mut dyn FnMut(i64)) -> anyhow::Result<()> {
+    let sql = format!(
+        "SELECT id FROM customers WHERE {SHOWN_STATUS} NOT IN ('paused', 'disabled') ORDER BY id"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row.get(0)?);
+    }
+    Ok(())
+}
+
+/// The call status as everybody reads it: the pause of a customer is `paused`, whoever set it. A
+/// disabled customer stays disabled.
+const SHOWN_STATUS: &str = "CASE WHEN call_status <> 'disabled' AND EXISTS (SELECT 1 FROM meta
+    WHERE meta.key = 'pause:customer:' || customers.key) THEN 'paused' ELSE call_status END";
+
+fn shown_columns() -> String {
+    COLUMNS.replace("call_status", SHOWN_STATUS)
+}
+
+/// How many customers are paused.
+pub fn count_paused(conn: &Connection) -> anyhow::Result<i64> {
+    let sql = format!("SELECT count(*) FROM customers WHERE {SHOWN_STATUS} = 'paused'");
+    Ok(conn.prepare_cached(&sql)?.query_one([], |row| row.get(0))?)
+}
+
+/// Fails on a row that cannot be read: an import must not add a second row for the same person.
 /// `condition` is a text of this folder, never input of a person.
 pub(super) fn select(
     conn: &Connection,
@@ -308,9 +379,9 @@ pub(super) fn select(
     values: &[&dyn rusqlite::ToSql],
     limit: usize,
 ) -> anyhow::Result<Vec<Customer>> {
+    let columns = shown_columns();
     let sql =
-        format!("SELECT {COLUMNS} FROM customers WHERE {condition} ORDER BY id LIMIT {limit}");
+        format!("SELECT {columns} FROM customers WHERE {condition} ORDER BY id LIMIT {limit}");
     let mut statement = conn.prepare_cached(&sql)?;
-    let customers = statement.query_map(values, from_row)?.collect::<Result<_, _>>()?;
-    Ok(customers)
+    quarantine::every(Place::Customers, statement.query(values)?, from_row)
 }

@@ -15,7 +15,9 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::phones;
+use crate::store::cells;
 use crate::store::file::side_files;
+use crate::store::quarantine::{OddRow, Place};
 use crate::store::transaction::Moved;
 
 /// The file of added and removed numbers, beside the database.
@@ -93,12 +95,22 @@ pub fn is_listed(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<
 
 /// The forms of a number that are on the list of [`all`].
 fn listed_forms(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<Vec<String>> {
+    Ok(entries_of(conn, path, phone)?.into_iter().map(|entry| entry.phone).collect())
+}
+
+/// The entries of the list of [`all`] that protect a number.
+pub fn entries_of(
+    conn: &Connection,
+    path: &Path,
+    phone: &str,
+) -> anyhow::Result<Vec<DoNotCallEntry>> {
     let forms = forms(phone);
     let mut rows = Vec::new();
     for form in &forms {
         rows.extend(in_table(conn, Some(form))?);
     }
-    Ok(brought_up(rows, lines_of(path, &forms)?).into_keys().collect())
+    let listed = brought_up(rows, lines_of(path, &forms)?);
+    Ok(listed.into_values().map(|(entry, _)| entry).collect())
 }
 
 /// The content that `replay` would leave in the table, by number: an entry, and the text of its
@@ -179,18 +191,52 @@ fn in_table(
          WHERE ?1 IS NULL OR phone = ?1",
     )?;
     let found = statement.query_map([phone], |row| {
-        let created_at: String = row.get(3)?;
+        // Another program may have written the row: its number counts, whatever the other cells
+        // hold.
+        let created_at = cells::lossy(row, 3)?;
         let entry = DoNotCallEntry {
-            phone: row.get(0)?,
-            reason: row.get(1)?,
-            source: row.get(2)?,
-            // Another program may have written the row: its number counts even if its time is
-            // unreadable.
+            phone: cells::lossy(row, 0)?,
+            reason: cells::lossy(row, 1)?,
+            source: cells::lossy(row, 2)?,
             created_at: parse_instant(&created_at).unwrap_or_default(),
         };
         Ok((entry, created_at))
     })?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// An entry in a form that the gate cannot compare. The triggers refuse it, so it is older or was
+/// written without them.
+pub(super) const ODD: &str = "(phone NOT GLOB '+[1-9]*' OR substr(phone, 2) GLOB '*[^0-9]*')";
+
+/// The texts of odd entries, without bytes that are not text. Reads the whole list.
+pub fn odd_texts(conn: &Connection) -> anyhow::Result<Vec<String>> {
+    let sql = format!("SELECT phone FROM do_not_call WHERE {ODD}");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement
+        .query_map([], |row| Ok(cells::lossy(row, 0)?.replace(char::REPLACEMENT_CHARACTER, "")))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The odd entries, without their numbers. Reads the whole list.
+pub fn odd_rows(conn: &Connection) -> anyhow::Result<Vec<OddRow>> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT rowid FROM do_not_call WHERE {ODD}"))?;
+    let found = statement.query_map([], |row| {
+        Ok(OddRow {
+            place: Place::DoNotCall.table().to_string(),
+            row: row.get::<_, i64>(0)?.to_string(),
+            customer_id: None,
+            why: "phone is not written as + and digits".to_string(),
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Whether the entry with this row id is odd.
+pub fn is_odd(conn: &Connection, rowid: &str) -> anyhow::Result<bool> {
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM do_not_call WHERE rowid = ?1 AND {ODD})");
+    Ok(conn.prepare_cached(&sql)?.query_one([rowid], |row| row.get(0))?)
 }
 
 fn insert(tx: &Transaction<'_>, entry: &DoNotCallEntry) -> anyhow::Result<Moved> {

@@ -10,6 +10,8 @@ pub mod memory_copy;
 pub mod modes;
 pub mod one_name;
 pub(crate) mod overwrite_watch;
+pub(crate) mod readers;
+pub mod rights;
 pub mod side_files;
 pub mod snapshot;
 pub mod verify;

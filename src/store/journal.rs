@@ -1,10 +1,35 @@
 //! The journal: actor, change, subject and reason. Append-only: triggers refuse everything else.
 
 pub mod facts;
+pub mod stops;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::cells;
+
+/// The parts of ringonce that write by themselves. Everybody else in the journal is a person.
+pub const MACHINES: [&str; 17] = [
+    "breaker",
+    "dial",
+    "dialer",
+    "elsewhere",
+    "follow",
+    "import",
+    "notify",
+    "queue import",
+    "reconcile",
+    "record",
+    "repair",
+    "reschedule",
+    "results",
+    "scan",
+    "settle",
+    "start",
+    "webhook",
+];
+/// The ways in by which a person acts without a name.
+pub const UNNAMED: [&str; 5] = ["api", "call", "cli", "page", "nobody"];
 
 /// The version that writes, so that the journal shows which build made a change.
 const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -84,6 +109,69 @@ pub struct JournalLine {
     pub why: Option<String>,
 }
 
+/// The newest lines about any of the subjects, or about an item or attempt of the customers.
+pub fn newest_about(
+    conn: &Connection,
+    subjects: &[String],
+    customer_ids: &[i64],
+    limit: i64,
+) -> anyhow::Result<Vec<JournalLine>> {
+    let mut found = Vec::new();
+    for subject in subjects {
+        found.extend(newest(conn, Some(subject), limit)?);
+    }
+    for id in customer_ids {
+        let mut statement = conn.prepare_cached(
+            "SELECT id, at, who, what, subject, old, new, why FROM journal
+             WHERE subject IN (SELECT 'item:' || id FROM call_queue WHERE customer_id = ?1
+               UNION ALL SELECT 'attempt:' || id FROM call_attempts WHERE customer_id = ?1)
+             ORDER BY id DESC LIMIT ?2",
+        )?;
+        let lines = statement.query_map([*id, limit], line_from_row)?;
+        found.extend(lines.collect::<Result<Vec<_>, _>>()?);
+    }
+    found.sort_by_key(|line| std::cmp::Reverse(line.id));
+    found.dedup_by_key(|line| line.id);
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+/// The customers whom the ledger knows at a number, also erased ones.
+pub fn known_by_number(conn: &Connection, phone_key: &str) -> anyhow::Result<Vec<i64>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT DISTINCT customer_id FROM call_attempts
+         WHERE phone_key = ?1 AND customer_id IS NOT NULL",
+    )?;
+    let found = statement.query_map([phone_key], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The keys of the numbers at which a customer was called.
+pub fn numbers_of(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<String>> {
+    let mut statement =
+        conn.prepare_cached("SELECT DISTINCT phone_key FROM call_attempts WHERE customer_id = ?1")?;
+    let found = statement.query_map([customer_id], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// The newest lines below the id `before`, without those of the machines unless they are wanted.
+pub fn page(
+    conn: &Connection,
+    with_machines: bool,
+    before: Option<i64>,
+    limit: i64,
+) -> anyhow::Result<Vec<JournalLine>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, at, who, what, subject, old, new, why FROM journal
+         WHERE (?1 OR who NOT IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR id < ?3)
+         ORDER BY id DESC LIMIT ?4",
+    )?;
+    let machines = serde_json::to_string(&MACHINES)?;
+    let lines =
+        statement.query_map(params![with_machines, machines, before, limit], line_from_row)?;
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
 /// The newest lines first; only those of `subject` if it is given.
 pub fn newest(
     conn: &Connection,
@@ -94,17 +182,19 @@ pub fn newest(
         "SELECT id, at, who, what, subject, old, new, why FROM journal
          WHERE ?1 IS NULL OR subject = ?1 ORDER BY id DESC LIMIT ?2",
     )?;
-    let lines = statement.query_map(params![subject, limit], |row| {
-        Ok(JournalLine {
-            id: row.get(0)?,
-            at: row.get(1)?,
-            who: row.get(2)?,
-            what: row.get(3)?,
-            subject: row.get(4)?,
-            old: row.get(5)?,
-            new: row.get(6)?,
-            why: row.get(7)?,
-        })
-    })?;
+    let lines = statement.query_map(params![subject, limit], line_from_row)?;
     Ok(lines.collect::<Result<_, _>>()?)
+}
+
+fn line_from_row(row: &Row<'_>) -> rusqlite::Result<JournalLine> {
+    Ok(JournalLine {
+        id: row.get(0)?,
+        at: cells::lossy(row, 1)?,
+        who: cells::lossy(row, 2)?,
+        what: cells::lossy(row, 3)?,
+        subject: cells::lossy(row, 4)?,
+        old: cells::optional_lossy(row, 5)?,
+        new: cells::optional_lossy(row, 6)?,
+        why: cells::optional_lossy(row, 7)?,
+    })
 }

@@ -10,6 +10,7 @@ use crate::phones;
 use crate::store::cells;
 use crate::store::journal::Act;
 use crate::store::meta::installation::{self, Installation};
+use crate::store::quarantine::{self, Place};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
 use crate::store::transaction::Moved;
 
@@ -22,7 +23,8 @@ pub const MAY_NAME: &str = "(ending = ?1 OR ending = 'any' OR ending = 'erased')
 /// Excludes a call whose id the ledger has stored later: it was not made elsewhere.
 const NOT_OURS: &str = "NOT EXISTS (SELECT 1 FROM call_attempts AS made
        WHERE made.vapi_call_id = calls_elsewhere.vapi_call_id)";
-const COLUMNS: &str = "vapi_call_id, told, phone_key, ending, kind = 'inbound', assistant, \
+/// The columns that [`from_row`] reads, in its order.
+pub(super) const COLUMNS: &str = "vapi_call_id, told, phone_key, ending, kind = 'inbound', assistant, \
      installation_id, occasion, created_at, blocks, found_at, ignored_at, ignored_by, \
      ignored_because";
 
@@ -94,7 +96,7 @@ impl ElsewhereCall {
     }
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<ElsewhereCall> {
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<ElsewhereCall> {
     let ignored = match cells::optional_instant(row, 11)? {
         Some(at) => Some(Ignored {
             at,
@@ -146,7 +148,7 @@ pub fn insert(tx: &Transaction<'_>, call: &ElsewhereCall) -> anyhow::Result<Move
 
 pub fn by_id(conn: &Connection, call_id: &str) -> anyhow::Result<Option<ElsewhereCall>> {
     let sql = format!("SELECT {COLUMNS} FROM calls_elsewhere WHERE vapi_call_id = ?1");
-    Ok(conn.prepare_cached(&sql)?.query_one([call_id], from_row).optional()?)
+    quarantine::one(Place::Elsewhere, conn.prepare_cached(&sql)?.query([call_id])?, from_row)
 }
 
 /// Every call that the ledger does not know, the newest first.
@@ -156,8 +158,7 @@ pub fn all(conn: &Connection) -> anyhow::Result<Vec<ElsewhereCall>> {
          ORDER BY created_at DESC, vapi_call_id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([], from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Elsewhere, statement.query([])?, from_row)
 }
 
 /// Whether any call blocks a customer. Usually none does, which saves the queries per customer.
@@ -179,8 +180,8 @@ pub fn blocking(
          ORDER BY created_at, vapi_call_id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([phones::end_of_phone(phone)], from_row)?;
-    let mut calls: Vec<ElsewhereCall> = found.collect::<Result<_, _>>()?;
+    let rows = statement.query([phones::end_of_phone(phone)])?;
+    let mut calls = quarantine::every(Place::Elsewhere, rows, from_row)?;
     calls.retain(|call| call.may_have_rung(phone, phone_key));
     Ok(calls)
 }
@@ -200,8 +201,7 @@ pub fn last_at_phone(
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let values = params![phones::end_of_phone(phone), instant_text(since)];
-    for call in statement.query_map(values, from_row)? {
-        let call = call?;
+    for call in quarantine::every(Place::Elsewhere, statement.query(values)?, from_row)? {
         if !call.may_be_anybodys() && call.may_have_rung(phone, phone_key) {
             return Ok(Some(call.created_at));
         }
@@ -218,6 +218,18 @@ pub fn block_by(tx: &Transaction<'_>, assistant: &str) -> anyhow::Result<usize> 
              WHERE blocks = 0 AND kind = 'outbound' AND assistant = ?1",
         )?
         .execute([assistant])?)
+}
+
+/// Marks a call as blocking: a person said that the old scheduler made it. `No`: it blocks already,
+/// or a person ignored it.
+pub fn block(tx: &Transaction<'_>, call_id: &str) -> anyhow::Result<Moved> {
+    let rows = tx
+        .prepare_cached(
+            "UPDATE calls_elsewhere SET blocks = 1
+             WHERE vapi_call_id = ?1 AND blocks = 0 AND ignored_at IS NULL",
+        )?
+        .execute([call_id])?;
+    Ok(Moved::from_rows(rows))
 }
 
 /// Deletes old calls that block nothing: they count only for the gap between calls.
@@ -250,8 +262,7 @@ pub fn items_ended_by(conn: &Connection, call_id: &str) -> anyhow::Result<Vec<It
          ORDER BY id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([call_id], item_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query([call_id])?, item_from_row)
 }
 
 /// Removes the id of a released call from the item that the call had ended.
@@ -268,8 +279,7 @@ pub fn waiting_welcomes(conn: &Connection) -> anyhow::Result<Vec<Item>> {
          WHERE call_type = 'welcome' AND status IN ('pending', 'retrying') ORDER BY id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([], item_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query([])?, item_from_row)
 }
 
 /// The facts about a customer that follow from a number.
@@ -301,7 +311,7 @@ pub fn callees(
         conn.prepare_cached("SELECT id, phone, timezone, shared_phone FROM customers")?;
     let mut people = statement.query([])?;
     while let Some(row) = people.next()? {
-        let phone: String = row.get(1)?;
+        let phone = cells::lossy(row, 1)?;
         let at_ending = phones::end_of_phone(&phone).and_then(|ending| by_ending.get(ending));
         if at_ending.is_none() && erased.is_empty() {
             continue;
@@ -309,7 +319,8 @@ pub fn callees(
         let key = installation.phone_key(&phone);
         for call in at_ending.into_iter().flatten().chain(&erased) {
             if call.may_have_rung(&phone, &key) {
-                let (id, timezone, shares_phone) = (row.get(0)?, row.get(2)?, row.get(3)?);
+                let (id, timezone, shares_phone) =
+                    (row.get(0)?, cells::lossy(row, 2)?, row.get(3)?);
                 let callee = Callee { id, timezone, shares_phone };
                 found.entry(call.vapi_call_id.clone()).or_default().push(callee);
             }
@@ -331,8 +342,8 @@ pub fn has_ever_dialed(conn: &Connection) -> anyhow::Result<bool> {
 pub fn erase(tx: &Transaction<'_>, phone: &str, phone_key: &str) -> anyhow::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM calls_elsewhere WHERE {MAY_NAME}");
     let mut statement = tx.prepare_cached(&sql)?;
-    let found = statement.query_map([phones::end_of_phone(phone)], from_row)?;
-    for call in found.collect::<Result<Vec<_>, _>>()? {
+    let rows = statement.query([phones::end_of_phone(phone)])?;
+    for call in quarantine::every(Place::Elsewhere, rows, from_row)? {
         if call.ending != ERASED && !call.may_be_anybodys() && call.may_have_rung(phone, phone_key)
         {
             tx.prepare_cached(
@@ -358,7 +369,7 @@ pub fn mask(
         let told = call.told.clone().unwrap_or_default();
         let same: Option<String> = tx
             .prepare_cached(at_ending)?
-            .query_one([&call.ending], |row| row.get::<_, String>(0))
+            .query_one([&call.ending], |row| cells::lossy(row, 0))
             .optional()?
             .filter(|phone| call.may_have_rung(phone, ""));
         let masked = mask(call.phone_key.as_deref(), same.as_deref().unwrap_or(&told));
@@ -381,6 +392,5 @@ pub fn mask(
 
 fn all_rows(conn: &Connection) -> anyhow::Result<Vec<ElsewhereCall>> {
     let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM calls_elsewhere"))?;
-    let found = statement.query_map([], from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::every(Place::Elsewhere, statement.query([])?, from_row)
 }

@@ -3,19 +3,26 @@
 pub mod breaker;
 pub mod holds;
 pub mod installation;
+pub mod kept_list;
 pub mod marks;
 pub mod organization;
 pub mod pauses;
 pub mod scan_inputs;
 pub mod sequence;
+pub mod tokens;
+pub mod unreached;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-/// The value of a key; `None` if it was never set.
+use crate::store::cells;
+use crate::store::quarantine::{OddRow, Place};
+
+/// The value of a key; `None` if it was never set. A value that is not UTF-8 text equals no value
+/// that ringonce wrote.
 pub fn get(conn: &Connection, key: &str) -> anyhow::Result<Option<String>> {
     Ok(conn
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
-        .query_one([key], |row| row.get(0))
+        .query_one([key], |row| cells::lossy(row, 0))
         .optional()?)
 }
 
@@ -26,6 +33,16 @@ pub fn set(tx: &Transaction<'_>, key: &str, value: &str) -> anyhow::Result<()> {
     )?
     .execute([key, value])?;
     Ok(())
+}
+
+/// An entry whose value another program wrote and that cannot be read.
+pub(super) fn odd(key: &str) -> OddRow {
+    OddRow {
+        place: Place::Meta.table().to_string(),
+        row: key.to_string(),
+        customer_id: None,
+        why: "value is not of its form".to_string(),
+    }
 }
 
 /// Removes a value; `true` if it existed.
@@ -39,6 +56,7 @@ pub(super) fn prefixed(conn: &Connection, prefix: &str) -> anyhow::Result<Vec<(S
         .prepare_cached("SELECT key, value FROM meta WHERE ?1 <= key AND key < ?2 ORDER BY key")?;
     // ';' follows ':' in ASCII, so the range holds exactly the keys with this prefix.
     let end = prefix.replace(':', ";");
-    let rows = statement.query_map([prefix, &end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement
+        .query_map([prefix, &end], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

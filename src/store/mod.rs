@@ -17,29 +17,34 @@ pub mod journal;
 pub mod made_elsewhere;
 pub mod meta;
 pub mod migrations;
+pub mod quarantine;
 pub mod queue;
 pub mod transaction;
 pub mod views;
 pub mod webhook_events;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Context;
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Transaction};
 
 use crate::domain::Instant;
-use crate::store::error::{StoreError, explain};
+use crate::store::error::{StoreError, explain, translate};
 use crate::store::file::lock::{DialerLock, LockAnswer, LockedFiles};
 use crate::store::file::overwrite_watch::Content;
+use crate::store::file::readers::Readers;
 use crate::store::file::side_files::{self, OpenFiles};
 use crate::store::file::{connections, lost_database, modes, one_name, verify};
 use crate::store::meta::sequence;
+use crate::store::quarantine::OddRow;
 use crate::store::transaction::begin;
 
-pub use crate::store::error::{UncertainCommit, io_kind, is_denied, is_gone, is_uncertain_commit};
+pub use crate::store::error::{
+    UncertainCommit, io_kind, is_denied, is_gone, is_no_room, is_uncertain_commit,
+};
 pub use crate::store::transaction::part;
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
 
@@ -52,6 +57,8 @@ pub struct Store {
     locked: Mutex<Option<LockedFiles>>,
     /// Whether a second name of the file has been reported.
     warned_of_names: AtomicBool,
+    /// The rows that this process could not read.
+    odd_rows: Mutex<OddRows>,
     /// The highest sequence number of the ledger that this process has seen.
     highest_seq: AtomicI64,
     /// Whether a WAL lay beside the file when it was opened: another process has the file open, or
@@ -59,10 +66,22 @@ pub struct Store {
     found_a_log: bool,
     /// Whether this read-only store made the index of a WAL that had no index.
     index_is_ours: bool,
-    /// `None` for a store in memory, which reads through its one connection. The pool is dropped
-    /// before the writer, because only the writer may empty the WAL when it closes.
-    readers: Option<r2d2::Pool<SqliteConnectionManager>>,
+    /// `None` for a store in memory, which reads through its one connection. This field stands
+    /// before the writer, so that every reader is closed before it: see `readers`.
+    readers: Option<Readers>,
     writer: Mutex<Connection>,
+}
+
+/// At most this many rows that cannot be read are logged; `check` names the others.
+const ODD_ROWS_LOGGED: usize = 20;
+
+/// The rows that a process could not read.
+#[derive(Default)]
+struct OddRows {
+    /// All of them, so that each is logged once.
+    noticed: BTreeMap<(String, String), OddRow>,
+    /// Those that the next write stores.
+    unwritten: BTreeSet<OddRow>,
 }
 
 impl Store {
@@ -85,7 +104,7 @@ impl Store {
         migrations::migrate(&mut conn, path, now).map_err(|e| explain(e, path))?;
         modes::tighten_and_warn(path);
         let opened = OpenFiles::of(path);
-        let readers = Some(connections::readers(path, &opened));
+        let readers = Some(Readers::new(path, &opened));
         let opened = Some((opened, Content::of(&conn, path)));
         let mut store = Store::at(path, conn);
         (store.opened, store.found_a_log, store.readers) = (opened, found_a_log, readers);
@@ -126,6 +145,7 @@ impl Store {
             opened: None,
             locked: Mutex::new(None),
             warned_of_names: AtomicBool::new(false),
+            odd_rows: Mutex::default(),
             index_is_ours: false,
             highest_seq: AtomicI64::new(0),
             found_a_log: false,
@@ -236,13 +256,59 @@ impl Store {
 
     /// Runs the closure on a connection that refuses to write.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        match &self.readers {
+        let value = match &self.readers {
             None => f(&self.lock_writer()),
-            Some(pool) => {
-                let conn = pool.get().context("open a reading connection")?;
+            Some(readers) => {
+                let conn = readers.get().context("open a reading connection")?;
                 f(&conn)
             }
+        };
+        self.note_odd_rows();
+        value.map_err(|error| translate(error, &self.path))
+    }
+
+    /// Moves what the reading functions noticed on this thread into this store. Logs each row once.
+    fn note_odd_rows(&self) {
+        let noticed = quarantine::take_noticed();
+        if noticed.is_empty() {
+            return;
         }
+        let mut known = self.lock_odd_rows();
+        for row in noticed {
+            let name = (row.place.clone(), row.row.clone());
+            if known.noticed.contains_key(&name) {
+                known.unwritten.insert(row);
+                continue;
+            }
+            if known.noticed.len() < ODD_ROWS_LOGGED {
+                let effect = match row.customer_id {
+                    Some(id) => format!("customer {id} is not called"),
+                    None => "nobody whom it concerns is called".to_string(),
+                };
+                log::warn!(
+                    "{} cannot be read ({}), so {effect}; `ringonce check` shows how to correct it",
+                    row.place_and_row(),
+                    row.why
+                );
+            }
+            known.noticed.insert(name, row.clone());
+            known.unwritten.insert(row);
+        }
+    }
+
+    fn lock_odd_rows(&self) -> MutexGuard<'_, OddRows> {
+        self.odd_rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Whether this process noticed a row that no write has stored yet.
+    pub fn has_unwritten_odd_rows(&self) -> bool {
+        !self.lock_odd_rows().unwritten.is_empty()
+    }
+
+    /// The rows that this process could not read.
+    pub fn odd_rows(&self) -> Vec<OddRow> {
+        self.note_odd_rows();
+        self.lock_odd_rows().noticed.values().cloned().collect()
     }
 
     /// Writes in one `BEGIN IMMEDIATE`, committed on `Ok` and rolled back on `Err`.
@@ -255,9 +321,17 @@ impl Store {
     ) -> anyhow::Result<T> {
         let conn = self.lock_writer();
         self.look_at_content(&conn);
-        let tx = begin(&conn, &self.path)?;
-        let value = f(&tx)?;
-        tx.commit().map_err(UncertainCommit)?;
+        let explained = |error| translate(error, &self.path);
+        let tx = begin(&conn, &self.path).map_err(explained)?;
+        let done = f(&tx);
+        self.note_odd_rows();
+        let value = done.map_err(explained)?;
+        let odd_rows = self.lock_odd_rows().unwritten.clone();
+        quarantine::keep(&tx, &odd_rows)?;
+        tx.commit().map_err(|error| UncertainCommit::new(error, &self.path))?;
+        if !odd_rows.is_empty() {
+            self.lock_odd_rows().unwritten.retain(|row| !odd_rows.contains(row));
+        }
         self.look_at_content(&conn);
         Ok(value)
     }

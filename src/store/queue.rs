@@ -4,14 +4,17 @@
 pub mod dedupe;
 pub mod import;
 pub mod insert;
+pub mod paused;
 pub mod transitions;
 
 use chrono::{Duration, NaiveDate};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, Rows, Transaction, params};
 
 use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::cells::{self, bad_text};
+use crate::store::quarantine::{self, Place};
 
 pub use crate::store::queue::insert::{NewItem, insert_extra, insert_once, insert_settled};
 
@@ -71,7 +74,7 @@ pub fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {
         status: ItemStatus::parse(&status).ok_or_else(|| bad_text(5, &status))?,
         attempts: row.get(6)?,
         max_attempts: row.get(7)?,
-        reason: reason.as_deref().and_then(Reason::parse),
+        reason: cells::word(8, reason.as_deref(), Reason::parse)?,
         error_message: row.get(9)?,
         vapi_call_id: row.get(10)?,
         not_before: cells::optional_instant(row, 11)?,
@@ -83,7 +86,7 @@ pub fn item_from_row(row: &Row<'_>) -> rusqlite::Result<Item> {
 
 pub fn item(conn: &Connection, id: i64) -> anyhow::Result<Option<Item>> {
     let sql = format!("SELECT {ITEM_COLUMNS} FROM call_queue WHERE id = ?1");
-    Ok(conn.prepare_cached(&sql)?.query_one([id], item_from_row).optional()?)
+    quarantine::one(Place::Queue, conn.prepare_cached(&sql)?.query([id])?, item_from_row)
 }
 
 /// The item of an occasion, in any status.
@@ -97,10 +100,9 @@ pub fn item_of_occasion(
         "SELECT {ITEM_COLUMNS} FROM call_queue
          WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3"
     );
-    Ok(conn
-        .prepare_cached(&sql)?
-        .query_one(params![customer_id, call_type.as_str(), occasion], item_from_row)
-        .optional()?)
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query(params![customer_id, call_type.as_str(), occasion])?;
+    quarantine::one(Place::Queue, rows, item_from_row)
 }
 
 /// A customer whose next call is due, as found by L1.
@@ -137,9 +139,8 @@ pub fn welcome_candidates(
              WHERE queued.customer_id = customers.id AND queued.call_type = 'welcome')
          ORDER BY created_at, id",
     )?;
-    let found = statement
-        .query_map(params![payment_status, instant_text(signed_up_until)], candidate_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query(params![payment_status, instant_text(signed_up_until)])?;
+    quarantine::listed(Place::Customers, rows, candidate_from_row)
 }
 
 /// L1 for daily calls: eligible, welcomed, next call inside the span, and no open daily item. An
@@ -151,20 +152,18 @@ pub fn daily_candidates(
     to: Instant,
 ) -> anyhow::Result<Vec<Candidate>> {
     let mut statement = tx.prepare_cached(&daily_candidates_sql())?;
-    let found = statement.query_map(
-        params![payment_status, instant_text(from), instant_text(to)],
-        candidate_from_row,
-    )?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query(params![payment_status, instant_text(from), instant_text(to)])?;
+    quarantine::listed(Place::Customers, rows, candidate_from_row)
 }
 
 /// The condition for a customer's daily calls to begin: the welcome call was made, or ended without
-/// a call.
+/// a call, or a person paused welcome calls, which must not stop the daily ones.
 pub(super) const WELCOME_IS_OVER: &str = "(welcome_call_completed = 1
       OR EXISTS (SELECT 1 FROM call_queue AS welcome
         WHERE welcome.customer_id = customers.id AND welcome.call_type = 'welcome'
           AND (welcome.processed_at IS NOT NULL OR (welcome.status <> 'pending'
-            AND welcome.status <> 'retrying' AND welcome.status <> 'processing'))))";
+            AND welcome.status <> 'retrying' AND welcome.status <> 'processing')))
+      OR EXISTS (SELECT 1 FROM meta WHERE key = 'pause:type:welcome'))";
 
 fn daily_candidates_sql() -> String {
     format!(
@@ -186,23 +185,41 @@ fn daily_candidates_sql() -> String {
 /// The position of a pass over due items: a pass reads each item once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor {
-    /// The instant of the last item, by which items are ordered. The exact text from the file:
+    /// The instant of the last item, by which items are ordered. The exact bytes from the file:
     /// otherwise an item whose text has another form would return forever.
-    due_at: String,
+    due_at: Vec<u8>,
     id: i64,
 }
 
-/// An item, and the text by which it was ordered, from the column after the item's own.
-fn item_and_its_order(row: &Row<'_>) -> rusqlite::Result<(Item, String)> {
-    Ok((item_from_row(row)?, row.get(ITEM_COLUMNS.split(',').count())?))
-}
-
 impl Cursor {
-    fn pass_by(&mut self, found: Vec<(Item, String)>) -> Vec<Item> {
-        if let Some((last, due_at)) = found.last() {
-            *self = Cursor { due_at: due_at.clone(), id: last.id };
+    fn due_at(&self) -> ToSqlOutput<'_> {
+        ToSqlOutput::Borrowed(ValueRef::Text(&self.due_at))
+    }
+
+    /// Reads the items of a query whose first value is the position, and moves there. The text by
+    /// which items are ordered follows the item's own columns. Omits items that cannot be read.
+    fn read(&mut self, rows: Rows<'_>) -> anyhow::Result<Vec<Item>> {
+        let order = ITEM_COLUMNS.split(',').count();
+        quarantine::listed(Place::Queue, rows, |row| {
+            let due_at = row.get_ref(order)?.as_bytes()?.to_vec();
+            *self = Cursor { due_at, id: row.get(0)? };
+            item_from_row(row)
+        })
+    }
+
+    /// Asks again while a query finds only items that cannot be read, so that an empty answer means
+    /// that none is left.
+    fn pass(
+        &mut self,
+        mut ask: impl FnMut(&mut Cursor) -> anyhow::Result<Vec<Item>>,
+    ) -> anyhow::Result<Vec<Item>> {
+        loop {
+            let before = self.clone();
+            let items = ask(self)?;
+            if !items.is_empty() || *self == before {
+                return Ok(items);
+            }
         }
-        found.into_iter().map(|(item, _)| item).collect()
     }
 }
 
@@ -222,11 +239,12 @@ pub fn due(
          ORDER BY coalesce(not_before, scheduled_for), id LIMIT ?5"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(
-        params![call_type.as_str(), instant_text(now), cursor.due_at, cursor.id, limit as i64],
-        item_and_its_order,
-    )?;
-    Ok(cursor.pass_by(found.collect::<Result<_, _>>()?))
+    let (call_type, now) = (call_type.as_str(), instant_text(now));
+    cursor.pass(|at| {
+        let from = at.clone();
+        let values = params![call_type, now, from.due_at(), from.id, limit as i64];
+        at.read(statement.query(values)?)
+    })
 }
 
 /// Due items of any type whose last permitted instant is before `until`, after the cursor, the
@@ -245,11 +263,12 @@ pub fn last_chance(
          ORDER BY expires_at, id LIMIT ?5"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(
-        params![instant_text(now), instant_text(until), cursor.due_at, cursor.id, limit as i64],
-        item_and_its_order,
-    )?;
-    Ok(cursor.pass_by(found.collect::<Result<_, _>>()?))
+    let (now, until) = (instant_text(now), instant_text(until));
+    cursor.pass(|at| {
+        let from = at.clone();
+        let values = params![now, until, from.due_at(), from.id, limit as i64];
+        at.read(statement.query(values)?)
+    })
 }
 
 /// The instant after `after` at which the next item is due; `None` if none waits.
@@ -260,7 +279,19 @@ pub fn next_due(conn: &Connection, after: Instant) -> anyhow::Result<Option<Inst
              WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
                AND ?1 < coalesce(not_before, scheduled_for)",
         )?
-        .query_one([instant_text(after)], |row| row.get(0))?;
+        .query_one([instant_text(after)], |row| cells::optional_lossy(row, 0))?;
+    Ok(text.and_then(|text| parse_instant(&text)))
+}
+
+/// The oldest due instant of the items that wait for a line; `None` if none does.
+pub fn waits_for_a_line_since(conn: &Connection, now: Instant) -> anyhow::Result<Option<Instant>> {
+    let text: Option<String> = conn
+        .prepare_cached(
+            "SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue
+             WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
+               AND reason = 'no_line' AND coalesce(not_before, scheduled_for) <= ?1",
+        )?
+        .query_one([instant_text(now)], |row| row.get(0))?;
     Ok(text.and_then(|text| parse_instant(&text)))
 }
 
@@ -278,9 +309,8 @@ pub fn expired(
              OR (expires_at IS NULL AND call_type = 'daily' AND scheduled_for < ?2))"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement
-        .query_map([instant_text(now), instant_text(now - max_lateness)], item_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query([instant_text(now), instant_text(now - max_lateness)])?;
+    quarantine::listed(Place::Queue, rows, item_from_row)
 }
 
 /// The open item of a customer and type; there is at most one.
@@ -293,10 +323,9 @@ pub fn open_item(
         "SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 AND call_type = ?2
            AND (status = 'pending' OR status = 'retrying' OR status = 'processing')"
     );
-    Ok(conn
-        .prepare_cached(&sql)?
-        .query_one(params![customer_id, call_type.as_str()], item_from_row)
-        .optional()?)
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query(params![customer_id, call_type.as_str()])?;
+    quarantine::one(Place::Queue, rows, item_from_row)
 }
 
 /// Whether any item is due, for any reason.

@@ -24,7 +24,10 @@ pub fn part<T>(
             Ok(value)
         }
         Err(error) => {
-            tx.execute_batch("ROLLBACK TO part; RELEASE part")?;
+            // A full disk may have ended the whole transaction, and then the savepoint is gone too.
+            if !tx.is_autocommit() {
+                tx.execute_batch("ROLLBACK TO part; RELEASE part")?;
+            }
             Err(error)
         }
     }

@@ -1,18 +1,24 @@
 //! The queries behind lists, counts and the page: read only, the same for the command line and the
 //! web. Decides nothing.
 
+pub mod callable;
+pub mod contact;
 pub mod locations;
+pub mod next_call;
 pub mod occasions;
 pub mod page;
+pub mod report;
 
 use rusqlite::{Connection, params};
 
 use crate::domain::call::{CallType, ItemStatus};
 use crate::domain::{Instant, instant_text};
+use crate::store::Store;
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::cells;
 use crate::store::file::side_files;
+use crate::store::quarantine::{self, Place};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
-use crate::store::{Store, cells};
 
 /// A count of one kind of event, with its word.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -25,7 +31,7 @@ pub struct Count {
 /// Calls and items since an instant.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Today {
-    /// Attempts, except `not_placed` ones.
+    /// Calls that the provider accepted. A call in doubt is not known to be one.
     pub called: i64,
     /// Of those, ended as answered.
     pub reached: i64,
@@ -41,8 +47,7 @@ pub struct Today {
 pub fn items_of_customer(conn: &Connection, customer_id: i64) -> anyhow::Result<Vec<Item>> {
     let sql = format!("SELECT {ITEM_COLUMNS} FROM call_queue WHERE customer_id = ?1 ORDER BY id");
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([customer_id], item_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query([customer_id])?, item_from_row)
 }
 
 /// A customer's calls, the newest first.
@@ -56,8 +61,8 @@ pub fn calls_of_customer(
          ORDER BY created_at DESC, seq DESC LIMIT ?2"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(params![customer_id, limit as i64], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query(params![customer_id, limit as i64])?;
+    quarantine::listed(Place::Attempts, rows, attempt_from_row)
 }
 
 /// An item in a list.
@@ -67,6 +72,8 @@ pub struct ListedItem {
     /// `None`: the customer no longer exists.
     pub customer_name: Option<String>,
     pub timezone: Option<String>,
+    /// The customer's own assistant by name.
+    pub assistant: Option<String>,
 }
 
 /// Which items a list shows. `None` = all.
@@ -88,7 +95,7 @@ pub fn items(
         ITEM_COLUMNS.split(',').map(|column| format!("item.{}", column.trim())).collect();
     let order = if filter.open { "ASC" } else { "DESC" };
     let sql = format!(
-        "SELECT {}, person.name, person.timezone FROM call_queue AS item
+        "SELECT {}, person.name, person.timezone, person.assistant FROM call_queue AS item
            LEFT JOIN customers AS person ON person.id = item.customer_id
          WHERE (?1 IS NULL OR item.status = ?1) AND (?2 IS NULL OR item.call_type = ?2)
            AND (NOT ?3 OR item.status IN ('pending', 'retrying', 'processing'))
@@ -97,20 +104,19 @@ pub fn items(
     );
     let width = columns.len();
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(
-        params![
-            filter.status.map(ItemStatus::as_str),
-            filter.call_type.map(CallType::as_str),
-            filter.open,
-            limit as i64
-        ],
-        |row| {
-            let item = item_from_row(row)?;
-            let (customer_name, timezone) = (row.get(width)?, row.get(width + 1)?);
-            Ok(ListedItem { item, customer_name, timezone })
-        },
-    )?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query(params![
+        filter.status.map(ItemStatus::as_str),
+        filter.call_type.map(CallType::as_str),
+        filter.open,
+        limit as i64
+    ])?;
+    quarantine::listed(Place::Queue, rows, |row| {
+        let item = item_from_row(row)?;
+        let customer_name = cells::optional_lossy(row, width)?;
+        let timezone = cells::optional_lossy(row, width + 1)?;
+        let assistant = cells::optional_lossy(row, width + 2)?;
+        Ok(ListedItem { item, customer_name, timezone, assistant })
+    })
 }
 
 /// The items that the dialer considers: those that wait, in the words of the index that finds the
@@ -143,7 +149,7 @@ pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
     let since = instant_text(since);
     let called = conn
         .prepare_cached(
-            "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND state <> 'not_placed'",
+            "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND state IN ('placed', 'ended')",
         )?
         .query_one([&since], |row| row.get(0))?;
     let dispositions = counts(
@@ -167,16 +173,6 @@ pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
         &since,
     )?;
     Ok(Today { called, reached, dispositions, failed, skipped })
-}
-
-/// When the longest running call began; `None`: no call is running.
-pub fn oldest_placed(conn: &Connection) -> anyhow::Result<Option<Instant>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT created_at FROM call_attempts WHERE state IN ('dialing', 'placed')
-         ORDER BY created_at LIMIT 1",
-    )?;
-    let mut found = statement.query_map([], |row| cells::instant(row, 0))?;
-    Ok(found.next().transpose()?)
 }
 
 /// Bytes of the database and of its WAL; 0 for a missing file.
@@ -203,7 +199,7 @@ pub fn long_log(wal_bytes: u64) -> Option<String> {
 fn counts(conn: &Connection, sql: &str, value: &str) -> anyhow::Result<Vec<Count>> {
     let mut statement = conn.prepare_cached(sql)?;
     let found = statement.query_map([value], |row| {
-        let word: Option<String> = row.get(0)?;
+        let word = cells::optional_lossy(row, 0)?;
         Ok(Count { word: word.unwrap_or_else(|| "unknown".to_string()), count: row.get(1)? })
     })?;
     Ok(found.collect::<Result<_, _>>()?)

@@ -2,11 +2,12 @@
 //! later. Awaited calls are ended calls whose analysis is still missing.
 
 use chrono::Duration;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::ProviderCall;
+use crate::store::quarantine::{self, Place};
 use crate::store::transaction::Moved;
 use crate::store::{cells, meta};
 
@@ -58,29 +59,37 @@ pub fn insert(
     Ok(Moved::from_rows(rows))
 }
 
-/// The ids of the events that wait, oldest first; at most a batch.
+/// The ids of the events that wait and can be read, oldest first; at most a batch.
 pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<i64>> {
     let mut statement = conn.prepare_cached(
-        "SELECT id FROM webhook_events WHERE applied_at IS NULL ORDER BY id LIMIT ?1",
+        "SELECT id FROM webhook_events WHERE applied_at IS NULL AND id NOT IN (
+           SELECT CAST(row AS INTEGER) FROM quarantine WHERE place = 'webhook_events')
+         ORDER BY id LIMIT ?1",
     )?;
     let found = statement.query_map([BATCH], |row| row.get(0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// One event, if it still waits. Events are read one by one, because a body may be long.
-pub fn one(conn: &Connection, id: i64) -> anyhow::Result<Option<Waiting>> {
-    let found = conn
-        .prepare_cached(
-            "SELECT received_at, body FROM webhook_events WHERE id = ?1 AND applied_at IS NULL",
-        )?
-        .query_one([id], |row| Ok((cells::instant(row, 0)?, row.get::<_, String>(1)?)))
-        .optional()?;
-    let Some((received_at, body)) = found else { return Ok(None) };
-    let Body { mut call, tool_names } = serde_json::from_str(&body)?;
+/// The columns that [`from_row`] reads, in its order. The last one tells whom the event concerns.
+pub(super) const COLUMNS: &str = "id, received_at, body, (SELECT customer_id FROM call_attempts
+     WHERE call_attempts.vapi_call_id = webhook_events.vapi_call_id) AS customer_id";
+
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+    let text = cells::text(row, 2)?;
+    let body = serde_json::from_str(text).map_err(|_| cells::bad_text(2, "of the body"))?;
+    let Body { mut call, tool_names } = body;
     if !tool_names.is_empty() {
         call.tool_names.get_or_insert_default().extend(tool_names);
     }
-    Ok(Some(Waiting { id, received_at, call }))
+    Ok(Waiting { id: row.get(0)?, received_at: cells::instant(row, 1)?, call })
+}
+
+/// One event, if it still waits. Events are read one by one, because a body may be long. An event
+/// that cannot be read is noticed and is none.
+pub fn one(conn: &Connection, id: i64) -> anyhow::Result<Option<Waiting>> {
+    let sql = format!("SELECT {COLUMNS} FROM webhook_events WHERE id = ?1 AND applied_at IS NULL");
+    let mut statement = conn.prepare_cached(&sql)?;
+    Ok(quarantine::listed(Place::Events, statement.query([id])?, from_row)?.pop())
 }
 
 /// Marks an event as applied, and deletes its body: the ledger has the facts.
@@ -106,7 +115,7 @@ pub fn forget_old(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize> {
 pub fn is_any_old(conn: &Connection, now: Instant) -> anyhow::Result<bool> {
     let oldest: Option<Option<String>> = conn
         .prepare_cached("SELECT applied_at FROM webhook_events ORDER BY id LIMIT 1")?
-        .query_one([], |row| row.get(0))
+        .query_one([], |row| cells::optional_lossy(row, 0))
         .optional()?;
     Ok(oldest.flatten().is_some_and(|at| at < instant_text(now - REMEMBERED)))
 }
@@ -125,7 +134,7 @@ pub struct Awaited {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct AwaitedRow {
     call_id: String,
     ended_at: String,
     next_at: String,
@@ -133,7 +142,7 @@ struct Row {
 
 /// Stores when the provider is asked about the call next.
 pub fn await_call(tx: &Transaction<'_>, awaited: &Awaited) -> anyhow::Result<()> {
-    let row = Row {
+    let row = AwaitedRow {
         call_id: awaited.call_id.clone(),
         ended_at: instant_text(awaited.ended_at),
         next_at: instant_text(awaited.next_at),
@@ -153,7 +162,7 @@ pub fn awaited(conn: &Connection) -> anyhow::Result<Vec<Awaited>> {
     let mut found: Vec<Awaited> = rows
         .into_iter()
         .filter_map(|(key, value)| {
-            let row: Row = serde_json::from_str(&value).ok()?;
+            let row: AwaitedRow = serde_json::from_str(&value).ok()?;
             Some(Awaited {
                 attempt_id: key.strip_prefix(PREFIX)?.to_string(),
                 call_id: row.call_id,

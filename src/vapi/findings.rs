@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::vapi::values::word;
+use crate::vapi::values::{text, word};
 
 /// Lists of messages, in a call or in the message of a webhook, that may hold tool calls.
 const MESSAGES: [&str; 3] = ["messages", "messagesOpenAIFormatted", "conversation"];
@@ -33,6 +33,15 @@ pub(super) fn structured_outputs(value: &Value) -> Option<Value> {
 /// `analysis.structuredData`, verbatim.
 pub(super) fn structured_data(value: &Value) -> Option<Value> {
     Some(value["analysis"]["structuredData"].clone()).filter(|data| !data.is_null())
+}
+
+/// `analysis.successEvaluation`, which a rubric makes a text, a number, or true or false.
+pub(super) fn success_evaluation(value: &Value) -> Option<String> {
+    match &value["analysis"]["successEvaluation"] {
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Value::String(said) => text(&Value::String(said.clone())),
+        other => Some(other.to_string()),
+    }
 }
 
 /// The names of the assistant's tools that were called, each once, in the order seen. `None` =

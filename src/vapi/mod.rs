@@ -7,9 +7,13 @@
 
 pub mod assistant;
 pub mod findings;
+pub(crate) mod get;
+pub(crate) mod headers;
 pub mod paging;
 pub mod ping;
+pub mod recordings;
 pub mod reply;
+pub(crate) mod rows;
 pub mod transport;
 pub mod values;
 pub mod webhook;
@@ -21,20 +25,18 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chrono::DateTime;
-use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{HeaderMap, Response, Uri};
+use ureq::http::{Response, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::DefaultConnector;
 
 use crate::clock;
 use crate::domain::Instant;
 use crate::provider::{
-    Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ReadError, Refusal, Seconds,
-    no_seconds,
+    Accepted, Fetched, KEEPS_NOTHING, ListKeeper, Listing, PlaceError, PlaceOrder, Provider,
+    ReadError, Refusal, Seconds, no_seconds,
 };
-use crate::vapi::paging::{Page, Window};
+use crate::vapi::get::Get;
+use crate::vapi::headers::{date_of, retry_after};
 use crate::vapi::reply::{Reply, in_doubt, scrub};
 use crate::vapi::transport::{Question, Witness, gated};
 use crate::vapi::values::path_segment;
@@ -43,9 +45,6 @@ use crate::vapi::values::path_segment;
 const LONGEST_PHASE: Duration = Duration::from_secs(5);
 /// In bytes. Only the id matters in a reply to a POST.
 const LARGEST_REPLY: u64 = 1024 * 1024;
-/// In bytes. A page of calls may hold a hundred transcripts.
-const LARGEST_PAGE: u64 = 64 * 1024 * 1024;
-
 /// The private key. Its text is never shown.
 #[derive(Clone)]
 pub struct ApiKey(String);
@@ -147,31 +146,8 @@ impl Vapi {
         Ok(Reply { status, date, retry_after_secs, body })
     }
 
-    /// One GET. Any status except 200 is an error, which proves nothing about a call.
-    fn read(&self, path: &str) -> Result<(Value, Option<Instant>), ReadError> {
-        let unavailable = |what: String| ReadError::Unavailable(scrub(&what, &self.key.0));
-        let connector = DefaultConnector::default();
-        let agent = Agent::with_parts(self.settings(), connector, DefaultResolver::default());
-        let response = agent
-            .get(format!("{}{path}", self.base_url))
-            .header("Authorization", format!("Bearer {}", self.key.0))
-            .header("Accept", "application/json")
-            .header("Connection", "close")
-            .call()
-            .map_err(|error| unavailable(error.to_string()))?;
-        let date = date_of(response.headers());
-        match response.status().as_u16() {
-            200 => {}
-            404 => return Err(ReadError::NotFound),
-            status @ (401 | 403) => {
-                return Err(ReadError::Unauthorized(format!("it answered {status}")));
-            }
-            status => return Err(unavailable(format!("it answered {status}"))),
-        }
-        let body = bytes(response, LARGEST_PAGE).map_err(|error| unavailable(error.to_string()))?;
-        let value = serde_json::from_slice(&body)
-            .map_err(|error| unavailable(format!("its answer is not JSON: {error}")))?;
-        Ok((value, date))
+    fn reader(&self) -> Get<'_> {
+        Get { base_url: &self.base_url, key: &self.key.0, settings: self.settings() }
     }
 
     /// Makes one request and records its duration.
@@ -187,18 +163,6 @@ impl Vapi {
         let took = clock::elapsed().saturating_sub(begun).as_secs_f64();
         self.seconds.get_or_create(&[("method", method), ("outcome", word)]).observe(took);
         answer
-    }
-
-    fn page(&self, window: &Window) -> Result<Page, ReadError> {
-        match self.read(&format!("/call?{}", window.query())) {
-            Ok((Value::Array(rows), date)) => Ok(Page { rows, date }),
-            Ok(_) => Err(ReadError::Unavailable("its answer is not a list".to_string())),
-            // `NotFound` is about one call; a missing list means a wrong address.
-            Err(ReadError::NotFound) => {
-                Err(ReadError::Unavailable("it has no list of calls; check vapi.base_url".into()))
-            }
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -247,7 +211,7 @@ impl Vapi {
     }
 
     fn get_once(&self, call_id: &str) -> Result<Fetched, ReadError> {
-        let (value, date) = self.read(&format!("/call/{}", path_segment(call_id)))?;
+        let (value, date) = self.reader().value(&format!("/call/{}", path_segment(call_id)))?;
         match wire::read_call(&value) {
             Some(call) if call.id == call_id => Ok(Fetched { call, date }),
             Some(_) => Err(ReadError::Unavailable("it answered with another call".to_string())),
@@ -270,9 +234,17 @@ impl Provider for Vapi {
     }
 
     fn list(&self, since: Instant) -> Result<Listing, ReadError> {
-        paging::every_call(since, &mut |window| {
-            self.timed("list", || self.page(window), ReadError::outcome)
+        self.list_on(since, &KEEPS_NOTHING)
+    }
+
+    fn list_on(&self, since: Instant, keeper: &ListKeeper<'_>) -> Result<Listing, ReadError> {
+        paging::every_call(since, keeper, &mut |window| {
+            self.timed("list", || self.reader().page(window), ReadError::outcome)
         })
+    }
+
+    fn recording(&self, call_id: &str) -> Result<String, ReadError> {
+        self.timed("recording", || self.recording_once(call_id), ReadError::outcome)
     }
 
     fn seconds(&self) -> Option<Seconds> {
@@ -296,27 +268,6 @@ pub fn on_loopback(base_url: &str) -> bool {
 
 fn bytes(mut response: Response<ureq::Body>, limit: u64) -> Result<Vec<u8>, ureq::Error> {
     response.body_mut().with_config().limit(limit).read_to_vec()
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn http_date(text: &str) -> Option<Instant> {
-    Some(DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc())
-}
-
-fn date_of(headers: &HeaderMap) -> Option<Instant> {
-    http_date(header(headers, "date")?)
-}
-
-/// `Retry-After` in seconds; a date in it counts from the provider's own `Date`.
-fn retry_after(headers: &HeaderMap, date: Option<Instant>) -> Option<u64> {
-    let text = header(headers, "retry-after")?.trim();
-    text.parse().ok().or_else(|| {
-        let wait = http_date(text)?.signed_duration_since(date?);
-        Some(wait.num_seconds().max(0).unsigned_abs())
-    })
 }
 
 #[cfg(test)]
@@ -368,25 +319,5 @@ mod tests {
         }
         let vapi = Vapi::new("https://api.vapi.ai", ApiKey::new("sk-secret\n"), 20).unwrap();
         assert!(!format!("{vapi:?}").contains("secret"));
-    }
-
-    #[test]
-    fn an_id_cannot_leave_its_place_in_the_path() {
-        assert_eq!(path_segment("01a2-b_C"), "01a2-b_C");
-        assert_eq!(path_segment("../x?y#z/é"), "%2E%2E%2Fx%3Fy%23z%2F%C3%A9");
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_or_as_a_date() {
-        let read = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("retry-after", value.parse().unwrap());
-            retry_after(&headers, http_date("Sun, 22 Nov 2026 17:00:00 GMT"))
-        };
-        assert_eq!(read("30"), Some(30));
-        assert_eq!(read("Sun, 22 Nov 2026 17:01:30 GMT"), Some(90));
-        assert_eq!(read("Sun, 22 Nov 2026 16:00:00 GMT"), Some(0));
-        assert_eq!(read("soon"), None);
-        assert_eq!(read("-1"), None);
     }
 }

@@ -11,8 +11,10 @@ pub(crate) const LONGEST_WORD: usize = 200;
 /// Dots are escaped too, because `..` would be the folder above.
 const ESCAPED_IN_A_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// The longest transcript or summary that is kept, in bytes.
+/// The longest summary that is kept, in bytes.
 pub(crate) const LONGEST_TEXT: usize = 256 * 1024;
+/// The longest transcript that is kept, in bytes. Transcripts of 600 kB are known.
+pub(crate) const LONGEST_TRANSCRIPT: usize = 8 * 1024 * 1024;
 
 /// A short text. Longer texts are cut, because no text that we compare with is that long.
 pub(crate) fn word(value: &Value) -> Option<String> {
@@ -30,6 +32,10 @@ pub(crate) fn call_id(value: &Value) -> Option<String> {
 
 pub(crate) fn text(value: &Value) -> Option<String> {
     Some(cut(value.as_str()?, LONGEST_TEXT)).filter(|text| !text.is_empty())
+}
+
+pub(crate) fn transcript(value: &Value) -> Option<String> {
+    Some(cut(value.as_str()?, LONGEST_TRANSCRIPT)).filter(|text| !text.is_empty())
 }
 
 pub(crate) fn cut(text: &str, longest: usize) -> String {
@@ -59,4 +65,15 @@ pub(crate) fn replace<T>(old: &mut Option<T>, new: Option<T>) {
 /// An external id as one segment of a path, encoded so that it cannot point elsewhere.
 pub(crate) fn path_segment(id: &str) -> String {
     utf8_percent_encode(id, ESCAPED_IN_A_SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_leave_its_place_in_the_path() {
+        assert_eq!(path_segment("01a2-b_C"), "01a2-b_C");
+        assert_eq!(path_segment("../x?y#z/é"), "%2E%2E%2Fx%3Fy%23z%2F%C3%A9");
+    }
 }

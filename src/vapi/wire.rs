@@ -4,12 +4,12 @@
 //! another type never loses the rest. A call that cannot be read has rung all the same. This module
 //! makes no requests.
 
-use crate::vapi::values::{call_id, number, read_instant, replace, text, whole, word};
+use crate::vapi::values::{call_id, number, read_instant, replace, text, transcript, whole, word};
 use serde_json::{Value, json};
 
 use crate::domain::call::CallType;
 use crate::domain::instant_text;
-use crate::provider::{PlaceOrder, ProviderCall};
+use crate::provider::{PlaceOrder, ProviderCall, Speaker};
 use crate::vapi::findings;
 
 /// The whole body of one `POST /call`. It holds only properties of the official schema; the
@@ -17,33 +17,44 @@ use crate::vapi::findings;
 ///
 /// The tag is sent in three places, because the provider may lose any of them.
 pub fn order_body(order: &PlaceOrder) -> Value {
-    json!({
-        "assistantId": order.assistant_id,
+    let mut body = json!({
         "phoneNumberId": order.phone_number_id,
         "name": order.tag,
         "customer": { "number": order.phone, "externalId": order.tag },
-        "assistantOverrides": {
-            "variableValues": order.variables,
-            "metadata": {
-                "attemptId": order.tag,
-                "installationId": order.installation_id,
-                "armedAt": instant_text(order.armed_at),
-                "seq": order.seq,
-                "attemptNo": order.attempt_no,
-                "customerKey": order.customer_key,
-                "callType": order.call_type.as_str(),
-                "occasion": order.occasion,
-            },
+    });
+    let overrides = json!({
+        "variableValues": order.variables,
+        "metadata": {
+            "attemptId": order.tag,
+            "installationId": order.installation_id,
+            "armedAt": instant_text(order.armed_at),
+            "seq": order.seq,
+            "attemptNo": order.attempt_no,
+            "customerKey": order.customer_key,
+            "callType": order.call_type.as_str(),
+            "occasion": order.occasion,
         },
-    })
+    });
+    match &order.speaker {
+        Speaker::Assistant { id, version } => {
+            body["assistantId"] = json!(id);
+            if let Some(version) = version {
+                body["assistantVersion"] = json!(version);
+            }
+            body["assistantOverrides"] = overrides;
+        }
+        Speaker::Squad { id } => {
+            body["squadId"] = json!(id);
+            body["squadOverrides"] = overrides;
+        }
+    }
+    body
 }
 
 /// A call of the provider. `None` only when it has no usable id.
 pub fn read_call(value: &Value) -> Option<ProviderCall> {
-    let metadata = match &value["assistantOverrides"]["metadata"] {
-        Value::Object(_) => &value["assistantOverrides"]["metadata"],
-        _ => &value["metadata"],
-    };
+    let places = ["assistantOverrides", "squadOverrides"].map(|of| &value[of]["metadata"]);
+    let metadata = places.into_iter().find(|found| found.is_object()).unwrap_or(&value["metadata"]);
     let customer = &value["customer"];
     let analysis = &value["analysis"];
     Some(ProviderCall {
@@ -58,8 +69,9 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         started_at: read_instant(&value["startedAt"]),
         ended_at: read_instant(&value["endedAt"]),
         cost: number(&value["cost"]),
-        transcript: text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"])),
+        transcript: spoken(value),
         summary: text(&analysis["summary"]).or_else(|| text(&value["summary"])),
+        success_evaluation: findings::success_evaluation(value),
         structured_data: findings::structured_data(value),
         structured_outputs: findings::structured_outputs(value),
         tool_names: findings::tool_names(value),
@@ -74,7 +86,12 @@ pub fn read_call(value: &Value) -> Option<ProviderCall> {
         customer_key: word(&metadata["customerKey"]),
         call_type: word(&metadata["callType"]).and_then(|word| CallType::parse(&word)),
         occasion: word(&metadata["occasion"]),
+        left_out: false,
     })
+}
+
+fn spoken(value: &Value) -> Option<String> {
+    transcript(&value["artifact"]["transcript"]).or_else(|| transcript(&value["transcript"]))
 }
 
 /// The call in the reply to a POST. A batch reply, which we never ask for, is searched for the
@@ -96,9 +113,9 @@ pub(super) fn read_end(value: &Value, call: &mut ProviderCall) {
     replace(&mut call.started_at, read_instant(&value["startedAt"]));
     replace(&mut call.ended_at, read_instant(&value["endedAt"]));
     replace(&mut call.cost, number(&value["cost"]));
-    let transcript = text(&value["artifact"]["transcript"]).or_else(|| text(&value["transcript"]));
-    replace(&mut call.transcript, transcript);
+    replace(&mut call.transcript, spoken(value));
     replace(&mut call.summary, text(&analysis["summary"]).or_else(|| text(&value["summary"])));
+    replace(&mut call.success_evaluation, findings::success_evaluation(value));
     findings::lay_over(&mut call.structured_data, findings::structured_data(value));
     findings::lay_over(&mut call.structured_outputs, findings::structured_outputs(value));
     for name in findings::tool_names(value).into_iter().flatten() {

@@ -18,10 +18,10 @@ const COOKIE: &str = "ringonce_session";
 /// The lifetime of a session in seconds: a working day.
 const SESSION_SECONDS: i64 = 12 * 3600;
 
-/// The token's digest, and the key that signs sessions and forms. The key is derived from the token
+/// The token's digest if one is set, and the key that signs sessions and forms. The key is derived from the token
 /// and the process. All sessions end with the process, so signed-out ones are kept in memory.
 pub struct Keys {
-    token: [u8; 32],
+    token: Option<[u8; 32]>,
     signing: [u8; 32],
     /// Signed-out sessions that have not yet expired, with the Unix second of their expiry.
     left: Mutex<BTreeMap<String, i64>>,
@@ -32,19 +32,21 @@ pub struct Keys {
 pub struct Session {
     /// The cookie's value.
     value: String,
+    /// The hash of the named token that opened it; `None`: the token of the environment did.
+    pub token: Option<String>,
 }
 
 impl Keys {
     /// `process`: a text that nobody can guess, different in each process.
-    pub fn new(token: &Secret, process: &str) -> Keys {
-        let token = token.expose().as_bytes();
+    pub fn new(token: Option<&Secret>, process: &str) -> Keys {
+        let token = token.map(|token| token.expose().as_bytes());
         let signing = Sha256::new()
             .chain_update(b"ringonce session\0")
             .chain_update(process)
             .chain_update(b"\0")
-            .chain_update(token);
+            .chain_update(token.unwrap_or_default());
         Keys {
-            token: Sha256::digest(token).into(),
+            token: token.map(|token| Sha256::digest(token).into()),
             signing: signing.finalize().into(),
             left: Mutex::default(),
         }
@@ -52,21 +54,22 @@ impl Keys {
 
     /// Whether the given text is the token.
     pub fn is_token(&self, given: &str) -> bool {
-        Sha256::digest(given.as_bytes()).ct_eq(&self.token).into()
+        let given = Sha256::digest(given.as_bytes());
+        self.token.is_some_and(|token| given.as_slice().ct_eq(token.as_slice()).into())
     }
 
-    /// Whether the request carries the token as bearer.
-    pub fn has_bearer(&self, request: &Request) -> bool {
-        let header = request.header("authorization").map(str::trim).unwrap_or_default();
-        let Some((scheme, token)) = header.split_once(' ') else { return false };
-        scheme.eq_ignore_ascii_case("bearer") && self.is_token(token.trim())
+    /// Whether a token of the environment is set.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
-    /// Creates a session; `nonce` makes two sessions of the same second differ.
-    pub fn session(&self, now: Instant, nonce: &str) -> Session {
-        let told = format!("{}.{nonce}", now.timestamp() + SESSION_SECONDS);
+    /// Creates a session; `nonce` makes two sessions of the same second differ. `token`: the hash of
+    /// the named token that opens it.
+    pub fn session(&self, now: Instant, nonce: &str, token: Option<&str>) -> Session {
+        let told =
+            format!("{}.{nonce}.{}", now.timestamp() + SESSION_SECONDS, token.unwrap_or_default());
         let value = format!("{told}.{}", self.sign("session", &told));
-        Session { value }
+        Session { value, token: token.map(str::to_string) }
     }
 
     /// The session of a request; `None` if it has none, or if it is forged, expired or signed out.
@@ -79,10 +82,12 @@ impl Keys {
         let (told, signature) = value.rsplit_once('.')?;
         let right = self.sign("session", told);
         let is_right: bool = right.as_bytes().ct_eq(signature.as_bytes()).into();
-        let ends: i64 = told.split_once('.')?.0.parse().ok()?;
+        let (ends, rest) = told.split_once('.')?;
+        let ends: i64 = ends.parse().ok()?;
+        let token = rest.split_once('.').map(|(_, hash)| hash).filter(|hash| !hash.is_empty());
         let lasts = now.timestamp() < ends && ends <= now.timestamp() + SESSION_SECONDS;
         let goes_on = is_right && lasts && !self.left().contains_key(value);
-        goes_on.then(|| Session { value: value.to_string() })
+        goes_on.then(|| Session { value: value.to_string(), token: token.map(str::to_string) })
     }
 
     /// Ends a session permanently, so that copies of its cookie are refused too.
@@ -137,6 +142,12 @@ fn came_by_tls(request: &Request) -> bool {
     request.header("x-forwarded-proto").is_some_and(|by| by.eq_ignore_ascii_case("https"))
 }
 
+/// The bearer token of a request, right or wrong.
+pub fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header("authorization")?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Whether the request carries any bearer token, right or wrong.
 pub fn shows_bearer(request: &Request) -> bool {
     let scheme = request.header("authorization").and_then(|text| text.split_whitespace().next());
@@ -168,7 +179,7 @@ mod tests {
 
     #[test]
     fn only_the_token_itself_is_the_token() {
-        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
+        let keys = Keys::new(Some(&Secret::new("open-sesame")), "p1");
         for (header, expected) in [
             ("Authorization: Bearer open-sesame\r\n", true),
             ("authorization: bearer  open-sesame \r\n", true),
@@ -177,19 +188,21 @@ mod tests {
             ("Authorization: open-sesame\r\n", false),
             ("", false),
         ] {
-            assert_eq!(keys.has_bearer(&request(header)), expected, "{header}");
+            let sent = request(header);
+            let is_token = bearer(&sent).is_some_and(|token| keys.is_token(token));
+            assert_eq!(is_token, expected, "{header}");
         }
     }
 
     #[test]
     fn a_session_lasts_a_working_day_and_cannot_be_forged_or_carried_to_another_token() {
-        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
-        let session = keys.session(now(), "n1");
+        let keys = Keys::new(Some(&Secret::new("open-sesame")), "p1");
+        let session = keys.session(now(), "n1", None);
         let sent = request(&format!("Cookie: a=b; {COOKIE}={}\r\n", session.value));
         assert_eq!(keys.session_of(&sent, now()), Some(session.clone()));
         assert_eq!(keys.session_of(&sent, now() + Duration::hours(12)), None);
         for other in [("other", "p1"), ("open-sesame", "p2")] {
-            let keys = Keys::new(&Secret::new(other.0), other.1);
+            let keys = Keys::new(Some(&Secret::new(other.0)), other.1);
             assert_eq!(keys.session_of(&sent, now()), None, "{other:?}");
         }
         let later = session.value.replacen("17", "18", 1);
@@ -200,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_session_that_was_signed_out_is_over_and_the_others_go_on() {
-        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
-        let (mine, yours) = (keys.session(now(), "n1"), keys.session(now(), "n2"));
+        let keys = Keys::new(Some(&Secret::new("open-sesame")), "p1");
+        let (mine, yours) = (keys.session(now(), "n1", None), keys.session(now(), "n2", None));
         let sent = |session: &Session| request(&format!("Cookie: {COOKIE}={}\r\n", session.value));
         keys.sign_out(&mine, now());
         assert_eq!(keys.session_of(&sent(&mine), now()), None);
@@ -212,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_form_counts_only_in_the_session_that_it_was_made_for() {
-        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
-        let (mine, yours) = (keys.session(now(), "n1"), keys.session(now(), "n2"));
+        let keys = Keys::new(Some(&Secret::new("open-sesame")), "p1");
+        let (mine, yours) = (keys.session(now(), "n1", None), keys.session(now(), "n2", None));
         assert!(keys.is_form_mark(&mine, &keys.form_mark(&mine)));
         assert!(!keys.is_form_mark(&mine, &keys.form_mark(&yours)));
         assert!(!keys.is_form_mark(&mine, ""));
@@ -221,8 +234,9 @@ mod tests {
 
     #[test]
     fn the_cookie_is_kept_from_scripts_and_other_sites() {
-        let keys = Keys::new(&Secret::new("open-sesame"), "p1");
-        let cookie = keys.session(now(), "n1").cookie(&request("X-Forwarded-Proto: https\r\n"));
+        let keys = Keys::new(Some(&Secret::new("open-sesame")), "p1");
+        let cookie =
+            keys.session(now(), "n1", None).cookie(&request("X-Forwarded-Proto: https\r\n"));
         for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/", "; Secure"] {
             assert!(cookie.contains(part), "{cookie}");
         }

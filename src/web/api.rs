@@ -4,17 +4,20 @@
 pub mod calls;
 pub mod customers;
 pub mod numbers;
+pub mod person;
+pub mod report;
+pub mod results;
 pub mod service;
 
 use serde_json::{Map, Value, json};
 
 use crate::domain::customer::columns::{nearest, shown};
+use crate::domain::role::Role;
+use crate::domain::{Instant, has_offset, parse_instant};
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::web::asked::Asked;
 
-/// The actor's name in the journal.
-pub const WHO: &str = "api";
 /// The number of rows in a list, unless the query gives a `limit`.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -22,6 +25,8 @@ const LIMIT_MAX: usize = 1000;
 /// Parses the body as a JSON object; refuses fields that are not in `known`.
 pub fn body(asked: &Asked<'_>, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let fields = match serde_json::from_slice(&asked.request.body) {
+        // What is missing then is a field, and its error names it.
+        _ if asked.request.body.trim_ascii().is_empty() => Map::new(),
         Ok(Value::Object(fields)) => fields,
         Ok(_) => return Err(Problem::new(400, "the body must be a JSON object")),
         Err(error) => return Err(Problem::new(400, format!("the body is not JSON: {error}"))),
@@ -37,6 +42,16 @@ pub fn body(asked: &Asked<'_>, known: &[&str]) -> Result<Map<String, Value>, Pro
         }
     }
     Ok(fields)
+}
+
+/// An instant of a request. One without an offset could be anybody's local time.
+pub fn instant(name: &str, text: &str) -> Result<Instant, Problem> {
+    const WRITE: &str = "write 2026-11-22T17:01:00Z or 2026-11-22T12:01:00-05:00";
+    match parse_instant(text) {
+        Some(at) if has_offset(text) => Ok(at),
+        Some(_) => Err(Problem::field(name, format!("{name} has no offset from UTC: {WRITE}"))),
+        None => Err(Problem::field(name, format!("{name} is not an instant: {WRITE}"))),
+    }
 }
 
 /// A text of the body, trimmed; an error if it is missing or blank.
@@ -143,7 +158,7 @@ pub fn word<T>(
 pub fn reveals(asked: &Asked<'_>) -> Result<bool, Problem> {
     match said(asked, "reveal")? {
         None | Some("0" | "false") => Ok(false),
-        Some("1" | "true") => Ok(true),
+        Some("1" | "true") => asked.needs(Role::Support).map(|()| true),
         Some(_) => Err(Problem::field("reveal", "reveal must be true or false")),
     }
 }

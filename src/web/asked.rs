@@ -1,9 +1,11 @@
 //! A request on its way: what was asked, by whom, and in which session.
 
 use crate::domain::Instant;
+use crate::domain::role::Role;
 use crate::http::problem::Problem;
 use crate::http::request::{Request, percent_decode};
 use crate::web::access::Session;
+use crate::web::caller::Caller;
 
 use crate::web::front::Front;
 
@@ -27,6 +29,8 @@ pub struct Asked<'a> {
     pub now: Instant,
     /// `None`: it came with the token itself, or openly.
     pub session: Option<Session>,
+    /// `None`: an open route asks nobody who they are.
+    pub caller: Option<Caller>,
     /// The part of the path that matches the braces of the route.
     pub place: Option<String>,
     pub(crate) form: Vec<(String, String)>,
@@ -38,6 +42,32 @@ impl Asked<'_> {
         self.form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.trim())
     }
 
+    /// A field of the form; `None` when it was not sent.
+    pub fn sent(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim())
+    }
+
+    /// Every value of a field that a form may send several times.
+    pub fn every<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        self.form.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.trim())
+    }
+
+    /// The actor in the journal.
+    pub fn who(&self) -> &str {
+        let name = self.caller.as_ref().and_then(|caller| caller.name.as_deref());
+        name.unwrap_or(if self.is_api() { "api" } else { "page" })
+    }
+
+    /// What the caller may do.
+    pub fn role(&self) -> Role {
+        self.caller.as_ref().map_or(Role::Viewer, |caller| caller.role)
+    }
+
+    /// Refuses an act that the caller's role may not do.
+    pub fn needs(&self, role: Role) -> Result<(), Problem> {
+        self.caller.as_ref().map_or(Ok(()), |caller| caller.check(role))
+    }
+
     /// A value of the query; `None` when it is not there or empty.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.request.query_value(name).map(str::trim).filter(|value| !value.is_empty())
@@ -45,10 +75,7 @@ impl Asked<'_> {
 
     /// The mark for the forms of this session; empty when the visitor came with the token itself.
     pub fn mark(&self) -> String {
-        match (&self.front.keys, &self.session) {
-            (Some(keys), Some(session)) => keys.form_mark(session),
-            _ => String::new(),
-        }
+        self.session.as_ref().map_or(String::new(), |session| self.front.keys.form_mark(session))
     }
 
     /// Whether a program asked, not a page's form.

@@ -18,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::service::Service;
 use crate::steps::Context;
+use crate::steps::readiness::health::Cause;
 use crate::vapi::webhook::signature::Believer;
 use crate::web::access::Keys;
 use crate::web::front::guesses::Guesses;
@@ -27,6 +28,8 @@ use crate::web::metrics::lateness::Lateness;
 /// How many requests read at once: fewer than the pool's connections, so that the service keeps
 /// some.
 const READERS: usize = 2;
+/// How many requests ask the provider at once: each takes a request of the account's rate.
+const ASKERS: usize = 2;
 
 /// Where a request sent a token.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +45,7 @@ pub struct Front {
     pub believer: Option<Believer>,
     /// Limits log lines about webhooks with a wrong secret.
     pub disbelieved: LogLimiter,
-    /// `None`: only the open routes answer, such as the webhook and the health check.
-    pub keys: Option<Keys>,
+    pub keys: Keys,
     /// Counts of wrong tokens: in the form, and as bearer.
     guesses: [Mutex<Guesses>; 2],
     /// Limits log lines about guesses that were refused unchecked.
@@ -52,6 +54,7 @@ pub struct Front {
     pub metrics: Mutex<Lateness>,
     reading: Slots,
     writing: Slots,
+    asking: Slots,
 }
 
 impl Front {
@@ -66,13 +69,14 @@ impl Front {
             service,
             believer,
             disbelieved: LogLimiter::new(Duration::from_secs(300)),
-            keys: api_token.map(|token| Keys::new(token, &process)),
+            keys: Keys::new(api_token, &process),
             guesses: [Guesses::at_the_form(), Guesses::by_bearer()].map(Mutex::new),
             limited: LogLimiter::new(Duration::from_secs(60)),
             health: Mutex::new(None),
             metrics: Mutex::new(kept),
             reading: Slots::new(READERS),
             writing: Slots::new(1),
+            asking: Slots::new(ASKERS),
         })
     }
 
@@ -82,8 +86,7 @@ impl Front {
 
     /// The zone of the operator's day, which is the zone of the scan.
     pub fn zone(&self) -> Arc<Zone> {
-        let name = &self.cx().config.schedule.timezone;
-        self.cx().zones.get_schedule_zone(name).unwrap_or_else(|| Arc::new(Zone::utc()))
+        self.cx().timetable.zone()
     }
 
     /// Counts a guess at the token: in the form before the check, as bearer after a failed check.
@@ -130,6 +133,11 @@ impl Front {
         self.reading.enter()
     }
 
+    /// Waits for a turn to ask the provider; `None` after 3 seconds.
+    pub fn turn_to_ask(&self) -> Option<Turn<'_>> {
+        self.asking.enter()
+    }
+
     /// Waits for a turn to write, which also permits reads; `None` after 3 seconds.
     pub fn turn_to_write(&self) -> Option<Turn<'_>> {
         self.writing.enter()
@@ -140,7 +148,7 @@ impl Front {
 pub struct HealthAnswer {
     /// Process time of the answer (`clock::elapsed`).
     pub(crate) at: Duration,
-    pub(crate) reasons: Vec<String>,
+    pub(crate) causes: Vec<Cause>,
 }
 
 #[cfg(test)]

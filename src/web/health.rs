@@ -1,5 +1,6 @@
-//! The health check. It is green only if nothing stops due calls; otherwise it gives each reason
-//! on one line. A failed check is a reason too.
+//! The health check. It is green only if a call that falls due now would be dialed, no call is in
+//! doubt, and backups are made. Otherwise it gives each reason on one line. A failed check is a
+//! reason too.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -7,16 +8,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock;
-use crate::domain::calendar::cron::Cron;
-use crate::domain::call::AttemptState;
-use crate::domain::{Instant, instant_words};
+use crate::domain::Instant;
 use crate::http::response::Response;
 use crate::service::Service;
-use crate::steps::readiness::{armed, hold_words};
-use crate::steps::{Context, backup};
-use crate::store::attempts;
-use crate::store::meta::breaker;
-use crate::store::meta::marks::{self, Mark};
+use crate::steps::readiness::health::Cause;
+use crate::steps::readiness::health::evidence::causes_of;
+use crate::steps::readiness::health::words::Told;
 use crate::web::asked::Asked;
 use crate::web::front::HealthAnswer;
 
@@ -25,87 +22,49 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// `GET /healthz`.
 pub fn healthz(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let reasons = seen(asked);
-    let status = if reasons.is_empty() { 200 } else { 503 };
+    let causes = seen(asked);
+    let status = if causes.is_empty() { 200 } else { 503 };
+    let reasons: Vec<String> = causes.iter().map(Cause::line).collect();
     let wants_json =
         asked.request.header("accept").is_some_and(|types| types.contains("application/json"));
     if wants_json {
-        let word = if reasons.is_empty() { "ok" } else { "red" };
-        return Ok(Response::json(status, &json!({ "status": word, "reasons": reasons })));
+        let word = if causes.is_empty() { "ok" } else { "red" };
+        let mut told = json!({ "status": word, "reasons": reasons });
+        if !causes.is_empty() {
+            told["causes"] = json!(causes.iter().map(Told::from).collect::<Vec<_>>());
+        }
+        return Ok(Response::json(status, &told));
     }
-    Ok(if reasons.is_empty() {
+    Ok(if causes.is_empty() {
         Response::text(200, "ok")
     } else {
         Response::text(503, &reasons.join("\n"))
     })
 }
 
-fn seen(asked: &Asked<'_>) -> Vec<String> {
+fn seen(asked: &Asked<'_>) -> Vec<Cause> {
     let front = asked.front;
     // The lock is held during the check, so that concurrent requests get the same answer.
     let mut seen = front.health.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = seen.as_ref().filter(|known| clock::elapsed() < known.at + FRESH) {
-        return known.reasons.clone();
+        return known.causes.clone();
     }
-    let reasons = reasons(&front.service, asked.now);
-    *seen = Some(HealthAnswer { at: clock::elapsed(), reasons: reasons.clone() });
-    reasons
+    let causes = causes(&front.service, asked.now);
+    *seen = Some(HealthAnswer { at: clock::elapsed(), causes: causes.clone() });
+    causes
 }
 
 /// Why the service is not healthy; empty if it is. The text holds no phone number.
-pub fn reasons(service: &Service, now: Instant) -> Vec<String> {
-    let mut reasons: Vec<String> = service.halted().into_iter().collect();
+pub fn causes(service: &Service, now: Instant) -> Vec<Cause> {
+    let mut of_the_process: Vec<Cause> = service.halted().into_iter().map(Cause::Halted).collect();
     if service.stopping() {
-        reasons.push("the service is stopping".to_string());
+        of_the_process.push(Cause::Stopping);
     }
-    match from_the_file(service, now) {
-        Ok(found) => reasons.extend(found),
-        Err(error) => reasons.push(format!("the database cannot be read: {error:#}")),
-    }
-    reasons.dedup();
-    reasons
-}
-
-fn from_the_file(service: &Service, now: Instant) -> anyhow::Result<Vec<String>> {
     let cx = &service.cx;
-    let mut reasons: Vec<String> = armed::not_armed(cx)?.into_iter().collect();
-    reasons.extend(armed::swapped(&cx.store));
-    reasons.extend(hold_words::holds(cx)?);
-    let (breaker, last_tick, doubts, no_backup) = cx.store.read(|conn| {
-        let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
-        let no_backup = backup::trouble(conn, &cx.config, &cx.zones, now)?;
-        Ok((breaker::breaker(conn)?, marks::mark(conn, Mark::LastTick)?, doubts, no_backup))
-    })?;
-    reasons.extend(no_backup);
-    // A half-open breaker allows the next call.
-    if let Some(breaker) = breaker.filter(|breaker| !breaker.is_half_open(now)) {
-        let since = instant_words(&breaker.opened_at);
-        reasons.push(format!("the breaker is open since {since}: {}", breaker.words()));
-    }
-    match last_tick {
-        None => reasons.push("nothing was dialed yet: the first tick has not run".to_string()),
-        Some(at) if longest_silence(cx, now) < now - at => {
-            let silence = (now - at).num_minutes();
-            reasons.push(format!("the last tick is {silence} minutes old"));
-        }
-        Some(_) => {}
-    }
-    match doubts {
-        0 => {}
-        1 => reasons.push("1 call is in doubt: see `ringonce attempts list`".to_string()),
-        many => reasons.push(format!("{many} calls are in doubt: see `ringonce attempts list`")),
-    }
-    Ok(reasons)
-}
-
-/// Two scan periods: an older last tick means that the dialer is silent.
-fn longest_silence(cx: &Context, now: Instant) -> chrono::Duration {
-    let schedule = &cx.config.schedule;
-    let period = || {
-        let zone = cx.zones.get_schedule_zone(&schedule.timezone)?;
-        let cron = Cron::parse(&schedule.scan).ok()?;
-        let first = cron.next_after(&zone, now)?;
-        Some(cron.next_after(&zone, first)? - first)
-    };
-    period().unwrap_or_else(|| chrono::Duration::minutes(15)) * 2
+    causes_of(&cx.store, (&cx.config, &cx.timetable), of_the_process.clone(), now).unwrap_or_else(
+        |error| {
+            of_the_process.push(Cause::DatabaseUnreadable(format!("{error:#}")));
+            of_the_process
+        },
+    )
 }

@@ -18,10 +18,12 @@ use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::http::response::Response;
 use crate::steps::backup;
+use crate::steps::readiness::health::Cause;
+use crate::steps::status::figures::{self, Figures};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{breaker, holds, pauses, scan_inputs};
 use crate::store::views;
-use crate::store::views::page::{self, Glance, Span};
+use crate::store::views::page;
 use crate::store::{Conn, Store};
 use crate::web::asked::Asked;
 use crate::web::health;
@@ -52,9 +54,11 @@ fn written(asked: &Asked<'_>, kept: &mut Lateness) -> anyhow::Result<String> {
     store.read(|conn| {
         counts(conn, &mut registry)?;
         observe(conn, kept)?;
-        let span = Span { from: asked.now, to: asked.now };
-        let glance = page::glance(conn, span, asked.now)?;
-        of_glance(&mut registry, &glance);
+        let cx = asked.front.cx();
+        let figures = figures::figures(conn, &cx.config, &cx.timetable, asked.now)?;
+        of_figures(&mut registry, &figures);
+        let customers = page::customers(conn)?;
+        gauge(&mut registry, "customers", "Customers in the file", customers as f64);
         of_backups(conn, &mut registry, asked)?;
         of_meta(conn, &mut registry, asked.now)
     })?;
@@ -69,8 +73,7 @@ fn written(asked: &Asked<'_>, kept: &mut Lateness) -> anyhow::Result<String> {
     }
     let lines = asked.front.cx().config.dialing.max_active_calls;
     gauge(&mut registry, "lines_max", "The most calls at once", lines as f64);
-    let well = health::reasons(&asked.front.service, asked.now).is_empty();
-    gauge(&mut registry, "healthy", "1 when /healthz is green", f64::from(u8::from(well)));
+    of_health(&mut registry, &health::causes(&asked.front.service, asked.now));
     sizes(store, &mut registry);
     let build: Family<Labels, Gauge> = Family::default();
     build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_string())]).set(1);
@@ -121,15 +124,23 @@ fn observe(conn: &Conn, kept: &mut Lateness) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn of_glance(registry: &mut Registry, glance: &Glance) {
+fn of_figures(registry: &mut Registry, figures: &Figures) {
+    let (today, in_doubt) = (&figures.today, figures.in_doubt as f64);
     for (name, help, value) in [
-        ("due", "Open items whose instant has come", glance.due),
-        ("waiting", "Open items whose instant is still to come", glance.waiting),
-        ("in_doubt", "Calls in doubt: it is not known whether they rang", glance.in_doubt),
-        ("lines_in_use", "Calls being dialed or on the line", glance.lines_in_use),
-        ("customers", "Customers in the file", glance.customers),
+        ("due", "Waiting items whose instant has come", figures.due as f64),
+        ("waiting", "Waiting items, the due ones too", figures.waiting() as f64),
+        ("in_doubt", "Calls in doubt: it is not known whether they rang", in_doubt),
+        ("lines_in_use", "Calls being dialed or on the line", figures.lines_in_use as f64),
+        ("called_today", "Calls since midnight in schedule.timezone", today.called as f64),
+        ("reached_today", "Answered ones of these calls", today.reached as f64),
+        ("failed_today", "Occasions given up since midnight", today.failed as f64),
+        ("skipped_today", "Occasions without a call since midnight", figures.skipped() as f64),
     ] {
-        gauge(registry, name, help, value as f64);
+        gauge(registry, name, help, value);
+    }
+    if let Some(at) = figures.next_call_at {
+        let seconds = at.timestamp_millis() as f64 / 1000.0;
+        gauge(registry, "next_call_timestamp_seconds", "When the next call falls due", seconds);
     }
 }
 
@@ -162,13 +173,24 @@ fn of_meta(conn: &Conn, registry: &mut Registry, now: Instant) -> anyhow::Result
     Ok(())
 }
 
+/// Adds whether all is well, and one line for each reason that stands.
+fn of_health(registry: &mut Registry, causes: &[Cause]) {
+    let well = f64::from(u8::from(causes.is_empty()));
+    gauge(registry, "healthy", "1 when /healthz is green", well);
+    let stand: Family<Labels, Gauge> = Family::default();
+    for cause in causes {
+        stand.get_or_create(&vec![("cause", cause.as_str().to_string())]).set(1);
+    }
+    registry.register("unhealthy", "1 for each reason of a red /healthz", stand);
+}
+
 /// Adds the backup metrics if backups are configured.
 fn of_backups(conn: &Conn, registry: &mut Registry, asked: &Asked<'_>) -> anyhow::Result<()> {
     let cx = asked.front.cx();
     if cx.config.backup.cron.is_none() {
         return Ok(());
     }
-    let trouble = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
+    let trouble = backup::trouble(conn, &cx.timetable, asked.now)?;
     let failed = f64::from(u8::from(trouble.is_some()));
     gauge(registry, "backup_failed", "1 while backups fail or are late", failed);
     if let Some(at) = marks::mark(conn, Mark::LastBackup)? {

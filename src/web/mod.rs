@@ -3,6 +3,7 @@
 pub mod access;
 pub mod api;
 pub mod asked;
+pub mod caller;
 pub mod front;
 pub mod health;
 pub mod metrics;

@@ -3,13 +3,20 @@
 
 use crate::domain::customer::Customer;
 use crate::domain::hold::HoldKind;
+use crate::domain::instant_text;
+use crate::domain::role::Role;
 use crate::http::problem::Problem;
+use crate::steps::operate::call_now::{self, ExtraWish, QueuedExtra, WishRefused};
+use crate::steps::operate::cancel::{self, CancelRefused};
+use crate::steps::operate::erase::{ErasureRefused, ErasureReport, erase_for_good};
 use crate::steps::operate::resume::{self, Resumed, Standing};
-use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, call_now};
+use crate::steps::operate::{self, ActRefused, Resolved, Scope, Word, close};
 use crate::steps::readiness::clock_check;
+use crate::store::attempts::Attempt;
 use crate::store::journal::Act;
 use crate::store::queue::Item;
 use crate::store::transaction::Moved;
+use crate::store::{Conn, Tx};
 use crate::web::asked::Asked;
 
 /// The actor and the reason, for the journal.
@@ -48,6 +55,13 @@ pub fn resume(
     lift: &Lift,
     reason: &WhoAndWhy<'_>,
 ) -> anyhow::Result<(Resumed, Standing)> {
+    let is_of_all = match lift {
+        Lift::Plain(scope) | Lift::Pause(scope) => {
+            matches!(scope, Scope::Everything | Scope::Type(_))
+        }
+        Lift::Hold(_) | Lift::Breaker => true,
+    };
+    asked.needs(if is_of_all { Role::Operator } else { Role::Support })?;
     let cx = asked.front.cx();
     let reading = asked.front.service.clock.read()?;
     let (who, why, now) = (reason.who, reason.why, reading.now);
@@ -67,20 +81,40 @@ pub fn resume(
     lifted.map_err(as_problem)
 }
 
-/// Queues an extra call, which the running dialer dials at once if the gate allows it.
-pub fn call(asked: &Asked<'_>, customer: &Customer, why: &str) -> anyhow::Result<Item> {
+/// Queues an extra call, which the running dialer dials at its instant if the gate allows it.
+pub fn call(
+    asked: &Asked<'_>,
+    customer: &Customer,
+    wish: &ExtraWish<'_>,
+) -> anyhow::Result<QueuedExtra> {
     let cx = asked.front.cx();
     let queued = cx.store.write(|tx| {
         let reading = asked.front.service.clock.read()?;
         if let Some(why) = clock_check::unproven_clock(tx, &reading)? {
             return Err(call_now::CallRefused(format!("no extra call now: {why}")).into());
         }
-        call_now::queue_extra(cx, tx, customer, why, reading.now)
+        call_now::queue_extra_at(cx, tx, customer, wish, reading.now)
     });
     queued.map_err(|error| match error.downcast::<call_now::CallRefused>() {
         Ok(refused) => Problem::new(409, refused.to_string()).into(),
-        Err(error) => error,
+        Err(error) => wish_problem(error),
     })
+}
+
+fn wish_problem(error: anyhow::Error) -> anyhow::Error {
+    let Some(why) = error.downcast_ref::<WishRefused>() else { return error };
+    let detail = why.to_string();
+    let problem = match why {
+        WishRefused::Key(_) => Problem::field("key", detail),
+        WishRefused::At(_) => Problem::field("at", detail),
+        WishRefused::Outside { opens, .. } => {
+            Problem { next_opening: opens.map(instant_text), ..Problem::field("at", detail) }
+        }
+        WishRefused::OtherInstant { .. } => {
+            Problem { field: Some("at".to_string()), ..Problem::new(409, detail) }
+        }
+    };
+    problem.into()
 }
 
 /// Parses a person's answer about a doubt.
@@ -118,6 +152,50 @@ pub fn resolve(
     settled.map_err(as_problem)
 }
 
+/// Closes a placed call that does not end.
+pub fn close(asked: &Asked<'_>, attempt: &str, reason: &WhoAndWhy<'_>) -> anyhow::Result<()> {
+    let closed = asked.front.cx().store.write(|tx| {
+        let attempt = operate::attempt_of(tx, attempt)?;
+        let now = asked.front.service.clock.now()?;
+        close::close(tx, &attempt, Act { who: reason.who, why: reason.why, now })
+    });
+    closed.map_err(as_problem)
+}
+
+/// Cancels one waiting call.
+pub fn cancel(asked: &Asked<'_>, id: i64, reason: &WhoAndWhy<'_>) -> anyhow::Result<Item> {
+    let cx = asked.front.cx();
+    let act = Act { who: reason.who, why: reason.why, now: asked.now };
+    let cancelled = cx.store.write(|tx| cancel::cancel(cx, tx, id, act));
+    cancelled.map_err(|error| match error.downcast::<CancelRefused>() {
+        Ok(why @ CancelRefused::Unknown(_)) => Problem::not_found(why.to_string()).into(),
+        Ok(why @ CancelRefused::NotWaiting { .. }) => Problem::new(409, why.to_string()).into(),
+        Err(error) => error,
+    })
+}
+
+/// Erases the customer that `find` finds, and reports whether the WAL could be emptied.
+pub fn erase(
+    asked: &Asked<'_>,
+    find: impl FnOnce(&Tx<'_>) -> anyhow::Result<Customer>,
+    reason: &WhoAndWhy<'_>,
+) -> anyhow::Result<(ErasureReport, bool)> {
+    let act = Act { who: reason.who, why: reason.why, now: asked.now };
+    let erased = erase_for_good(&asked.front.cx().store, find, act);
+    erased.map_err(|error| match error.downcast::<ErasureRefused>() {
+        Ok(why @ ErasureRefused::NamesThem) => {
+            anyhow::Error::from(Problem::field("reason", format!("reason {why}")))
+        }
+        Ok(why @ ErasureRefused::Dialing(_)) => Problem::new(409, why.to_string()).into(),
+        Err(error) => error,
+    })
+}
+
+/// The attempt that a text names: an id, its beginning, or the tag of the call.
+pub fn attempt_of(conn: &Conn, text: &str) -> anyhow::Result<Attempt> {
+    operate::attempt_of(conn, text).map_err(as_problem)
+}
+
 fn as_problem(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<ActRefused>() {
         Ok(refused) => {
@@ -129,6 +207,7 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
                 }
                 ActRefused::Several(_)
                 | ActRefused::NotInDoubt { .. }
+                | ActRefused::NotPlaced { .. }
                 | ActRefused::WrongClock(_) => Problem::new(409, detail),
                 ActRefused::SeveralHolds(_) => {
                     Problem { field: Some("hold".to_string()), ..Problem::new(409, detail) }

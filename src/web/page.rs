@@ -2,14 +2,18 @@
 //! that a page shows or does.
 
 pub mod alarms;
+pub mod calls;
 pub mod chart;
+pub mod customer;
 pub mod customers;
+pub mod done;
 pub mod forms;
 pub mod html;
 pub mod layout;
 pub mod lists;
 pub mod login;
-pub mod next_call;
+pub mod reports;
+pub mod standing;
 pub mod today;
 pub mod words;
 

@@ -1,15 +1,20 @@
 //! The table of routes, each with its handler and the access that it requires. All other paths
 //! answer 404.
 
+use crate::domain::role::Role;
 use crate::http::problem::{Problem, of_error};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::web::access::{is_from_another_site, shows_bearer};
-use crate::web::api::{calls, customers, numbers, service};
+use crate::web::api::{calls, customers, numbers, person, report, results, service};
 use crate::web::asked::{Access, Asked, form};
 use crate::web::front::{Front, GuessedAt};
-use crate::web::page::{customers as customer_pages, forms, layout, lists, login, today};
-use crate::web::{health, metrics, webhook};
+use crate::web::page::calls::{self as page_calls, one as one_call};
+use crate::web::page::customer::{self, acts, edit};
+use crate::web::page::forms::{self, customer as acted};
+use crate::web::page::lists::{journal, numbers as listed, queue};
+use crate::web::page::{customers as customer_pages, layout, login, reports, today};
+use crate::web::{caller, health, metrics, webhook};
 
 type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
 
@@ -51,6 +56,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/customers", Access::Token, customers::upsert),
     route("PUT", "/api/customers", Access::Token, customers::upsert),
     route("GET", "/api/customers/{id}", Access::Token, customers::show),
+    route("DELETE", "/api/customers/{id}", Access::Token, person::erase),
+    route("GET", "/api/customers/{id}/export", Access::Token, person::export),
     route("GET", "/api/customers/{id}/explain", Access::Token, customers::explained),
     route("POST", "/api/customers/{id}/call", Access::Token, customers::call),
     route("GET", "/api/dnc", Access::Token, numbers::list),
@@ -58,27 +65,70 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/dnc", Access::Token, numbers::remove),
     route("GET", "/api/queue", Access::Token, calls::queue),
     route("GET", "/api/attempts", Access::Token, calls::attempts),
+    route("GET", "/api/attempts/{id}", Access::Token, results::one),
+    route("GET", "/api/attempts/{id}/recording", Access::Token, results::recording),
     route("POST", "/api/attempts/{id}/resolve", Access::Token, calls::resolve),
+    route("POST", "/api/attempts/{id}/close", Access::Token, calls::close),
+    route("GET", "/api/report", Access::Token, report::report),
     route("GET", "/", Access::Page, today::page),
     route("POST", "/pause", Access::Form, forms::pause),
     route("POST", "/resume", Access::Form, forms::resume),
     route("GET", "/customers", Access::Page, customer_pages::list),
-    route("GET", "/customers/{id}", Access::Page, customer_pages::one),
-    route("POST", "/customers/{id}/reveal", Access::Form, customer_pages::reveal),
-    route("POST", "/customers/{id}/pause", Access::Form, forms::pause_customer),
-    route("POST", "/customers/{id}/resume", Access::Form, forms::resume_customer),
-    route("POST", "/customers/{id}/call", Access::Form, forms::call),
-    route("POST", "/customers/{id}/do-not-call", Access::Form, forms::never_call),
-    route("GET", "/queue", Access::Page, lists::queue),
-    route("GET", "/calls", Access::Page, lists::calls),
+    route("GET", "/customers.csv", Access::Page, customer_pages::file),
+    route("GET", "/customers/{id}", Access::Page, customer::one),
+    route("GET", "/customers/{id}/edit", Access::Page, edit::open),
+    route("POST", "/customers/{id}/edit", Access::Form, edit::send),
+    route("GET", "/customers/{id}/erase", Access::Page, acts::erasure),
+    route("POST", "/customers/{id}/erase", Access::Form, acted::erase),
+    route("POST", "/customers/{id}/export", Access::Form, acted::export),
+    route("POST", "/customers/{id}/reveal", Access::Form, customer::reveal),
+    route("POST", "/customers/{id}/pause", Access::Form, acted::pause),
+    route("POST", "/customers/{id}/resume", Access::Form, acted::resume),
+    route("POST", "/customers/{id}/call", Access::Form, acted::call),
+    route("POST", "/customers/{id}/do-not-call", Access::Form, acted::never_call),
+    route("POST", "/customers/{id}/allow", Access::Form, acted::allow),
+    route("GET", "/queue", Access::Page, queue::list),
+    route("GET", "/queue.csv", Access::Page, queue::file),
+    route("POST", "/queue/{id}/cancel", Access::Form, forms::cancel),
+    route("GET", "/calls", Access::Page, page_calls::list),
+    route("GET", "/calls.csv", Access::Page, page_calls::file),
+    route("GET", "/calls/{id}", Access::Page, one_call::one),
+    route("GET", "/calls/{id}/recording", Access::Page, results::recording),
+    route("POST", "/doubts/settle", Access::Form, forms::settle_all),
     route("POST", "/calls/{id}/resolve", Access::Form, forms::resolve),
-    route("GET", "/do-not-call", Access::Page, lists::numbers),
+    route("POST", "/calls/{id}/close", Access::Form, forms::close),
+    route("POST", "/calls/{id}/transcript", Access::Form, one_call::transcript),
+    route("GET", "/reports", Access::Page, reports::reports),
+    route("GET", "/do-not-call", Access::Page, listed::list),
+    route("GET", "/do-not-call.csv", Access::Page, listed::file),
     route("POST", "/do-not-call", Access::Form, forms::never_call_number),
-    route("GET", "/journal", Access::Page, lists::journal),
+    route("GET", "/journal", Access::Page, journal::list),
 ];
 
-/// Answers one request by the table of routes.
+/// Answers one request by the table of routes. Each answer carries the request's id, so that a log
+/// line of the application and one of ringonce can be matched.
 pub fn answer(front: &Front, request: &Request) -> Response {
+    let id = request_id(request);
+    let answer = routed(front, request);
+    // Not the path: it may hold a phone number.
+    log::debug!("request {id}: {} was answered {}", request.method, answer.status);
+    answer.with_header(REQUEST_ID, &id)
+}
+
+/// The header of the request's id.
+const REQUEST_ID: &str = "X-Request-Id";
+
+/// The id that the caller gave, if it is a plain word; else a new one.
+fn request_id(request: &Request) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    let given = request.header(REQUEST_ID).filter(|id| (1..=64).contains(&id.len()));
+    match given.filter(|id| id.chars().all(plain)) {
+        Some(id) => id.to_string(),
+        None => uuid::Uuid::new_v4().to_string(),
+    }
+}
+
+fn routed(front: &Front, request: &Request) -> Response {
     let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
     let mut allowed = Vec::new();
     for route in ROUTES {
@@ -137,22 +187,27 @@ fn admitted(
     place: Option<String>,
 ) -> anyhow::Result<Response> {
     let now = front.service.clock.now()?;
-    let mut asked = Asked { front, request, now, session: None, place, form: Vec::new() };
+    let (session, caller, fields) = (None, None, Vec::new());
+    let mut asked = Asked { front, request, now, session, caller, place, form: fields };
     if route.access == Access::Open {
         asked.form = form(request)?;
         return (route.act)(&asked);
     }
-    let Some(keys) = &front.keys else {
+    let keys = &front.keys;
+    if !caller::is_open(front)? {
         let why = "RINGONCE_API_TOKEN is not set, so every request is refused; set it and restart";
         return Err(Problem::new(403, why).into());
-    };
-    let by_token = keys.has_bearer(request);
-    if !by_token {
+    }
+    asked.caller = caller::of_bearer(front, request)?;
+    if asked.caller.is_none() {
         asked.session = match route.access {
             Access::Page | Access::Form => keys.session_of(request, now),
             Access::Open | Access::Token => None,
         };
-        if asked.session.is_none() {
+        if let Some(session) = &asked.session {
+            asked.caller = caller::of_session(front, session)?;
+        }
+        if asked.caller.is_none() {
             // Many wrong tokens are answered 429; the right token never is.
             if shows_bearer(request) {
                 front.count_guess(GuessedAt::Bearer, request, now)?;
@@ -170,11 +225,28 @@ fn admitted(
             }
         }
     }
-    let turn = if route.method == "GET" { front.turn_to_read() } else { front.turn_to_write() };
+    asked.needs(needed(route))?;
+    let turn = match route.method {
+        // A slow provider must not use up the turns of those who read the database.
+        "GET" if route.path.ends_with("/recording") => front.turn_to_ask(),
+        "GET" => front.turn_to_read(),
+        _ => front.turn_to_write(),
+    };
     if turn.is_none() {
         return Err(Problem::new(503, "too many requests at once; try again").into());
     }
     (route.act)(&asked)
+}
+
+/// The role that a route requires. A recording and an export hold a person's words; signing out is
+/// for everybody.
+fn needed(route: &Route) -> Role {
+    let is_personal = route.path.ends_with("/recording") || route.path.ends_with("/export");
+    match route.method {
+        "GET" if !is_personal => Role::Viewer,
+        _ if route.path == "/logout" => Role::Viewer,
+        _ => Role::Support,
+    }
 }
 
 /// Adds the security headers of every answer: no caching, no framing, no scripts.

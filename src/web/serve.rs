@@ -26,5 +26,5 @@ pub fn serve(front: Arc<Front>, address: &str) -> anyhow::Result<Serving> {
 
 /// Larger limits for the webhook: an end-of-call report holds the whole transcript, and some are
 /// ten times as large as any other request.
-pub(crate) const LARGE: Large =
+const LARGE: Large =
     Large { path: router::WEBHOOK, body_bytes: 2 * 1024 * 1024, memory_bytes: 32 * 1024 * 1024 };

@@ -6,13 +6,14 @@ import { chromium } from "playwright-core";
 import { AxeBuilder } from "@axe-core/playwright";
 
 const { BASE, TOKEN, PICTURES, CHROMIUM } = process.env;
-const PATHS = ["/", "/customers", "/customers/demo-0", "/customers/demo-18", "/queue", "/calls",
+const PATHS = ["/", "/customers", "/customers/demo-0", "/customers/demo-18", "/customers/demo-0/edit",
+  "/customers/demo-0/erase", "/customers?state=not_reached&sort=name", "/queue", "/calls", "/?chart=days",
   "/do-not-call", "/journal"];
 const DESK = { viewport: { width: 1280, height: 900 } };
 const LOOKS = [
   ["light", { ...DESK, colorScheme: "light" }],
   ["dark", { ...DESK, colorScheme: "dark" }],
-  ["phone", { viewport: { width: 390, height: 844 }, colorScheme: "light", isMobile: true }],
+  ["phone", { viewport: { width: 320, height: 700 }, colorScheme: "light", isMobile: true }],
 ];
 const QUIET = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -88,6 +89,7 @@ async function revealAPhone(page) {
 
 async function pauseAndResume(page, name) {
   await page.goto(BASE + "/");
+  await page.getByRole("link", { name: "Pause calls" }).click();
   await page.fill("#pause-reason", "a test");
   await page.click("button.danger");
   await heading(page, /All calls are paused/);

@@ -176,6 +176,100 @@ fn an_assistant_that_does_not_say_that_it_is_a_machine_is_warned_about() {
 }
 
 #[test]
+fn an_assistant_that_takes_a_mailbox_for_a_person_is_warned_about() {
+    let world = World::with_config(
+        "[assistants.team]\nsquad_id = \"s-1\"\n[assistants.b]\nassistant_id = \"b-1\"\n",
+    );
+    let none = "has neither voicemail detection nor a voicemail tool";
+    for (assistant, expected) in [
+        (json!({}), none),
+        (json!({"voicemailDetection": "off"}), none),
+        (json!({"voicemailDetection": {"provider": "google"}}), "notices a mailbox"),
+        (json!({"model": {"tools": [{"type": "voicemail"}]}}), "notices a mailbox"),
+        (json!({"model": {"toolIds": ["t-1", "t-2"]}}), "notices a mailbox"),
+        (json!({"model": {"toolIds": ["t-1"]}}), none),
+        (json!({"model": {"toolIds": ["lost"]}}), "one of its tools could not be read"),
+    ] {
+        world.fake.set_assistant("t-1", json!({"id": "t-1", "type": "function"}));
+        world.fake.set_assistant("t-2", json!({"id": "t-2", "type": "voicemail"}));
+        world.fake.set_assistant("b-1", assistant.clone());
+        let squad = json!({"members": [{"assistantId": "b-1"}, {"assistant": assistant}]});
+        world.fake.set_assistant("s-1", squad);
+        let run = check(&world, &["--online"]);
+        let found = told(&run, "voicemail");
+        assert_eq!(found.len(), 4, "the general one, b-1 and two members: {found:?}");
+        for (line, who) in found[1..].iter().zip([
+            "assistant b-1",
+            "squad s-1, assistant b-1",
+            "squad s-1, assistant number 2",
+        ]) {
+            assert!(line.contains(who) && line.contains(expected), "{assistant}: {line}");
+            assert_eq!(line.starts_with("ok "), expected == "notices a mailbox", "{line}");
+        }
+        assert_eq!(run.code, Some(0), "a warning stops nobody");
+    }
+    world.fake.set_assistant("s-1", json!(null));
+    let lost = told(&check(&world, &["--online"]), "AI voice").concat();
+    assert!(lost.contains("squad s-1 is not known to the provider"), "{lost}");
+}
+
+#[test]
+fn a_variable_of_the_prompt_that_no_customer_has_is_named() {
+    let world = World::with_config("");
+    let id = "2b0f4c1e-6a55-4c0e-9d3a-0c6f5b1d7e11";
+    let text = "You call {{name}} at {{local_time}}, {{weekday}}. Plan {{ paln }}, streak \
+                {{streak}}, {{ customer.number }}, {{last_summary}} {{localtime}} {{zzqq}}";
+    let prompt = json!({"messages": [{"role": "system", "content": text}]});
+    world.fake.set_assistant(id, json!({"firstMessage": "Hello {{nmae}}", "model": prompt}));
+    let warned = || told(&check(&world, &["--online"]), "variables");
+    assert!(warned().is_empty(), "without customers there is nothing to compare with");
+    world.daily("Ada");
+    world.daily("Bob");
+    world.sql("UPDATE customers SET variables = '{\"plan\": 1, \"streak\": null}' WHERE id = 2");
+    let found = warned();
+    assert_eq!(found.len(), 1, "{found:?}");
+    for part in [
+        "warning assistant 2b0f4c1e",
+        "{{paln}} (did you mean {{plan}}?)",
+        "{{localtime}} (did you mean {{local_time}}?)",
+        "{{nmae}} (did you mean {{name}}?)",
+        "{{last_summary}} (set vapi.send_last_summary = true)",
+        "{{zzqq}}",
+    ] {
+        assert!(found[0].contains(part), "{part}: {found:?}");
+    }
+    for filled in ["{{streak}}", "{{customer", "{{name}},", "{{weekday}}"] {
+        assert!(!found[0].contains(filled), "{filled}: {found:?}");
+    }
+    world.set_config("send_last_summary = true");
+    assert!(!warned()[0].contains("last_summary"));
+}
+
+#[test]
+fn a_webhook_secret_that_is_missing_is_named_where_webhooks_are_expected() {
+    let listen = "[web]\nlisten = \"127.0.0.1:0\"\n";
+    for (config, says) in [
+        (listen.to_string(), None),
+        (
+            format!("{listen}[do_not_call]\ntool_name = \"stop\""),
+            Some("do_not_call.tool_name is set"),
+        ),
+        (format!("{listen}[webhook]\nalgorithm = \"sha512\""), Some("[webhook] is set")),
+        ("[do_not_call]\ntool_name = \"stop\"".to_string(), None),
+    ] {
+        let found = told(&check(&World::with_config(&config), &[]), "webhook secret").concat();
+        match says {
+            Some(says) => {
+                let all =
+                    "warning VAPI_WEBHOOK_SECRET is not set, so every webhook is refused, but ";
+                assert_eq!(found, format!("{all}{says}"), "{config}");
+            }
+            None => assert_eq!(found, "", "{config}"),
+        }
+    }
+}
+
+#[test]
 fn a_clock_that_is_behind_what_the_file_has_seen_is_a_problem() {
     let world = World::new();
     world.tick();

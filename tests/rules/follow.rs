@@ -8,7 +8,7 @@ use ringonce::domain::call::AttemptState;
 use ringonce::domain::parse_instant;
 use ringonce::provider::{Provider, ProviderCall};
 use ringonce::service::follower::{self, Which};
-use ringonce::steps::follow::{self, Followed};
+use ringonce::steps::follow::{self, Followed, unended};
 use ringonce::store::attempts::{self, Attempt};
 
 use crate::world::{World, at, quick};
@@ -81,7 +81,8 @@ fn what_is_not_an_end_leaves_the_call_where_it_was_and_its_line_in_use() {
         let followed = follow::poll(&cx, &vapi, &placed(&world), world.now()).expect("a poll");
         assert!(!matches!(followed, Followed::Ended(_)), "{why}");
         assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 placed"], "{why}");
-        let lines = world.store().read(attempts::lines_in_use).expect("readable");
+        let in_use = |conn: &_| unended::lines_in_use(&world.config(), conn, world.now());
+        let lines = world.store().read(in_use).expect("readable");
         assert_eq!(lines, 1, "{why}");
         world.faults("");
         world.tick_at("2026-02-02T12:30:00Z");
@@ -143,7 +144,7 @@ fn the_end_of_a_call_lands_in_the_ledger_and_words_only_where_that_is_configured
             "2026-02-02T12:00:07.000Z 2026-02-02T12:01:08.500Z 61.5 0.125 \
              exceeded-max-duration answered"
         );
-        let kept = "SELECT coalesce(transcript || '|' || summary, '-') FROM call_attempts";
+        let kept = "SELECT coalesce(max(transcript || '|' || summary), '-') FROM call_results";
         assert_eq!(world.one(kept), words);
     }
 }

@@ -111,8 +111,8 @@ fn caps_and_the_gap_bind_a_number_and_a_customer_alike_and_explain_says_which() 
         (uncapped, "", 30, "gap between calls", "this number was called too recently"),
         (uncapped, "moved", 30, "gap between calls", "this customer was called too recently"),
         (uncapped, "moved", 90, "", ""),
-        (day, "", 90, "caps", "1 call to this number in 24 hours"),
-        (day, "moved", 90, "caps", "1 call to this customer in 24 hours"),
+        (day, "", 90, "caps", "1 call to this number on 2026-02-02"),
+        (day, "moved", 90, "caps", "1 call to this customer on 2026-02-02"),
         (day, "moved", 24 * 60, "", ""),
         (period, "", 3 * 24 * 60, "caps", "1 call to this number in 7 days"),
         (period, "moved", 3 * 24 * 60, "caps", "1 call to this customer in 7 days"),
@@ -186,4 +186,59 @@ fn no_minute_holds_more_posts_than_the_pace_allows_also_across_a_restart() {
     for window in world.posts().windows(4) {
         assert!(Duration::seconds(60) < window[3].at - window[0].at, "{window:?}");
     }
+}
+
+/// When Ada's phone rang, in UTC.
+fn rang_at(world: &World) -> Vec<String> {
+    world.rings().iter().map(|ring| ring.at.format("%m-%dT%H:%M").to_string()).collect()
+}
+
+#[test]
+fn a_late_call_makes_no_later_call_late_under_a_cap_a_day() {
+    for config in [
+        "[caps]\ncalls_per_number_per_day = 1",
+        "[caps]\ncalls_per_number_per_period = 2\nperiod_days = 2",
+    ] {
+        let world = World::with_config(config);
+        world.customer("Ada").at("12:00").paid().welcomed().add();
+        for time in ["02T12:25", "03T12:00", "03T12:25", "04T12:00", "04T12:01", "05T12:00"] {
+            world.tick_at(&format!("2026-02-{time}:00Z"));
+        }
+        let expected = ["02-02T12:25", "02-03T12:00", "02-04T12:00", "02-05T12:00"];
+        assert_eq!(rang_at(&world), expected, "{config}: {:?}", world.items());
+    }
+}
+
+#[test]
+fn a_cap_a_day_skips_no_call_when_the_clocks_change() {
+    let world = World::with_config("[caps]\ncalls_per_number_per_day = 1");
+    world.set_clock("2026-03-27T13:00:00Z");
+    world.customer("Ada").at("12:00").paid().welcomed().add();
+    // In London the 29th has 23 hours.
+    for time in ["28T12:00", "29T11:00", "30T11:00"] {
+        world.tick_at(&format!("2026-03-{time}:00Z"));
+    }
+    assert_eq!(rang_at(&world), ["03-28T12:00", "03-29T11:00", "03-30T11:00"]);
+}
+
+#[test]
+fn a_cap_a_day_counts_the_dates_of_the_customer_and_opens_at_their_midnight() {
+    let world = World::with_config("[caps]\ncalls_per_number_per_day = 1");
+    let ada = world.customer("Ada").in_zone("America/New_York").paid().welcomed().add();
+    world.sql("UPDATE customers SET external_id = 'ada'");
+    world.set_clock("2026-02-02T23:00:00Z");
+    extra(&world, ada, "one");
+    world.tick();
+    assert_eq!(world.rings().len(), 1);
+    // The date in UTC has changed, and in New York it has not.
+    world.set_clock("2026-02-03T01:30:00Z");
+    extra(&world, ada, "two");
+    assert_eq!(explained(&world, "caps"), "1 call to this number on 2026-02-02");
+    world.tick();
+    assert_eq!(
+        world.one("SELECT not_before FROM call_queue WHERE id = 2"),
+        "2026-02-03T05:00:00.000Z"
+    );
+    world.tick_at("2026-02-03T13:00:00Z");
+    assert_eq!(world.rings().len(), 2);
 }

@@ -243,7 +243,7 @@ fn occasion(
     let mut last = nine.min(chosen + minutes(240)).max(chosen + minutes(30));
     let asked = awake(chosen);
     if last < asked {
-        return skipped("too_late");
+        return skipped(if plan.paused { "paused" } else { "too_late" });
     }
     if plan.listed {
         return skipped("do_not_call");

@@ -21,13 +21,14 @@ fn audit(world: &World) {
 #[test]
 fn a_next_call_that_another_program_worked_out_wrongly_rings_nobody_in_the_night() {
     let world = World::new();
-    // 07:00 in New York, mistaken for 07:00 UTC, when it is two o'clock there.
     take_over(
         &world,
         "customers",
         CUSTOMERS,
-        &["7,Ada,+12125550101,America/New_York,07:00,Paid,1,,2026-02-03T07:00:00Z,"],
+        &["7,Ada,+12125550101,America/New_York,07:00,Paid,1,,2026-02-03T12:00:00Z,"],
     );
+    // 07:00 in New York, mistaken for 07:00 UTC, when it is two o'clock there.
+    world.sql("UPDATE customers SET next_call_scheduled_at = '2026-02-03T07:00:00.000Z'");
     for time in ["03T06:45", "03T07:00", "03T11:15", "04T11:45", "04T12:00"] {
         world.tick_at(&format!("2026-02-{time}:00Z"));
     }
@@ -227,4 +228,32 @@ fn a_retry_that_a_move_carried_past_its_date_takes_no_later_dates_call() {
     let rings: Vec<String> =
         world.rings().iter().map(|ring| ring.at.format("%dT%H:%M").to_string()).collect();
     assert_eq!(rings, ["02T12:00", "03T06:00"], "{:?}", world.items());
+}
+
+#[test]
+fn a_pause_of_welcome_calls_stops_no_daily_call_of_a_new_customer() {
+    let world = World::new();
+    let ada = world.customer("Ada").in_zone("America/New_York").at("07:00").paid();
+    // The daily calls had not begun, so the dates before the pause were not missed.
+    ada.signed_up("2026-01-30T15:00:00Z").next_call(Some("2026-01-31T12:00:00Z")).add();
+    let pause = ["pause", "--type", "welcome", "--reason", "a new text"];
+    assert_eq!(world.command(&pause).code, Some(0));
+    let explained = world.command(&["explain", "1", "--json"]).json();
+    assert_eq!(explained["next_call_at"], "2026-02-02T12:00:00.000Z", "{explained}");
+    let plan = world.command(&["plan"]).stdout;
+    assert!(plan.contains("daily"), "{plan}");
+    world.tick();
+    world.tick_at("2026-02-02T12:00:00Z");
+    let items = ["Ada welcome welcome pending paused", "Ada daily 2026-02-02 completed"];
+    assert_eq!(world.items(), items);
+    world.tick_at("2026-02-03T12:00:00Z");
+    assert_eq!(world.rings().len(), 2);
+    assert_eq!(world.command(&["audit"]).code, Some(0));
+    assert_eq!(world.command(&["resume", "--type", "welcome", "--reason", "done"]).code, Some(0));
+    world.tick_at("2026-02-03T13:00:00Z");
+    assert_eq!(world.items()[0], "Ada welcome welcome completed");
+    world.tick_at("2026-02-04T12:00:00Z");
+    assert_eq!(world.rings().len(), 4, "{:?}", world.items());
+    assert_eq!(world.command(&["audit"]).code, Some(0));
+    world.assert_no_phone_rang_twice();
 }

@@ -195,6 +195,7 @@ fn gate_says(case: &Case, zones: &Zones) -> Verdict {
         zone: zone.as_deref(),
         do_not_call: case.do_not_call,
         pause: case.paused.then(|| "all paused".to_string()),
+        odd_row: None,
         earlier: judge(&case.history, |how| rules.retry_rule(how, case.call_type)),
         same_phone: case.same_phone,
         elsewhere: case

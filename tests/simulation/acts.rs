@@ -3,6 +3,7 @@
 use anyhow::{bail, ensure};
 use chrono::{Duration, DurationRound};
 use ringonce::clock::Reading;
+use ringonce::config::settings::Follow;
 use ringonce::domain::call::AttemptState;
 use ringonce::domain::start::{Acceptance, Asking, Clocks, Shut};
 use ringonce::domain::{Instant, parse_instant};
@@ -10,6 +11,7 @@ use ringonce::provider::{PlaceError, Refusal};
 use ringonce::steps::breaker::Became;
 use ringonce::steps::dial::record::{self, Recorded};
 use ringonce::steps::dial::{self, intent};
+use ringonce::steps::follow::unended::holds_a_line_since;
 use ringonce::steps::follow::{self, Followed};
 use ringonce::steps::readiness::clock_check::{self, Heard};
 use ringonce::steps::reconcile;
@@ -206,7 +208,8 @@ impl Life {
             process.proven = false;
             at_once = 1;
         }
-        let in_use = self.store.read(attempts::lines_in_use)?;
+        let since = holds_a_line_since(&Follow::default(), wall);
+        let in_use = self.store.read(|conn| attempts::lines_in_use(conn, since))?;
         let lines = self.plan.lines.saturating_sub(in_use).min(16);
         // To the file, several intents of one commit are the same as several lines.
         let most = if at_once == 1 || !self.plan.pace.is_zero() { 1 } else { lines };

@@ -2,7 +2,7 @@
 
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
-use ringonce::provider::{PlaceOrder, ProviderCall};
+use ringonce::provider::{PlaceOrder, ProviderCall, Speaker};
 
 /// The accounts of the two keys, the first one and the one that replaces it.
 const ORGS: [&str; 2] = ["org-of-the-simulation", "org-of-the-second-key"];
@@ -68,7 +68,14 @@ pub fn tell(call: &Call, now: Instant, whole: bool) -> ProviderCall {
         started_at: call.rings.then_some(call.created_at),
         ended_at: over.then_some(call.ended_at),
         kind: Some("outboundPhoneCall".to_string()),
-        assistant_id: Some(order.assistant_id.clone()),
+        assistant_id: match &order.speaker {
+            Speaker::Assistant { id, .. } => Some(id.clone()),
+            Speaker::Squad { .. } => None,
+        },
+        squad_id: match &order.speaker {
+            Speaker::Squad { id } => Some(id.clone()),
+            Speaker::Assistant { .. } => None,
+        },
         customer_number: Some(call.by_hand.clone().unwrap_or_else(|| order.phone.clone())),
         name: (stripped & 2 == 0).then(|| order.tag.clone()),
         external_id: (stripped & 4 == 0).then(|| order.tag.clone()),

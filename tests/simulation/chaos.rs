@@ -138,6 +138,7 @@ impl Life {
         }
         let (now, zones, id) = (self.now, self.zones.clone(), self.people[at].id);
         let entry = people::entry(&wish, phone.as_deref());
+        let cx = self.command()?;
         self.store.write(|tx| {
             let known = customers::by_id(tx, id)?.context("a known customer")?;
             let mut reader = Reader::new(&zones, None);
@@ -147,7 +148,7 @@ impl Life {
             if wish.paused {
                 change::pause(tx, &known, Act { who: WHO, why: "a test", now })?;
             } else if known.call_status == CallStatus::Paused {
-                change::resume(tx, &known, Act { who: WHO, why: "a test", now })?;
+                change::resume(&cx, tx, &known, Act { who: WHO, why: "a test", now })?;
             }
             Ok(())
         })?;
@@ -290,12 +291,22 @@ impl Life {
         }
     }
 
+    /// Resumes whom the program paused, and closes the breaker.
     fn lift_customer_pauses(&mut self) -> anyhow::Result<()> {
         let now = self.reading().now;
         let pauses = self.store.read(pauses::pauses)?;
+        let cx = self.command()?;
+        let wishes_no_call = |id| self.people.iter().any(|p| p.id == id && p.wish().paused);
         self.store.write(|tx| {
             for (scope, _) in pauses {
-                pauses::lift_pause(tx, &scope)?;
+                let key = scope.strip_prefix("customer:").unwrap_or_default();
+                match customers::by_key(tx, key)? {
+                    Some(known) if wishes_no_call(known.id) => {}
+                    Some(known) => {
+                        change::resume(&cx, tx, &known, Act { who: WHO, why: "a test", now })?;
+                    }
+                    None => drop(pauses::lift_pause(tx, &scope)?),
+                }
             }
             breaker::close_breaker(tx, now).map(|_| ())
         })

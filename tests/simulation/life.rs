@@ -11,6 +11,7 @@ use ringonce::config::settings::Config;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
 use ringonce::steps::Context;
+use ringonce::steps::audit::report::Cause;
 use ringonce::steps::audit::{self, calls};
 use ringonce::steps::readiness::{armed, restart};
 use ringonce::store::meta::installation;
@@ -160,6 +161,13 @@ impl Life {
         };
         let is_told = |what: &str| words(what).iter().any(|word| doubles.contains(word.as_str()));
         report.duplicates.retain(|finding| !is_told(&finding.what));
+        // The provider lost the tag of a call, and its reply named no call: the audit says so.
+        let unknowable = world.calls.iter().filter(|call| call.cannot_be_known(world.account));
+        let unknowable: HashSet<&str> = unknowable.map(Call::attempt_id).collect();
+        report.gaps.retain(|finding| {
+            let attempt = finding.attempt.as_deref().unwrap_or_default();
+            finding.cause != Cause::UnknownThere || !unknowable.contains(attempt)
+        });
         if let Some(finding) = report.duplicates.iter().chain(&report.gaps).next() {
             self.tell_the_ledger(finding.customer);
             bail!("AUDIT: {finding:?}");

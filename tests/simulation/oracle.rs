@@ -365,6 +365,8 @@ fn tell_all(conn: &Conn, person: &Person) -> anyhow::Result<()> {
     eprintln!("{person:?}");
     for sql in [
         "SELECT concat_ws(' ', timezone, call_time, payment_status, call_status, welcome_call_completed, next_call_scheduled_at, last_call_date, eligible_from) FROM customers WHERE id = ?1",
+        "SELECT concat_ws(' ', 'journal', who, what, subject, old, new, why, at) FROM journal WHERE subject IN ('customer:' || ?1, 'customer:' || (SELECT key FROM customers WHERE id = ?1))",
+        "SELECT concat_ws(' ', 'meta', meta.key, value) FROM meta JOIN customers ON meta.key = 'pause:customer:' || customers.key WHERE id = ?1",
         "SELECT concat_ws(' ', 'item', id, occasion, scheduled_for, status, reason, created_at, updated_at, expires_at, not_before) FROM call_queue WHERE customer_id = ?1",
         "SELECT concat_ws(' ', 'attempt', occasion, attempt_no, state, disposition, created_at, updated_at, error_message) FROM call_attempts WHERE customer_id = ?1",
     ] {

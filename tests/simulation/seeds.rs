@@ -1,8 +1,10 @@
-//! Seeds that once broke the promise, each with the defect that it found. Every run replays them.
+//! Seeds that once broke the promise, each with the defect that it found. `scripts/check` replays them all.
 
 use std::sync::Arc;
 
 use ringonce::zones::Zones;
+
+use crate::inner_loop::sized;
 
 /// A seed's life changes with the dice that are rolled. A change of the plan needs new seeds, found
 /// with the correction removed. Each of these fails without its correction.
@@ -16,8 +18,8 @@ const SEEDS: [(u64, &str); 4] = [
 #[test]
 fn seeds_that_once_broke_the_promise_keep_it() {
     let zones = Arc::new(Zones::load());
-    for (seed, found) in SEEDS {
-        if let Err(line) = crate::live(seed, &zones) {
+    for (seed, found) in sized(&SEEDS[..1], &SEEDS) {
+        if let Err(line) = crate::live(*seed, &zones) {
             panic!("{line} (it once found: {found})");
         }
     }

@@ -360,7 +360,7 @@ impl World {
             calls = vec![ProviderCall { id, org_id, created_at, ..ProviderCall::default() }];
         }
         self.last_listed = if of_others { Vec::new() } else { shown };
-        Ok(Listing { calls, unreadable, date: self.date() })
+        Ok(Listing { calls, unreadable, date: self.date(), is_resumed: false })
     }
 
     fn get(&mut self, id: &str) -> Result<Fetched, ReadError> {

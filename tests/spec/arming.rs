@@ -101,6 +101,24 @@ fn a_restored_backup_adopts_what_it_does_not_know_before_it_dials() {
 }
 
 #[test]
+fn a_restored_file_gives_no_number_of_a_change_again() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bea").in_zone("America/New_York").at("08:00").paid().welcomed().add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at(NOON);
+    let newest = "SELECT max(change) FROM attempt_changes";
+    let seen_by_a_reader = world.count(newest);
+    restore(&world, &backup);
+    world.set_clock("2026-02-02T13:00:00Z");
+    assert_eq!(adopt(&world, &world.db()).code, Some(0));
+    let first = "SELECT min(change) FROM attempt_changes";
+    assert!(seen_by_a_reader < world.count(first), "the adopted call is a change");
+    world.tick();
+    assert!(world.count(first) < world.count(newest));
+}
+
+#[test]
 fn a_replica_that_is_restored_to_the_old_path_dials_nobody_until_it_is_adopted() {
     let world = World::new();
     let files = || ["ringonce.db", "ringonce.db-wal", "ringonce.db-shm"].map(|f| world.path(f));
@@ -320,4 +338,27 @@ fn an_adopted_call_in_progress_is_followed_to_its_end() {
     world.tick_at("2026-02-02T12:10:00Z");
     assert_eq!(world.attempts(), ["Ada daily 2026-02-02 #1 ended answered"]);
     assert_eq!(world.posts().len(), 1);
+}
+
+#[test]
+fn an_adoption_of_an_older_backup_reports_the_calls_that_it_adopted_and_no_other_dialer() {
+    let world = World::new();
+    world.daily("Ada");
+    world.customer("Bob").in_zone("America/New_York").at("07:05").paid().welcomed().add();
+    let backup = copy_to(&world, "backup.db");
+    // The file was adopted after the backup, so its calls say that they come from a later arming.
+    world.pass(Duration::minutes(1));
+    assert_eq!(adopt(&world, &world.db()).code, Some(0));
+    world.tick_at("2026-02-02T12:05:00Z");
+    assert_eq!(world.rings().len(), 2);
+    world.set_clock("2026-02-02T13:00:00Z");
+    restore(&world, &backup);
+    let adopted = adopt(&world, &world.db());
+    assert_eq!(adopted.code, Some(0), "{adopted:?}");
+    assert!(adopted.stdout.contains("adopted 2,"), "{adopted:?}");
+    assert!(!adopted.stderr.contains("another dialer"), "{adopted:?}");
+    let status = world.command(&["status", "--json"]).json();
+    assert_eq!(status["holds"], serde_json::json!([]), "{status}");
+    world.tick_at("2026-02-02T14:00:00Z");
+    world.assert_no_phone_rang_twice();
 }

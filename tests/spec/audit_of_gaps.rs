@@ -264,3 +264,102 @@ fn a_daily_date_at_the_instant_that_ends_the_wait_for_the_welcome_call_is_not_a_
     assert_eq!(world.one("ringonce.db", ended), "2026-03-02T13:00:00.000Z");
     assert_clean(&world);
 }
+
+/// A morning of three calls. The provider accepts the daily call of customer 1 and never shows it.
+fn with_a_call_that_is_never_listed(reply: &str) -> World {
+    let world = World::new();
+    world.fake.set_faults(reply.parse().unwrap());
+    for time in ["11:45", "12:00"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    let tag =
+        "SELECT substr(call_type, 1, 1) || '-' || id FROM call_attempts WHERE customer_id = 1";
+    let hidden = format!("drops-rows:tag={}", world.one("ringonce.db", tag));
+    world.fake.set_faults(hidden.parse().unwrap());
+    world
+}
+
+#[test]
+fn a_placed_call_that_the_provider_never_lists_is_named_by_status_and_audit_also_offline() {
+    let world = with_a_call_that_is_never_listed("");
+    let status = || world.json(&["status", "--json"])["unlisted_calls"].clone();
+    for time in ["12:15", "12:30", "13:30"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+        assert_eq!(status(), serde_json::Value::Null, "too young to be missed");
+    }
+    world.ok(&["audit", "--offline"]);
+    for time in ["14:15", "14:30"] {
+        world.at(&format!("2026-03-02T{time}:00Z"));
+        world.ok(&["tick"]);
+    }
+    assert_eq!(status()["calls"], 1);
+    let said = world.ok(&["status"]);
+    assert!(said.contains("1 placed call is missing from the provider's complete list"), "{said}");
+    let said = world.refused(1, &["audit", "--offline"]);
+    assert!(said.contains("gap customer 1, daily 2026-03-02"), "{said}");
+    assert!(said.contains("complete lists of the provider lack its call"), "{said}");
+    // With the provider's list, the call is named once.
+    let said = world.refused(1, &["audit"]);
+    assert_eq!(said.matches("customer 1").count(), 1, "{said}");
+    assert!(said.contains("the provider has no record of it"), "{said}");
+    // The list shows the call after all.
+    world.fake.set_faults("".parse().unwrap());
+    world.at("2026-03-02T14:45:00Z");
+    world.ok(&["tick"]);
+    assert_eq!(status(), serde_json::Value::Null);
+    assert_clean(&world);
+}
+
+#[test]
+fn a_placed_call_without_an_id_that_the_list_lacks_is_a_gap() {
+    let world = with_a_call_that_is_never_listed("reply-empty");
+    world.at("2026-03-02T23:00:00Z");
+    let said = world.refused(1, &["audit"]);
+    assert!(said.contains("customer 1, daily 2026-03-02"), "{said}");
+    assert!(said.contains("no call in the provider's list has its tag"), "{said}");
+    assert!(!said.contains("customer 3, welcome"), "{said}");
+}
+
+#[test]
+fn gaps_of_one_cause_are_one_line_with_their_count() {
+    let world = World::after_a_morning();
+    // Nothing runs for two days.
+    world.at("2026-03-04T23:00:00Z");
+    let said = world.refused(1, &["audit", "--offline"]);
+    let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("gap")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    let report = world.json(&["audit", "--offline", "--json"]);
+    let gaps = report["gaps"].as_array().unwrap().len();
+    assert_eq!(report["gaps"][0]["cause"], "no_result", "{report}");
+    assert!(lines[0].contains(&format!("({gaps} gaps of this cause; gap customer ")), "{said}");
+    assert!(said.contains(&format!("0 duplicates, {gaps} gaps")), "{said}");
+}
+
+#[test]
+fn erasing_people_who_were_never_called_leaves_the_audit_clean() {
+    let world = World::after_a_morning();
+    let add = |phone: &str, more: &str| {
+        let line = format!("customers add --phone {phone} --timezone America/New_York {more}");
+        world.ok(&line.split_whitespace().collect::<Vec<_>>());
+    };
+    add("+12125550121", "--payment-status Paid");
+    add("+12125550122", "--call-time 18:00 --payment-status Paid");
+    add("+12125550123", "--call-time 09:00 --payment-status Pending");
+    add(
+        "+12125550124",
+        "--call-time 09:00 --payment-status Paid --welcome-call-completed true --last-call-date \
+         2026-03-01",
+    );
+    world.at("2026-03-02T14:00:00Z");
+    world.ok(&["tick"]);
+    for phone in ["+12125550121", "+12125550122", "+12125550123", "+12125550124"] {
+        world.ok(&["customers", "erase", phone, "--reason", "asked for it"]);
+        for arguments in [&["audit"][..], &["audit", "--offline"]] {
+            let said = world.ok(arguments);
+            assert!(said.contains("0 duplicates, 0 gaps"), "{phone}: {said}");
+            assert!(!said.contains("a customer that is gone"), "{phone}: {said}");
+        }
+    }
+}

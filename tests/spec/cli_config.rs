@@ -369,3 +369,24 @@ fn webhook_settings_that_could_not_work_are_refused_with_their_line() {
         assert!(run.stdout.contains(part), "{part}: {run:?}");
     }
 }
+
+#[test]
+fn an_invalid_provider_address_is_named_as_such_also_under_a_test_clock() {
+    let here = Here::with_config("[vapi]\nbase_url = \"htp:/127.0.0.1\"\n");
+    let clock = here.path("clock");
+    fs::write(&clock, "2026-11-22T12:00:00Z").unwrap();
+    let clock = clock.display().to_string();
+    for words in [&["check"][..], &["status"], &["tick"]] {
+        let run = here.run_with(&[("RINGONCE_TEST_CLOCK", &clock)], words);
+        assert_eq!(run.code, 2, "{words:?}: {run:?}");
+        let named = "ringonce.toml:2: vapi.base_url: \"htp:/127.0.0.1\" must";
+        assert!(run.stderr.contains(named), "{words:?}: {run:?}");
+        assert!(!run.stderr.contains("loopback: unset"), "{words:?}: {run:?}");
+        let variables = [("RINGONCE_TEST_CLOCK", &*clock), ("VAPI_BASE_URL", "127.0.0.1:8788")];
+        let run = here.run_with(&variables, words);
+        assert!(run.stderr.contains("VAPI_BASE_URL: \"127.0.0.1:8788\" must"), "{run:?}");
+    }
+    let elsewhere = [("RINGONCE_TEST_CLOCK", &*clock), ("VAPI_BASE_URL", "https://api.vapi.ai")];
+    let run = here.run_with(&elsewhere, &["check"]);
+    assert!(run.code == 2 && run.stderr.contains("is not on loopback"), "{run:?}");
+}

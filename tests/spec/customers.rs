@@ -2,10 +2,13 @@
 //! the whole file, and nothing that happened is undone.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
+use ringonce::config::settings::Config;
 use ringonce::domain::customer::{CallStatus, Customer};
 use ringonce::domain::{Instant, parse_instant};
+use ringonce::steps::Context;
 use ringonce::steps::customers::{pause, resume};
 use ringonce::steps::import::customers::{Options, check};
 use ringonce::steps::import::file::Unusable;
@@ -167,7 +170,7 @@ fn every_kind_of_bad_row_is_named_and_refuses_the_whole_file() {
         ("x,nobody,+12125550102,Europe/London,,,,,,", "email", "not an e-mail"),
         ("ok,,+12125550102,Europe/London,,,,,,", "external_id", "line 2"),
         (",,+12125550101,Europe/London,,,,,,", "phone", "line 2"),
-        ("x,,+12125550102,Europe/London", "", "has 4 fields, the header has 10"),
+        ("x,,+12125550102,Europe/London,,,,,,,", "", "has 11 fields, the header has 10"),
     ] {
         let world = World::new();
         let report = world.import(format!("{header}{good}{row}\n"));
@@ -192,7 +195,8 @@ fn every_kind_of_bad_row_is_named_and_refuses_the_whole_file() {
 fn bytes_that_are_not_text_are_bad_rows_with_their_lines() {
     let world = World::new();
     let mut bytes = b"phone,timezone,name\n+12125550101,Europe/London,M\xFCller\n".to_vec();
-    bytes.extend(b"+12125550102,Europe/London,a\0b\n\n");
+    // The other names show that the file is UTF-8, so that the first one is damaged.
+    bytes.extend("+12125550102,Europe/London,Zoë \0 Müller\n\n".as_bytes());
     bytes.extend(b"+12125550103,Europe/London,");
     bytes.extend(vec![b'x'; 2 << 20]);
     bytes.extend(b"\n+12125550104,Europe/London,\"two\nlines\"\n,,\n+1212555,Europe/London,\"");
@@ -206,12 +210,15 @@ fn a_file_that_cannot_be_customers_is_refused_in_one_line() {
     for (bytes, part) in [
         (&b""[..], "is empty"),
         (b"name,phone_number,timezone\n", "rename the column \"phone_number\""),
-        (b"phone,time zone\n", "rename the column \"time zone\""),
+        (b"phone,timezone_name\n", "rename the column \"timezone_name\""),
         (b"a,b\n", "there is no column \"phone\""),
         (b"phone,timezone,Phone\n", "two columns are named"),
         (b"phone,timezone,plan,plan\n", "two columns are named"),
-        (b"phone,timezone,\xFCber\n", "UTF-8"),
-        (b"\xFF\xFEp\0h\0", "UTF-16"),
+        (b"phone,timezone,\xFCber \xC3\xA9\xC3\xA9\n", "not text in the encoding"),
+        (b"\xFF\xFEp\0h\0", "there is no column \"phone\""),
+        (b"PK\x03\x04 [Content_Types].xml", "is an Excel workbook: in Excel choose File"),
+        (b"[{\"phone\": \"+12125550101\"}]", "is JSON: send its objects to POST"),
+        (b"\x1F\x8B\x08\0 damaged", "cannot be read"),
     ] {
         let world = World::new();
         let error = world.try_import(&world.file(bytes), Options::default()).unwrap_err();
@@ -242,15 +249,15 @@ fn a_number_that_cannot_be_dialed_is_kept_whatever_the_file_claims() {
 
 #[test]
 fn import_takes_nothing_back_that_a_call_or_a_person_did() {
-    let world = World::new();
+    let mut world = World::new();
     let file = "external_id,phone,timezone,call_time,welcome_call_completed,last_call_date,\
                 call_status,next_call_scheduled_at\n\
                 a,+12125550101,America/New_York,07:00,WELCOME,DATE,STATUS,NEXT\n";
-    let row = |welcome, date, status, next| {
+    let row = |world: &World, welcome, date, status, next| {
         let file = file.replace("WELCOME", welcome).replace("DATE", date);
         world.import(file.replace("STATUS", status).replace("NEXT", next))
     };
-    row("1", "2026-11-22", "pending", "");
+    row(&world, "1", "2026-11-22", "pending", "");
     let called = world.customer("a");
     assert_eq!(called.next_call_scheduled_at, Some(at("2026-11-23T12:00:00Z")));
     world
@@ -259,19 +266,23 @@ fn import_takes_nothing_back_that_a_call_or_a_person_did() {
         .map(|paused| assert!(paused))
         .unwrap();
     let stopped = world.customer("a");
-    let report = row("0", "2026-11-1", "pending", "2026-11-22T11:00:00Z");
+    let report = row(&world, "0", "2026-11-1", "pending", "2026-11-22T11:00:00Z");
     assert_eq!(counts(&report), (0, 0, 1, 0));
     assert_eq!(world.customer("a"), stopped);
 
-    row("", "2026-11-23", "", "");
+    world.now = at("2026-11-23T12:30:00Z");
+    row(&world, "", "2026-11-23", "", "");
     let later = world.customer("a");
     assert_eq!(later.last_call_date, NaiveDate::from_ymd_opt(2026, 11, 23));
     assert_eq!(later.next_call_scheduled_at, Some(at("2026-11-24T12:00:00Z")));
     assert!(later.welcome_call_completed && later.call_status == CallStatus::Paused);
 
+    let path = world.folder.path().join("ringonce.db");
+    let store = Arc::new(Store::open(&path, world.now).unwrap());
+    let cx = Context::new(store, Config::default(), Arc::new(Zones::bundled_only())).unwrap();
     world
         .store
-        .write(|tx| resume(tx, &later, Act { who: "test", why: "asked to", now: world.now }))
+        .write(|tx| resume(&cx, tx, &later, Act { who: "test", why: "asked to", now: world.now }))
         .unwrap();
     assert_eq!(world.customer("a").call_status, CallStatus::Pending);
 }

@@ -110,8 +110,8 @@ fn who_is_erased_during_a_call_and_opts_out_in_it_is_never_called_again() {
     world.ok(&["customers", "erase", "ada-7", "--reason", "letter"]);
     world.at("2026-03-02T12:30:00Z");
     world.ok(&["tick"]);
-    let ended = "SELECT min(state) || ' ' || count(transcript) FROM call_attempts
-        WHERE customer_id IS NULL";
+    let ended = "SELECT min(state) || ' ' || count(r.attempt_id) FROM call_attempts
+        LEFT JOIN call_results AS r ON attempt_id = id WHERE customer_id IS NULL";
     assert_eq!(world.one("ringonce.db", ended), "ended 0", "what was said is not kept");
     let listed = "SELECT group_concat(phone) FROM do_not_call WHERE phone = '+12125550101'";
     assert_eq!(world.one("ringonce.db", listed), "+12125550101");

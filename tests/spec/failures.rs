@@ -262,6 +262,49 @@ fn a_read_only_database_is_reported_and_nothing_is_dialed() {
     assert_eq!(world.rings().len(), 1);
 }
 
+/// A tick of a user of its own, who may have at most this many threads.
+fn tick_with_threads(world: &World, threads: u64) -> crate::world::Run {
+    const USER: u32 = 64_321;
+    let files = std::fs::read_dir(world.folder.path()).unwrap();
+    let files = files.map(|file| file.unwrap().path()).chain([world.path("")]);
+    files.for_each(|file| std::os::unix::fs::chown(file, Some(USER), Some(USER)).unwrap());
+    let program = world.program(&["tick"]);
+    let mut tick = std::process::Command::new(world.path("ringonce"));
+    tick.arg("tick").current_dir(world.path("")).env_clear().uid(USER).gid(USER);
+    tick.envs(program.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        tick.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: threads, rlim_max: threads };
+            match libc::setrlimit(libc::RLIMIT_NPROC, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    run_of(tick.output().expect("the program starts"))
+}
+
+#[test]
+fn call_that_gets_no_thread_is_not_placed_and_is_tried_again() {
+    let mut without_thread = 0;
+    for threads in 1..16 {
+        let Some(world) = world_for_others() else { return };
+        world.daily("Ada");
+        world.set_clock(DUE);
+        let run = tick_with_threads(&world, threads);
+        let attempts = world.attempts();
+        let in_doubt = attempts.iter().any(|attempt| attempt.contains("in_doubt"));
+        let left = attempts.iter().any(|attempt| attempt.contains("dialing"));
+        assert!(!in_doubt && !left, "{threads}: {attempts:?} {run:?}");
+        without_thread += usize::from(attempts == ["Ada daily 2026-02-02 #1 not_placed"]);
+        world.tick_at("2026-02-02T12:15:00Z");
+        assert_eq!(world.rings().len(), 1, "{threads}: {:?}", world.items());
+        world.assert_no_phone_rang_twice();
+    }
+    assert!(without_thread > 0, "no limit hit the thread of a call");
+}
+
 #[test]
 fn a_locked_database_is_reported_and_nothing_is_dialed() {
     let world = World::new();

@@ -263,6 +263,8 @@ fn a_snapshot_hides_everybody_keeps_equal_numbers_equal_and_never_dials() {
     world.sql(
         "UPDATE call_queue SET error_message = 'canary-error +12125550101' WHERE id = 1;
          UPDATE call_attempts SET transcript = 'canary-words', summary = 'canary-summary';
+         UPDATE call_results SET transcript = 'canary-words', summary = 'canary-summary',
+           success_evaluation = 'canary-rubric', structured = '{\"canary-name\": \"canary-value\"}';
          UPDATE customers SET phone = (SELECT phone FROM customers WHERE id = 1) WHERE id = 2;
          INSERT INTO do_not_call (phone, reason, source, created_at)
            VALUES ('+12125550101', 'canary-dnc', 'cli', '2026-03-02T13:30:00.000Z');

@@ -101,7 +101,7 @@ fn an_attempt_moves_only_as_its_life_allows_whoever_asks() {
             |tx, attempt| {
                 let call = ProviderCall { id: "call".to_string(), ..ProviderCall::default() };
                 let busy = Disposition::Busy;
-                attempts::end(tx, attempt, &call, busy, true, by())
+                attempts::end(tx, attempt, &call, busy, by())
             },
             &[Placed],
         ),

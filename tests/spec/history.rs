@@ -188,7 +188,13 @@ fn a_snapshot_shows_no_number_of_a_call_made_elsewhere_and_decides_the_same() {
 
 /// Makes the file look as version 1 left it.
 fn make_older(world: &World) {
-    world.sql("DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DELETE FROM meta WHERE key = 'read_whole_of'");
+    world.sql(
+        "DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DROP TABLE quarantine;
+         DROP TABLE kept_list; DROP TABLE unlisted_calls; DROP INDEX call_attempts_closed;
+         DROP INDEX customers_by_status_and_time; DELETE FROM meta WHERE key = 'read_whole_of';
+         ALTER TABLE customers DROP COLUMN assistant;
+         ALTER TABLE customers DROP COLUMN source_as_of",
+    );
     world.sql("PRAGMA user_version = 1");
 }
 
@@ -205,6 +211,9 @@ fn an_older_file_can_be_read_as_it_is() {
         vec!["simulate", "--from", "2026-02-03", "--days", "1"],
         vec!["audit"],
         vec!["status"],
+        vec!["customers", "list", "--json"],
+        vec!["queue", "list", "--status", "all"],
+        vec!["check"],
         vec!["snapshot", "snapshot.db"],
         vec!["explain", "1", "--db", "snapshot.db"],
         vec!["backup", "backup.db"],
@@ -228,7 +237,8 @@ fn an_older_file_is_migrated_and_reads_all_that_the_provider_keeps() {
     let before = world.attempts();
     add_ada(&world);
     world.tick_at("2026-02-02T16:00:00Z");
-    assert_eq!(world.one("PRAGMA user_version"), "3");
+    assert_eq!(world.one("PRAGMA user_version"), "4");
+    assert_eq!(world.one("SELECT count(*) FROM customers WHERE assistant IS NULL"), "2");
     assert_eq!(world.attempts(), before);
     let welcome = "Ada welcome welcome completed already_called".to_string();
     assert!(world.items().contains(&welcome), "{:?}", world.items());

@@ -5,7 +5,7 @@ use chrono::Duration;
 use ringonce::domain::Instant;
 use ringonce::domain::call::CallType;
 use ringonce::provider::{
-    Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError,
+    Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError, Speaker,
 };
 use ringonce::service::{Service, tick};
 use ringonce::vapi::Vapi;
@@ -25,7 +25,7 @@ pub fn call_from_elsewhere(world: &World, phone: &str) -> String {
     let order = PlaceOrder {
         tag: format!("w-{id}"),
         phone: phone.to_string(),
-        assistant_id: OURS.to_string(),
+        speaker: Speaker::Assistant { id: OURS.to_string(), version: None },
         phone_number_id: "7d5e8a90-33c1-4f5e-8a1b-52b7c1f0aa22".to_string(),
         variables: serde_json::Map::new(),
         installation_id: "another database".to_string(),

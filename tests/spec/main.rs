@@ -4,11 +4,14 @@
 //! `world` is the setting of every test: a real database in a temporary folder, the fake provider
 //! that counts rings, and one clock for both.
 
+#[allow(dead_code)]
+mod inner_loop;
 // Reports a test that cannot run on this machine.
 #[allow(dead_code)]
 mod left_out;
 mod listed;
 mod other_user;
+mod pausing;
 mod people;
 mod processes;
 mod world;
@@ -31,22 +34,28 @@ mod accounts;
 mod arming;
 mod clocks;
 mod cloned_machines;
+mod cut_starts;
 mod halting;
 mod one_database;
 mod resuming;
+mod rights;
 mod shut_starts;
 mod unclean_starts;
 mod unwritten_outcomes;
 mod wrong_clock;
 
 // Earlier defects, and what may fail around them.
+mod assistants;
 mod defects;
 mod failures;
 mod golden;
 mod history;
 mod interplays;
 mod made_elsewhere;
+mod moment;
 mod new_beside;
+mod nightly_import;
+mod odd_rows;
 mod only_numbers;
 mod same_number;
 mod who_is_who;
@@ -54,13 +63,17 @@ mod who_is_who;
 // When a call is due, and whole runs over days.
 mod edits;
 mod overwritten_files;
+mod recipes;
+mod reports;
 mod schedule_rules;
 mod slow_replies;
 mod stopping;
 mod swapped_files;
 mod taken_rights;
+mod taking_over;
 mod three_days;
 mod two_files;
+mod unended_calls;
 
 // Copies, snapshots, erasure and the audit.
 mod audit_of_gaps;
@@ -80,12 +93,16 @@ mod fake_world;
 
 // The parts under the service.
 mod cli_config;
+mod columns_of_files;
 mod cron;
 mod customers;
 mod do_not_call;
+mod forms_of_files;
 mod imports;
+mod intake;
 mod large_bodies;
 mod listener;
 mod service_manager;
 mod vapi_client;
+mod zone_rules;
 mod zones;

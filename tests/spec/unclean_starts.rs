@@ -202,7 +202,10 @@ fn an_end_with_a_call_under_way_is_not_in_order() {
         "CREATE TRIGGER broken BEFORE UPDATE OF state ON call_attempts WHEN NEW.state = 'placed'
          BEGIN SELECT RAISE(ABORT, 'no space'); END",
     );
-    let call = world.command(&["call", "2"]);
+    let call = world.program(&["call", "2"]).spawn().expect("the program");
+    // A stop ends the wait for a database that accepts the outcome.
+    until("it cannot write the outcome", || world.holds() == ["record"]);
+    let call = stop(call);
     assert_eq!((call.code, world.rings().len()), (Some(1), 2), "{call:?}");
     world.sql("DROP TRIGGER broken; DELETE FROM meta WHERE key LIKE 'hold:%'");
     world.faults("list-lag=600");

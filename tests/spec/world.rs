@@ -26,6 +26,7 @@ use ringonce::store::file::lock::{DialerLock, LockAnswer};
 use ringonce::vapi::{ApiKey, Vapi};
 use ringonce::zones::Zones;
 
+use crate::inner_loop::folder;
 use crate::people::Person;
 
 /// A Monday; 06:30 in New York, 11:30 in London.
@@ -95,7 +96,7 @@ impl World {
     }
 
     pub fn with(setup: Setup, config: &str) -> World {
-        World::inside(tempfile::tempdir().expect("a temporary folder"), setup, config)
+        World::inside(folder(), setup, config)
     }
 
     /// In a folder that the test made.

@@ -17,8 +17,8 @@ use crate::doors::{Doors, Stands};
 use crate::world::World;
 
 /// The size of the test: databases, customers of each, looks at each customer.
-const SEEDS: u64 = 5;
-const PEOPLE: usize = 200;
+const SEEDS: u64 = 10;
+const PEOPLE: usize = 100;
 const LOOKS: usize = 10;
 
 /// Numbers that look random and are the same in every run.

@@ -18,27 +18,28 @@ a1,Ada Example,+12125550101,America/New_York,07:00,Paid,1,2026-02-01T00:00:00Z
 b2,Bob Example,+12125550102,America/New_York,07:15,Paid,1,2026-02-01T00:00:00Z
 ";
 
-const CONFIG: &str = "\
+pub const CONFIG: &str = "\
 [vapi]
 phone_number_id = '7d5e8a90-33c1-4f5e-8a1b-52b7c1f0aa22'
 assistant_id = '2b0f4c1e-6a55-4c0e-9d3a-0c6f5b1d7e11'
 ";
 
 /// A folder with two customers, a fake provider, and a clock file.
-struct Here {
+pub struct Here {
     folder: tempfile::TempDir,
-    fake: FakeVapi,
+    pub fake: FakeVapi,
 }
 
-struct Run {
-    code: i32,
-    stdout: String,
-    stderr: String,
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Here {
-    fn new() -> Here {
-        let folder = tempfile::tempdir().unwrap();
+    pub fn new() -> Here {
+        let folder = crate::inner_loop::folder();
         let clock_file = folder.path().join("clock");
         std::fs::write(&clock_file, "2026-03-02T11:30:00Z").unwrap();
         std::fs::write(folder.path().join("ringonce.toml"), CONFIG).unwrap();
@@ -51,17 +52,17 @@ impl Here {
         here
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn set_clock(&self, now: &str) {
+    pub fn set_clock(&self, now: &str) {
         // The fake reads the clock at any time, so it must never see a half-written file.
         std::fs::write(self.path("clock.new"), now).unwrap();
         std::fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         let mut command = Command::cargo_bin("ringonce").unwrap();
         command.current_dir(self.folder.path()).env_clear().args(arguments);
         command.env("PATH", "/usr/bin:/bin").env("VAPI_API_KEY", "key");

@@ -15,7 +15,7 @@ use ringonce::service::Service;
 use ringonce::service::dialer::Dialer;
 use ringonce::service::dialer::passed::{Passed, Patience};
 use ringonce::steps::Context;
-use ringonce::store::attempts;
+use ringonce::steps::follow::unended;
 use ringonce::store::meta::breaker::{self, Breaker};
 use ringonce::store::meta::{holds, sequence};
 
@@ -89,7 +89,8 @@ impl Doors {
         written.expect("written");
         let mut config = world.cx.config.clone();
         if self.lines_full {
-            let in_use = world.cx.store.read(attempts::lines_in_use).expect("the lines");
+            let lines = |conn: &_| unended::lines_in_use(&world.cx.config, conn, world.now);
+            let in_use = world.cx.store.read(lines).expect("the lines");
             config.dialing.max_active_calls = in_use;
         }
         let (store, zones) = (Arc::clone(&world.cx.store), Arc::clone(&world.cx.zones));

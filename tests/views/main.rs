@@ -3,8 +3,12 @@
 mod agreement;
 mod commands;
 mod doors;
+#[path = "../spec/inner_loop.rs"]
+#[allow(dead_code)]
+mod inner_loop;
 mod moving;
 mod old_queue;
+mod past;
 mod seen;
 mod simulated;
 mod world;

@@ -26,7 +26,7 @@ fn queued() -> (World, i64) {
 }
 
 fn stand(world: &World) -> ringonce::steps::status::Status {
-    status(&world.cx.store, &world.cx.config, &world.cx.zones, world.now).unwrap()
+    status(&world.cx.store, &world.cx.config, &world.cx.timetable, world.now).unwrap()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_copied_file_shows_that_it_is_not_armed() {
         std::fs::copy(from, format!("{}{ending}", copy.display())).unwrap();
     }
     let store = ringonce::store::Store::look(&copy).unwrap();
-    let found = status(&store, &world.cx.config, &world.cx.zones, world.now).unwrap();
+    let found = status(&store, &world.cx.config, &world.cx.timetable, world.now).unwrap();
     assert!(!found.armed);
     assert!(found.not_armed_because.unwrap().contains("adopt"));
 }

@@ -34,7 +34,7 @@ impl World {
     }
 
     pub fn with(now: &str, change: impl FnOnce(&mut Config)) -> World {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::inner_loop::folder();
         let now = at(now);
         let store = Store::open(&folder.path().join("ringonce.db"), now).unwrap();
         World::over(store, folder, now, change)

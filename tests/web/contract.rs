@@ -103,6 +103,7 @@ fn every_answer_fits_its_description() {
     let new =
         json!({"email": "new@example.com", "phone": "+442079460104", "timezone": "Europe/London"});
     let why = json!({"reason": "a test"});
+    let at_night = json!({"reason": "a test", "at": "2026-11-24T08:00:00Z", "key": "k-1"});
     let word = json!({"outcome": "not_placed", "reason": "a test"});
     let nothing = Value::Null;
     let asked: Vec<(&str, &str, &str, &Value)> = vec![
@@ -120,11 +121,24 @@ fn every_answer_fits_its_description() {
         ("DELETE", "/api/dnc", "", &number),
         ("GET", "/api/queue", "?status=failed", &nothing),
         ("GET", "/api/attempts", "?state=in_doubt", &nothing),
+        ("GET", "/api/attempts", "?changed_after=0&limit=5", &nothing),
+        ("GET", "/api/attempts", "?changed_after=99999999", &nothing),
+        ("GET", "/api/report", "?from=2026-11-01&by=week", &nothing),
+        ("GET", "/api/report", "?from=2026-11-01&to=2026-10-01", &nothing),
+        ("GET", "/api/attempts/{id}", &id, &nothing),
+        ("GET", "/api/attempts/{id}", "ffffffff", &nothing),
+        ("GET", "/api/attempts/{id}/recording", &id, &nothing),
         ("POST", "/api/pause", "", &why),
         ("POST", "/api/resume", "", &why),
         ("POST", "/api/attempts/{id}/resolve", &id, &word),
         ("POST", "/api/attempts/{id}/resolve", "ffff", &word),
+        ("POST", "/api/attempts/{id}/close", &id, &why),
+        ("POST", "/api/attempts/{id}/close", "ffff", &why),
         ("POST", "/api/customers/{id}/call", "u1", &why),
+        ("POST", "/api/customers/{id}/call", "u1", &at_night),
+        ("GET", "/api/customers/{id}/export", "u1", &nothing),
+        ("DELETE", "/api/customers/{id}", "new@example.com", &why),
+        ("DELETE", "/api/customers/{id}", "new@example.com", &why),
     ];
     for (method, path, place, body) in &asked {
         let target = match path.contains("{id}") {
@@ -134,6 +148,10 @@ fn every_answer_fits_its_description() {
         let answer = house.api(method, &target, body);
         assert_fits(method, path, answer.status, &answer.json());
     }
+    for query in ["on=2026-11-23", "on=2026-11-20", "at=2026-11-22T12:00:00Z"] {
+        let answer = house.get(&format!("/api/customers/u1/explain?{query}"));
+        assert_fits("GET", "/api/customers/{id}/explain", 200, &answer);
+    }
     let tried: BTreeSet<(String, String)> =
         asked.iter().map(|(method, path, ..)| (method.to_string(), path.to_string())).collect();
     let open = ["/healthz", "/metrics", "/webhooks/vapi"];
@@ -142,6 +160,46 @@ fn every_answer_fits_its_description() {
         .filter(|known| !tried.contains(known) && !open.contains(&known.1.as_str()))
         .collect();
     assert!(left.is_empty(), "not tried: {left:?}");
+}
+
+/// Places of objects without any description of their fields, and of values of several types.
+fn untyped(value: &Value, place: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            let is_schema = |name: &str| fields.contains_key(name);
+            let types: Vec<&str> = match &fields.get("type") {
+                Some(Value::String(one)) => vec![one],
+                Some(Value::Array(some)) => some.iter().filter_map(Value::as_str).collect(),
+                _ => Vec::new(),
+            };
+            let kinds = types.iter().filter(|kind| **kind != "null").count();
+            let is_open = types.contains(&"object")
+                && !["properties", "additionalProperties", "allOf"].into_iter().any(is_schema);
+            if is_open || kinds > 1 || (types.contains(&"array") && !is_schema("items")) {
+                found.push(place.to_string());
+            }
+            for (name, inner) in fields {
+                untyped(inner, &format!("{place}/{name}"), found);
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|inner| untyped(inner, place, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_body_of_the_description_has_its_type() {
+    let mut found = Vec::new();
+    untyped(&document(), "", &mut found);
+    assert_eq!(found, Vec::<String>::new());
+    let mut odd = Vec::new();
+    let bodies = [
+        json!({"type": ["string", "number"]}),
+        json!({"type": "object"}),
+        json!({"type": "array"}),
+    ];
+    bodies.iter().for_each(|body| untyped(body, "x", &mut odd));
+    assert_eq!(odd.len(), 3);
 }
 
 #[test]

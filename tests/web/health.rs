@@ -168,17 +168,16 @@ fn the_ping_url_is_asked_after_a_good_scan() {
 
 #[test]
 fn nobody_signs_up_over_the_api_by_a_clock_that_the_provider_contradicts() {
-    let house = House::build(&Plan::default());
-    house.wait_until_well();
+    // A year behind this clock.
+    let house = House::build(&Plan { faults: "date-skew=-31536000", ..Plan::default() });
     let eve = json!({"external_id": "e1", "phone": "+12125550199", "timezone": "Europe/London"});
-    let told = "INSERT INTO meta VALUES ('date_disagreed', 'the clock is a year ahead')";
-    house.database().execute(told, []).unwrap();
+    let held = "SELECT count(*) FROM meta WHERE key = 'date_disagreed'";
+    house.wait_for("the service to compare the clocks", || house.count(held) == 1);
     let refused = house.api("POST", "/api/customers", &eve);
     assert_eq!(refused.status, 503, "{}", refused.body);
-    assert!(refused.body.contains("a year ahead"), "{}", refused.body);
+    assert!(refused.body.contains("2025-11-23"), "{}", refused.body);
     assert_eq!(house.count("SELECT count(*) FROM customers"), 1);
-    let lifted = "DELETE FROM meta WHERE key = 'date_disagreed'";
-    house.database().execute(lifted, []).unwrap();
+    house.fake.set_faults("".parse().expect("no faults"));
     house.wait_for("the sign-up", || house.api("POST", "/api/customers", &eve).status == 201);
 }
 

@@ -76,7 +76,7 @@ impl Drop for House {
 impl House {
     /// Starts at 2026-11-23 06:45 in New York.
     pub fn build(plan: &Plan) -> House {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = crate::inner_loop::folder();
         let clock_file = folder.path().join("clock");
         std::fs::write(&clock_file, "2026-11-23T11:45:00Z").expect("the clock");
         let fake_clock = move || read_clock(&clock_file);
@@ -129,6 +129,20 @@ impl House {
         self.log.lock().expect("no panic").clone()
     }
 
+    /// Limits the length of every file that the service writes, as a full disk does. `None`: none.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = libc::rlimit {
+            rlim_cur: bytes.unwrap_or(libc::RLIM_INFINITY),
+            rlim_max: libc::RLIM_INFINITY,
+        };
+        let process = libc::pid_t::try_from(self.process.id()).expect("an id");
+        // SAFETY: reads the limit, and changes one of our own child process.
+        let set = unsafe {
+            libc::prlimit(process, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut())
+        };
+        assert_eq!(set, 0, "the limit is set");
+    }
+
     /// Moves the clock that all sides share.
     pub fn set_clock(&self, text: &str) {
         let next = self.folder.path().join("clock.next");
@@ -178,9 +192,15 @@ impl House {
 
     /// Waits until the health check is green.
     pub fn wait_until_well(&self) {
-        self.wait_for("a green health check", || {
-            self.ask("GET", "/healthz", &[], "").status == 200
-        });
+        let until = clock::elapsed() + PATIENCE;
+        loop {
+            let answer = self.ask("GET", "/healthz", &[], "");
+            if answer.status == 200 {
+                return;
+            }
+            assert!(clock::elapsed() < until, "the health check stays red: {}", answer.body);
+            clock::pause(Duration::from_millis(20));
+        }
     }
 
     pub fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {

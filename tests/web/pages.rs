@@ -28,12 +28,12 @@ impl<'a> Visitor<'a> {
         answer.body
     }
 
-    fn post(&self, path: &str, form: &str) -> Answer {
+    pub fn post(&self, path: &str, form: &str) -> Answer {
         post(self.house, path, form, &self.cookie)
     }
 
     /// The mark in the forms of a page.
-    fn mark(&self) -> String {
+    pub fn mark(&self) -> String {
         let page = self.get("/");
         let (_, rest) = page.split_once("name=\"mark\" value=\"").expect("a form");
         rest.split('"').next().expect("a mark").to_string()
@@ -101,7 +101,7 @@ fn every_page_answers_with_a_strict_policy_and_masked_phones() {
 }
 
 /// The text of a page as a person reads it, without tags.
-fn read(page: &str) -> String {
+pub fn read(page: &str) -> String {
     page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect()
 }
 
@@ -123,7 +123,7 @@ fn a_page_says_in_words_why_somebody_waits_and_why_nothing_is_called() {
     let waits = "It waits: not eligible (payment or status); until something changes.";
     let story = read(&visitor.get("/customers/u2"));
     assert!(story.contains(waits) && story.contains("none since Mon 23 Nov"), "{story}");
-    assert!(read(&visitor.get("/customers")).contains("Pendingpending–"));
+    assert!(read(&visitor.get("/customers")).contains("Pendingnot eligible: payment is Pending–"));
     let pause = format!("scope=all&reason=a+test&mark={}", visitor.mark());
     assert_eq!(visitor.post("/pause", &pause).status, 303);
     assert!(read(&visitor.get("/")).contains("Next callpaused"));
@@ -267,4 +267,104 @@ fn signing_out_takes_the_cookie_away_and_ends_its_copies() {
     assert_eq!(copy.status, 401, "a copy of the cookie still opens the page");
     assert!(other.get("/queue").contains("Queue"));
     assert_eq!(house.api("GET", "/login", &Value::Null).status, 200);
+}
+
+#[test]
+fn a_refusal_on_the_page_is_a_sentence_with_the_next_step_and_a_way_back() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let visitor = Visitor::signed_in(&house);
+    let mark = visitor.mark();
+    let customer = "/customers/id:1";
+    for (path, form, status, sentence, back) in [
+        (format!("{customer}/pause"), "reason=", 422, "Say why", "/customers/id"),
+        ("/do-not-call".to_string(), "phone=12&reason=x", 422, "", "/do-not-call"),
+        ("/resume".to_string(), "hold=flags&reason=x", 422, "There is no hold", "/"),
+        ("/calls/01a0b1c2/resolve".to_string(), "outcome=placed&reason=x", 404, "", "/calls"),
+    ] {
+        let answer = visitor.post(&path, &format!("mark={mark}&{form}"));
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let page = &answer.body;
+        assert!(page.contains("Nothing was changed"), "{path}: {page}");
+        assert!(page.contains(sentence) && page.contains(".</p>"), "{path}: {page}");
+        assert!(page.contains(&format!("href=\"{back}")), "{path}: {page}");
+        let says_what_to_do = ["Correct the value", "Look for it in the list"];
+        assert!(says_what_to_do.iter().any(|next| page.contains(next)), "{path}: {page}");
+    }
+}
+
+#[test]
+fn every_time_on_a_page_says_its_distance_from_utc() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    for path in ["/", "/customers", "/customers/id:1", "/queue", "/calls", "/journal"] {
+        let page = visitor.get(path);
+        for part in page.split("<time ").skip(1) {
+            let text = part.split_once('>').expect("a tag").1.split('<').next().expect("a text");
+            assert!(text.contains("UTC"), "{path}: {text}");
+        }
+    }
+    assert!(visitor.get("/customers/id:1").contains("Mon 23 Nov, 07:00 UTC-5"));
+}
+
+#[test]
+fn the_page_of_a_customer_tells_everything_that_concerns_them_in_one_list() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    let act = |path: &str, reason: &str| {
+        let form = format!("mark={}&reason={reason}", visitor.mark());
+        assert_eq!(visitor.post(&format!("/customers/id:1/{path}"), &form).status, 303, "{path}");
+    };
+    act("pause", "on+a+journey");
+    act("resume", "back+again");
+    act("do-not-call", "she+asked+us");
+    let edit = json!({ "external_id": "u1", "call_time": "08:00" });
+    assert_eq!(house.api("POST", "/api/customers", &edit).status, 200);
+    let page = read(&visitor.get("/customers/id:1"));
+    for told in [
+        "calls paused by page: on a journey",
+        "calls resumed by page: back again",
+        "put on the do-not-call list by page: she asked us",
+        "customer by api · call_time 07:00",
+        "daily, 2026-11-23 · attempt 1",
+    ] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
+    // The next date ends without a call, and the page says whose word that was.
+    house.set_clock("2026-11-24T13:00:00Z");
+    house.wait_for("the skip", || {
+        house.count("SELECT count(*) FROM call_queue WHERE reason = 'do_not_call'") == 1
+    });
+    let visitor = Visitor::signed_in(&house);
+    let page = read(&visitor.get("/customers/id:1?on=2026-11-24"));
+    assert!(page.contains("Tue 24 Nov 2026: not called on the do-not-call list"), "{page}");
+    assert!(page.contains("she asked us"), "{page}");
+    let told = house.get("/api/customers/u1/explain?on=2026-11-24");
+    assert_eq!(
+        (&told["on"]["verdict"], &told["reason"]),
+        (&json!("skipped"), &json!("do_not_call"))
+    );
+    let told = house.get("/api/customers/u1/explain?on=2026-11-23");
+    assert_eq!(told["on"]["verdict"], "called", "{told:#}");
+}
+
+#[test]
+fn the_journal_is_found_by_every_key_of_a_customer() {
+    let house = House::build(&Plan::default());
+    house.place_calls(1);
+    let visitor = Visitor::signed_in(&house);
+    let mark = visitor.mark();
+    let form = format!("mark={mark}&reason=she+asked+us");
+    assert_eq!(visitor.post("/customers/id:1/do-not-call", &form).status, 303);
+    let form = format!("mark={mark}&reason=on+a+journey");
+    assert_eq!(visitor.post("/customers/id:1/pause", &form).status, 303);
+    for key in ["1", "id%3A1", "customer%3A1", "u1", "p1%40example.com", "%2B12125550101"] {
+        let page = read(&visitor.get(&format!("/journal?subject={key}")));
+        for told in ["she asked us", "on a journey", "placed"] {
+            assert!(page.contains(told), "{key} {told}: {page}");
+        }
+    }
+    assert!(read(&visitor.get("/journal?subject=nobody")).contains("The journal is empty."));
 }

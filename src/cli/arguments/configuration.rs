@@ -36,7 +36,7 @@ impl Global {
 /// line that names them all.
 pub fn settings(overrides: &Overrides) -> anyhow::Result<Settings> {
     let loaded = crate::config::load::load(overrides, &environment)?;
-    let zones = Zones::load();
+    let zones = zones();
     let problems = loaded.problems(&|name| zones.get_schedule_zone(name).is_some());
     if !problems.is_empty() {
         let lines: Vec<String> = problems.iter().map(|problem| loaded.describe(problem)).collect();
@@ -59,6 +59,11 @@ pub fn settings_for_dialing(overrides: &Overrides) -> anyhow::Result<Settings> {
         log::warn!("{warning}");
     }
     Ok(settings)
+}
+
+/// The zone rules. `TZDIR` names one more folder of system data, as for other programs.
+pub fn zones() -> Zones {
+    Zones::load_also_from(environment("TZDIR").map(PathBuf::from))
 }
 
 /// Reads an environment variable; a value that is not UTF-8 counts as unset.

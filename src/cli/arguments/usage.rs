@@ -15,7 +15,12 @@ pub fn one_line(error: &Error, tree: &Command, words: &[String]) -> Option<Strin
     let first = |kind| about(kind).into_iter().next().unwrap_or_default();
     let near =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
-    let near = near.into_iter().flat_map(about).next();
+    let wrong =
+        [ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::InvalidArg];
+    let wrong = wrong.into_iter().flat_map(about).next().unwrap_or_default();
+    // The order of clap's suggestions does not say which one is nearest.
+    let near = near.into_iter().flat_map(about);
+    let near = near.min_by_key(|near| strsim::levenshtein(&wrong, near));
     let command = command_of(tree, words);
     let what = match error.kind() {
         ErrorKind::DisplayHelp

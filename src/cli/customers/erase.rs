@@ -5,8 +5,7 @@ use clap::Args;
 use crate::cli::arguments::{Cx, one_for_good, usage};
 use crate::cli::exit::Exit;
 use crate::present::output;
-use crate::steps::operate::erase::{self, erase};
-use crate::store::customers::erase::{empty_log, remember};
+use crate::steps::operate::erase::{ErasureRefused, erase_for_good};
 use crate::store::journal::Act;
 
 #[derive(Args)]
@@ -33,20 +32,13 @@ pub fn run(cx: &Cx<'_>, args: &EraseArgs) -> anyhow::Result<Exit> {
         return Err(usage("--reason is empty: say why"));
     }
     let store = cx.edit()?;
-    let report = store.write(|tx| {
-        let customer = one_for_good(tx, &args.customer)?;
-        if erase::names_them(&customer, &args.reason) {
-            return Err(usage(
-                "--reason names the person, and the journal keeps it for good: leave out name, \
-                 e-mail and phone",
-            ));
-        }
-        let report = erase(tx, &customer, Act { who: "cli", why: &args.reason, now: cx.now })?;
-        // Before the commit: after a crash in between, the next start erases the customer.
-        remember(store.path(), &customer.key, cx.now)?;
-        Ok(report)
+    let act = Act { who: "cli", why: &args.reason, now: cx.now };
+    let erased = erase_for_good(&store, |tx| one_for_good(tx, &args.customer), act);
+    let (report, emptied) = erased.map_err(|error| match error.downcast::<ErasureRefused>() {
+        Ok(why @ ErasureRefused::NamesThem) => usage(format!("--reason {why}")),
+        Ok(why) => why.into(),
+        Err(error) => error,
     })?;
-    let emptied = empty_log(&store)?;
     if args.json {
         output::json(&report)?;
     } else {

@@ -62,6 +62,9 @@ pub struct FieldArgs {
     /// Exact text of the consent
     #[arg(long, value_name = "TEXT")]
     consent_text: Option<String>,
+    /// Who speaks, by a table of assistants in ringonce.toml; '' = by the type of call
+    #[arg(long, value_name = "NAME")]
+    assistant: Option<String>,
     /// A variable for the assistant; may be given several times
     #[arg(long = "var", value_name = "NAME=VALUE")]
     variables: Vec<String>,
@@ -93,13 +96,14 @@ impl FieldArgs {
             reader.set_variable(&mut draft, name, value).map_err(usage)?;
         }
         let entry = draft.finish();
-        match entry.contradiction(now) {
+        let zone = entry.timezone.as_deref().and_then(|name| reader.zone(name));
+        match entry.contradiction(zone.as_deref(), now) {
             Some((column, why)) => Err(usage(format!("--{}: {why}", column.replace('_', "-")))),
             None => Ok(entry),
         }
     }
 
-    fn texts(&self) -> [(Column, &Option<String>); 17] {
+    fn texts(&self) -> [(Column, &Option<String>); 18] {
         [
             (Column::ExternalId, &self.external_id),
             (Column::Name, &self.name),
@@ -118,6 +122,7 @@ impl FieldArgs {
             (Column::ConsentAt, &self.consent_at),
             (Column::ConsentSource, &self.consent_source),
             (Column::ConsentText, &self.consent_text),
+            (Column::Assistant, &self.assistant),
         ]
     }
 }

@@ -1,44 +1,63 @@
 //! `customers import`: prints the file's findings as a preview or as the result.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use chrono::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::arguments::{Cx, WHO, check_clock, usage};
+use crate::cli::arguments::{Cx, WHO, check_clock, new_file, usage};
+use crate::cli::customers::consequences::{ROW_COLUMNS, row_line};
+use crate::cli::customers::printed::print;
 use crate::cli::exit::Exit;
-use crate::domain::customer::columns::shown;
-use crate::present::output;
-use crate::steps::customers::same_phone_words;
-use crate::steps::import::customers::{Options, check};
-use crate::steps::import::file::{Unusable, file_name};
-use crate::steps::import::header::meant_by;
-use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
-use crate::steps::operate;
+use crate::config::settings::Config;
+use crate::domain::customer::columns::Column;
+use crate::domain::customer::date_format::DateFormat;
+use crate::present::{csv, output};
+use crate::steps::import::column_map::ColumnMap;
+use crate::steps::import::consequences::Consequences;
+use crate::steps::import::consequences::outcome::{RowOutcome, RowSink};
+use crate::steps::import::customers::check;
+use crate::steps::import::file::Unusable;
+use crate::steps::import::options::{Options, Outlook, PauseMissing, Welcome, parse_map};
+use crate::steps::import::report::ImportReport;
+use crate::steps::import::sheet::file_name;
+use crate::steps::{operate, rules};
 use crate::store::Store;
 use crate::store::file::last_seq;
 use crate::store::journal::Act;
 use crate::store::meta::installation;
 
-/// The warning for a phone in the form of before a renumbering.
-pub const RENUMBERED: &str = "given as before a renumbering: today's form is stored";
+/// The assumed length of a call, for the estimate of when the last welcome call is made.
+const CALL_SECONDS: i64 = 90;
 
 #[derive(Args)]
 #[command(after_help = "\
 The header names columns in any order; only phone and timezone are required:
   external_id, name, email, phone, timezone, call_time, call_schedule, payment_status,
   phone_validated, call_status, welcome_call_completed, last_call_date, next_call_scheduled_at,
-  created_at, shared_phone. Every other column goes into the assistant's variables.
+  created_at, shared_phone, assistant. Every other column goes into the assistant's variables.
 A phone with two readings (491713920012 in Germany) and two phones in one cell are bad rows.
+The file may be UTF-8, UTF-16 or Latin-1, with commas, semicolons, tabs or pipes, and compressed with
+gzip. `-` reads standard input. NULL, \\N and #N/A are empty cells.
+Headers match in any case, with spaces, underscores and camelCase. A header that looks like one of
+these columns is refused: say what it means with --map COLUMN=HEADER or --as-variable HEADER.
 A customer is known by external_id, else email, else phone. An import undoes nothing: a made call
-stays made, and only `customers resume` lifts a pause.
+stays made, and only `customers resume` lifts a pause. A blank cell changes nothing.
+The output shows what the file leads to: welcome calls, daily calls by hour, and who is not called.
 Rows with the same phone get one welcome call, and one daily call a date, together, unless all of
 them say shared_phone.
-Exits 2 when a row is bad and --skip-bad is not given; then nothing is written.")]
+A first import with 10 or more welcome calls to customers who signed up more than a day ago needs
+--welcome-existing or --no-welcome.
+Exits 2 when a row is bad and --skip-bad is not given, or a decision is missing; then nothing is
+written.
+
+Example:
+  ringonce customers import export.csv --dry-run --map phone='Phone Number' --as-variable 'Plan Status'")]
 pub struct ImportArgs {
-    /// A CSV file, UTF-8, with commas, semicolons or tabs
+    /// A CSV file, or - for standard input
     file: PathBuf,
     /// Show what would change and write nothing
     #[arg(long)]
@@ -46,6 +65,41 @@ pub struct ImportArgs {
     /// Leave bad rows out instead of refusing the file
     #[arg(long)]
     skip_bad: bool,
+    /// Read a column under another header; may be given several times
+    #[arg(long, value_name = "COLUMN=HEADER")]
+    map: Vec<String>,
+    /// Take a header that looks like a column as a variable; may be given several times
+    #[arg(long, value_name = "HEADER")]
+    as_variable: Vec<String>,
+    /// The column with the country or the calling code of each phone: GB, 44
+    #[arg(long, value_name = "HEADER", visible_alias = "calling-code-column")]
+    country_column: Option<String>,
+    /// How dates are written: MM/DD/YYYY, D.M.YYYY, …; 2026-11-22 is always read
+    #[arg(long, value_name = "FORMAT")]
+    date_format: Option<String>,
+    /// The encoding of the file, if it is not found out: windows-1250, macintosh, …
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// Read what the columns mean from a file of --save-map; other flags go first
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
+    /// Write what the columns mean into a new file for the next time
+    #[arg(long, value_name = "FILE")]
+    save_map: Option<String>,
+    /// Let blank cells erase the name, e-mail, call time, schedule, assistant and variables of known
+    /// customers
+    #[arg(long)]
+    clear_blanks: bool,
+    /// Make the welcome call also to customers who signed up more than a day ago
+    #[arg(long, conflicts_with = "no_welcome")]
+    welcome_existing: bool,
+    /// Count the welcome call of every new customer in this file as made
+    #[arg(long)]
+    no_welcome: bool,
+    /// Pause the customers who are not in the file; =all also if the file lacks most of them
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "few", value_parser = ["few", "all"], conflicts_with = "skip_bad")]
+    pause_missing: Option<String>,
     /// Accept this database as a new one although an earlier one was here. Everybody may be called
     /// again
     #[arg(long, requires = "reason", conflicts_with = "dry_run")]
@@ -56,30 +110,59 @@ pub struct ImportArgs {
     /// Country of phones without a +: US, GB, …
     #[arg(long, value_name = "CC")]
     default_country: Option<String>,
+    /// With --dry-run: print each row with its calls as CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(requires = "dry_run", conflicts_with = "json")]
+    csv: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
+pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result<Exit> {
+    let columns = args.columns()?;
+    let map = columns.columns().map_err(usage)?;
+    let date_format = columns.date_format.as_deref().map(DateFormat::parse).transpose();
+    let date_format = date_format.map_err(|why| usage(format!("--date-format {why}")))?;
+    let outlook = outlook(config)?;
+    let assistants: Vec<String> = config.assistants.keys().cloned().collect();
     let options = Options {
         dry_run: args.dry_run,
         skip_bad: args.skip_bad,
-        default_country: args.default_country.as_deref(),
+        default_country: columns.default_country.as_deref(),
+        assistants: &assistants,
+        clear_blanks: args.clear_blanks,
+        map: &map,
+        as_variable: &columns.as_variable,
+        country_column: columns.country_column.as_deref(),
+        date_format: date_format.as_ref(),
+        encoding: columns.encoding.as_deref(),
+        welcome: args.welcome(),
+        pause_missing: args.pause_missing(),
+        outlook: Some(&outlook),
+        rows: None,
     };
     if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
         return Err(usage("--reason is empty: say why"));
     }
     let bar = progress_bar(args);
-    let imported = checked_or_applied(cx, args, options, &mut |done| bar.set_position(done));
+    let progress = &mut |done| bar.set_position(done);
+    let imported = match &args.csv {
+        Some(target) => with_rows(cx, args, options, target, progress),
+        None => checked_or_applied(cx, args, options, progress),
+    };
     bar.finish_and_clear();
     let report = imported.map_err(|error| {
         if error.is::<Unusable>() { usage(format!("{error:#}")) } else { error }
     })?;
+    if let Some(target) = &args.save_map {
+        let text = columns.text()?;
+        new_file::write(target, |out| Ok(out.write_all(text.as_bytes())?))?;
+    }
     if args.json {
         output::json(&report)?;
-    } else {
-        print(&file_name(&args.file), &report)?;
+    } else if args.csv.as_deref() != Some("-") {
+        print(&file_name(&args.file), &report, &outlook)?;
     }
     if report.bad > 0 && !args.skip_bad {
         let rows = if report.bad == 1 { "1 bad row" } else { &format!("{} bad rows", report.bad) };
@@ -87,7 +170,104 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs) -> anyhow::Result<Exit> {
             "{rows}, nothing was written: fix the file, or leave bad rows out with --skip-bad"
         )));
     }
-    Ok(Exit::Done)
+    if report.missing_needs_word {
+        return Err(usage(format!(
+            "{} customers are not in the file, which is more than half, so nothing was written: is \
+             it a full export? Give --pause-missing=all to pause them",
+            report.missing
+        )));
+    }
+    match report.consequences.as_ref().filter(|_| report.needs_decision) {
+        Some(consequences) => Err(undecided(consequences)),
+        None => Ok(Exit::Done),
+    }
+}
+
+impl ImportArgs {
+    /// What the columns mean: by flags, else by `--map-file`.
+    fn columns(&self) -> anyhow::Result<ColumnMap> {
+        let parse = |text: &String| parse_map(text).map_err(|why| usage(format!("--map {why}")));
+        let map: Vec<(Column, String)> = self.map.iter().map(parse).collect::<Result<_, _>>()?;
+        let flags = ColumnMap {
+            default_country: self.default_country.clone(),
+            country_column: self.country_column.clone(),
+            date_format: self.date_format.clone(),
+            encoding: self.encoding.clone(),
+            as_variable: self.as_variable.clone(),
+            map: map.into_iter().map(|(column, header)| (column.to_string(), header)).collect(),
+        };
+        let Some(path) = &self.map_file else { return Ok(flags) };
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| usage(format!("--map-file {name}: {error}")))?;
+        let kept = ColumnMap::parse(&text);
+        Ok(flags.over(kept.map_err(|why| usage(format!("--map-file {name}: {why}")))?))
+    }
+
+    fn pause_missing(&self) -> PauseMissing {
+        match self.pause_missing.as_deref() {
+            None => PauseMissing::No,
+            Some("all") => PauseMissing::All,
+            Some(_) => PauseMissing::Few,
+        }
+    }
+
+    fn welcome(&self) -> Welcome {
+        match (self.welcome_existing, self.no_welcome) {
+            (true, _) => Welcome::Existing,
+            (false, true) => Welcome::Nobody,
+            (false, false) => Welcome::Ask,
+        }
+    }
+}
+
+/// A welcome call to somebody who signed up long ago was probably made by another program.
+fn undecided(found: &Consequences) -> anyhow::Error {
+    let lines: Vec<String> =
+        found.old_welcome_samples.iter().map(|old| old.line.to_string()).collect();
+    let more = if (lines.len() as u64) < found.old_welcome_calls { ", …" } else { "" };
+    usage(format!(
+        "{} customers who signed up more than a day ago would get a welcome call (lines {}{more}), so \
+         nothing was written: give --welcome-existing to call them, or --no-welcome to count their \
+         welcome calls as made",
+        found.old_welcome_calls,
+        lines.join(", ")
+    ))
+}
+
+fn outlook(config: &Config) -> anyhow::Result<Outlook> {
+    let dialing = &config.dialing;
+    let per = |seconds: i64, calls: usize| {
+        Duration::milliseconds(1000 * seconds / i64::try_from(calls.max(1)).unwrap_or(i64::MAX))
+    };
+    let by_pace = per(60, dialing.calls_per_minute);
+    let by_lines = per(CALL_SECONDS, dialing.max_active_calls);
+    Ok(Outlook { rules: rules(config)?, between_calls: by_pace.max(by_lines) })
+}
+
+/// Checks the file, and writes each row with its consequences as CSV.
+fn with_rows(
+    cx: &Cx<'_>,
+    args: &ImportArgs,
+    options: Options<'_>,
+    target: &str,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<ImportReport> {
+    let mut report = None;
+    new_file::write(target, |out| {
+        out.write_all(csv::line(ROW_COLUMNS.map(str::to_string)).as_bytes())?;
+        let state = RefCell::new((out, None));
+        let take = |row: RowOutcome| {
+            let (out, failed) = &mut *state.borrow_mut();
+            if failed.is_none() {
+                *failed = out.write_all(row_line(&row, cx.zones).as_bytes()).err();
+            }
+        };
+        let rows = Some(RowSink(&take));
+        report = Some(checked_or_applied(cx, args, Options { rows, ..options }, progress)?);
+        state.into_inner().1.map_or(Ok(()), |error| Err(error.into()))
+    })?;
+    report.ok_or_else(|| anyhow::anyhow!("the reader of the rows ended early"))
 }
 
 /// Checks the file first, so that a refused file or a dry run does not create a database.
@@ -141,98 +321,4 @@ fn progress_bar(args: &ImportArgs) -> ProgressBar {
     let bar = ProgressBar::new(if args.dry_run { size } else { 2 * size });
     let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {elapsed}");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-fn print(file: &str, report: &ImportReport) -> anyhow::Result<()> {
-    for problem in &report.problems {
-        output::line(&describe(file, problem))?;
-    }
-    let listed = report.problems.iter().map(|p| p.line).collect::<HashSet<_>>().len() as u64;
-    if listed < report.bad {
-        output::line(&format!("… and {} more bad rows", report.bad - listed))?;
-    }
-    for warning in &report.warnings {
-        output::line(&format!("{}; kept, not dialed", describe(file, warning)))?;
-    }
-    let listed = report.warnings.len() as u64;
-    if listed < report.undialable {
-        let more = report.undialable - listed;
-        output::line(&format!("… and {more} more that cannot be dialed"))?;
-    }
-    print_same_phone(report)?;
-    if report.renumbered > 0 {
-        let count = report.renumbered;
-        output::line(&format!("{count} {RENUMBERED}"))?;
-    }
-    print_samples("new", report.new, &report.new_samples)?;
-    print_samples("changed", report.changed, &report.changed_samples)?;
-    if !report.variables.is_empty() {
-        let names: Vec<String> =
-            report.variables.iter().map(|name| describe_variable(name)).collect();
-        output::line(&format!("into variables: {}", names.join(", ")))?;
-    }
-    if !report.ignored.is_empty() {
-        output::line(&format!("columns skipped: {}", report.ignored.join(", ")))?;
-    }
-    let outcome = match report.outcome {
-        ImportOutcome::Applied => "",
-        ImportOutcome::DryRun => " (dry run, nothing was written)",
-        ImportOutcome::Refused => " (refused, nothing was written)",
-    };
-    output::line(&format!("{}{outcome}", report.summary()))
-}
-
-fn print_same_phone(report: &ImportReport) -> anyhow::Result<()> {
-    for sample in &report.same_phone_samples {
-        let who = shown(&sample.who);
-        output::line(&format!("line {}, {who}: {}", sample.line, same_phone(sample)))?;
-    }
-    let more = report.same_phone.saturating_sub(report.same_phone_samples.len() as u64);
-    if more > 0 {
-        output::line(&format!("… and {more} more rows whose phone somebody else has"))?;
-    }
-    if report.same_phone == 0 {
-        return Ok(());
-    }
-    output::line(
-        "Rows with the same phone get one welcome call, and one daily call a date, together. Where \
-         several people answer the phone, set shared_phone to yes in each row.",
-    )
-}
-
-/// `same phone as customer 1; same phone as line 2`
-fn same_phone(sample: &SamePhone) -> String {
-    let line = sample.first_line.map(|line| format!("same phone as line {line}"));
-    let words: Vec<String> = same_phone_words(&sample.customers).into_iter().chain(line).collect();
-    words.join("; ")
-}
-
-fn print_samples(kind: &str, count: u64, samples: &[Sample]) -> anyhow::Result<()> {
-    for sample in samples {
-        let fields = if sample.fields.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", sample.fields.join(", "))
-        };
-        output::line(&format!("{kind}: line {}, {}{fields}", sample.line, shown(&sample.who)))?;
-    }
-    let more = count.saturating_sub(samples.len() as u64);
-    if more > 0 { output::line(&format!("… and {more} more {kind}")) } else { Ok(()) }
-}
-
-/// `customers.csv line 7, column timezone: "Eastern Time" is not an IANA zone; nearest: …`
-pub fn describe(file: &str, problem: &RowProblem) -> String {
-    let line = problem.line;
-    match &problem.column {
-        Some(column) => format!("{file} line {line}, column {column}: {}", problem.reason),
-        None => format!("{file} line {line}: {}", problem.reason),
-    }
-}
-
-/// Suggests the column that was meant, because a misspelt column silently becomes a variable.
-fn describe_variable(name: &str) -> String {
-    match meant_by(name) {
-        Some(field) => format!("{} (did you mean {field}?)", shown(name)),
-        None => shown(name).into_owned(),
-    }
 }

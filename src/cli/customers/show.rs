@@ -1,11 +1,11 @@
 //! `customers list` and `customers show`. Phones are masked unless revealed; the journal records
 //! each reveal.
 
-use crate::present::customer::as_json;
+use crate::present::customer::{self, as_json};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::arguments::{Cx, one, usage};
+use crate::cli::arguments::{Cx, new_file, one, usage};
 use crate::cli::exit::Exit;
 use crate::domain::Instant;
 use crate::domain::customer::columns::shown;
@@ -39,6 +39,10 @@ pub struct ListArgs {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 #[derive(Args)]
@@ -63,9 +67,9 @@ pub fn list(cx: &Cx<'_>, args: &ListArgs) -> anyhow::Result<Exit> {
     if args.reveal {
         note_reveal(cx, "customers")?;
     }
-    if args.json {
+    if args.json || args.csv.is_some() {
         let rows: Vec<Value> = found.iter().map(|c| as_json(c, args.reveal)).collect();
-        output::json(&rows)?;
+        new_file::rows(args.csv.as_deref(), &customer::COLUMNS, &rows)?;
         return Ok(Exit::Done);
     }
     let Some(last) = found.last() else {

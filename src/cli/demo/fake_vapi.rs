@@ -15,6 +15,7 @@ use crate::demo::fake_vapi::core::{FakeCore, Setup};
 use crate::demo::fake_vapi::faults::{Fault, FaultKind, Faults, Takes};
 use crate::demo::fake_vapi::journal::Journal;
 use crate::demo::fake_vapi::server::{FakeVapi, is_loopback};
+use crate::demo::fake_vapi::webhooks::Receiver;
 
 /// Serve a fake provider on loopback that calls nobody, for demos and tests. It can simulate the
 /// faults of a real provider, and its journal records each simulated ring.
@@ -56,6 +57,12 @@ pub struct FakeOptions {
     /// Number of concurrent calls above which a reply reports concurrencyBlocked.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub concurrency: usize,
+    /// Send webhooks to this address on loopback, as the provider would: each message once
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<Receiver>,
+    /// The secret that the webhooks carry as X-Vapi-Secret; an invented one
+    #[arg(long, value_name = "SECRET", requires = "webhook")]
+    pub webhook_secret: Option<String>,
     /// A fault: `NAME[=VALUE][:every=N][:first=N][:share=0.1][:tag=TEXT]`. May be given several
     /// times; all conditions of one fault must hold.
     #[arg(long = "fault", value_name = "FAULT")]
@@ -124,6 +131,9 @@ pub fn run(options: FakeOptions, clock: Clock) -> anyhow::Result<()> {
     let core = FakeCore::new(setup, journal);
     let mut fake = FakeVapi::start(options.listen, core, now, options.key.clone())
         .with_context(|| format!("cannot listen on {}; give another --listen", options.listen))?;
+    if let Some(receiver) = options.webhook {
+        fake.push_to(receiver, options.webhook_secret).context("start the webhooks")?;
+    }
     anstream::println!("listening on {}", fake.base_url());
     while !stop.load(std::sync::atomic::Ordering::SeqCst) {
         clock::pause(std::time::Duration::from_millis(50));

@@ -8,30 +8,41 @@ use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::arguments::time_flag;
 use crate::cli::arguments::{one, usage};
 use crate::cli::exit::Exit;
+use crate::cli::forecast::past;
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
+use crate::domain::call::Reason;
+use crate::domain::customer::columns::parse_date;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::present::explain;
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::Context;
-use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome, explain};
+use crate::steps::forecast::explain::{Explained, Explanation, InQueue, Outcome, Question, answer};
 use crate::steps::import::holidays;
 use crate::store::Store;
 use crate::store::attempts::Attempt;
 
-/// Explain why a customer is called now or not: every rule's answer, past calls, the next call
+/// Explain why a customer is called or not, now or on a date: every rule's answer, past calls and
+/// skips, the next call
 #[derive(Args)]
 #[command(after_help = "\
-The answer is what a tick at that time would do, if nothing else happened before it.
+For now or later, the answer is what a tick at that time would do, if nothing else happened before
+it. An earlier date or time is judged by what was true then, as the journal, the ledger and the
+queue show it.
 
-Example:
+Examples:
+  ringonce explain ada@example.com
+  ringonce explain ada@example.com --on 2026-11-21
   ringonce explain ada@example.com --at 2026-11-22T07:00:00-05:00")]
 pub struct ExplainArgs {
     /// Id, external id, e-mail or phone; id:7, external:7, … match one kind only
     customer: String,
     /// The RFC 3339 time to explain [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "on")]
     at: Option<String>,
+    /// The date to explain, in the customer's time zone
+    #[arg(long, value_name = "DATE")]
+    on: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -39,15 +50,22 @@ pub struct ExplainArgs {
 
 pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<Exit> {
     let settings = settings(&global.overrides())?;
-    let at = match &args.at {
-        Some(text) => time_flag("--at", text)?,
-        None => settings.loaded.clock.now()?,
-    };
+    let now = settings.loaded.clock.now()?;
+    let at = args.at.as_ref().map_or(Ok(now), |text| time_flag("--at", text))?;
+    let date = |text: &String| parse_date(text).map_err(|why| usage(format!("--on {why}")));
+    let question = Question { now, at, on: args.on.as_ref().map(date).transpose()? };
     let store = Arc::new(Store::look(&settings.loaded.db)?);
     let customer = store.read(|conn| one(conn, &args.customer))?;
     let cx = Context::new(store, settings.loaded.config, Arc::new(settings.zones))?;
     let days = holidays::read(&cx.config.holidays).map_err(usage)?;
-    let explained = explain(&cx, customer.id, at, Some(&days))?;
+    if question.on.is_some() && cx.zones.get(&customer.timezone).is_none() {
+        return Err(usage(format!(
+            "--on needs the customer's time zone, which is not known; set it with `ringonce \
+             customers update id:{} --timezone ZONE`",
+            customer.id
+        )));
+    }
+    let explained = answer(&cx, customer.id, &question, Some(&days))?;
     let Some(explained) = explained else {
         return Err(usage(format!("customer {} is gone", customer.id)));
     };
@@ -67,8 +85,15 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
     if let Some(place) = &explained.place {
         output::line(&toned(Tone::Warn, place))?;
     }
+    if let Some(day) = &explained.day {
+        past::print_day(explained, day)?;
+    }
     for explanation in &explained.occasions {
         output::line("")?;
+        if explained.at < explained.now {
+            let then = past::moment(explained.at, zone);
+            output::line(&format!("as it stood at {then}:"))?;
+        }
         let (what, outcome) = headline(explanation, explained);
         output::line(&what)?;
         output::line(&format!("  {outcome}"))?;
@@ -80,10 +105,12 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
     }
     output::line("")?;
     output::line(&match explained.next_call_at {
-        Some(at) => format!("next call: {}", moment(at, explained.at, zone)),
+        Some(at) => format!("next call: {}", moment(at, explained.now, zone)),
         None => "next call: none is foreseen".to_string(),
     })?;
-    print_past(&explained.past, explained.at, zone)
+    print_past(&explained.past, explained.now, zone)?;
+    past::print_said(explained, zone)?;
+    past::print_skips(&explained.skips, zone)
 }
 
 /// The customer's name, state and schedule in words.
@@ -110,11 +137,15 @@ fn person(explained: &Explained) -> Vec<String> {
         None => "no daily call yet".to_string(),
     };
     let rhythm = explained.rhythm.clone().unwrap_or_else(|| "no daily calls".to_string());
+    let assistant = match &customer.assistant {
+        Some(name) => format!("; assistant {}", clean(name)),
+        None => String::new(),
+    };
     vec![
         format!("customer {}{name}, {phone}{validated}", customer.id),
         format!("{}: {there}", clean(&customer.timezone)),
         format!(
-            "{rhythm}; {}, {}; {welcome}; {last}",
+            "{rhythm}; {}, {}; {welcome}; {last}{assistant}",
             clean(&customer.payment_status),
             customer.call_status
         ),
@@ -133,17 +164,23 @@ fn headline(explanation: &Explanation, explained: &Explained) -> (String, String
         InQueue::ByThisTick | InQueue::No => "not queued yet".to_string(),
     };
     let due = output::local_or_utc(explanation.scheduled_for, zone);
-    let until = |until: Option<Instant>| match until {
-        Some(at) => format!(" until {}", moment(at, explained.at, zone)),
+    let until = |reason: Option<Reason>, until: Option<Instant>| match until {
+        Some(at) => {
+            let words = Reason::before_instant(reason);
+            let comma = if words == "until" { "" } else { "," };
+            format!("{comma} {words} {}", moment(at, explained.at, zone))
+        }
         None => String::new(),
     };
     let outcome = match explanation.outcome {
+        Outcome::Rings if explained.at < explained.now => toned(Tone::Good, "was to ring then"),
         Outcome::Rings => toned(Tone::Good, "rings now"),
         Outcome::Waits { reason: None, until: at } => {
-            toned(Tone::Good, &format!("waits{}{}", until(at), attempt(explanation, zone)))
+            toned(Tone::Good, &format!("waits{}{}", until(None, at), attempt(explanation, zone)))
         }
         Outcome::Waits { reason: Some(reason), until: at } => {
-            let words = format!("waits, {reason}{}{}", until(at), attempt(explanation, zone));
+            let again = until(Some(reason), at);
+            let words = format!("waits, {reason}{again}{}", attempt(explanation, zone));
             toned(Tone::Warn, &words)
         }
         Outcome::Skipped(reason) => toned(Tone::Bad, &format!("is skipped, {reason}")),
@@ -169,7 +206,12 @@ fn rule(answer: &Answer, now: Instant, zone: Option<&Zone>) -> [String; 3] {
         Verdict::Skip(reason) => (toned(Tone::Bad, &format!("no: {reason}")), None),
         Verdict::AlreadyCalled => (toned(Tone::Dim, "no: already_called"), None),
     };
-    let until = until.map(|at| format!("until {}", moment(at, now, zone)));
+    let reason = match &answer.verdict {
+        Verdict::Wait { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    let words = Reason::before_instant(reason);
+    let until = until.map(|at| format!("{words} {}", moment(at, now, zone)));
     let detail = Some(clean(&answer.detail)).filter(|detail| !detail.is_empty());
     let detail: Vec<String> = detail.into_iter().chain(until).collect();
     [answer.rule.to_string(), word, detail.join("; ")]

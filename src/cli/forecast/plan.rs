@@ -10,11 +10,13 @@ use crate::cli::arguments::configuration::{Global, Settings, settings};
 use crate::cli::arguments::{time_flag, usage};
 use crate::cli::exit::Exit;
 use crate::cli::status::counted;
+use crate::config::timetable::Timetable;
 use crate::domain::call::CallType;
 use crate::domain::customer::columns::{parse_date, shown};
 use crate::domain::{Instant, instant_text};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::Context;
+use crate::steps::customers::census;
 use crate::steps::forecast::plan::{Planned, plan};
 use crate::steps::forecast::simulate::{Assumed, Simulated, simulate};
 use crate::steps::import::holidays;
@@ -91,9 +93,11 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
         output::json(&shown.iter().map(|call| as_json(&cx, call)).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
+    let few = cx.store.read(|conn| census::take(conn, &cx.rules))?.few_eligible();
+    let warning = few.map(|why| toned(Tone::Warn, &format!("warning: {}", clean(&why))));
     if planned.is_empty() {
         output::line("no calls to come")?;
-        return Ok(Exit::Done);
+        return warning.map_or(Ok(()), |line| output::line(&line)).map(|()| Exit::Done);
     }
     let mut table = Table::new(&["WHEN", "LOCAL TIME", "CUSTOMER", "CALL", "NOTE"]);
     for call in shown {
@@ -106,7 +110,7 @@ pub fn plan_command(global: &Global, args: &PlanArgs) -> anyhow::Result<Exit> {
     let cut = if more == 0 { String::new() } else { format!("; {more} not shown: --limit N") };
     let calls = if rings == 1 { "call" } else { "calls" };
     output::line(&format!("{rings} {calls}, {against} that will not ring{cut}"))?;
-    Ok(Exit::Done)
+    warning.map_or(Ok(()), |line| output::line(&line)).map(|()| Exit::Done)
 }
 
 fn cells(cx: &Context, call: &Planned, now: Instant) -> [String; 5] {
@@ -193,10 +197,12 @@ pub fn simulate_command(global: &Global, args: &SimulateArgs) -> anyhow::Result<
 
 /// Parses `--from`: midnight of a date in the schedule's zone, or an instant.
 fn start(settings: &Settings, text: &str) -> anyhow::Result<Instant> {
-    let zone = settings.zones.get_schedule_zone(&settings.loaded.config.schedule.timezone);
-    match (parse_date(text).ok().filter(|_| text.len() <= 10), zone) {
-        (Some(date), Some(zone)) => Ok(zone.resolve(date.and_time(NaiveTime::MIN))),
-        _ => time_flag("--from", text),
+    match parse_date(text).ok().filter(|_| text.len() <= 10) {
+        Some(date) => {
+            let timetable = Timetable::of(&settings.loaded.config, &settings.zones)?;
+            Ok(timetable.zone().resolve(date.and_time(NaiveTime::MIN)))
+        }
+        None => time_flag("--from", text),
     }
 }
 

@@ -153,7 +153,7 @@ fn told(resumed: &Resumed, standing: &Standing, args: &ResumeArgs) -> Vec<String
         lifted.push("the pause".to_string());
     }
     if resumed.customer {
-        lifted.push("the customer's own stop".to_string());
+        lifted.push("the stop after too many failures".to_string());
     }
     lifted.extend(resumed.holds.iter().map(|kind| format!("the hold \"{kind}\"")));
     if resumed.breaker {

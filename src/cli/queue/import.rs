@@ -7,14 +7,15 @@ use clap::Args;
 
 use crate::cli::arguments::configuration::Settings;
 use crate::cli::arguments::{check_clock, usage};
-use crate::cli::customers::import::describe;
+use crate::cli::customers::printed::describe;
 use crate::cli::exit::Exit;
 use crate::clock::Reading;
 use crate::present::output;
 use crate::steps::Context;
-use crate::steps::import::file::{Unusable, file_name};
+use crate::steps::import::file::Unusable;
 use crate::steps::import::queue::{self, QueueImportReport, summary};
 use crate::steps::import::report::ImportOutcome;
+use crate::steps::import::sheet::file_name;
 use crate::store::Store;
 use crate::store::file::memory_copy;
 

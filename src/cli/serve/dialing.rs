@@ -15,10 +15,10 @@ use crate::present::output;
 use crate::service::tick::{self, Ticked};
 use crate::service::{Service, backups, run};
 use crate::steps::Context;
+use crate::steps::customers::census;
 use crate::steps::import::holidays;
 use crate::steps::readiness::armed;
 use crate::store::Store;
-use crate::store::customers::is_empty;
 use crate::store::file::lock::{DialerLock, LockAnswer};
 use crate::store::holidays::Holiday;
 use crate::vapi::{ApiKey, Vapi};
@@ -83,10 +83,17 @@ pub fn lock(service: &Service, days: &[Holiday]) -> anyhow::Result<Result<Dialer
     }
 }
 
-/// Warns of a database without customers: a default path in the wrong folder would look like a day
-/// without calls.
-fn warn_of_an_empty_file(service: &Service, path: &Path) -> anyhow::Result<()> {
-    if service.cx.store.read(is_empty)? {
+/// Warns of a database without customers, because a default path in the wrong folder would look like
+/// a day without calls. Also warns of customers whom no rule ever lets be called.
+fn warn_if_nobody_can_be_called(service: &Service, path: &Path) -> anyhow::Result<()> {
+    let cx = &service.cx;
+    let census = cx.store.read(|conn| census::take(conn, &cx.rules))?;
+    // Many people choose 07:00, before the window opens; at 00:00 nobody wants to be called.
+    let at_midnight = census.odd_times().filter(|_| census.at_midnight > 0);
+    for why in census.few_eligible().into_iter().chain(at_midnight) {
+        log::warn!("{why}");
+    }
+    if census.known == 0 {
         log::warn!(
             "{} holds no customers, so nobody is called: import them, or name another file with \
              --db",
@@ -108,7 +115,7 @@ pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
-    warn_of_an_empty_file(&service, &path)?;
+    warn_if_nobody_can_be_called(&service, &path)?;
     let ticked = tick::tick(&service)?;
     print(&ticked, args.json)?;
     if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
@@ -151,7 +158,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
             return Err(CliError::locked(format!("another dialer is running: {holder}")).into());
         }
     };
-    warn_of_an_empty_file(&service, &path)?;
+    warn_if_nobody_can_be_called(&service, &path)?;
     let service = Arc::new(service);
     let listener = listening::listen(&service, secrets)?;
     let beside = [listening::ping_after_scans(&service)?, backups::keep_making(&service)?];

@@ -110,7 +110,7 @@ pub fn ping_after_scans(service: &Arc<Service>) -> anyhow::Result<Option<JoinHan
 }
 
 fn is_well(service: &Service) -> bool {
-    service.clock.now().is_ok_and(|now| health::reasons(service, now).is_empty())
+    service.clock.now().is_ok_and(|now| health::causes(service, now).is_empty())
 }
 
 /// Fetches the ping URL once; errors are only logged.

@@ -1,6 +1,7 @@
 //! `ringonce check`: reports problems before anything is started. It changes and creates nothing,
 //! and uses the network only with `--online`.
 
+mod assistants;
 pub mod finding;
 pub(crate) mod inside;
 pub(crate) mod online;
@@ -12,16 +13,18 @@ use std::path::Path;
 use chrono::Datelike;
 use clap::Args;
 
-use crate::cli::arguments::configuration::{Global, environment};
+use crate::cli::arguments::configuration::{Global, environment, zones};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::clock::Clock;
 use crate::config::address::BaseUrl;
 use crate::config::load::LoadedConfig;
+use crate::config::settings::Config;
+use crate::config::webhook::Webhook;
 use crate::domain::{Instant, instant_text};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::import::holidays;
-use crate::store::file::{lost_database, modes, one_name};
+use crate::store::file::{lost_database, modes, one_name, rights, side_files};
 use crate::vapi::webhook::signature::Believer;
 use crate::zones::Zones;
 
@@ -41,7 +44,7 @@ pub struct CheckArgs {
 
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Exit> {
     let loaded = crate::config::load::load(&global.overrides(), &environment)?;
-    let zones = Zones::load();
+    let zones = zones();
     let mut findings = findings(&loaded, &zones);
     if args.online {
         findings.extend(online::ask(&loaded));
@@ -78,6 +81,7 @@ fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
     found.extend(clock_and_zones(&loaded.clock, zones));
     found.extend(holiday_files(loaded));
     found.push(database(&loaded.db));
+    found.extend(rights_and_room(&loaded.db));
     found.extend(others(&loaded.db));
     if let Some(why) = one_name::refusal(&loaded.db) {
         found.push(CheckFinding::new("file name", State::Problem, why.to_string()));
@@ -102,8 +106,12 @@ fn assistants(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         ("welcome_assistant_id", &vapi.welcome_assistant_id),
         ("daily_assistant_id", &vapi.daily_assistant_id),
     ];
-    let set: Vec<String> =
+    let mut set: Vec<String> =
         named.iter().filter_map(|(key, id)| id.as_ref().map(|id| format!("{key} {id}"))).collect();
+    for (name, assistant) in &loaded.config.assistants {
+        let id = assistant.assistant_id.as_ref().or(assistant.squad_id.as_ref());
+        set.extend(id.map(|id| format!("{name} {id}")));
+    }
     // `missing_for_dialing` reports it if no assistant is set.
     if set.is_empty() {
         return Vec::new();
@@ -143,7 +151,12 @@ fn secrets(loaded: &LoadedConfig) -> Vec<CheckFinding> {
     match loaded.webhook_secret.clone().map(|s| Believer::new(&loaded.config.webhook, s)) {
         Some(Ok(_)) => found.push(CheckFinding::new("webhook secret", State::Ok, "is set")),
         Some(Err(why)) => found.push(CheckFinding::new("webhook secret", State::Problem, why)),
-        None => {}
+        None => found.extend(needs_webhooks(&loaded.config).map(|key| {
+            let told = format!(
+                "VAPI_WEBHOOK_SECRET is not set, so every webhook is refused, but {key} is set"
+            );
+            CheckFinding::new("webhook secret", State::Warning, told)
+        })),
     }
     if let Some(why) = loaded.short_token() {
         found.push(CheckFinding::new("API token", State::Problem, why));
@@ -159,6 +172,13 @@ fn secrets(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         (None, None) => {}
     }
     found
+}
+
+/// The key that shows that webhooks are expected. Without them, calls are followed by polling.
+fn needs_webhooks(config: &Config) -> Option<&'static str> {
+    let is_default = config.webhook == Webhook::default();
+    let by_tool = config.do_not_call.tool_name.is_some().then_some("do_not_call.tool_name");
+    (!is_default).then_some("[webhook]").or(by_tool).filter(|_| config.web.listen.is_some())
 }
 
 fn clock_and_zones(clock: &Clock, zones: &Zones) -> Vec<CheckFinding> {
@@ -212,6 +232,33 @@ fn holiday_files(loaded: &LoadedConfig) -> Vec<CheckFinding> {
             Err(why) => CheckFinding::new("holidays", State::Problem, format!("{path}: {why}")),
         })
         .collect()
+}
+
+/// Less free space than this cannot hold the calls of a minute.
+const NO_ROOM: u64 = 1 << 20;
+/// Less free space than this lasts for a day of a small installation.
+const LITTLE_ROOM: u64 = 64 << 20;
+
+/// Reports files that the dialing user may not write, and a disk without room.
+fn rights_and_room(path: &Path) -> Vec<CheckFinding> {
+    let denied = rights::denied(path).into_iter();
+    let mut found: Vec<CheckFinding> = denied
+        .map(|denied| CheckFinding::new("file rights", State::Problem, denied.to_string()))
+        .collect();
+    let folder = side_files::folder_of(path).display();
+    match rights::free_bytes(path) {
+        Some(free) if free < LITTLE_ROOM => {
+            let state = if free < NO_ROOM { State::Problem } else { State::Warning };
+            let detail = format!(
+                "the disk of {folder} has {} KiB left; when it is full, nothing is dialed: make \
+                 room there",
+                free / 1024
+            );
+            found.push(CheckFinding::new("disk", state, detail));
+        }
+        _ => {}
+    }
+    found
 }
 
 /// Warns if other users may read or replace the database, its side files or its folder.

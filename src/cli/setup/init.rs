@@ -119,7 +119,7 @@ mod tests {
                 line.starts_with(&format!("{name} = "))
                     || line.starts_with(&format!("[{key}]"))
                     || line.contains(&format!("{name} = ["))
-                    || (key == "retry" && line.starts_with("[retry."))
+                    || line.starts_with(&format!("[{key}."))
             });
             assert!(is_there, "{key}");
         }

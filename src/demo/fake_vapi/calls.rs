@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::demo::fake_vapi::fault_draw::hash;
-use crate::domain::call::{CallType, Disposition};
-use crate::domain::{Instant, parse_instant};
-use crate::provider::ProviderCall;
+use crate::domain::Instant;
+use crate::domain::call::Disposition;
 
 /// The fields of a POST that the fake uses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,7 +17,12 @@ pub struct Order {
     pub name: Option<String>,
     pub external_id: Option<String>,
     pub number: String,
+    /// Empty for a squad.
     pub assistant_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assistant_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub squad_id: Option<String>,
     pub phone_number_id: String,
     #[serde(default)]
     pub metadata: Map<String, Value>,
@@ -123,49 +127,23 @@ pub struct Record {
     pub said: Said,
 }
 
-/// The results of the assistant's analysis and its tool call, set by faults.
+/// The assistant's analysis and its tool call, as changed by faults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Said {
     /// The field of the structured data that is true.
     pub field: Option<String>,
     /// The name of the structured output whose result is true.
     pub output: Option<String>,
+    /// `NAME=VALUE`: one more structured output; the value is JSON or a text.
+    pub value: Option<String>,
     /// The tool that was called.
     pub tool: Option<String>,
+    /// The length of the transcript in bytes, if it is not the usual one.
+    pub transcript_bytes: Option<usize>,
     /// The call has ended, and its analysis is not available yet.
     pub lags: bool,
-}
-
-impl Record {
-    /// Converts the record to the client's type; `None` without an id.
-    pub fn to_provider_call(&self) -> Option<ProviderCall> {
-        let order = &self.order;
-        let meta = |name: &str| order.meta(name).map(str::to_string);
-        Some(ProviderCall {
-            id: self.id.clone()?,
-            org_id: Some(self.org_id.clone()),
-            kind: Some("outboundPhoneCall".to_string()),
-            assistant_id: Some(order.assistant_id.clone()),
-            created_at: Some(self.created_at),
-            status: Some(self.status.clone()),
-            ended_reason: self.ended_reason.clone(),
-            started_at: self.started_at,
-            ended_at: self.ended_at,
-            cost: Some(self.cost),
-            customer_number: Some(order.number.clone()),
-            name: order.name.clone(),
-            external_id: order.external_id.clone(),
-            attempt_tag: meta("attemptId"),
-            installation_id: meta("installationId"),
-            armed_at: order.meta("armedAt").and_then(parse_instant),
-            seq: order.metadata.get("seq").and_then(Value::as_i64),
-            attempt_no: order.metadata.get("attemptNo").and_then(Value::as_i64),
-            customer_key: meta("customerKey"),
-            call_type: order.meta("callType").and_then(CallType::parse),
-            occasion: meta("occasion"),
-            ..ProviderCall::default()
-        })
-    }
+    /// The same for its structured outputs alone.
+    pub outputs_lag: bool,
 }
 
 /// How long the stages of a call last.

@@ -14,6 +14,8 @@ pub enum On {
     Get,
     /// Lists and single reads.
     Read,
+    /// Messages to the webhook.
+    Push,
     Any,
 }
 
@@ -100,10 +102,17 @@ catalogue! {
     Reports = "reports", Read, Text("opt_out"), "ended calls come back with this field true in their analysis";
     ReportsOutput = "reports-output", Read, Text("Opt out"), "ended calls come back with a structured output of this name whose result is true";
     CallsTool = "calls-tool", Read, Text("stop_calling"), "ended calls come back with a use of this tool in their messages";
+    ReportsValue = "reports-value", Read, Text("Mood=good"), "ended calls come back with a structured output NAME=VALUE; the value is JSON or text";
+    LongTranscript = "long-transcript", Read, Number(5e6), "transcripts of ended calls are this many BYTES long";
+    OutputsLag = "outputs-lag", Read, Number(60.0), "structured outputs come SECONDS after the end";
     AnalysisLag = "analysis-lag", Read, Number(30.0), "analysis, structured outputs and messages come SECONDS after the end";
     Get404 = "get-404", Get, Number(30.0), "404 for a call until SECONDS after it was created";
     GetStatus = "get-status", Get, Number(503.0), "this status instead of the call";
+    NoRecording = "no-recording", Get, Nothing, "404 for the recording of a call";
     StatusBackwards = "status-backwards", Get, Nothing, "the call is reported as `queued`, whatever its status";
+    WebhookLost = "webhook-lost", Push, Nothing, "a message to --webhook is never sent";
+    WebhookDoubled = "webhook-doubled", Push, Nothing, "a message to --webhook is sent twice";
+    WebhookShuffled = "webhook-shuffled", Push, Number(20.0), "each message to --webhook is sent up to SECONDS later, so their order changes";
     Down = "down", Any, Number(503.0), "this status for every request; no call";
     Latency = "latency", Any, Number(1000.0), "MILLISECONDS of real time before the answer";
     DateSkew = "date-skew", Any, Number(86400.0), "the Date header is SECONDS ahead (negative: behind)";
@@ -118,7 +127,9 @@ impl FaultKind {
     /// Whether the fault can hit a request of this kind.
     pub(crate) fn hits(self, request: On) -> bool {
         let read = matches!(request, On::List | On::Get);
-        self.on() == request || self.on() == On::Any || (self.on() == On::Read && read)
+        self.on() == request
+            || (self.on() == On::Any && request != On::Push)
+            || (self.on() == On::Read && read)
     }
 
     /// Whether the fault is about single calls, not about a request; `tag` then selects the calls.

@@ -75,12 +75,18 @@ impl FakeCore {
             record.org_id = fault.text().to_string();
         }
         let text = |kind| row_fault(kind).map(|fault| fault.text().to_string());
-        let lag = row_fault(FaultKind::AnalysisLag).map_or(Duration::zero(), |fault| fault.span());
+        let span = |kind| row_fault(kind).map_or(Duration::zero(), |fault| fault.span());
+        let (lag, outputs_lag) = (span(FaultKind::AnalysisLag), span(FaultKind::OutputsLag));
+        let is_within = |lag| record.ended_at.is_some_and(|ended| now < ended + lag);
         record.said = Said {
             field: text(FaultKind::Reports),
             output: text(FaultKind::ReportsOutput),
+            value: text(FaultKind::ReportsValue),
             tool: text(FaultKind::CallsTool),
-            lags: record.ended_at.is_some_and(|ended| now < ended + lag),
+            transcript_bytes: row_fault(FaultKind::LongTranscript)
+                .map(|fault| fault.number() as usize),
+            lags: is_within(lag),
+            outputs_lag: is_within(outputs_lag),
         };
         if let Some(fault) = row_fault(FaultKind::Strips) {
             let strips = |carrier: &str| fault.text() == carrier || fault.text() == "all";
@@ -126,6 +132,23 @@ impl FakeCore {
             }
         };
         tell(what, &striking, now)
+    }
+
+    /// `GET /call/{id}/mono-recording`: whether the call has a recording that may be heard.
+    pub fn recording(&mut self, id: &str, authorized: bool, now: Instant) -> Result<(), FakeReply> {
+        self.advance(now);
+        let call = self.by_id.get(id).map(|index| self.calls[*index].clone());
+        let striking = self.roulette.strike(On::Get, call.as_ref().and_then(|c| c.order.tag()));
+        if let Some(fault) = striking.get(FaultKind::Down) {
+            return Err(refused(fault.status()));
+        }
+        if !authorized {
+            return Err(refused(401));
+        }
+        let is_there = call
+            .is_some_and(|call| !call.deleted && call.answered_at.is_some() && call.is_over(now));
+        let may_be_heard = is_there && !striking.has(FaultKind::NoRecording);
+        if may_be_heard { Ok(()) } else { Err(refused(404)) }
     }
 
     /// The record that a webhook would report about a call now; `None`: there is no such call.

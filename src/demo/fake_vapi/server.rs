@@ -5,8 +5,10 @@
 //! - `GET /__faults` shows the faults; `POST /__faults` with a JSON array of text forms replaces
 //!   them;
 //! - `GET /__journal`: all entries; `GET /__rings`: rings, duplicates, repeated POSTs;
+//! - `GET /recordings/ID.wav?until=MILLIS`: a second of silence, until that instant;
 //! - `GET /__pushed?call=ID`: the bodies that the provider would have sent to the webhook by now;
-//! - `POST /__assistants` with `{"id": {…}}`: sets the answer of `GET /assistant/id`; `null`: 404;
+//! - `POST /__assistants` with `{"id": {…}}`: sets the answer of `GET /assistant/id`, `/squad/id`
+//!   or `/tool/id`; `null`: 404;
 //! - `POST /__advance` with `{"seconds": 90}`: moves the fake's own clock forward permanently.
 
 use std::io;
@@ -23,7 +25,9 @@ use crate::demo::fake_vapi::answers::{FakeTold, ListQuery, refused};
 use crate::demo::fake_vapi::core::FakeCore;
 use crate::demo::fake_vapi::faults::Faults;
 use crate::demo::fake_vapi::journal::{FakeEntry, Ring};
-use crate::demo::fake_vapi::wire;
+use crate::demo::fake_vapi::pushed::pushed_json;
+use crate::demo::fake_vapi::webhooks::{Receiver, Webhooks};
+use crate::demo::fake_vapi::{recordings, wire};
 use crate::domain::Instant;
 use crate::http::connections::Limits;
 use crate::http::listener::{Listener, Serving};
@@ -38,19 +42,20 @@ pub struct FakeVapi {
     address: SocketAddr,
     desk: Arc<Desk>,
     serving: Serving,
-    ticker: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
 
 /// The state that the connections share.
 struct Desk {
+    address: SocketAddr,
     core: Mutex<FakeCore>,
     clock: FakeClock,
     /// The sum of all `/__advance` moves, in milliseconds.
     ahead: AtomicI64,
     /// `None`: any key is accepted, but a request must carry one.
     key: Option<String>,
-    /// Assistants by id. Every other id gets an assistant that says it is an AI.
+    /// Assistants, squads and tools by id. Every other assistant says that it is an AI.
     assistants: Mutex<serde_json::Map<String, Value>>,
 }
 
@@ -70,7 +75,8 @@ impl FakeVapi {
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let (core, ahead) = (Mutex::new(core), AtomicI64::new(0));
-        let desk = Arc::new(Desk { core, clock, ahead, key, assistants: Mutex::default() });
+        let desk =
+            Arc::new(Desk { address, core, clock, ahead, key, assistants: Mutex::default() });
         let handler = {
             let desk = Arc::clone(&desk);
             Arc::new(move |request: Request| desk.answer(&request))
@@ -82,7 +88,7 @@ impl FakeVapi {
             let (desk, stop) = (Arc::clone(&desk), Arc::clone(&stop));
             move || desk.tick_until(&stop)
         })?;
-        Ok(FakeVapi { address, desk, serving, ticker: Some(ticker), stop })
+        Ok(FakeVapi { address, desk, serving, threads: vec![ticker], stop })
     }
 
     /// Starts a fake on a free port of 127.0.0.1 that accepts any key.
@@ -132,12 +138,36 @@ impl FakeVapi {
         self.desk.ahead.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 
+    /// Sends webhooks about all further changes to a server on loopback.
+    pub fn push_to(&mut self, receiver: Receiver, secret: Option<String>) -> io::Result<()> {
+        let (desk, stop) = (Arc::clone(&self.desk), Arc::clone(&self.stop));
+        let mut webhooks = {
+            let core = desk.current_core();
+            Webhooks::new(receiver, secret, &core, desk.now())
+        };
+        let pusher = Builder::new().name("fake-webhooks".to_string()).spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                let due = desk.with_core(|core, now| webhooks.due(core, now));
+                for message in due {
+                    match webhooks.send(&message) {
+                        Ok(200) => {}
+                        Ok(status) => log::warn!("the webhook's receiver answered {status}"),
+                        Err(error) => log::warn!("a webhook could not be sent: {error}"),
+                    }
+                }
+                clock::pause(Duration::from_millis(50));
+            }
+        })?;
+        self.threads.push(pusher);
+        Ok(())
+    }
+
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.serving.stop();
-        if let Some(ticker) = self.ticker.take() {
+        for thread in self.threads.drain(..) {
             // After a panic the thread has ended too, which is all that this needs.
-            let _ = ticker.join();
+            let _ = thread.join();
         }
     }
 }
@@ -163,15 +193,20 @@ impl Desk {
         self.assistants.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn assistant(&self, id: &str, request: &Request) -> Response {
+    /// An assistant, a squad or a tool; `None` for every other path.
+    fn settings(&self, request: &Request) -> Option<Response> {
+        let (kind, id) = request.path.strip_prefix('/')?.split_once('/')?;
+        if !["assistant", "squad", "tool"].contains(&kind) || id.is_empty() {
+            return None;
+        }
         if !self.knows(request) {
-            return wire::reply_response(&refused(401), &request.path);
+            return Some(wire::reply_response(&refused(401), &request.path));
         }
-        match self.assistants().get(id) {
-            Some(Value::Null) => wire::reply_response(&refused(404), &request.path),
-            Some(told) => Response::json(200, told),
-            None => Response::json(200, &wire::assistant_json(id)),
-        }
+        let told = self.assistants().get(id).cloned();
+        Some(match told.unwrap_or_else(|| wire::settings_json(kind, id)) {
+            Value::Null => wire::reply_response(&refused(404), &request.path),
+            told => Response::json(200, &told),
+        })
     }
 
     /// The core, advanced to this instant.
@@ -199,9 +234,13 @@ impl Desk {
         if path.starts_with("/__") {
             return self.control(request);
         }
-        let assistant = path.strip_prefix("/assistant/").filter(|id| !id.is_empty());
-        if let ("GET", Some(id)) = (request.method.as_str(), assistant) {
-            return self.assistant(id, request);
+        if request.method == "GET"
+            && let Some(answer) = self.settings(request)
+        {
+            return answer;
+        }
+        if let Some(answer) = self.recording(request) {
+            return answer;
         }
         let id = path.strip_prefix("/call/").filter(|id| !id.is_empty() && !id.contains('/'));
         match (request.method.as_str(), path, id) {
@@ -217,6 +256,28 @@ impl Desk {
             }
             _ => wire::reply_response(&refused(404), path),
         }
+    }
+
+    /// A recording, or the redirect to it; `None` for every other path.
+    fn recording(&self, request: &Request) -> Option<Response> {
+        let path = request.path.as_str();
+        if let Some(file) = path.strip_prefix("/recordings/") {
+            let until = request.query_value("until").and_then(|text| text.parse().ok());
+            return Some(recordings::file(file, until, self.now()));
+        }
+        let id = path.strip_prefix("/call/")?.strip_suffix("/mono-recording")?;
+        if request.method != "GET" {
+            return Some(wire::reply_response(&refused(404), path));
+        }
+        let knows = self.knows(request);
+        let found = self.with_core(|core, now| core.recording(id, knows, now).map(|()| now));
+        Some(match found {
+            Ok(now) => {
+                let to = recordings::address(&format!("http://{}", self.address), id, now);
+                Response::new(302).with_header("Location", &to)
+            }
+            Err(reply) => wire::reply_response(&reply, path),
+        })
     }
 
     /// Runs `act` on the core. The clock is read under the lock, so that time does not run backward
@@ -282,7 +343,7 @@ impl Desk {
             ("GET", "/__pushed") => {
                 let id = request.query_value("call").unwrap_or_default();
                 match self.with_core(|core, now| core.push(id, now)) {
-                    Some(record) => Response::json(200, &wire::pushed_json(&record)),
+                    Some(record) => Response::json(200, &pushed_json(&record)),
                     None => Response::text(404, "no such call"),
                 }
             }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::demo::fake_vapi::answers::{FakePlaced, FakeRefusal, FakeReply, Form, Query};
 use crate::demo::fake_vapi::calls::{Order, Record};
+use crate::demo::fake_vapi::said;
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::http::response::{Delivery, Response};
 
@@ -118,14 +119,24 @@ impl Complaints {
     }
 }
 
-/// An assistant that says that it is an AI.
-pub fn assistant_json(id: &str) -> Value {
+/// The fake's answer about a kind of thing: an assistant that says that it is an AI, a squad of one
+/// assistant, or a tool that is unknown.
+pub fn settings_json(kind: &str, id: &str) -> Value {
+    match kind {
+        "assistant" => assistant_json(id),
+        "squad" => json!({"id": id, "members": [{"assistantId": format!("{id}-first")}]}),
+        _ => Value::Null,
+    }
+}
+
+fn assistant_json(id: &str) -> Value {
     let told =
         "You are Ada, an AI assistant. Tell everybody so, and take them off the list on request.";
     json!({
         "id": id,
         "name": "Ada",
         "firstMessage": "Hello, this is Ada, an AI assistant of Example.",
+        "voicemailDetection": { "provider": "vapi" },
         "model": {
             "provider": "openai",
             "model": "gpt-4o",
@@ -154,8 +165,15 @@ pub fn read_order(content_type: Option<&str>, body: &[u8]) -> Result<Order, Fake
     }
     let customer = complaints.object(&object, "", "customer");
     complaints.unknown(&customer, "customer.", CUSTOMER);
-    let overrides = complaints.object(&object, "", "assistantOverrides");
-    complaints.unknown(&overrides, "assistantOverrides.", OVERRIDES);
+    let squad_id = complaints.short_text(&object, "", "squadId");
+    let name = if squad_id.is_some() { "squadOverrides" } else { "assistantOverrides" };
+    let overrides = complaints.object(&object, "", name);
+    let path = format!("{name}.");
+    complaints.unknown(&overrides, &path, OVERRIDES);
+    let assistant_version = complaints.short_text(&object, "", "assistantVersion");
+    if squad_id.is_some() && (object.contains_key("assistantId") || assistant_version.is_some()) {
+        complaints.0.push("a squad has no assistantId and no assistantVersion".to_string());
+    }
     let number = customer.get("number").and_then(Value::as_str).unwrap_or_default();
     if !is_e164(number) {
         complaints.0.push(E164.to_string());
@@ -165,10 +183,15 @@ pub fn read_order(content_type: Option<&str>, body: &[u8]) -> Result<Order, Fake
         name: complaints.short_text(&object, "", "name"),
         external_id: complaints.short_text(&customer, "customer.", "externalId"),
         number: number.to_string(),
-        assistant_id: complaints.needed_text(&object, "", "assistantId"),
+        assistant_id: match squad_id {
+            Some(_) => String::new(),
+            None => complaints.needed_text(&object, "", "assistantId"),
+        },
+        assistant_version,
+        squad_id,
         phone_number_id: complaints.needed_text(&object, "", "phoneNumberId"),
-        metadata: complaints.object(&overrides, "assistantOverrides.", "metadata"),
-        variables: complaints.object(&overrides, "assistantOverrides.", "variableValues"),
+        metadata: complaints.object(&overrides, &path, "metadata"),
+        variables: complaints.object(&overrides, &path, "variableValues"),
     };
     if complaints.0.is_empty() { Ok(order) } else { Err(bad_request(complaints.0)) }
 }
@@ -217,7 +240,6 @@ pub fn call_json(record: &Record) -> Value {
     let order = &record.order;
     let mut customer = json!({"number": order.number});
     let mut call = json!({
-        "assistantId": order.assistant_id,
         "phoneNumberId": order.phone_number_id,
         "type": "outboundPhoneCall",
         "createdAt": instant_text(record.created_at),
@@ -226,12 +248,23 @@ pub fn call_json(record: &Record) -> Value {
         "cost": record.cost,
         "status": record.status,
         "phoneCallProvider": "twilio",
-        "assistantOverrides": {"variableValues": order.variables, "metadata": order.metadata},
     });
+    let overrides = json!({"variableValues": order.variables, "metadata": order.metadata});
+    match &order.squad_id {
+        Some(squad_id) => {
+            call["squadId"] = json!(squad_id);
+            call["squadOverrides"] = overrides;
+        }
+        None => {
+            call["assistantId"] = json!(order.assistant_id);
+            call["assistantOverrides"] = overrides;
+        }
+    }
     let at = |instant: Option<Instant>| instant.map(|at| json!(instant_text(at)));
     let optional = [
         ("id", record.id.as_ref().map(|id| json!(id))),
         ("name", order.name.as_ref().map(|name| json!(name))),
+        ("assistantVersion", order.assistant_version.as_ref().map(|version| json!(version))),
         ("startedAt", at(record.started_at)),
         ("endedAt", at(record.ended_at)),
         ("endedReason", record.ended_reason.as_ref().map(|reason| json!(reason))),
@@ -246,56 +279,9 @@ pub fn call_json(record: &Record) -> Value {
         }
     }
     if record.ended_at.is_some() && record.started_at.is_some() {
-        call["artifact"] = json!({"transcript": "AI: Hi, this is your call.\nUser: Hi.\n"});
-        if !record.said.lags {
-            add_analysis(&mut call, record);
-        }
+        said::add(&mut call, record);
     }
     call
-}
-
-/// Adds the provider's analysis of an ended call.
-fn add_analysis(call: &mut Value, record: &Record) {
-    let said = &record.said;
-    let started = record.started_at.map_or(0, |at| at.timestamp_millis());
-    let mut messages = vec![json!({"role": "user", "message": "Hi.", "time": started,
-        "endTime": started + 500, "secondsFromStart": 0.5, "duration": 500})];
-    if let Some(tool) = &said.tool {
-        messages.push(json!({"role": "tool_calls", "message": "", "time": started + 900,
-            "secondsFromStart": 0.9, "toolCalls": [tool_call(tool)]}));
-    }
-    call["artifact"]["messages"] = json!(messages);
-    call["analysis"] = json!({"summary": "The customer was reached.", "successEvaluation": "true"});
-    if let Some(field) = &said.field {
-        call["analysis"]["structuredData"] = json!({ field.as_str(): true });
-    }
-    if let Some(name) = &said.output {
-        let output = json!({"name": name, "result": true});
-        call["artifact"]["structuredOutputs"] =
-            json!({ "2b7c6c0e-11d4-4f6e-8a57-0c1d9e5f4a33": output });
-    }
-}
-
-fn tool_call(tool: &str) -> Value {
-    let function = json!({"name": tool, "arguments": "{}"});
-    json!({"id": "call_1", "type": "function", "function": function})
-}
-
-/// The webhook bodies that the provider would have sent about a call by now, in their order.
-pub fn pushed_json(record: &Record) -> Value {
-    let call = call_json(record);
-    let mut bodies = Vec::new();
-    let mut push = |message: Value| bodies.push(json!({ "message": message }));
-    push(json!({"type": "status-update", "status": record.status, "call": call}));
-    if let (Some(tool), Some(_)) = (&record.said.tool, record.started_at) {
-        let tools = json!([tool_call(tool)]);
-        push(json!({"type": "tool-calls", "toolCallList": tools, "call": call}));
-    }
-    if record.ended_at.is_some() {
-        push(json!({"type": "end-of-call-report", "endedReason": record.ended_reason,
-            "artifact": call["artifact"], "analysis": call["analysis"], "call": call}));
-    }
-    json!(bodies)
 }
 
 /// A 201, whole or damaged by faults.

@@ -126,11 +126,16 @@ fn person(index: usize) -> Person {
         0..5 if index < 200 => format!("+121255501{:02}", index / 10 * 5 + index % 10),
         _ => format!("+442079460{index:03}"),
     };
+    let role = Role::of(index);
     Person {
-        role: Role::of(index),
+        role,
         name: format!("{name} {family}"),
         phone,
-        timezone: ZONES[index % ZONES.len()],
+        // Further west the first day has not begun yet, so its call cannot have been made.
+        timezone: match role {
+            Role::AlreadyCalled => "Europe/London",
+            _ => ZONES[index % ZONES.len()],
+        },
         call_time: TIMES[index % TIMES.len()],
     }
 }
@@ -157,7 +162,6 @@ pub fn csv(people: &[Person], begins: Instant, wanted: &dyn Fn(Role) -> bool) ->
         };
         let welcomed = !matches!(role, Role::Welcome | Role::SignsUp);
         let last_call_date = match role {
-            // In eastern zones the local first day may be the day after ours.
             Role::AlreadyCalled => begins.date_naive().to_string(),
             _ => String::new(),
         };

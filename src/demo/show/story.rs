@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{Days, NaiveDate};
+use serde_json::Value;
 
 use crate::demo::fake_vapi::journal::Ring;
 use crate::demo::show::mishaps::{Mishap, Mishaps};
@@ -11,7 +12,9 @@ use crate::demo::show::people;
 use crate::demo::show::world::World;
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition, ItemStatus, Reason};
+use crate::present::output;
 use crate::store::Store;
+use crate::store::attempts::results;
 use crate::store::views::occasions::{self, Occasion};
 
 /// The result of the demo.
@@ -26,7 +29,20 @@ pub struct Story {
     /// The number of people who were rightly never called, by the reason in words.
     pub never: BTreeMap<&'static str, usize>,
     pub mishaps: Vec<Mishap>,
+    /// What the last two people said.
+    pub said: Vec<SaidInCall>,
     pub counted: Counted,
+}
+
+/// The result of one call.
+#[derive(Clone, Debug)]
+pub struct SaidInCall {
+    pub name: String,
+    /// The person's local time.
+    pub when: String,
+    pub summary: String,
+    /// Name and value of each structured output.
+    pub structured: Vec<(String, Value)>,
 }
 
 /// The ledger's counts of one day.
@@ -90,8 +106,20 @@ pub(crate) fn tell(world: &World, mishaps: &Mishaps, ticks: usize) -> anyhow::Re
         days: days(&occasions, world.begins.date_naive()),
         never,
         mishaps: mishaps.struck.clone(),
+        said: said(world, &store)?,
         counted: count(world),
     })
+}
+
+fn said(world: &World, store: &Store) -> anyhow::Result<Vec<SaidInCall>> {
+    let newest = store.read(|conn| results::newest(conn, 2))?;
+    let told = newest.into_iter().map(|(name, zone, at, result)| SaidInCall {
+        name,
+        when: output::local_or_utc(at, world.zones.get(&zone).as_deref()),
+        summary: result.summary.unwrap_or_default(),
+        structured: result.structured.into_iter().collect(),
+    });
+    Ok(told.collect())
 }
 
 /// Counts the occasions by day. Items that were queued ahead for day four count as day three.

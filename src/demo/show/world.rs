@@ -22,7 +22,7 @@ use crate::vapi::{ApiKey, Vapi};
 use crate::zones::Zones;
 
 /// A Saturday: on its Sunday the clocks in North America go forward.
-pub(crate) const BEGINS: &str = "2026-03-07T00:00:00.000Z";
+const BEGINS: &str = "2026-03-07T00:00:00.000Z";
 
 /// The key for the fake provider, which accepts any key.
 pub(crate) const KEY: &str = "the-demo-needs-no-key";
@@ -170,7 +170,7 @@ impl World {
         self.folder.join("ringonce.db")
     }
 
-    pub(crate) fn clock_path(&self) -> PathBuf {
+    fn clock_path(&self) -> PathBuf {
         self.folder.join("clock")
     }
 

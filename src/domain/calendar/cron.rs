@@ -1,13 +1,11 @@
 //! Five-field Unix cron on wall-clock time.
 //!
-//! This module parses every field strictly into a set of numbers. The `cron` crate gets only comma
-//! lists, because its own grammar differs: 1 is Sunday, both day fields must match, and spaces do
-//! not count. Refuses an expression that never fires.
+//! This module parses every field strictly into a set of numbers, and searches the sets. It refuses
+//! an expression that never fires.
 
 use std::fmt;
-use std::str::FromStr;
 
-use chrono::{Datelike, Duration, NaiveDateTime};
+use chrono::{Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
@@ -45,7 +43,7 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
 ];
-/// The last year that the crate searches.
+/// A search ends with this year. The expressions that never fire have been refused before.
 const LAST_YEAR: i32 = 2100;
 
 /// A valid expression that fires at least once.
@@ -56,8 +54,6 @@ pub struct Cron {
     sets: [u64; 5],
     /// Day-of-month and day-of-week both restrict, so a match of either is enough.
     either_day: bool,
-    /// One search, or one for each day field; the earlier result counts.
-    searches: Vec<cron::Schedule>,
 }
 
 /// The wrong field, its text and the problem. Displays as one line.
@@ -126,8 +122,7 @@ impl Cron {
             *set = field.read(part).map_err(|problem| field.error(part, problem))?;
         }
         let either_day = !parts[2].starts_with('*') && !parts[4].starts_with('*');
-        let searches = searches(&sets, either_day).map_err(whole)?;
-        let cron = Cron { text: trimmed.to_string(), sets, either_day, searches };
+        let cron = Cron { text: trimmed.to_string(), sets, either_day };
         match cron.next_local_after(Instant::UNIX_EPOCH.naive_utc()) {
             Some(_) => Ok(cron),
             None => Err(FIELDS[2].error(parts[2], format!("never comes in month {:?}", parts[3]))),
@@ -137,27 +132,79 @@ impl Cron {
     /// The first wall-clock time strictly after `local` at which it fires; whole minutes.
     /// `None` past the year 2100.
     pub fn next_local_after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
-        if local.year() > LAST_YEAR {
-            return None;
+        let minute = local.with_second(0)?.with_nanosecond(0)?;
+        let at = minute.checked_add_signed(Duration::minutes(1))?;
+        let mut date = at.date();
+        let mut from = at.time();
+        while date.year() <= LAST_YEAR {
+            if !has(self.sets[3], date.month()) {
+                date = date.with_day(1)?.checked_add_months(Months::new(1))?;
+            } else if let Some(time) = self.fires_on(date).then(|| self.time_from(from)).flatten() {
+                return Some(date.and_time(time));
+            } else {
+                date = date.succ_opt()?;
+            }
+            from = NaiveTime::MIN;
         }
-        // The crate gets the wall-clock time as UTC, so that it meets no gap and no fold.
-        let from = local.and_utc();
-        self.searches
-            .iter()
-            .filter_map(|search| search.after(&from).next())
-            .min()
-            .map(|at| at.naive_utc())
+        None
     }
 
-    /// The longest time between two of its next firings, without clock changes.
+    /// The wall-clock times at which it fires on each date on which it fires, in order.
+    pub fn times_of_day(&self) -> impl Iterator<Item = NaiveTime> + '_ {
+        let holds = |field: usize, n: &u32| self.sets[field] & 1 << n != 0;
+        let hours = (0..24).filter(move |hour| holds(1, hour));
+        let minutes = move || (0..60).filter(move |minute| holds(0, minute));
+        hours.flat_map(move |hour| {
+            minutes().filter_map(move |minute| NaiveTime::from_hms_opt(hour, minute, 0))
+        })
+    }
+
+    fn fires_on(&self, date: NaiveDate) -> bool {
+        let [_, _, days, _, weekdays] = self.sets;
+        let day = has(days, date.day());
+        let weekday = has(weekdays, date.weekday().num_days_from_sunday());
+        if self.either_day { day || weekday } else { day && weekday }
+    }
+
+    /// The last time at which it fires on each of its dates.
+    fn last_time(&self) -> NaiveTime {
+        let [hour, minute] = [self.sets[1], self.sets[0]].map(|set| set.checked_ilog2());
+        hour.zip(minute).and_then(|(h, m)| NaiveTime::from_hms_opt(h, m, 0)).unwrap_or_default()
+    }
+
+    /// The first time of a date at which it fires, at or after `from`, a whole minute.
+    fn time_from(&self, from: NaiveTime) -> Option<NaiveTime> {
+        let [minutes, hours, ..] = self.sets;
+        let same_hour =
+            has(hours, from.hour()).then(|| first_from(minutes, from.minute())).flatten();
+        match same_hour {
+            Some(minute) => NaiveTime::from_hms_opt(from.hour(), minute, 0),
+            None => {
+                let hour = first_from(hours, from.hour() + 1)?;
+                NaiveTime::from_hms_opt(hour, first_from(minutes, 0)?, 0)
+            }
+        }
+    }
+
+    /// The longest time between two firings, without clock changes.
     pub fn longest_pause(&self) -> Duration {
-        let mut at = Instant::UNIX_EPOCH.naive_utc();
         let mut longest = Duration::zero();
-        // 2880 firings are two days of one a minute, and 55 years of one a week.
-        for _ in 0..2880 {
-            let Some(next) = self.next_local_after(at) else { break };
+        let Some(mut at) = self.next_local_after(Instant::UNIX_EPOCH.naive_utc()) else {
+            return longest;
+        };
+        // Every date has the same times, so only the first date is walked through. 400 dates are
+        // more than a year of one a day, and 33 years of one a month.
+        let mut dates = 0;
+        while dates < 400
+            && let Some(next) = self.next_local_after(at)
+        {
             longest = longest.max(next - at);
-            at = next;
+            if next.date() == at.date() {
+                at = next;
+            } else {
+                dates += 1;
+                at = next.date().and_time(self.last_time());
+            }
         }
         longest
     }
@@ -253,133 +300,16 @@ fn small_number(text: &str) -> Option<u32> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The crate's schedules for the sets; the crate counts weekdays from Sunday = 1.
-fn searches(sets: &[u64; 5], either_day: bool) -> Result<Vec<cron::Schedule>, String> {
-    let list = |set: u64, shift: u32| {
-        let numbers = (0..64).filter(|n| set & 1 << n != 0).map(|n| (n + shift).to_string());
-        numbers.collect::<Vec<_>>().join(",")
-    };
-    let [minutes, hours, days, months, weekdays] = *sets;
-    let search = |days: String, weekdays: String| {
-        let (minutes, hours, months) = (list(minutes, 0), list(hours, 0), list(months, 0));
-        let text = format!("0 {minutes} {hours} {days} {months} {weekdays} *");
-        cron::Schedule::from_str(&text).map_err(|e| format!("cannot be searched: {e}"))
-    };
-    let (days, weekdays) = (list(days, 0), list(weekdays, 1));
-    if either_day {
-        Ok(vec![search(days, "*".to_string())?, search("*".to_string(), weekdays)?])
-    } else {
-        Ok(vec![search(days, weekdays)?])
-    }
+fn has(set: u64, number: u32) -> bool {
+    set & 1 << number != 0
+}
+
+/// The smallest number of the set from `number` on.
+fn first_from(set: u64, number: u32) -> Option<u32> {
+    let rest = set >> number;
+    (rest != 0).then(|| number + rest.trailing_zeros())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn next(text: &str, after: &str) -> String {
-        let after = NaiveDateTime::parse_from_str(after, "%Y-%m-%d %H:%M:%S%.f").expect("a time");
-        let cron = Cron::parse(text).unwrap_or_else(|e| panic!("{e}"));
-        cron.next_local_after(after).map(|at| at.to_string()).unwrap_or_default()
-    }
-
-    #[test]
-    fn unix_cron_is_read_as_unix_reads_it() {
-        // 2026-11-22 is a Sunday.
-        for (text, expected) in [
-            ("0 9 * * 1", "2026-11-23 09:00:00"),
-            ("0 9 * * 1-5", "2026-11-23 09:00:00"),
-            ("0 9 * * 0", "2026-11-29 09:00:00"),
-            ("0 9 * * 7", "2026-11-29 09:00:00"),
-            ("0 9 * * Fri-Sun", "2026-11-27 09:00:00"),
-            ("0 9 * * 5-7", "2026-11-27 09:00:00"),
-            ("0 9 * * sunday-TUE", "2026-11-23 09:00:00"),
-            ("*/15 * * * *", "2026-11-22 12:15:00"),
-            ("5-59/15 * * * *", "2026-11-22 12:05:00"),
-            ("0 0 13 * 5", "2026-11-27 00:00:00"),
-            ("0 0 13 * *", "2026-12-13 00:00:00"),
-            ("0 0 */2 * 1", "2026-11-23 00:00:00"),
-            ("0 0 31 2 1", "2027-02-01 00:00:00"),
-            ("0 0 29 feb *", "2028-02-29 00:00:00"),
-            ("  00 07,19\t*  Jan,DECEMBER * ", "2026-12-01 07:00:00"),
-            ("@HOURLY", "2026-11-22 13:00:00"),
-            ("@Daily", "2026-11-23 00:00:00"),
-            ("@midnight", "2026-11-23 00:00:00"),
-            ("@weekly", "2026-11-29 00:00:00"),
-            ("@monthly", "2026-12-01 00:00:00"),
-            ("@yearly", "2027-01-01 00:00:00"),
-            ("@annually", "2027-01-01 00:00:00"),
-        ] {
-            assert_eq!(next(text, "2026-11-22 12:00:00"), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_next_time_is_strictly_later_also_within_a_second() {
-        assert_eq!(next("0 9 * * *", "2026-11-22 08:59:59.5"), "2026-11-22 09:00:00");
-        assert_eq!(next("0 9 * * *", "2026-11-22 09:00:00"), "2026-11-23 09:00:00");
-        assert_eq!(next("0 9 * * *", "2026-11-22 09:00:00.5"), "2026-11-23 09:00:00");
-        assert_eq!(next("0 9 * * *", "2100-12-31 09:00:00"), "");
-        assert_eq!(next("0 9 * * *", "9999-12-31 09:00:00"), "");
-    }
-
-    #[test]
-    fn a_bad_expression_is_refused_in_one_line_that_names_the_field() {
-        for (text, field) in [
-            ("60 * * * *", "minute"),
-            ("*/0 * * * *", "minute"),
-            ("*/90 * * * *", "minute"),
-            ("5/15 * * * *", "minute"),
-            ("1-5, * * * *", "minute"),
-            ("+5 * * * *", "minute"),
-            ("1--5 * * * *", "minute"),
-            ("*/2/3 * * * *", "minute"),
-            ("0 24 * * *", "hour"),
-            ("0 22-2 * * *", "hour"),
-            ("0 9 0 * *", "day-of-month"),
-            ("0 9 L * *", "day-of-month"),
-            ("0 9 ? * *", "day-of-month"),
-            ("0 0 31 2 *", "day-of-month"),
-            ("0 0 30-31 2 *", "day-of-month"),
-            ("0 0 31 4,6,9,11 *", "day-of-month"),
-            ("0 0 * 13 *", "month"),
-            ("0 0 * 01aug *", "month"),
-            ("0 0 * jann *", "month"),
-            ("0 0 * * 8", "day-of-week"),
-            ("0 0 * * SAT-MON", "day-of-week"),
-            ("0 0 * * 1#2", "day-of-week"),
-            ("0 0 * * ٣", "day-of-week"),
-            ("", "cron expression"),
-            ("0 9 * *", "cron expression"),
-            ("0 9***", "cron expression"),
-            ("0 0 9 * * *", "cron expression"),
-            ("@reboot", "cron expression"),
-            ("@", "cron expression"),
-        ] {
-            let error = Cron::parse(text).expect_err(text);
-            assert_eq!(error.field, field, "{text}");
-            let line = error.to_string();
-            assert!(line.starts_with(field) && line.lines().count() == 1, "{line}");
-        }
-        let error = Cron::parse("0 9 * * 1,moon").expect_err("no weekday");
-        let line = r#"day-of-week "1,moon": "moon" is not a number from 0 to 7, or a name"#;
-        assert_eq!(error.to_string(), line);
-    }
-
-    #[test]
-    fn no_text_makes_the_reader_panic() {
-        let signs = ['*', '/', '-', ',', '0', '7', '9', ' ', 's', 'é', '@', '\n', '\u{0}'];
-        let mut state = 7_u64;
-        for _ in 0..20_000 {
-            let mut text = String::new();
-            for _ in 0..state % 19 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                text.push(signs[(state >> 33) as usize % signs.len()]);
-            }
-            state = state.wrapping_add(1_442_695_040_888_963_407);
-            if let Err(error) = Cron::parse(&text) {
-                assert_eq!(error.to_string().lines().count(), 1, "{text:?}");
-            }
-        }
-    }
-}
+#[path = "cron_tests.rs"]
+mod tests;

@@ -58,6 +58,14 @@ impl Rhythm {
         Ok(Some(Rhythm::At(time)))
     }
 
+    /// The local time of the calls: the first firing of a cron expression.
+    pub fn time_of_day(&self) -> Option<NaiveTime> {
+        match self {
+            Rhythm::At(time) => Some(*time),
+            Rhythm::Cron(cron) => cron.times_of_day().next(),
+        }
+    }
+
     /// The occasion's instant on a local date. `None` when the date has no occasion: the cron
     /// expression does not fire, the zone skips the date, or a clock gap swallows the rest of it.
     pub fn slot_on(&self, zone: &Zone, date: NaiveDate) -> Option<Instant> {
@@ -148,6 +156,22 @@ impl Rhythm {
 fn slot_at(zone: &Zone, local: NaiveDateTime) -> Option<Instant> {
     let at = zone.resolve(local);
     (zone.date(at) == local.date()).then_some(at)
+}
+
+/// Reads a customer's cron expression. Refuses one with several firings a day, because a customer
+/// gets at most one daily call a date, and the other firings would be dropped silently.
+pub fn parse_call_schedule(text: &str) -> Result<Cron, String> {
+    let cron = Cron::parse(text).map_err(|error| error.to_string())?;
+    let times: Vec<NaiveTime> = cron.times_of_day().take(2).collect();
+    let [first, second] = times.as_slice() else { return Ok(cron) };
+    let more = cron.times_of_day().count().saturating_sub(2);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more times") };
+    Err(format!(
+        "{text:?} fires several times a day, at {}, {}{more}: a customer gets at most one call a \
+         day, so write one minute and one hour",
+        call_time_text(*first),
+        call_time_text(*second)
+    ))
 }
 
 /// Reads a time of day: `07:00`, `7:00`, `07:00:00`, `7am`, `7:30 pm`, `early` (07:00),

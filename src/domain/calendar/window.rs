@@ -119,6 +119,12 @@ impl CallingWindow {
         self.hours(local.date()).iter().any(|(from, to)| (*from..*to).contains(&minute))
     }
 
+    /// Whether a call may start at this time of day on at least one weekday.
+    pub fn ever_opens_at(&self, time: NaiveTime) -> bool {
+        let minute = (time.hour() * 60 + time.minute()) as u16;
+        self.days.iter().flatten().any(|(from, to)| (*from..*to).contains(&minute))
+    }
+
     /// The first instant at or after `at` at which a call may start; `at` itself when open.
     /// `None` when nothing opens within 15 days.
     pub fn next_open(&self, zone: &Zone, at: Instant) -> Option<Instant> {

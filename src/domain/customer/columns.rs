@@ -32,6 +32,8 @@ text_enum! {
         ConsentAt = "consent_at",
         ConsentSource = "consent_source",
         ConsentText = "consent_text",
+        /// A name from `[assistants]`.
+        Assistant = "assistant",
         /// A JSON object, as in the `customers` table.
         Variables = "variables",
         /// The id of the old export; becomes the external id when none is given.
@@ -47,9 +49,11 @@ text_enum! {
 }
 
 impl Column {
-    /// The column of a header, in any case, with spaces or dashes. `None` = a variable.
+    /// The column of a header, however it is written: case, spaces, punctuation and invisible
+    /// characters do not count, and `callTime` is `call_time`. `None` = a variable.
     pub fn of_header(header: &str) -> Option<Column> {
-        Column::parse(&plain_header(header))
+        let letters = letters(header);
+        Column::ALL.iter().find(|column| self::letters(column.as_str()) == letters).copied()
     }
 
     /// Whether a file's value is skipped, because only ringonce sets the column.
@@ -59,17 +63,76 @@ impl Column {
     }
 }
 
-/// `Call Time` as `call_time`: the form in which headers are compared.
+/// `Call Time` and `callTime` as `call_time`: the form in which headers are compared.
 pub fn plain_header(header: &str) -> String {
-    header.trim().to_lowercase().replace([' ', '-'], "_")
+    let mut plain = String::with_capacity(header.len());
+    let mut before = None;
+    for character in header.chars().filter(|character| !is_invisible(*character)) {
+        let starts_word = before.is_some_and(char::is_lowercase) && character.is_uppercase();
+        if starts_word {
+            plain.push('_');
+        }
+        match character {
+            '-' => plain.push('_'),
+            _ if character.is_whitespace() => plain.push('_'),
+            _ => plain.extend(character.to_lowercase()),
+        }
+        before = Some(character);
+    }
+    plain.trim_matches('_').to_string()
 }
 
-/// Reads true/false, t/f, 1/0, yes/no, in any case.
+/// The letters and digits of a header, in lower case.
+pub fn letters(header: &str) -> String {
+    plain_header(header).chars().filter(|character| character.is_alphanumeric()).collect()
+}
+
+/// A header as a name that a template can use: `First Name` is first_name. A name that a template
+/// can use already stays as it is.
+pub fn variable_name(header: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '_';
+    let is_name = |text: &str| {
+        text.chars().all(is_plain)
+            && !text.starts_with(|c: char| c.is_numeric())
+            && !text.is_empty()
+    };
+    if is_name(header) {
+        return header.to_string();
+    }
+    let mut name = String::with_capacity(header.len());
+    for character in plain_header(header).chars() {
+        match character {
+            c if is_plain(c) && c != '_' => name.push(c),
+            _ if name.ends_with('_') => {}
+            _ => name.push('_'),
+        }
+    }
+    let name = name.trim_matches('_');
+    match name.chars().next() {
+        None => "variable".to_string(),
+        Some(first) if first.is_numeric() => format!("_{name}"),
+        Some(_) => name.to_string(),
+    }
+}
+
+/// Characters that take no room on a screen. Spreadsheets and web pages leave them in cells.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+        | '\u{FFA0}')
+        || character.is_control()
+}
+
+/// Reads true/false, t/f, 1/0, yes/no, y/n, on/off, checked/unchecked in any case, and the marks of
+/// a checkbox.
 pub fn parse_bool(text: &str) -> Result<bool, String> {
-    let known = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    if known(["true", "t", "1", "yes"]) {
+    let text = text.trim_end_matches('\u{FE0F}');
+    let known = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    if known(&["true", "t", "1", "yes", "y", "on", "checked", "x", "☑", "✓", "✔", "✅"]) {
         Ok(true)
-    } else if known(["false", "f", "0", "no"]) {
+    } else if known(&["false", "f", "0", "no", "n", "off", "unchecked", "☐"]) {
         Ok(false)
     } else {
         Err(format!("\"{}\" is not yes or no: write true or false", shown(text)))
@@ -160,7 +223,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let distance = match (squeezed, inside) {
             (true, _) => 0,
             (_, true) => 1,
-            _ => strsim::levenshtein(&word, &plain),
+            _ => strsim::osa_distance(&word, &plain),
         };
         let near = distance <= 1 || distance * 3 <= word.chars().count();
         if near && best.is_none_or(|(known, _)| distance < known) {
@@ -176,13 +239,15 @@ mod tests {
 
     #[test]
     fn booleans_are_a_closed_list_of_words() {
-        for text in ["true", "TRUE", "t", "1", "yes", "Yes"] {
+        for text in
+            ["true", "TRUE", "t", "1", "yes", "Yes", "Y", "on", "checked", "x", "X", "☑", "✔️"]
+        {
             assert_eq!(parse_bool(text), Ok(true), "{text}");
         }
-        for text in ["false", "F", "0", "no"] {
+        for text in ["false", "F", "0", "no", "N", "off", "Unchecked", "☐"] {
             assert_eq!(parse_bool(text), Ok(false), "{text}");
         }
-        for text in ["", "y", "2", "on", "ja", "true "] {
+        for text in ["", "2", "ja", "oui", "☒", "✗", "-", "true "] {
             assert!(parse_bool(text).is_err(), "{text}");
         }
     }
@@ -210,6 +275,40 @@ mod tests {
         assert_eq!(Column::of_header(" Call Time "), Some(Column::CallTime));
         assert_eq!(Column::of_header("PHONE"), Some(Column::Phone));
         assert_eq!(Column::of_header("favourite_tea"), None);
+        for header in [
+            "callTime",
+            "CallTime",
+            "CALLTIME",
+            "call\u{a0}time",
+            "call_time\u{200b}",
+            "\u{feff}call.time",
+            "call\u{2009}\u{ad}time ",
+            "call\ttime",
+        ] {
+            assert_eq!(Column::of_header(header), Some(Column::CallTime), "{header:?}");
+        }
+        assert_eq!(Column::of_header("externalID"), Some(Column::ExternalId));
+        assert_eq!(Column::of_header("\u{200b}"), None);
+    }
+
+    #[test]
+    fn a_variable_has_a_name_that_a_template_can_use() {
+        for (header, name) in [
+            ("First Name", "first_name"),
+            ("org.name", "org_name"),
+            ("Plan-Type", "plan_type"),
+            ("total", "total"),
+            ("planType", "planType"),
+            ("1st", "_1st"),
+            ("{{x}}", "x"),
+            ("email_address", "email_address"),
+            ("Größe (cm)", "größe_cm"),
+            ("What's your goal?", "what_s_your_goal"),
+            ("🎉", "variable"),
+        ] {
+            assert_eq!(variable_name(header), name, "{header}");
+            assert_eq!(variable_name(name), name, "a name stays");
+        }
     }
 
     #[test]

@@ -4,11 +4,17 @@
 //! event that already happened is never taken back. An entry cannot clear `welcome_call_completed`,
 //! move the date of a made call backward, or lift a pause.
 
-use chrono::NaiveDate;
+use chrono::{Duration, NaiveDate};
 use serde_json::{Map, Value};
 
+use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
+
+/// The offset of the places where each date begins first.
+const FURTHEST_OFFSET_HOURS: i64 = 14;
+/// The clock of the program that stored a sign-up may be this far ahead of ours.
+const CLOCKS_DIFFER_AT_MOST: Duration = Duration::minutes(5);
 
 /// One row of a file or one set of flags, checked. `None` = not given.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +45,8 @@ pub struct CustomerEntry {
     pub consent_source: Option<String>,
     pub consent_text: Option<String>,
     pub created_at: Option<Instant>,
+    /// `Some(None)` returns to the assistant of the call type.
+    pub assistant: Option<Option<String>>,
     /// Added to the known variables; a variable that is not named stays.
     pub variables: Map<String, Value>,
 }
@@ -54,12 +62,24 @@ pub struct EntryPhone {
 }
 
 impl CustomerEntry {
-    /// An impossible value and its column: a `last_call_date` that has not come anywhere on earth.
-    /// No entry can move that date backward, so it would stop the daily calls until then.
-    pub fn contradiction(&self, now: Instant) -> Option<(&'static str, String)> {
-        let tomorrow = now.date_naive().succ_opt();
-        let date = self.last_call_date.filter(|date| Some(*date) > tomorrow)?;
-        Some(("last_call_date", format!("{date} is in the future: no call was made then")))
+    /// An impossible value and its column: a sign-up or a last call in the future.
+    ///
+    /// No entry can move `last_call_date` backward, so a future one would stop the daily calls until
+    /// then. `zone` is the customer's. Without it, a date counts if it has come anywhere on earth.
+    pub fn contradiction(
+        &self,
+        zone: Option<&Zone>,
+        now: Instant,
+    ) -> Option<(&'static str, String)> {
+        let furthest = (now + Duration::hours(FURTHEST_OFFSET_HOURS)).date_naive();
+        let today = zone.map_or(furthest, |zone| zone.date(now));
+        if let Some(date) = self.last_call_date.filter(|date| *date > today) {
+            let why = format!("{date} is in the future: no call was made then");
+            return Some(("last_call_date", why));
+        }
+        let created_at = self.created_at.filter(|at| *at > now + CLOCKS_DIFFER_AT_MOST)?;
+        let why = format!("{} is in the future: nobody signed up then", instant_text(created_at));
+        Some(("created_at", why))
     }
 
     /// The new customer of this entry. `id` is 0 and `key` empty until the database assigns them;
@@ -89,6 +109,7 @@ impl CustomerEntry {
         replace(&mut after.payment_status, &self.payment_status);
         replace(&mut after.shared_phone, &self.shared_phone);
         replace(&mut after.created_at, &self.created_at);
+        replace(&mut after.assistant, &self.assistant);
         replace_some(&mut after.external_id, &self.external_id);
         replace_some(&mut after.consent_at, &self.consent_at);
         replace_some(&mut after.consent_source, &self.consent_source);
@@ -165,6 +186,7 @@ fn blank(phone: &str, timezone: &str, created_at: Instant, now: Instant) -> Cust
         eligible_from: None,
         created_at,
         updated_at: now,
+        assistant: None,
     }
 }
 
@@ -201,7 +223,7 @@ pub fn changes(before: &Customer, after: &Customer) -> Vec<FieldChange> {
 }
 
 /// The fields that do not identify the person, as text.
-fn plain_fields(customer: &Customer) -> [(&'static str, String); 17] {
+fn plain_fields(customer: &Customer) -> [(&'static str, String); 18] {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let instant = |value: Option<Instant>| value.map(instant_text).unwrap_or_default();
     [
@@ -222,6 +244,7 @@ fn plain_fields(customer: &Customer) -> [(&'static str, String); 17] {
         ("consent_at", instant(customer.consent_at)),
         ("consent_source", text(&customer.consent_source)),
         ("created_at", instant(Some(customer.created_at))),
+        ("assistant", text(&customer.assistant)),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The input of the gate and the answers of its rules: values only.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{Duration, NaiveDate};
@@ -18,6 +19,8 @@ pub struct Rules {
     pub eligible_payment_status: Vec<String>,
     /// `None`: every number may be dialed.
     pub only_numbers: Option<OnlyNumbers>,
+    /// The names of `[assistants]`.
+    pub assistants: BTreeSet<String>,
     pub welcome_delay: Duration,
     pub look_ahead: Duration,
     pub max_lateness: Duration,
@@ -103,6 +106,8 @@ pub struct Facts<'a> {
     pub do_not_call: bool,
     /// The pause in force: its scope, its author and why.
     pub pause: Option<String>,
+    /// A row that cannot be read and that may concern this customer. It may forbid the call.
+    pub odd_row: Option<String>,
     /// Earlier attempts of this occasion, in the order of their numbers.
     pub earlier: Vec<Earlier>,
     /// Another row with this number had the same kind of call (on this date). At least one of the
@@ -115,7 +120,7 @@ pub struct Facts<'a> {
     pub to_customer: Made,
     /// The latest daily call of another date to this customer or number.
     pub last_other_daily: Option<Instant>,
-    /// Extra calls of this customer in the last 24 hours.
+    /// Extra calls of this customer on today's local date.
     pub extra_in_day: i64,
     /// The name of today's holiday or blackout where the customer lives.
     pub holiday: Option<String>,

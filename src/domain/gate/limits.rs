@@ -1,7 +1,5 @@
 //! The gate's rules on the number of calls and the gaps between them, per number and per customer.
 
-use chrono::Duration;
-
 use crate::domain::call::{CallType, Reason};
 use crate::domain::gate::facts::{Answer, Facts, Rules, open, wait};
 
@@ -30,26 +28,22 @@ pub(crate) fn any_gap(facts: &Facts<'_>, rules: &Rules) -> Answer {
 
 pub(crate) fn caps(facts: &Facts<'_>, rules: &Rules) -> Answer {
     let rule = "caps";
-    let spans =
-        [(rules.calls_per_day, Duration::hours(24)), (rules.calls_per_period, rules.period)];
+    let spans = [(rules.calls_per_day, 1), (rules.calls_per_period, rules.period.num_days())];
     let full = [("number", facts.to_number), ("customer", facts.to_customer)]
         .into_iter()
         .flat_map(|(who, made)| [(who, made.in_day, spans[0]), (who, made.in_period, spans[1])])
         .filter(|(_, (count, _), (cap, _))| cap.is_some_and(|cap| cap <= *count))
         // Wait for the full cap that opens latest.
         .max_by_key(|(who, (_, until), _)| (*until, *who == "number"));
-    if let Some((who, (count, until), (_, span))) = full {
+    let today = facts.zone.map_or(facts.now.date_naive(), |zone| zone.date(facts.now));
+    if let Some((who, (count, until), (_, days))) = full {
         let calls = if count == 1 { "call" } else { "calls" };
-        let span = if span.num_days() == 1 { "24 hours".to_string() } else { days(span) };
-        return wait(rule, Reason::Cap, until, format!("{count} {calls} to this {who} in {span}"));
+        let span = if days == 1 { format!("on {today}") } else { format!("in {days} days") };
+        return wait(rule, Reason::Cap, until, format!("{count} {calls} to this {who} {span}"));
     }
     if facts.call_type == CallType::Extra && rules.extra_calls_per_day <= facts.extra_in_day {
-        let detail = format!("{} extra calls in 24 hours", facts.extra_in_day);
+        let detail = format!("{} extra calls on {today}", facts.extra_in_day);
         return wait(rule, Reason::Cap, None, detail);
     }
     open(rule)
-}
-
-fn days(span: Duration) -> String {
-    format!("{} days", span.num_days())
 }

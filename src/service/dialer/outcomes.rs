@@ -7,11 +7,15 @@ use std::time::Duration;
 use crate::clock;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
+use crate::service::change_log::CHANGE;
 use crate::service::dialer::passed::Passed;
-use crate::service::dialer::{Answered, Dialer, ReplyWait};
+use crate::service::dialer::posting::Answered;
+use crate::service::dialer::{Dialer, ReplyWait};
 use crate::steps::breaker::Became;
+use crate::steps::dial::intent::Intent;
 use crate::steps::dial::record::{self, Recorded};
 use crate::steps::readiness::unwritten;
+use crate::steps::settle;
 
 impl Dialer<'_> {
     /// Receives the replies that have arrived, after waiting for one as `wait` allows, and records
@@ -60,7 +64,8 @@ impl Dialer<'_> {
         let now = self.service.clock.now()?;
         if let Ok(all) = record::record_all(&self.service.cx, &replies, now) {
             return {
-                all.iter().for_each(|recorded| self.learn(recorded, done));
+                let recorded = replies.iter().zip(&all);
+                recorded.for_each(|((intent, _), recorded)| self.learn(intent, recorded, done));
                 Ok(())
             };
         }
@@ -99,6 +104,7 @@ impl Dialer<'_> {
     /// Ends the halt and lifts its hold in the file, because every outcome is written.
     fn go_on(&self, held: Option<&str>, now: Instant) {
         self.service.halt(None);
+        log::info!(target: CHANGE, "every outcome is written: dialing continues");
         let lifted = held.map(|words| unwritten::lift_own(&self.service.cx, words, now));
         if let Some(Err(error)) = lifted {
             log::error!("the outcomes are written, but the hold cannot be lifted yet: {error:#}");
@@ -116,7 +122,7 @@ impl Dialer<'_> {
         let mut trouble = None;
         for (intent, reply) in unwritten.drain(..) {
             match record::record(&self.service.cx, &intent, &reply, now) {
-                Ok(recorded) => self.learn(&recorded, done),
+                Ok(recorded) => self.learn(&intent, &recorded, done),
                 Err(error) => {
                     trouble = Some(error);
                     left.push((intent, reply));
@@ -128,7 +134,8 @@ impl Dialer<'_> {
     }
 
     /// Updates the process's state from a recorded reply: counts, `proven`, breaker and pace.
-    fn learn(&mut self, recorded: &Recorded, done: &mut Passed) {
+    fn learn(&mut self, intent: &Intent, recorded: &Recorded, done: &mut Passed) {
+        settle::log_outcome(&intent.attempt, recorded.became);
         match recorded.became {
             AttemptState::Placed => done.succeeded += 1,
             AttemptState::InDoubt => done.in_doubt += 1,

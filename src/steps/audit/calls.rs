@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::Duration;
 
-use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition};
 use crate::domain::gate::facts::Rules;
+use crate::domain::{Instant, instant_text};
 use crate::provider::{Listing, Provider, ProviderCall, ReadError};
 use crate::steps::Context;
 use crate::steps::audit::made_elsewhere;
 use crate::steps::audit::made_elsewhere::attempt_named;
-use crate::steps::audit::report::Lacks;
-use crate::steps::audit::report::{AuditFinding, AuditReport};
+use crate::steps::audit::report::{AuditFinding, AuditReport, Cause, Lacks};
 use crate::steps::import::queue;
 use crate::steps::reconcile::account;
 use crate::store::Conn;
@@ -27,6 +26,8 @@ const MISSED: [&str; 3] = ["no_answer", "busy", "voicemail"];
 const LISTED_BY_THEN: Duration = Duration::hours(2);
 /// How much of the oldest records is not judged: the provider may delete them while we read.
 const KEPT_AT_LEAST: Duration = Duration::days(1);
+/// How long a call that no listing shows is reported without the provider's list.
+const UNLISTED_FOR: Duration = Duration::days(31);
 /// At most this many unlisted calls are fetched by id in one audit.
 const ASKED_AT_MOST: usize = 100;
 
@@ -59,6 +60,7 @@ pub fn beyond_the_first(
             let how = if ending.is_empty() { &before.state } else { ending };
             found.push(about(
                 this,
+                Cause::SecondCall,
                 format!(
                     "attempt {} ({}) followed attempt {}, which was {how}",
                     this.attempt_no, this.id, before.attempt_no
@@ -73,11 +75,13 @@ fn may_have_rung(call: &AuditAttempt) -> bool {
     call.state != "not_placed" && call.disposition.as_deref() != Some("never_dialed")
 }
 
-fn about(call: &AuditAttempt, what: String) -> AuditFinding {
+fn about(call: &AuditAttempt, cause: Cause, what: String) -> AuditFinding {
     AuditFinding {
         customer: call.customer_id,
         call_type: call.call_type.clone(),
         occasion: call.occasion.clone(),
+        attempt: Some(call.id.clone()),
+        cause,
         what,
     }
 }
@@ -86,11 +90,13 @@ fn about(call: &AuditAttempt, what: String) -> AuditFinding {
 pub fn second_call(conn: &Conn, second: &SecondCall) -> anyhow::Result<AuditFinding> {
     let what = format!("{} (call {})", second.detail, second.vapi_call_id);
     Ok(match data::dialing_of_call(conn, &second.vapi_call_id, &second.attempt_id)? {
-        Some(call) => about(&call, what),
+        Some(call) => about(&call, Cause::SecondCall, what),
         None => AuditFinding {
             customer: None,
             call_type: "unknown".to_string(),
             occasion: "unknown".to_string(),
+            attempt: None,
+            cause: Cause::SecondCall,
             what,
         },
     })
@@ -100,7 +106,7 @@ pub fn second_call(conn: &Conn, second: &SecondCall) -> anyhow::Result<AuditFind
 pub fn at_one_number(conn: &Conn) -> anyhow::Result<Vec<AuditFinding>> {
     let found = data::dialings_of_a_number_before(conn, queue::WHO)?;
     let what = "their number was called before for the same occasion of another customer";
-    Ok(found.iter().map(|call| about(call, what.to_string())).collect())
+    Ok(found.iter().map(|call| about(call, Cause::SecondCall, what.to_string())).collect())
 }
 
 /// Compares the file with the provider's list from an instant until now. An inner `Err` means that
@@ -121,14 +127,17 @@ pub fn compare(
         made_elsewhere::listed(cx, conn, &listing, now, report)
     })?;
     let listed: BTreeSet<&str> = listing.calls.iter().map(|call| call.id.as_str()).collect();
+    let tagged: BTreeSet<&str> = listing.calls.iter().map(attempt_named).collect();
     let (ours, missing) = cx.store.read(|conn| {
         let from = account::since(conn)?.map_or(since, |at| at.max(since)) + KEPT_AT_LEAST;
         let made = data::dialings_between(conn, from, now, queue::WHO)?;
         let is_listed = |call: &AuditAttempt| {
-            call.vapi_call_id.as_deref().is_some_and(|id| listed.contains(id))
+            tagged.contains(call.id.as_str())
+                || call.vapi_call_id.as_deref().is_some_and(|id| listed.contains(id))
         };
         Ok(made.into_iter().partition::<Vec<_>, _>(is_listed))
     })?;
+    ours.iter().for_each(|call| forget_stored(report, call));
     // A list without any known call is another account's. Records may begin later than configured.
     let oldest = ours.iter().map(|call| call.created_at).min();
     let accused = |call: &AuditAttempt| {
@@ -136,27 +145,79 @@ pub fn compare(
             && call.created_at < now - LISTED_BY_THEN
     };
     let mut lacks = Lacks { calls: missing.len(), ..Lacks::default() };
-    for call in missing.iter().take(ASKED_AT_MOST) {
-        let Some(id) = &call.vapi_call_id else { continue };
-        match provider.get(id) {
-            Ok(_) => lacks.known_by_id += 1,
-            Err(ReadError::NotFound) if accused(call) => report.gaps.push(unknown_there(call, id)),
-            Err(ReadError::NotFound) => lacks.unknown += 1,
+    for (asked, call) in missing.iter().enumerate() {
+        let answer = match &call.vapi_call_id {
+            Some(id) if asked < ASKED_AT_MOST => Some(provider.get(id).map(drop)),
+            Some(_) => None,
+            // Without an id, only the tag could show the call.
+            None => Some(Err(ReadError::NotFound)),
+        };
+        let finding = unknown_there(call, answer.as_ref());
+        match answer {
+            Some(Ok(())) => {
+                forget_stored(report, call);
+                lacks.known_by_id += 1;
+            }
+            Some(Err(ReadError::NotFound)) if accused(call) => {
+                forget_stored(report, call);
+                report.gaps.push(finding.clone());
+            }
+            Some(Err(ReadError::NotFound)) => lacks.unknown += 1,
             // Another error proves nothing either way.
-            Err(_) => {}
+            Some(Err(_)) | None => {}
         }
+        lacks.named.push(finding);
     }
     report.list_lacks = (lacks.calls > 0).then_some(lacks);
     Ok(Ok(()))
 }
 
-fn unknown_there(call: &AuditAttempt, id: &str) -> AuditFinding {
-    let what = format!(
-        "attempt {} was placed as call {id}, and the provider has no record of it: it was deleted \
-         there, or never made",
-        call.id
-    );
-    about(call, what)
+/// Drops the stored finding about a call, which this list judges anew.
+fn forget_stored(report: &mut AuditReport, call: &AuditAttempt) {
+    report.gaps.retain(|gap| {
+        gap.cause != Cause::UnknownThere || gap.attempt.as_deref() != Some(call.id.as_str())
+    });
+}
+
+/// A placed call that the list lacks, with the provider's answer about its id.
+fn unknown_there(call: &AuditAttempt, answer: Option<&Result<(), ReadError>>) -> AuditFinding {
+    let placed = match &call.vapi_call_id {
+        Some(id) => format!("attempt {} was placed as call {id}", call.id),
+        None => format!("attempt {} was placed, and the reply named no call", call.id),
+    };
+    let what = match (answer, &call.vapi_call_id) {
+        (Some(Ok(())), _) => {
+            format!("{placed}, and the provider's list lacks it, but it is known by its id")
+        }
+        (Some(Err(ReadError::NotFound)), Some(_)) => format!(
+            "{placed}, and the provider has no record of it: it was deleted there, or never made"
+        ),
+        (Some(Err(ReadError::NotFound)), None) => format!(
+            "{placed}; no call in the provider's list has its tag: it was deleted there, or never \
+             made"
+        ),
+        _ => format!("{placed}, and the provider's list lacks it"),
+    };
+    about(call, Cause::UnknownThere, what)
+}
+
+/// Placed calls that complete listings lacked while the service ran. Reconciling stored only which
+/// listings lacked which call.
+pub fn unlisted(conn: &Conn, now: Instant, report: &mut AuditReport) -> anyhow::Result<()> {
+    for (call, seen) in data::unlisted(conn, now - UNLISTED_FOR)? {
+        if seen.listings < 2 || seen.last_missed_at < call.created_at + LISTED_BY_THEN {
+            continue;
+        }
+        let what = format!(
+            "attempt {} was placed, and {} complete lists of the provider lack its call, the last \
+             at {}: it was deleted there, or never made",
+            call.id,
+            seen.listings,
+            instant_text(seen.last_missed_at)
+        );
+        report.gaps.push(about(&call, Cause::UnknownThere, what));
+    }
+    Ok(())
 }
 
 fn compare_listing(
@@ -171,10 +232,9 @@ fn compare_listing(
         match data::dialing_of_call(conn, &call.id, attempt_named(call))? {
             Some(known) => {
                 if let Some(what) = contradiction(&known, call) {
-                    let finding = about(&known, what);
                     match known.vapi_call_id {
-                        Some(_) => report.duplicates.push(finding),
-                        None => report.gaps.push(finding),
+                        Some(_) => report.duplicates.push(about(&known, Cause::SecondCall, what)),
+                        None => report.gaps.push(about(&known, Cause::UnknownHere, what)),
                     }
                 }
             }
@@ -209,6 +269,8 @@ fn unknown(conn: &Conn, call: &ProviderCall) -> anyhow::Result<AuditFinding> {
         customer,
         call_type: call.call_type.map_or("unknown", |call_type| call_type.as_str()).to_string(),
         occasion: call.occasion.clone().unwrap_or_else(|| "unknown".to_string()),
+        attempt: None,
+        cause: Cause::UnknownHere,
         what: format!(
             "the provider's call {} is not in the file; run `ringonce reconcile`",
             call.id

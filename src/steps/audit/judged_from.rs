@@ -3,7 +3,6 @@
 
 use chrono::Duration;
 
-use crate::domain::calendar::cron::Cron;
 use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::steps::import::queue;
@@ -13,8 +12,6 @@ use crate::store::journal::facts::Ids;
 
 /// Dates are judged this many days back, which is also how far back a scan reports missed dates.
 const JUDGED_DAYS: i64 = 31;
-/// Two scan periods, used when the cron expression is unreadable.
-const UNREADABLE: Duration = Duration::hours(1);
 
 /// The journaled imports of files, the newest first.
 pub struct Imports {
@@ -77,7 +74,7 @@ pub fn judged_from(
     edits: Option<&Edits>,
     person: &AuditCustomer,
     (entries, calls): (&[AuditItem], &[AuditAttempt]),
-    now: Instant,
+    (now, welcome_paused): (Instant, Option<Instant>),
 ) -> Option<Instant> {
     // A customer who arrives, or stops waiting, at a daily call's exact instant is due the next
     // date.
@@ -101,21 +98,18 @@ pub fn judged_from(
         }
     }
     let welcome = entries.iter().find(|entry| entry.call_type == "welcome");
-    match welcome {
-        Some(entry) => Some(from.max(entry.ended_at? + moment)),
+    let welcomed = match welcome {
+        Some(entry) => entry.ended_at.map(|ended| from.max(ended + moment)),
         None => person.welcomed.then_some(from),
-    }
+    };
+    // While welcome calls are paused, daily calls do not wait for them.
+    welcomed.or(welcome_paused.map(|since| from.max(since + moment)))
 }
 
 /// By the cron, two scans should have run after anything that ended before this instant. If they
 /// have not recorded it, no service is scanning.
 pub fn scanned_before(cx: &Context, now: Instant) -> Instant {
-    let schedule = &cx.config.schedule;
-    let zone = cx.zones.get_schedule_zone(&schedule.timezone);
-    let cron = Cron::parse(&schedule.scan).ok();
-    let Some((zone, cron)) = zone.zip(cron) else { return now - UNREADABLE };
-    let two_scans_after = |at| cron.next_after(&zone, cron.next_after(&zone, at)?);
-    let is_late = |at| two_scans_after(at).is_some_and(|second| second < now);
+    let is_late = |at| cx.timetable.second_scan(at).is_some_and(|second| second < now);
     let (mut late, mut open) = (now - Duration::days(JUDGED_DAYS + 2), now);
     while Duration::seconds(1) < open - late {
         let middle = late + Duration::milliseconds((open - late).num_milliseconds() / 2);

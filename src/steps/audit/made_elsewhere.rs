@@ -5,10 +5,11 @@ use chrono::Duration;
 
 use crate::domain::{Instant, instant_text};
 use crate::provider::{Listing, ProviderCall};
-use crate::steps::audit::report::{AuditFinding, AuditReport, ElsewhereFinding};
+use crate::steps::audit::report::{AuditFinding, AuditReport, Cause, ElsewhereFinding};
 
+use crate::steps::Context;
 use crate::steps::reconcile::listing::MARGIN;
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::reconcile::made_elsewhere;
 use crate::store::Conn;
 use crate::store::attempts::second_calls;
 use crate::store::audit::{self as data, AuditAttempt};
@@ -101,6 +102,8 @@ fn called_here_too(
         customer: Some(callee.id),
         call_type: made.call_type.clone(),
         occasion: made.occasion.clone(),
+        attempt: Some(made.id.clone()),
+        cause: Cause::SecondCall,
         what: format!(
             "the call {} was made elsewhere on {date}, and attempt {} called on that date too",
             call.vapi_call_id, made.id

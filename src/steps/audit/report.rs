@@ -11,8 +11,43 @@ pub struct AuditFinding {
     pub customer: Option<i64>,
     pub call_type: String,
     pub occasion: String,
+    /// The attempt that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
+    /// Findings of one cause have one remedy, and are printed as one line.
+    pub cause: Cause,
     /// One line; holds no phone number.
     pub what: String,
+}
+
+/// What findings share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// More calls than an occasion may have.
+    SecondCall,
+    /// A row cannot be read.
+    Unreadable,
+    /// An occasion fell due and has no result.
+    NoResult,
+    /// An item is open after its last permitted instant.
+    OpenItem,
+    /// An item without a last instant waits, and no scan has looked at it.
+    WaitingItem,
+    /// A call was placed, and the customer's flag or date does not say so.
+    NotMarked,
+    /// An item is processing without a call.
+    NoCallUnderWay,
+    /// A completed item has no call in the ledger.
+    NoCallInLedger,
+    /// An item ended without a call, and a call of it was answered.
+    AnsweredAllTheSame,
+    /// An item failed without a reason.
+    NoReason,
+    /// The provider has a call that the file does not know, or knows as not placed.
+    UnknownHere,
+    /// The provider has no record of a placed call.
+    UnknownThere,
 }
 
 /// The findings of an audit, and the data that it covers.
@@ -53,6 +88,8 @@ pub struct Lacks {
     pub known_by_id: usize,
     /// Calls that are not found by id either, but are not gaps: older than the list, or too young.
     pub unknown: usize,
+    /// Each of the calls.
+    pub named: Vec<AuditFinding>,
 }
 
 impl Lacks {

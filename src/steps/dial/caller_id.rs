@@ -3,15 +3,19 @@
 use anyhow::Context as _;
 use chrono::{Duration, NaiveTime};
 
+use crate::config::assistants::NamedAssistant;
 use crate::config::settings::NumberChoice;
 use crate::domain::Instant;
 use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
+use crate::domain::customer::columns::shown;
+use crate::provider::Speaker;
 use crate::steps::Context;
 use crate::store::attempts::{Attempt, caller_ids};
 use crate::store::{Conn, Tx};
 
-/// The number that calls a customer. `None`: every number has used its daily calls or rests.
+/// The number that calls a customer: the one of their assistant, else one of ours. `None`: every
+/// number has used its daily calls or rests.
 pub fn choose(
     cx: &Context,
     conn: &Conn,
@@ -19,9 +23,10 @@ pub fn choose(
     now: Instant,
 ) -> anyhow::Result<Option<String>> {
     let vapi = &cx.config.vapi;
-    let numbers = ours(cx);
+    let own = named(cx, customer).and_then(|assistant| assistant.phone_number_id.as_ref());
+    let numbers = own.map_or_else(|| general(cx), |own| vec![own]);
     anyhow::ensure!(!numbers.is_empty(), "vapi.phone_number_id is not set in ringonce.toml");
-    if let ([only], None) = (numbers.as_slice(), vapi.daily_calls_per_number) {
+    if let ([only], false) = (numbers.as_slice(), is_choice(cx)) {
         return Ok(Some(only.to_string()));
     }
     let day_start = now.date_naive().and_time(NaiveTime::MIN).and_utc();
@@ -38,6 +43,11 @@ pub fn choose(
         }
     }
     Ok(None)
+}
+
+/// Whether a number may be unable to call while dialing goes on: there are several, or a cap.
+pub fn is_choice(cx: &Context) -> bool {
+    cx.config.vapi.daily_calls_per_number.is_some() || ours(cx).len() > 1
 }
 
 /// Whether another of our numbers may still call.
@@ -62,8 +72,8 @@ pub fn rest(cx: &Context, tx: &Tx<'_>, attempt: &Attempt, now: Instant) -> anyho
     Ok(Left::None)
 }
 
-/// Our numbers without duplicates, in the configured order.
-fn ours(cx: &Context) -> Vec<&String> {
+/// The numbers of `[vapi]` without duplicates, in the configured order.
+fn general(cx: &Context) -> Vec<&String> {
     let vapi = &cx.config.vapi;
     let mut numbers: Vec<&String> = vapi.phone_number_ids.iter().collect();
     if let Some(one) = &vapi.phone_number_id
@@ -74,24 +84,54 @@ fn ours(cx: &Context) -> Vec<&String> {
     numbers
 }
 
-/// The assistant of a call type, or the general one if the type has none.
-pub fn assistant(cx: &Context, call_type: CallType) -> anyhow::Result<String> {
+/// All our numbers, also those of single assistants.
+fn ours(cx: &Context) -> Vec<&String> {
+    let mut numbers = general(cx);
+    for number in cx.config.assistants.values().filter_map(|one| one.phone_number_id.as_ref()) {
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    numbers
+}
+
+/// The assistant that a customer names. `None` also if it is not configured: then the gate lets the
+/// call wait.
+fn named<'a>(cx: &'a Context, customer: &Customer) -> Option<&'a NamedAssistant> {
+    cx.config.assistants.get(customer.assistant.as_ref()?)
+}
+
+/// Who speaks: the customer's own assistant, else the one of the call type, else the general one.
+pub fn speaker(cx: &Context, customer: &Customer, call_type: CallType) -> anyhow::Result<Speaker> {
+    if let Some(name) = &customer.assistant {
+        let own = named(cx, customer)
+            .with_context(|| format!("ringonce.toml has no [assistants.{}]", shown(name)))?;
+        return match (&own.assistant_id, &own.squad_id) {
+            (Some(id), _) => {
+                Ok(Speaker::Assistant { id: id.clone(), version: own.assistant_version.clone() })
+            }
+            (None, Some(id)) => Ok(Speaker::Squad { id: id.clone() }),
+            (None, None) => anyhow::bail!("[assistants.{}] has no id", shown(name)),
+        };
+    }
     let vapi = &cx.config.vapi;
     let own = match call_type {
         CallType::Welcome => &vapi.welcome_assistant_id,
         CallType::Daily => &vapi.daily_assistant_id,
         CallType::Extra => &None,
     };
-    let assistant =
-        own.as_ref().or(vapi.assistant_id.as_ref()).or(vapi.daily_assistant_id.as_ref());
-    assistant.cloned().context("vapi.assistant_id is not set in ringonce.toml")
+    let id = own.as_ref().or(vapi.assistant_id.as_ref()).or(vapi.daily_assistant_id.as_ref());
+    let id = id.cloned().context("vapi.assistant_id is not set in ringonce.toml")?;
+    Ok(Speaker::Assistant { id, version: None })
 }
 
-/// The provider's ids of every assistant that may speak for us.
+/// The provider's ids of every assistant and squad that may speak for us.
 pub fn assistants(cx: &Context) -> Vec<&str> {
     let vapi = &cx.config.vapi;
+    let named = cx.config.assistants.values();
     [&vapi.assistant_id, &vapi.welcome_assistant_id, &vapi.daily_assistant_id]
         .into_iter()
+        .chain(named.flat_map(|one| [&one.assistant_id, &one.squad_id]))
         .flatten()
         .map(String::as_str)
         .collect()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{Duration, NaiveTime};
+
 use crate::domain::calendar::window::CallingWindow;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::calendar::zone_country;
@@ -9,7 +11,9 @@ use crate::domain::call::CallType;
 use crate::domain::customer::Customer;
 use crate::domain::gate::facts::{Facts, Made, Rules};
 use crate::domain::{Instant, instant_words, retry};
-use crate::steps::{Context, made_elsewhere};
+use crate::steps::Context;
+use crate::steps::readiness::quarantine;
+use crate::steps::reconcile::made_elsewhere;
 use crate::store::attempts::history::{self, Whose};
 use crate::store::meta::pauses::Pause;
 use crate::store::queue::Item;
@@ -43,6 +47,7 @@ pub fn facts<'a>(
         zone,
         do_not_call: false,
         pause: None,
+        odd_row: None,
         earlier: Vec::new(),
         same_phone: false,
         elsewhere: None,
@@ -59,17 +64,19 @@ pub fn facts<'a>(
     known.earlier = retry::judge(&history, |ended| rules.retry_rule(ended, item.call_type));
     known.do_not_call = history::do_not_call(conn, &customer.phone)?;
     known.pause = pause(pauses, item, customer, &phone_key);
+    known.odd_row = quarantine::concerning(conn, customer)?;
     known.same_phone =
         history::same_phone(conn, customer, &phone_key, item.call_type, &item.occasion)?;
     if let Some(zone) = zone {
         let whose = (customer, zone);
         known.elsewhere = made_elsewhere::blocking(cx, conn, item, whose, known.expires_at)?;
     }
-    known.to_number = made(rules, conn, &Whose::Number(&phone_key), now)?;
+    let days = LocalDates { zone, now };
+    known.to_number = made(rules, conn, &Whose::Number(&phone_key), days)?;
     let since = now - rules.min_gap_any;
     let elsewhere = calls_elsewhere::last_at_phone(conn, &customer.phone, &phone_key, since)?;
     known.to_number.last = known.to_number.last.max(elsewhere);
-    known.to_customer = made(rules, conn, &Whose::Customer(customer.id), now)?;
+    known.to_customer = made(rules, conn, &Whose::Customer(customer.id), days)?;
     if let (CallType::Daily, Some(date)) = (item.call_type, item.date()) {
         let shared_key = (!customer.shared_phone).then_some(phone_key.as_str());
         let since = now - rules.min_gap_daily;
@@ -77,8 +84,7 @@ pub fn facts<'a>(
             history::last_other_daily(conn, customer.id, shared_key, date, since)?;
     }
     if item.call_type == CallType::Extra {
-        let since = now - chrono::Duration::hours(24);
-        known.extra_in_day = history::extra_calls_since(conn, customer.id, since)?;
+        known.extra_in_day = history::extra_calls_since(conn, customer.id, days.begin(1))?;
     }
     if let Some(zone) = zone {
         let country = zone_country::country_of(&zone.name);
@@ -93,17 +99,52 @@ pub fn facts<'a>(
     Ok(known)
 }
 
+/// The customer's local dates up to today. Caps count them: of a rolling day, one late call would
+/// make the calls of all later dates late.
+#[derive(Clone, Copy)]
+struct LocalDates<'a> {
+    /// `None`: the zone is not known, so the gate permits nothing.
+    zone: Option<&'a Zone>,
+    now: Instant,
+}
+
+impl LocalDates<'_> {
+    /// The first instant of the last `days` dates; 1: of today.
+    fn begin(&self, days: i64) -> Instant {
+        self.midnight(self.now, 1 - days).unwrap_or(self.now - Duration::days(days))
+    }
+
+    /// When the date of `at` is no longer one of the last `days` dates.
+    fn end_for(&self, at: Instant, days: i64) -> Option<Instant> {
+        self.midnight(at, days)
+    }
+
+    /// The begin of the date that is `later` days after the date of `at`.
+    fn midnight(&self, at: Instant, later: i64) -> Option<Instant> {
+        let zone = self.zone?;
+        let date = zone.date(at).checked_add_signed(Duration::days(later))?;
+        Some(zone.resolve(date.and_time(NaiveTime::MIN)))
+    }
+}
+
 /// The calls so far. A period is counted only if a cap needs it.
-fn made(rules: &Rules, conn: &Conn, whose: &Whose<'_>, now: Instant) -> anyhow::Result<Made> {
-    let day = chrono::Duration::hours(24);
-    let count = |cap: Option<i64>, span| match cap {
-        Some(_) => history::calls_since(conn, whose, now, span),
-        None => Ok((0, None)),
+fn made(
+    rules: &Rules,
+    conn: &Conn,
+    whose: &Whose<'_>,
+    dates: LocalDates<'_>,
+) -> anyhow::Result<Made> {
+    let count = |cap: Option<i64>, days: i64| -> anyhow::Result<(i64, Option<Instant>)> {
+        if cap.is_none() {
+            return Ok((0, None));
+        }
+        let (count, oldest) = history::calls_since(conn, whose, dates.begin(days))?;
+        Ok((count, oldest.and_then(|oldest| dates.end_for(oldest, days))))
     };
     Ok(Made {
         last: history::last_call(conn, whose)?,
-        in_day: count(rules.calls_per_day, day)?,
-        in_period: count(rules.calls_per_period, rules.period)?,
+        in_day: count(rules.calls_per_day, 1)?,
+        in_period: count(rules.calls_per_period, rules.period.num_days())?,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::provider::{Accepted, PlaceError, Refusal};
 use crate::steps::breaker::{self, Became, Cause, ClosedBy};
 use crate::steps::dial::caller_id;
 use crate::steps::dial::intent::Intent;
+use crate::steps::readiness::reach::{self, Request};
 use crate::steps::reconcile::listed_call;
 use crate::steps::{Context, settle};
 use crate::store::journal::By;
@@ -79,6 +80,7 @@ fn record_in(
 ) -> anyhow::Result<Recorded> {
     let mut recorded = outcome(cx, tx, intent, reply, now)?;
     prove_left_dialing(tx, intent)?;
+    note_reach(tx, reply, now)?;
     if recorded.breaker == Became::AsItWas {
         let accepted = recorded.became == AttemptState::Placed;
         let refused = match reply {
@@ -89,6 +91,19 @@ fn record_in(
         recorded.breaker = breaker::after_post(cx, tx, &intent.attempt, accepted, refused, now)?;
     }
     Ok(recorded)
+}
+
+/// Notes whether the POST reached the provider. A doubt proves neither.
+fn note_reach(tx: &Tx<'_>, reply: &PostReply, now: Instant) -> anyhow::Result<()> {
+    match reply {
+        Err(PlaceError::NotPlaced { refusal: Refusal::NeverSent, detail }) => {
+            reach::failed(tx, Request::Post, detail, now)
+        }
+        Err(PlaceError::NotPlaced { refusal: Refusal::Stale, .. } | PlaceError::InDoubt { .. }) => {
+            Ok(())
+        }
+        Ok(_) | Err(PlaceError::NotPlaced { .. }) => reach::answered(tx, Request::Post),
+    }
 }
 
 /// Proves that the write took effect, because a write may report success and change no row.

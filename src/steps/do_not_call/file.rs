@@ -8,9 +8,11 @@ use std::path::Path;
 
 use crate::domain::customer::columns::{Column, plain_header};
 use crate::steps::do_not_call::list::{ListedNumber, ReadNumber, number};
-use crate::steps::import::csv::{CsvRow, CsvRows, Next};
-use crate::steps::import::file::{Unusable, file_name};
+use crate::steps::import::file::Unusable;
 use crate::steps::import::report::RowProblem;
+use crate::steps::import::sheet::cell::unwrapped;
+use crate::steps::import::sheet::csv::{CsvRow, Next};
+use crate::steps::import::sheet::{Sheet, file_name};
 
 /// Headers of a phone column, in addition to those of a customers file.
 const PHONE_HEADERS: [&str; 10] = [
@@ -67,8 +69,7 @@ pub fn read_file(
 ) -> Result<Read, Unusable> {
     let name = file_name(path);
     let unusable = |why: String| Unusable(format!("{name}: {why}"));
-    let file = std::fs::File::open(path).map_err(|error| unusable(error.to_string()))?;
-    let mut rows = CsvRows::new(file).map_err(|error| unusable(error.to_string()))?;
+    let mut rows = Sheet::open(path, None).and_then(|sheet| sheet.rows()).map_err(unusable)?;
     let (mut read, mut layout) = (Read::default(), None);
     loop {
         let row = match rows.next_row().map_err(|error| unusable(error.to_string()))? {
@@ -135,7 +136,8 @@ impl Layout {
         }
         let told = match self.has_header {
             true => {
-                let text = cell(self.phone)?;
+                let text = unwrapped(cell(self.phone)?, false);
+                let text = text.as_ref();
                 let area = self.area.map(cell).transpose()?;
                 area.and_then(|area| in_area(area, text, default_country))
                     .unwrap_or_else(|| number(text, default_country))
@@ -158,6 +160,7 @@ impl Layout {
         first: &str,
         default_country: Option<&str>,
     ) -> Result<Result<ReadNumber, String>, BadNumber> {
+        let first = &unwrapped(first, false);
         let second = (1 < row.fields()).then(|| row.text(1).unwrap_or_default());
         let joined = second.and_then(|second| in_area(first, second, default_country));
         if let Some(told) = joined {

@@ -1,19 +1,20 @@
-//! Asks again about ended calls, because the provider analyses a call after its end, and the
-//! analysis may contain an opt-out. Changes no attempt and uses no line.
+//! Asks again about ended calls, because the provider analyses a call after its end. The analysis
+//! holds the result, and may contain an opt-out. Moves no attempt and uses no line.
 
 use chrono::Duration;
 
 use crate::domain::Instant;
 use crate::provider::{Provider, ProviderCall, ReadError};
-use crate::steps::Context;
 use crate::steps::do_not_call::opt_out;
+use crate::steps::{Context, results};
 use crate::store::Tx;
+use crate::store::attempts::results::ResultSource;
 use crate::store::attempts::{self, Attempt};
 use crate::store::webhook_events::{self, Awaited};
 
-/// How long after its end a call is asked about. The analysis takes seconds, or minutes on a bad
-/// day. Later, only an end-of-call report or the list brings it.
-const ASKED_FOR: Duration = Duration::minutes(15);
+/// A result that is complete this long after the end is not asked about again. Sooner, another
+/// output may still be computed.
+const SETTLED_AFTER: Duration = Duration::seconds(30);
 /// A call that cannot be read for this long is no longer asked about: the provider failed all day.
 const GIVEN_UP_AFTER: Duration = Duration::hours(24);
 /// The interval between two requests grows with the time since the end, within these bounds.
@@ -28,8 +29,7 @@ pub enum AnalysisAnswer {
     Unanswered(String),
 }
 
-/// Notes an ended call whose analysis is still missing and may contain an opt-out. A call that
-/// nobody answered has no opt-out.
+/// Notes an ended call that is asked about again. A call that nobody answered has no analysis.
 pub fn expect(
     cx: &Context,
     tx: &Tx<'_>,
@@ -37,7 +37,7 @@ pub fn expect(
     call: &ProviderCall,
     now: Instant,
 ) -> anyhow::Result<()> {
-    if call.started_at.is_none() || !opt_out::is_open(cx, call) {
+    if call.started_at.is_none() {
         return Ok(());
     }
     // Another machine's clock must not shorten the wait, or extend it without end.
@@ -48,12 +48,33 @@ pub fn expect(
         ended_at: ended_at.unwrap_or(now),
         next_at: now + ASK_AT_FIRST,
     };
-    // If the call ended longer ago, this reading was already late enough.
-    if now < awaited.ended_at + ASKED_FOR {
-        webhook_events::await_call(tx, &awaited)
-    } else {
-        Ok(())
+    // A reading may be late enough, unless a list left out a part.
+    if is_over(cx, tx, attempt, call, now - awaited.ended_at)? && !call.left_out {
+        return Ok(());
     }
+    webhook_events::await_call(tx, &awaited)
+}
+
+/// Whether a reading this long after the end was late enough, or has everything that is wanted.
+fn is_over(
+    cx: &Context,
+    tx: &Tx<'_>,
+    attempt: &Attempt,
+    call: &ProviderCall,
+    since: Duration,
+) -> anyhow::Result<bool> {
+    if waits(cx) <= since {
+        return Ok(true);
+    }
+    // Nothing is kept of an erased person; only their opt-out counts.
+    let has_all = attempt.phone.is_none()
+        || (SETTLED_AFTER <= since && results::is_complete(cx, tx, &attempt.id)?);
+    Ok(has_all && (opt_out::opts_out(cx, call) || !opt_out::is_open(cx, call)))
+}
+
+/// How long after its end a call is asked about. Later, only an end-of-call report adds to it.
+fn waits(cx: &Context) -> Duration {
+    Duration::minutes(cx.config.results.wait_minutes)
 }
 
 /// Whether a call is asked about now. An instant too far ahead was written by a wrong clock.
@@ -74,14 +95,16 @@ pub fn ask(
         Err(error) => (None, Some(error.to_string())),
     };
     let since = now - awaited.ended_at;
-    let longest = if unanswered.is_some() { GIVEN_UP_AFTER } else { ASKED_FOR };
+    let longest = if unanswered.is_some() { GIVEN_UP_AFTER.max(waits(cx)) } else { waits(cx) };
     cx.store.write(|tx| {
-        let mut is_over = longest <= since;
+        let mut over = longest <= since;
         if let (Some(call), Some(attempt)) = (&told, attempts::by_id(tx, &awaited.attempt_id)?) {
             opt_out::add_to_list(cx, tx, &attempt, call, now)?;
-            is_over |= opt_out::opts_out(cx, call) || !opt_out::is_open(cx, call);
+            results::learn_facts(tx, &attempt, call, now)?;
+            results::keep(cx, tx, &attempt, call, ResultSource::Poll, now)?;
+            over |= is_over(cx, tx, &attempt, call, since)?;
         }
-        if is_over {
+        if over {
             return webhook_events::forget_call(tx, &awaited.attempt_id).map(drop);
         }
         let next_at = now + (since / 4).clamp(ASK_AT_FIRST, ASK_AT_MOST);

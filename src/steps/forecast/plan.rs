@@ -105,7 +105,8 @@ impl Asker<'_> {
                 planned.push(self.call(customer, &item, now)?);
             }
         }
-        let begin = match next::awaits_welcome(customer, welcome.as_ref()) {
+        let is_paused = self.pauses.iter().any(|(scope, _)| scope == "type:welcome");
+        let begin = match next::awaits_welcome(customer, welcome.as_ref(), is_paused) {
             false => now,
             true => {
                 let mut own = planned[known..].iter();

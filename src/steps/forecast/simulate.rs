@@ -6,11 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use anyhow::Context as _;
 use chrono::Duration;
 use serde::Serialize;
 
-use crate::domain::calendar::cron::Cron;
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text};
 use crate::provider::{Accepted, ProviderCall};
@@ -86,7 +84,6 @@ struct SimulatedWorld<'a> {
     assumed: &'a Assumed,
     start: Instant,
     now: Instant,
-    cron: Cron,
     next_scan: Option<Instant>,
     /// Running calls by their end.
     running: BTreeMap<(Instant, String), (attempts::Attempt, bool)>,
@@ -104,8 +101,6 @@ impl<'a> SimulatedWorld<'a> {
         assumed: &'a Assumed,
         start: Instant,
     ) -> anyhow::Result<SimulatedWorld<'a>> {
-        let cron = Cron::parse(&cx.config.schedule.scan)
-            .map_err(|error| anyhow::anyhow!("schedule.scan: {error}"))?;
         // Calls that run now use their lines until they end.
         let placed = cx.store.read(|conn| attempts::in_state(conn, AttemptState::Placed))?;
         let running = placed.into_iter().map(|attempt| {
@@ -117,7 +112,6 @@ impl<'a> SimulatedWorld<'a> {
             assumed,
             start,
             now: start,
-            cron,
             next_scan: Some(start),
             running: running.collect(),
             begun: VecDeque::new(),
@@ -132,12 +126,7 @@ impl<'a> SimulatedWorld<'a> {
         self.end_calls(self.now)?;
         if self.next_scan.is_some_and(|at| at <= self.now) {
             scan::scan(self.cx, self.now)?;
-            let zone = self
-                .cx
-                .zones
-                .get_schedule_zone(&self.cx.config.schedule.timezone)
-                .context("schedule.timezone is not known")?;
-            self.next_scan = self.cron.next_after(&zone, self.now);
+            self.next_scan = self.cx.timetable.next_scan(self.now);
         }
         self.dial()
     }

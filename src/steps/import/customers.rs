@@ -14,13 +14,26 @@ use crate::domain::customer::columns::shown;
 use crate::domain::customer::entry::{CustomerEntry, changes};
 use crate::domain::customer::{Customer, mask_phone};
 use crate::phones;
-use crate::steps::customers::{change, plan_change, plan_new};
-use crate::steps::import::file::{FilePass, Unusable, file_name};
+use crate::steps::customers::change;
+use crate::steps::import::consequences::outcome::RowSink;
+use crate::steps::import::consequences::{Counter, Row};
+use crate::steps::import::field_values::Reader;
+use crate::steps::import::file::{FilePass, Unusable};
+use crate::steps::import::header::Header;
+use crate::steps::import::missing::{self, Missing};
+pub use crate::steps::import::options::Options;
+use crate::steps::import::options::{PauseMissing, Welcome};
 use crate::steps::import::repeated_rows::SeenRows;
 use crate::steps::import::repeated_rows::key_of;
-use crate::steps::import::report::{ImportOutcome, ImportReport, RowProblem, SamePhone, Sample};
+use crate::steps::import::report::{
+    ImportOutcome, ImportReport, RowProblem, SAMPLES_MAX, SamePhone, Sample,
+};
+use crate::steps::import::row_plan::{Plan, Unplanned, Whom, plan};
+use crate::steps::import::sheet::{Sheet, file_name};
 use crate::steps::occasions::first_due::is_due_from_then_on;
-use crate::store::customers::{Found, insert, is_empty, matching, with_room, with_same_phone};
+use crate::steps::occasions::zone_rules;
+use crate::store::attempts::history;
+use crate::store::customers::{by_id, insert, is_empty, with_room, with_same_phone};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Store, Tx};
@@ -29,24 +42,15 @@ use crate::zones::Zones;
 /// Bytes between two progress reports.
 const PROGRESS_BYTES: u64 = 1 << 18;
 
-/// How to import a file.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options<'a> {
-    /// Check only.
-    pub dry_run: bool,
-    /// Skip bad rows instead of refusing the file.
-    pub skip_bad: bool,
-    /// The country of phones without a country code.
-    pub default_country: Option<&'a str>,
-}
-
 /// A file whose every row was checked.
 pub struct Checked<'a> {
+    sheet: Sheet,
     path: PathBuf,
     pass: FilePass<'a>,
     options: Options<'a>,
     report: ImportReport,
     bad_lines: HashSet<u64>,
+    missing: Vec<i64>,
 }
 
 /// Checks a file against the customers of a store, and writes nothing. `progress` receives the
@@ -62,14 +66,34 @@ pub fn check<'a>(
     if let Some(country) = options.default_country {
         phones::check_country(country).map_err(Unusable)?;
     }
-    let mut pass = FilePass::open(path, zones, options.default_country)?;
+    let name = file_name(path);
+    let sheet = Sheet::open(path, options.encoding);
+    let sheet = sheet.map_err(|why| Unusable(format!("{name}: {why}")))?;
+    let mut pass = FilePass::open((&sheet, &name), zones, &options)?;
     let mut bad_lines = HashSet::new();
-    let mut report =
-        store.read(|conn| check_rows(conn, &mut pass, &mut bad_lines, now, progress))?;
-    if !options.dry_run && report.bad > 0 && !options.skip_bad {
+    let (mut report, missing, is_first) = store.read(|conn| {
+        let (report, missing) =
+            check_rows(conn, &mut pass, &options, &mut bad_lines, (now, progress))?;
+        Ok((report, missing, history::has_no_call(conn)?))
+    })?;
+    report.missing_needs_word = missing.needs_word(options.pause_missing);
+    let consequences = report.consequences.as_ref();
+    report.needs_decision =
+        consequences.is_some_and(|found| found.needs_decision(&options, is_first));
+    let needs_word = report.needs_decision || report.missing_needs_word;
+    if !options.dry_run && (needs_word || (report.bad > 0 && !options.skip_bad)) {
         report.outcome = ImportOutcome::Refused;
     }
-    Ok(Checked { path: path.to_path_buf(), pass, options, report, bad_lines })
+    report.form = sheet.form(&pass.rows);
+    Ok(Checked {
+        sheet,
+        path: path.to_path_buf(),
+        pass,
+        options,
+        report,
+        bad_lines,
+        missing: missing.ids,
+    })
 }
 
 impl<'a> Checked<'a> {
@@ -92,19 +116,24 @@ impl<'a> Checked<'a> {
         now: Instant,
         progress: &mut dyn FnMut(u64),
     ) -> anyhow::Result<ImportReport> {
-        let Checked { path, pass: earlier, options, mut report, bad_lines } = self;
+        let Checked { sheet, path, pass: earlier, options, mut report, bad_lines, missing } = self;
         let (digest, bytes) = (earlier.digest(), earlier.bytes_read());
-        let mut pass = FilePass::open(&path, zones, options.default_country)?;
+        let mut pass = FilePass::open((&sheet, &file_name(&path)), zones, &options)?;
         pass.trust(earlier);
         store.write(|tx| {
             let count = with_room(tx, || {
-                apply_rows(tx, &mut pass, &bad_lines, now, &mut |done| progress(bytes + done))
+                let progress = &mut |done| progress(bytes + done);
+                apply_rows(tx, &mut pass, &options, &bad_lines, (now, progress))
             })?;
             if pass.digest() != digest {
                 bail!("{} changed while it was read; import it again", file_name(&path));
             }
             let ids;
             (report.new, report.changed, report.unchanged, ids) = count;
+            if options.pause_missing != PauseMissing::No {
+                report.missing_paused = missing::pause(tx, &missing, &file_name(&path), now)?;
+            }
+            zone_rules::note_first(tx, zones.version())?;
             note(tx, &path, &report, ids, now)
         })?;
         report.outcome = ImportOutcome::Applied;
@@ -116,22 +145,23 @@ impl<'a> Checked<'a> {
 fn check_rows(
     conn: &Conn,
     pass: &mut FilePass<'_>,
+    options: &Options<'_>,
     bad_lines: &mut HashSet<u64>,
-    now: Instant,
-    progress: &mut dyn FnMut(u64),
-) -> anyhow::Result<ImportReport> {
+    (now, progress): (Instant, &mut dyn FnMut(u64)),
+) -> anyhow::Result<(ImportReport, Missing)> {
     let nobody_yet = is_empty(conn)?;
     let mut report = ImportReport {
-        variables: pass.header.variables().map(str::to_string).collect(),
+        variables: pass.header.variables().map(|(name, _)| name.to_string()).collect(),
+        renamed: renamed(&pass.header),
         ignored: pass.header.ignored().map(|column| column.to_string()).collect(),
         ..ImportReport::default()
     };
     let mut seen = SeenRows { nobody_yet, ..SeenRows::default() };
-    let mut told = 0;
+    let (mut told, mut counter) = (0, Counter::default());
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {
             Err(problems) => Err(problems),
-            Ok(entry) => match judge(conn, pass, &mut seen, (line, &entry), now)? {
+            Ok(entry) => match judge(conn, pass, &mut seen, (line, &entry), (options, now))? {
                 Err(problem) => Err(vec![problem]),
                 Ok(plan) => Ok((entry, plan)),
             },
@@ -144,7 +174,9 @@ fn check_rows(
             Ok((entry, plan)) => {
                 count(&mut report, line, &entry, &plan);
                 let known = if nobody_yet { None } else { Some(conn) };
-                count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+                let same = count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+                let read = (line, &entry, &plan, same.as_ref());
+                look_ahead(&mut counter, &mut pass.reader, options, read, now);
             }
         }
         if told + PROGRESS_BYTES < pass.bytes_read() {
@@ -153,22 +185,49 @@ fn check_rows(
         }
     }
     report.renumbered = pass.reader.renumbered;
-    Ok(report)
+    report.short_rows = pass.short_rows;
+    report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
+    let missing = Missing::from(conn, &seen.customers)?;
+    report.missing = missing.ids.len() as u64;
+    for id in missing.ids.iter().take(SAMPLES_MAX) {
+        report.missing_samples.extend(by_id(conn, *id)?.map(|customer| (*id, who(&customer))));
+    }
+    Ok((report, missing))
 }
 
-/// The customer that a row creates or changes.
-enum Plan {
-    New(Box<Customer>),
-    /// The known customer, before and after the row.
-    Known(Box<(Customer, Customer)>),
+/// The headers that became variables of another name.
+fn renamed(header: &Header) -> Vec<(String, String)> {
+    let renamed = header.variables().filter(|(name, header)| name != header);
+    renamed.map(|(name, header)| (header.to_string(), name.to_string())).collect()
 }
 
-impl Plan {
-    fn after(&self) -> &Customer {
-        match self {
-            Plan::New(customer) => customer,
-            Plan::Known(pair) => &pair.1,
-        }
+/// Counts what a row leads to.
+fn look_ahead(
+    counter: &mut Counter,
+    reader: &mut Reader<'_>,
+    options: &Options<'_>,
+    (line, entry, plan, same_phone): (u64, &CustomerEntry, &Plan, Option<&SamePhone>),
+    now: Instant,
+) {
+    let shares = same_phone.is_some_and(|same| !same.customers.is_empty());
+    counter.found.known_numbers += u64::from(shares);
+    let Some(outlook) = options.outlook else { return };
+    let after = plan.after();
+    let row = Row {
+        known: plan.known(),
+        after,
+        has_created_at: entry.created_at.is_some(),
+        line,
+        who: &|| who(after),
+        same_phone,
+    };
+    let is_marked = plan.is_new() && options.welcome == Welcome::Nobody;
+    let counts_as_made = is_marked && entry.welcome_call_completed != Some(true);
+    counter.found.welcome_marked += u64::from(counts_as_made);
+    counter.found.next_call_recomputed += u64::from(plan.next_call_recomputed);
+    let outcome = counter.add(outlook, reader, &row, now);
+    if let Some(RowSink(take)) = options.rows {
+        take(counter.row(&row, outcome));
     }
 }
 
@@ -177,7 +236,7 @@ fn judge(
     pass: &mut FilePass<'_>,
     seen: &mut SeenRows,
     (line, entry): (u64, &CustomerEntry),
-    now: Instant,
+    (options, now): (&Options<'_>, Instant),
 ) -> anyhow::Result<Result<Plan, RowProblem>> {
     let problem = |column: &str, reason: String| {
         Ok(Err(RowProblem { line, column: Some(column.to_string()), reason }))
@@ -185,58 +244,38 @@ fn judge(
     if let Some((column, first)) = seen.repeated(entry, line) {
         return problem(column, format!("repeats the key of line {first}"));
     }
-    if let Some((column, reason)) = entry.contradiction(now) {
+    let plan = match plan(conn, pass, entry, (options, now), seen.nobody_yet)? {
+        Ok(plan) => plan,
+        Err(Unplanned::Blank(column)) => {
+            return problem(column, "is empty: a new customer needs it".to_string());
+        }
+        Err(Unplanned::Several(candidates)) => {
+            let reason = format!("fits {candidates} known customers: give the external_id of one");
+            return problem(key_of(entry), reason);
+        }
+    };
+    let zone = pass.reader.zone(&plan.after().timezone);
+    if let Some((column, reason)) = entry.contradiction(zone.as_deref(), now) {
         return problem(column, reason);
     }
-    match plan(conn, pass, entry, now, seen.nobody_yet)? {
-        Ok(Plan::Known(pair)) => match seen.customers.insert(pair.0.id, line) {
-            Some(first) => problem("phone", format!("is the same customer as line {first}")),
-            None => Ok(Ok(Plan::Known(pair))),
-        },
-        Ok(plan) => Ok(Ok(plan)),
-        Err(candidates) => problem(
-            key_of(entry),
-            format!("fits {candidates} known customers: give the external_id of one"),
-        ),
+    match plan.known().and_then(|known| seen.customers.insert(known.id, line)) {
+        Some(first) => problem("phone", format!("is the same customer as line {first}")),
+        None => Ok(Ok(plan)),
     }
-}
-
-/// Finds the customer of a row. The inner error is the number of customers that it could be.
-fn plan(
-    conn: &Conn,
-    pass: &mut FilePass<'_>,
-    entry: &CustomerEntry,
-    now: Instant,
-    nobody_yet: bool,
-) -> anyhow::Result<Result<Plan, usize>> {
-    let email = entry.email.as_ref().and_then(|email| email.as_deref());
-    let phone = entry.phone.as_ref().map_or("", |phone| phone.e164.as_str());
-    let found = if nobody_yet {
-        Found::Nobody
-    } else {
-        matching(conn, entry.external_id.as_deref(), email, phone)?
-    };
-    Ok(match found {
-        Found::Nobody => Ok(Plan::New(Box::new(plan_new(&mut pass.reader, entry, now)?))),
-        Found::One(known) => {
-            let after = plan_change(conn, &mut pass.reader, &known, entry, now)?;
-            Ok(Plan::Known(Box::new((*known, after))))
-        }
-        Found::Several(candidates) => Err(candidates.len()),
-    })
 }
 
 fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Plan) {
     let after = plan.after();
-    match plan {
-        Plan::New(customer) => {
+    let mut is_news = true;
+    match &plan.whom {
+        Whom::New(customer) => {
             report.add_new(|| Sample { line, who: who(customer), fields: Vec::new() });
         }
-        Plan::Known(pair) => {
+        Whom::Known(pair) => {
             let (known, after) = &**pair;
             let fields: Vec<_> = changes(known, after).iter().map(|c| c.field).collect();
             if fields.is_empty() {
-                report.unchanged += 1;
+                (report.unchanged, is_news) = (report.unchanged + 1, false);
             } else {
                 report.add_changed(|| Sample { line, who: who(after), fields });
             }
@@ -244,29 +283,30 @@ fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Pla
     }
     let reason = entry.phone.as_ref().and_then(|phone| phone.error.as_deref());
     if let (Some(reason), false) = (reason, after.phone_validated) {
-        report.add_undialable(line, reason);
+        report.add_undialable(line, reason, is_news);
     }
 }
 
-/// Counts a row whose number a known customer or an earlier row also has. `conn` is `None` while
-/// the customer table is empty.
+/// Counts a row whose number a known customer or an earlier row also has. `conn` is `None` while the
+/// customer table is empty.
 fn count_same_phone(
     report: &mut ImportReport,
     conn: Option<&Conn>,
     seen: &mut SeenRows,
     line: u64,
     after: &Customer,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<SamePhone>> {
     let first_line = seen.same_phone(after, line);
     let customers = match conn {
         Some(conn) => with_same_phone(conn, after)?,
         None => Vec::new(),
     };
-    if first_line.is_some() || !customers.is_empty() {
-        let who = || who(after);
-        report.add_same_phone(|| SamePhone { line, who: who(), customers, first_line });
+    if first_line.is_none() && customers.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let same = SamePhone { line, who: who(after), customers, first_line };
+    report.add_same_phone(&same);
+    Ok(Some(same))
 }
 
 /// Writes every row that is not bad. Returns the counts of new, changed and unchanged customers,
@@ -274,9 +314,9 @@ fn count_same_phone(
 fn apply_rows(
     tx: &Tx<'_>,
     pass: &mut FilePass<'_>,
+    options: &Options<'_>,
     bad_lines: &HashSet<u64>,
-    now: Instant,
-    progress: &mut dyn FnMut(u64),
+    (now, progress): (Instant, &mut dyn FnMut(u64)),
 ) -> anyhow::Result<(u64, u64, u64, Ids)> {
     let nobody_yet = is_empty(tx)?;
     let (mut new, mut changed, mut unchanged, mut ids) = (0, 0, 0, Ids::default());
@@ -288,15 +328,16 @@ fn apply_rows(
         let changed_meanwhile =
             || anyhow!("line {line} changed during the import; import it again");
         let entry = entry.map_err(|_| changed_meanwhile())?;
-        match plan(tx, pass, &entry, now, nobody_yet)?.map_err(|_| changed_meanwhile())? {
-            Plan::New(customer) => {
+        let plan = plan(tx, pass, &entry, (options, now), nobody_yet)?;
+        match plan.map_err(|_| changed_meanwhile())?.whom {
+            Whom::New(customer) => {
                 let id = insert(tx, &customer)?;
                 if is_due_from_then_on(&mut pass.reader, &customer, now) {
                     ids.add(id);
                 }
                 new += 1;
             }
-            Plan::Known(pair) => {
+            Whom::Known(pair) => {
                 match change(tx, &mut pass.reader, &pair.0, &pair.1, By { who: "import", now })?
                     .is_empty()
                 {
@@ -323,11 +364,15 @@ fn note(
     let summary = report.summary();
     let subject = format!("file:{}", file_name(path));
     let new = Some(summary.as_str());
+    let marked = report.consequences.as_ref().map_or(0, |found| found.welcome_marked);
+    let marked =
+        (marked > 0).then(|| format!("--no-welcome: {marked} welcome calls count as made"));
     let entry = journal::Entry {
         who: "import",
         what: "import",
         subject: &subject,
         new,
+        why: marked.as_deref(),
         ..Default::default()
     };
     facts::add(tx, now, entry, &EntryFacts { due_ids: ids, ..EntryFacts::default() })

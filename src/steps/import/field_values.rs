@@ -9,16 +9,15 @@ use std::sync::Arc;
 use chrono::Datelike;
 use serde_json::Value;
 
-use crate::domain::calendar::cron::Cron;
-use crate::domain::calendar::schedule::{call_time_text, parse_call_time};
+use crate::domain::calendar::schedule::{call_time_text, parse_call_schedule, parse_call_time};
 use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::CallStatus;
 use crate::domain::customer::columns::{
-    Column, parse_bool, parse_date, parse_email, shown, zone_of_label,
+    Column, nearest, parse_bool, parse_date, parse_email, shown, zone_of_label,
 };
 use crate::domain::customer::entry::{CustomerEntry, EntryPhone};
 use crate::domain::customer::name::check_external_id;
-use crate::domain::{Instant, parse_instant};
+use crate::domain::{Instant, has_offset, parse_instant};
 use crate::phones;
 use crate::zones::Zones;
 
@@ -33,7 +32,11 @@ const SUGGESTIONS: usize = 3;
 pub struct Reader<'a> {
     zones: &'a Zones,
     default_country: Option<&'a str>,
+    /// The names of `[assistants]`.
+    assistants: Vec<String>,
     met: HashMap<String, Arc<Zone>>,
+    /// The country of the next phone, as its row says it, or why it cannot be read.
+    pub country_of_row: Option<Result<String, String>>,
     /// The next phone was checked before: it is valid E.164 as written.
     pub next_phone_is_plain: bool,
     /// Phones written in a form from before a renumbering, and converted to today's.
@@ -54,10 +57,17 @@ impl<'a> Reader<'a> {
         Reader {
             zones,
             default_country,
+            assistants: Vec::new(),
             met: HashMap::new(),
+            country_of_row: None,
             next_phone_is_plain: false,
             renumbered: 0,
         }
+    }
+
+    /// With the names that the column `assistant` may hold; without them it may hold none.
+    pub fn with_assistants<N: ToString>(self, names: impl IntoIterator<Item = N>) -> Reader<'a> {
+        Reader { assistants: names.into_iter().map(|name| name.to_string()).collect(), ..self }
     }
 
     /// The rules of a zone; `None` for a name that is not an IANA Area/City.
@@ -70,8 +80,13 @@ impl<'a> Reader<'a> {
         Some(zone)
     }
 
+    /// The IANA release of the zone rules.
+    pub fn zone_rules(&self) -> &'static str {
+        self.zones.version()
+    }
+
     /// Sets one field. An empty text changes nothing, except that it removes an e-mail, a call
-    /// time, a schedule and a name.
+    /// time, a schedule, an assistant and a name.
     pub fn set(&mut self, draft: &mut Draft, column: Column, text: &str) -> Result<(), String> {
         let entry = &mut draft.entry;
         match column {
@@ -81,14 +96,16 @@ impl<'a> Reader<'a> {
             Column::Email if text.is_empty() => entry.email = Some(None),
             Column::CallTime if text.is_empty() => entry.call_time = Some(None),
             Column::CallSchedule if text.is_empty() => entry.call_schedule = Some(None),
+            Column::Assistant if text.is_empty() => entry.assistant = Some(None),
             _ if text.is_empty() => {}
+            Column::Assistant => entry.assistant = Some(Some(self.assistant(text)?)),
             Column::Email => entry.email = Some(Some(parse_email(&short(text)?)?)),
             Column::CallTime => {
                 entry.call_time = Some(Some(call_time_text(parse_call_time(text)?)));
             }
             Column::CallSchedule => {
                 let schedule = short(text)?;
-                Cron::parse(&schedule).map_err(|error| error.to_string())?;
+                parse_call_schedule(&schedule)?;
                 entry.call_schedule = Some(Some(schedule));
             }
             Column::ExternalId => entry.external_id = Some(external_id(text)?),
@@ -104,7 +121,9 @@ impl<'a> Reader<'a> {
                 entry.welcome_call_completed = Some(parse_bool(text)?);
             }
             Column::LastCallDate => entry.last_call_date = Some(parse_date(text)?),
-            Column::NextCallScheduledAt => entry.next_call_scheduled_at = Some(instant(text)?),
+            Column::NextCallScheduledAt => {
+                entry.next_call_scheduled_at = Some(instant_with_offset(text)?);
+            }
             Column::CreatedAt => entry.created_at = Some(instant(text)?),
             Column::ConsentAt => entry.consent_at = Some(instant(text)?),
             Column::ConsentSource => entry.consent_source = Some(short(text)?),
@@ -136,9 +155,30 @@ impl<'a> Reader<'a> {
         if self.next_phone_is_plain {
             return Ok(EntryPhone { e164: text.to_string(), valid: true, error: None });
         }
-        let phone = phones::parse(text, self.default_country)?;
+        let country = match &self.country_of_row {
+            Some(Err(reason)) if !text.contains('+') => return Err(reason.clone()),
+            Some(Ok(country)) => Some(country.as_str()),
+            _ => self.default_country,
+        };
+        let phone = phones::parse(text, country)?;
         self.renumbered += u64::from(phone.today.as_ref() == Some(&phone.e164));
         Ok(EntryPhone { e164: phone.e164, valid: phone.valid, error: phone.error })
+    }
+
+    /// A name of `[assistants]`: an unknown one would leave the customer without a call.
+    fn assistant(&self, text: &str) -> Result<String, String> {
+        if self.assistants.iter().any(|name| name == text) {
+            return Ok(text.to_string());
+        }
+        let names = self.assistants.iter().map(String::as_str);
+        let advice = match nearest(text, names) {
+            Some(near) => format!("did you mean {near}?"),
+            None if self.assistants.is_empty() => {
+                "write a table [assistants.NAME] into ringonce.toml first".to_string()
+            }
+            None => format!("write one of {}", self.assistants.join(", ")),
+        };
+        Err(format!("\"{}\" is not an assistant of ringonce.toml: {advice}", shown(text)))
     }
 
     fn zone_name(&mut self, text: &str) -> Result<String, String> {
@@ -207,6 +247,19 @@ fn instant(text: &str) -> Result<Instant, String> {
     parse_instant(text)
         .filter(|at| (1970..=9999).contains(&at.year()))
         .ok_or_else(|| format!("\"{}\" is not an instant: write 2026-11-22T17:01:00Z", shown(text)))
+}
+
+/// A next call without an offset would be read as UTC and ring hours early or late.
+fn instant_with_offset(text: &str) -> Result<Instant, String> {
+    let at = instant(text)?;
+    if has_offset(text) {
+        return Ok(at);
+    }
+    Err(format!(
+        "\"{}\" has no offset, so its instant is not known: write 2026-11-22T17:01:00Z, or leave it \
+         empty, and it is computed from the call time",
+        shown(text)
+    ))
 }
 
 fn count(text: &str) -> Result<i64, String> {

@@ -1,18 +1,12 @@
 //! A customers file as entries. It can be read more than once.
 
-use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
-use std::io::Read;
-use std::path::Path;
-
-use anyhow::Context;
-
-use crate::domain::customer::columns::shown;
 use crate::domain::customer::entry::CustomerEntry;
-use crate::steps::import::csv::{CsvRows, Next};
 use crate::steps::import::field_values::Reader;
 use crate::steps::import::header::Header;
+use crate::steps::import::options::Options;
 use crate::steps::import::report::RowProblem;
+use crate::steps::import::sheet::csv::Next;
+use crate::steps::import::sheet::{Sheet, SheetRows, read_so_far};
 use crate::zones::Zones;
 
 /// The file cannot be read as customers, and nothing was written. One line says what to do.
@@ -25,9 +19,12 @@ pub struct Unusable(pub String);
 /// Parsing a phone costs more than the rest of its row, so a second reading may trust the first
 /// one's results. The caller must compare the digests before it uses the second reading.
 pub struct FilePass<'a> {
-    rows: CsvRows<Digested>,
+    pub rows: SheetRows,
+    name: String,
     verdicts: Verdicts,
     pub header: Header,
+    /// Rows so far that end before the header does.
+    pub short_rows: u64,
     pub reader: Reader<'a>,
 }
 
@@ -35,35 +32,27 @@ pub struct FilePass<'a> {
 pub type Line = (u64, Result<CustomerEntry, Vec<RowProblem>>);
 
 impl<'a> FilePass<'a> {
-    /// Opens the file and reads its header.
+    /// Begins a reading with the header. `name` is the file's, for messages.
     pub fn open(
-        path: &Path,
+        (sheet, name): (&Sheet, &str),
         zones: &'a Zones,
-        default_country: Option<&'a str>,
+        options: &Options<'a>,
     ) -> anyhow::Result<FilePass<'a>> {
-        let name = file_name(path);
         let unusable = |why: String| Unusable(format!("{name}: {why}"));
-        let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
-        let is_file = file.metadata().is_ok_and(|about| about.is_file());
-        if !is_file {
-            return Err(unusable(
-                "is not a regular file; it is read twice, so save it first".into(),
-            )
-            .into());
-        }
-        let source = Digested { file, hasher: DefaultHasher::new() };
-        let mut rows = CsvRows::new(source).map_err(|error| unusable(error.to_string()))?;
+        let mut rows = sheet.rows().map_err(unusable)?;
         let header = match rows.next_row().map_err(|error| unusable(error.to_string()))? {
             Next::End => return Err(unusable("is empty; it needs a header line".into()).into()),
             Next::Bad { line, reason } => {
                 return Err(unusable(format!("line {line}: {reason}")).into());
             }
             Next::Row(row) => {
-                Header::read(&row).map_err(|why| Unusable(format!("{name} {why}")))?
+                Header::read(&row, options).map_err(|why| Unusable(format!("{name} {why}")))?
             }
         };
         let verdicts = Verdicts::default();
-        Ok(FilePass { rows, verdicts, header, reader: Reader::new(zones, default_country) })
+        let reader =
+            Reader::new(zones, options.default_country).with_assistants(options.assistants);
+        Ok(FilePass { rows, name: name.to_string(), verdicts, header, short_rows: 0, reader })
     }
 
     /// Trusts the phone results of an earlier reading of the same bytes.
@@ -74,7 +63,11 @@ impl<'a> FilePass<'a> {
     /// The next row that is not blank; `None` at the end.
     pub fn next_line(&mut self) -> anyhow::Result<Option<Line>> {
         loop {
-            let row = match self.rows.next_row().context("read the file")? {
+            let row = match self
+                .rows
+                .next_row()
+                .map_err(|error| Unusable(format!("{}: cannot be read: {error}", self.name)))?
+            {
                 Next::End => return Ok(None),
                 Next::Bad { line, reason } => {
                     let problem = RowProblem { line, column: None, reason: reason.to_string() };
@@ -86,31 +79,28 @@ impl<'a> FilePass<'a> {
                 continue;
             }
             self.reader.next_phone_is_plain = self.verdicts.next_is_plain();
+            self.short_rows += u64::from(self.header.is_short(&row));
             let entry = self.header.entry(&mut self.reader, &row);
             let is_plain = entry.as_ref().is_ok_and(|entry| {
                 let phone = entry.phone.as_ref().filter(|phone| phone.valid);
-                phone.is_some_and(|phone| self.header.phone_text(&row) == Some(&phone.e164))
+                phone.is_some_and(|phone| {
+                    self.header.phone_text(&row).as_deref() == Some(&phone.e164)
+                })
             });
             self.verdicts.take(is_plain);
             return Ok(Some((row.line, entry)));
         }
     }
 
-    /// Bytes read so far.
+    /// Bytes of the stored file that were read so far.
     pub fn bytes_read(&self) -> u64 {
-        self.rows.bytes_read()
+        read_so_far(&self.rows).0
     }
 
     /// A digest of the bytes. It shows whether two complete readings read the same bytes.
     pub fn digest(&self) -> u64 {
-        self.rows.source().hasher.finish()
+        read_so_far(&self.rows).1
     }
-}
-
-/// The file's name without folders, for messages.
-pub fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    shown(&name.to_string_lossy()).into_owned()
 }
 
 /// One bit a row: the phone is valid E.164 as written.
@@ -136,18 +126,5 @@ impl Verdicts {
             self.plain[self.row / 64] |= u64::from(is_plain) << (self.row % 64);
         }
         self.row += 1;
-    }
-}
-
-struct Digested {
-    file: File,
-    hasher: DefaultHasher,
-}
-
-impl Read for Digested {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(into)?;
-        self.hasher.write(&into[..read]);
-        Ok(read)
     }
 }

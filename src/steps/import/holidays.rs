@@ -10,8 +10,9 @@ use std::path::Path;
 use chrono::{Duration, NaiveDate};
 
 use crate::config::settings::Holidays as Config;
+use crate::domain::calendar::zone_country;
 use crate::domain::customer::columns::{parse_date, plain_header, shown};
-use crate::steps::import::csv::{CsvRow, CsvRows, Next};
+use crate::steps::import::sheet::csv::{CsvRow, CsvRows, Next};
 use crate::store::Tx;
 use crate::store::holidays::{Holiday, replace};
 
@@ -101,35 +102,60 @@ fn holiday(row: &CsvRow<'_>, order: [Option<usize>; 3]) -> Result<Holiday, Strin
     Ok(Holiday { country: country_code(country)?, date, name: name.to_string() })
 }
 
-/// A two-letter code; an empty cell and `*` mean every country.
+/// A two-letter code; an empty cell and `*` mean every country. A code that no country has would
+/// let calls through on that holiday.
 fn country_code(text: &str) -> Result<String, String> {
     if text.is_empty() || text == EVERYWHERE {
         return Ok(EVERYWHERE.to_string());
     }
-    if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return Ok(text.to_ascii_uppercase());
+    let code = text.to_ascii_uppercase();
+    if zone_country::is_country(&code) {
+        return Ok(code);
     }
-    Err(format!("\"{}\" is not a country code: write two letters, such as US, or *", shown(text)))
+    let near = zone_country::nearest_country(&code);
+    let advice = match (near, code.chars().count()) {
+        (Some(near), 2) => format!("did you mean {near}?"),
+        (None, 2) => "write a code of ISO 3166, such as US, or *".to_string(),
+        (near, _) => format!("write two letters, such as {}, or *", near.unwrap_or("US")),
+    };
+    Err(format!("\"{}\" is not a country code: {advice}", shown(text)))
 }
 
 /// All-day events, for every country, or for the country of a preceding line
 /// `X-RINGONCE-COUNTRY:GB`. An event may last several days. Other properties are skipped, except
-/// those that add dates: an event that is read in part would permit a call on a holiday.
+/// those that add dates: an event that is read in part would permit a call on a holiday. A cancelled
+/// event has no dates.
 fn read_calendar(text: &str) -> Result<Vec<Holiday>, String> {
     let unfolded = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
     let mut days = Vec::new();
+    let mut is_cancelled = false;
+    let mut cancelled: Vec<String> = Vec::new();
     let mut country = EVERYWHERE.to_string();
     let mut event: Option<CalendarEvent> = None;
     for (index, line) in unfolded.lines().enumerate() {
         let Some((name, value)) = line.split_once(':') else { continue };
         let at = |why: String| format!("line {}: {why}", index + 1);
         let property = name.split(';').next().unwrap_or_default().to_ascii_uppercase();
-        match (property.as_str(), value.trim(), &mut event) {
+        let word = match property.as_str() {
+            "STATUS" | "METHOD" | "BEGIN" | "END" => value.trim().to_ascii_uppercase(),
+            _ => value.trim().to_string(),
+        };
+        match (property.as_str(), word.as_str(), &mut event) {
             ("X-RINGONCE-COUNTRY", value, _) => country = country_code(value).map_err(at)?,
             ("BEGIN", "VEVENT", event) => *event = Some(CalendarEvent::default()),
             ("END", "VEVENT", event) => {
-                days.extend(event.take().unwrap_or_default().days(&country).map_err(at)?);
+                let event = event.take().unwrap_or_default();
+                if event.is_cancelled {
+                    cancelled.extend(event.uid);
+                } else {
+                    let dates = event.days(&country).map_err(at)?;
+                    days.extend(dates.into_iter().map(|day| (event.uid.clone(), day)));
+                }
             }
+            ("STATUS", "CANCELLED", Some(event)) => event.is_cancelled = true,
+            // The whole file cancels the events that it lists.
+            ("METHOD", "CANCEL", None) => is_cancelled = true,
+            ("UID", uid, Some(event)) => event.uid = Some(uid.to_string()),
             ("DTSTART", value, Some(event)) => {
                 event.first = Some(calendar_date(value).map_err(at)?)
             }
@@ -149,7 +175,13 @@ fn read_calendar(text: &str) -> Result<Vec<Holiday>, String> {
     }
     match event {
         Some(_) => Err("ends inside an event".to_string()),
-        None => Ok(days),
+        None if is_cancelled => Ok(Vec::new()),
+        // A later version of an event may cancel it under the same id.
+        None => Ok(days
+            .into_iter()
+            .filter(|(uid, _)| !uid.as_ref().is_some_and(|uid| cancelled.contains(uid)))
+            .map(|(_, day)| day)
+            .collect()),
     }
 }
 
@@ -166,6 +198,8 @@ struct CalendarEvent {
     /// The day after the last one.
     end: Option<NaiveDate>,
     name: Option<String>,
+    uid: Option<String>,
+    is_cancelled: bool,
 }
 
 impl CalendarEvent {
@@ -216,7 +250,26 @@ mod tests {
             ("", "is empty"),
             ("day,name\n2026-12-25,x\n", "line 1: there is no column \"date\""),
             ("country,date,name\nUS,2026-02-30,x\n", "line 2: \"2026-02-30\" is not a date"),
-            ("country,date,name\nUSA,2026-12-25,x\n", "line 2: \"USA\" is not a country code"),
+            (
+                "country,date,name\nUSA,2026-12-25,x\n",
+                "line 2: \"USA\" is not a country code: write two letters, such as US, or *",
+            ),
+            (
+                "country,date,name\nuk,2026-12-25,x\n",
+                "line 2: \"uk\" is not a country code: did you mean GB?",
+            ),
+            (
+                "country,date,name\nEN,2026-12-25,x\n",
+                "line 2: \"EN\" is not a country code: did you mean GB?",
+            ),
+            (
+                "country,date,name\nGer,2026-12-25,x\n",
+                "line 2: \"Ger\" is not a country code: write two letters, such as DE, or *",
+            ),
+            (
+                "country,date,name\nXX,2026-12-25,x\n",
+                "line 2: \"XX\" is not a country code: write a code of ISO 3166",
+            ),
         ] {
             let error = read_csv(text).unwrap_err();
             assert!(error.starts_with(wanted), "{text:?}: {error}");
@@ -240,6 +293,29 @@ mod tests {
                 "* 2027-01-01 New Year"
             ]
         );
+    }
+
+    #[test]
+    fn a_cancelled_event_is_not_a_holiday() {
+        let event = |more: &str| {
+            format!("BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20270106\n{more}END:VEVENT\n")
+        };
+        let calendar = |events: &str| format!("BEGIN:VCALENDAR\n{events}END:VCALENDAR\n");
+        let days = |text: &str| read_calendar(text).unwrap().len();
+        assert_eq!(days(&calendar(&event(""))), 1);
+        assert_eq!(days(&calendar(&event("STATUS:CONFIRMED\n"))), 1);
+        assert_eq!(days(&calendar(&event("STATUS:CANCELLED\n"))), 0);
+        assert_eq!(days(&calendar(&event("status:Cancelled\n"))), 0);
+        let both = event("") + &event("SEQUENCE:1\nSTATUS:CANCELLED\n");
+        assert_eq!(days(&calendar(&both)), 0, "the later version cancels the earlier one");
+        assert_eq!(days(&calendar(&format!("METHOD:CANCEL\n{}", event("")))), 0);
+    }
+
+    #[test]
+    fn a_country_of_a_calendar_is_one_that_exists() {
+        let text = "BEGIN:VCALENDAR\nX-RINGONCE-COUNTRY:UK\nEND:VCALENDAR\n";
+        let error = read_calendar(text).unwrap_err();
+        assert_eq!(error, "line 2: \"UK\" is not a country code: did you mean GB?");
     }
 
     #[test]

@@ -16,9 +16,9 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::domain::customer::columns::shown;
-use crate::steps::import::file::file_name;
 use crate::steps::import::queue_rows::{OldRow, OldStatus, read};
 use crate::steps::import::report::{ImportOutcome, RowProblem};
+use crate::steps::import::sheet::file_name;
 use crate::steps::{Context, dial};
 use crate::store::attempts::{self, Attempt, history};
 use crate::store::customers::by_external_id;

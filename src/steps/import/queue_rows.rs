@@ -1,13 +1,16 @@
 //! Parses an export of the old call_queue into checked rows. Every bad row has its line and column.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::domain::call::CallType;
 use crate::domain::customer::columns::{nearest, plain_header, shown};
 use crate::domain::{Instant, parse_instant};
-use crate::steps::import::csv::{CsvRow, CsvRows, Next};
-use crate::steps::import::file::{Unusable, file_name};
+use crate::steps::import::file::Unusable;
 use crate::steps::import::report::RowProblem;
+use crate::steps::import::sheet::cell;
+use crate::steps::import::sheet::csv::{CsvRow, Next};
+use crate::steps::import::sheet::{Sheet, file_name};
 
 /// The known columns; others are ignored.
 const COLUMNS: [&str; 13] = [
@@ -80,8 +83,7 @@ pub struct OldRow {
 pub fn read(path: &Path) -> Result<(Vec<OldRow>, Vec<RowProblem>), Unusable> {
     let name = file_name(path);
     let unusable = |why: String| Unusable(format!("{name}: {why}"));
-    let file = std::fs::File::open(path).map_err(|error| unusable(error.to_string()))?;
-    let mut rows = CsvRows::new(file).map_err(|error| unusable(error.to_string()))?;
+    let mut rows = Sheet::open(path, None).and_then(|sheet| sheet.rows()).map_err(unusable)?;
     let mut header: Option<Vec<String>> = None;
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     loop {
@@ -140,32 +142,32 @@ fn read_row(header: &[String], row: &CsvRow<'_>) -> Result<OldRow, BadRow> {
         let why = format!("has {} fields, the header has {}", row.fields(), header.len());
         return Err((None, why));
     }
-    let cell = |column: &'static str| -> Result<Option<&str>, BadRow> {
+    let cell = |column: &'static str| -> Result<Option<Cow<'_, str>>, BadRow> {
         let Some(at) = header.iter().position(|name| name == column) else { return Ok(None) };
         let text = row.text(at).map_err(|why| (Some(column), why.to_string()))?;
         // Postgres exports NULL as an empty cell, or as \N.
-        Ok(Some(text).filter(|text| !text.is_empty() && *text != "\\N"))
+        Ok(Some(cell::value(text, true)).filter(|text| !text.is_empty()))
     };
     let needed = |column| match cell(column)? {
         Some(text) => Ok(text),
         None => Err((Some(column), "is empty".to_string())),
     };
     let instant = |column: &'static str| -> Result<Option<Instant>, BadRow> {
-        cell(column)?.map(|text| read_instant(column, text)).transpose()
+        cell(column)?.map(|text| read_instant(column, &text)).transpose()
     };
     let count = |column: &'static str| -> Result<Option<i64>, BadRow> {
-        cell(column)?.map(|text| read_count(column, text)).transpose()
+        cell(column)?.map(|text| read_count(column, &text)).transpose()
     };
     Ok(OldRow {
         line: row.line,
         customer: needed("customer_id")?.to_string(),
-        call_type: read_type(needed("call_type")?)?,
-        scheduled_for: read_instant("scheduled_for", needed("scheduled_for")?)?,
-        status: read_status(needed("status")?)?,
+        call_type: read_type(&needed("call_type")?)?,
+        scheduled_for: read_instant("scheduled_for", &needed("scheduled_for")?)?,
+        status: read_status(&needed("status")?)?,
         attempts: count("attempts")?.unwrap_or(0),
         max_attempts: count("max_attempts")?.filter(|max| 0 < *max),
-        error_message: cell("error_message")?.map(str::to_string),
-        vapi_call_id: cell("vapi_call_id")?.map(str::to_string),
+        error_message: cell("error_message")?.map(Cow::into_owned),
+        vapi_call_id: cell("vapi_call_id")?.map(Cow::into_owned),
         created_at: instant("created_at")?,
         processed_at: instant("processed_at")?.or(instant("updated_at")?),
     })

@@ -2,9 +2,13 @@
 
 use serde::Serialize;
 
+use crate::steps::import::consequences::Consequences;
+pub use crate::steps::import::consequences::outcome::SamePhone;
+use crate::steps::import::sheet::SheetForm;
+
 /// At most this many problems and samples are kept; all are counted.
 const PROBLEMS_MAX: usize = 1_000;
-const SAMPLES_MAX: usize = 5;
+pub(crate) const SAMPLES_MAX: usize = 5;
 
 /// One problem of a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,18 +28,6 @@ pub struct Sample {
     pub who: String,
     /// The fields that change; empty for a new customer.
     pub fields: Vec<&'static str>,
-}
-
-/// A row whose number another customer also has, unless both mark it as shared.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SamePhone {
-    pub line: u64,
-    /// Name, external id or e-mail, whichever exists.
-    pub who: String,
-    /// Known customers with the number.
-    pub customers: Vec<i64>,
-    /// The first line of the file with the number.
-    pub first_line: Option<u64>,
 }
 
 /// The outcome for the whole file.
@@ -71,8 +63,25 @@ pub struct ImportReport {
     pub renumbered: u64,
     pub new_samples: Vec<Sample>,
     pub changed_samples: Vec<Sample>,
+    /// The calls that the file leads to; `None`: not computed.
+    pub consequences: Option<Consequences>,
+    /// Nothing is written until a person decides whether old sign-ups are welcomed.
+    pub needs_decision: bool,
     /// Columns that go into `variables`.
     pub variables: Vec<String>,
+    /// Those whose header a template could not use, each header with its variable.
+    pub renamed: Vec<(String, String)>,
+    pub form: SheetForm,
+    /// Known customers who may be called and are not in the file.
+    pub missing: u64,
+    /// The first of them: the id, and the name, external id or e-mail.
+    pub missing_samples: Vec<(i64, String)>,
+    /// Of those, customers whom this import paused.
+    pub missing_paused: u64,
+    /// The file lacks most customers, so a person must say that they are to be paused.
+    pub missing_needs_word: bool,
+    /// Rows that end before the header does; their missing cells count as empty.
+    pub short_rows: u64,
     /// Columns that are ignored, because only ringonce sets them.
     pub ignored: Vec<String>,
 }
@@ -85,20 +94,20 @@ impl ImportReport {
         self.problems.extend(problems.into_iter().take(room));
     }
 
-    /// Counts one customer whose number cannot be dialed.
-    pub fn add_undialable(&mut self, line: u64, reason: &str) {
+    /// Counts one customer whose number cannot be dialed. `is_news`: the row changes something.
+    pub fn add_undialable(&mut self, line: u64, reason: &str, is_news: bool) {
         self.undialable += 1;
-        if self.warnings.len() < PROBLEMS_MAX {
+        if is_news && self.warnings.len() < PROBLEMS_MAX {
             let column = Some("phone".to_string());
             self.warnings.push(RowProblem { line, column, reason: reason.to_string() });
         }
     }
 
     /// Counts one row whose number somebody else also has.
-    pub fn add_same_phone(&mut self, sample: impl FnOnce() -> SamePhone) {
+    pub fn add_same_phone(&mut self, sample: &SamePhone) {
         self.same_phone += 1;
         if self.same_phone_samples.len() < SAMPLES_MAX {
-            self.same_phone_samples.push(sample());
+            self.same_phone_samples.push(sample.clone());
         }
     }
 
@@ -116,6 +125,11 @@ impl ImportReport {
         if self.changed_samples.len() < SAMPLES_MAX {
             self.changed_samples.push(sample());
         }
+    }
+
+    /// Whether the file brought nothing that was not known.
+    pub fn is_no_news(&self) -> bool {
+        self.new + self.changed + self.bad == 0 && 0 < self.unchanged
     }
 
     /// `4 new, 1 changed, 0 unchanged, 2 bad`

@@ -2,22 +2,41 @@
 
 use chrono::{Duration, NaiveDate};
 
-use crate::domain::Instant;
+use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
+use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::steps::occasions::next;
 use crate::store::Tx;
 use crate::store::attempts::history;
+use crate::store::meta::pauses;
 use crate::store::queue::{self, NewItem};
 use crate::store::transaction::Moved;
 
 /// Missed dates are recorded at most this many days back.
 const MISSED_DAYS: i64 = 31;
 
-/// Inserts a `too_late` row for each free date between two instants while the customer was
+/// Inserts a row with `reason` for each free date between two instants while the customer was
 /// eligible. Returns how many rows were written.
 pub fn record_missed(
+    cx: &Context,
+    tx: &Tx<'_>,
+    (customer, reason): (&Customer, Reason),
+    was_due: Instant,
+    until: Instant,
+    now: Instant,
+) -> anyhow::Result<usize> {
+    let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
+    slots.retain(|(_, at)| *at < until);
+    record(cx, tx, customer, (&zone, &slots), (reason, now))
+}
+
+/// Records the dates before `until` that can no longer be called and that no scan recorded while a
+/// customer was eligible: as paused from the customer's pause on, and as too late before it.
+/// Returns how many rows were written.
+pub fn record_overdue(
     cx: &Context,
     tx: &Tx<'_>,
     customer: &Customer,
@@ -26,9 +45,33 @@ pub fn record_missed(
     now: Instant,
 ) -> anyhow::Result<usize> {
     let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
+    let last_of = |at| cx.rules.last_permitted(CallType::Daily, at, &zone);
+    let is_over = |at| at < now - cx.rules.max_lateness || last_of(at).is_some_and(|at| at < now);
+    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
+    slots.retain(|(_, at)| *at < until && is_over(*at));
+    let paused_at = paused_at(tx, customer)?.unwrap_or(until);
+    let (late, paused): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(_, at)| *at < paused_at);
+    Ok(record(cx, tx, customer, (&zone, &late), (Reason::TooLate, now))?
+        + record(cx, tx, customer, (&zone, &paused), (Reason::Paused, now))?)
+}
+
+/// Since when a person has paused the customer; the beginning of time if the record does not say.
+pub fn paused_at(tx: &Tx<'_>, customer: &Customer) -> anyhow::Result<Option<Instant>> {
+    let pause = pauses::pause_of(tx, &pauses::of_customer(&customer.key))?;
+    Ok(pause.map(|pause| parse_instant(&pause.since).unwrap_or_default()))
+}
+
+/// Inserts a skipped row for each free date among the slots.
+fn record(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer: &Customer,
+    (zone, slots): (&Zone, &[(NaiveDate, Instant)]),
+    (reason, now): (Reason, Instant),
+) -> anyhow::Result<usize> {
     let mut skipped = 0;
-    for (date, at) in rhythm.slots_between(&zone, since(customer, was_due, now), until) {
-        if until <= at || is_called(customer, date) {
+    for (date, at) in slots.iter().copied() {
+        if is_called(customer, date) {
             continue;
         }
         let occasion = daily_occasion(date);
@@ -38,12 +81,11 @@ pub fn record_missed(
             occasion: &occasion,
             scheduled_for: at,
             max_attempts: cx.rules.max_attempts,
-            expires_at: cx.rules.last_permitted(CallType::Daily, at, &zone),
+            expires_at: cx.rules.last_permitted(CallType::Daily, at, zone),
         };
         let in_ledger = !history::history(tx, customer.id, CallType::Daily, &occasion)?.is_empty();
         if !in_ledger
-            && queue::insert_settled(tx, &new, ItemStatus::Skipped, Reason::TooLate, now)?
-                == Moved::Yes
+            && queue::insert_settled(tx, &new, ItemStatus::Skipped, reason, now)? == Moved::Yes
         {
             skipped += 1;
         }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use chrono::{Duration, NaiveDate};
 
-use crate::domain::Instant;
 use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::CallType;
+use crate::domain::call::{CallType, WELCOME_OCCASION};
 use crate::domain::customer::Customer;
+use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
-use crate::store::Tx;
 use crate::store::customers::{self, called_flags};
-use crate::store::queue::Item;
+use crate::store::meta::pauses;
+use crate::store::queue::{self, Item};
+use crate::store::{Conn, Tx};
 
 /// The daily rhythm in the customer's columns, whatever the zone is. The error names a column that
 /// another program wrote and that cannot be parsed.
@@ -33,10 +34,19 @@ pub fn rhythm(cx: &Context, customer: &Customer) -> Option<(Rhythm, Arc<Zone>)> 
 }
 
 /// Whether the daily calls have not begun, because the welcome call must end first. A welcome call
-/// that a person reopened does not delay them.
-pub fn awaits_welcome(customer: &Customer, welcome: Option<&Item>) -> bool {
+/// that a person reopened does not delay them, nor does one whose type is paused.
+pub fn awaits_welcome(customer: &Customer, welcome: Option<&Item>, is_paused: bool) -> bool {
     let is_over = |item: &Item| !item.status.is_active() || item.processed_at.is_some();
-    !customer.welcome_call_completed && !welcome.is_some_and(is_over)
+    !customer.welcome_call_completed && !welcome.is_some_and(is_over) && !is_paused
+}
+
+/// Since when the daily calls run only because welcome calls are paused; `None`: for another
+/// reason, or they do not run. Dates before that were not missed.
+pub fn begun_by_a_pause(conn: &Conn, customer: &Customer) -> anyhow::Result<Option<Instant>> {
+    let Some(pause) = pauses::welcome_pause(conn)? else { return Ok(None) };
+    let welcome = queue::item_of_occasion(conn, customer.id, CallType::Welcome, WELCOME_OCCASION)?;
+    let is_the_cause = awaits_welcome(customer, welcome.as_ref(), false);
+    Ok(parse_instant(&pause.since).filter(|_| is_the_cause))
 }
 
 /// The first free occasion strictly after `after` and later than the last called date.

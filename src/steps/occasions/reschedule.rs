@@ -11,7 +11,7 @@ use crate::steps::occasions::{missed, next};
 use crate::store::attempts::history;
 use crate::store::customers::called_flags;
 use crate::store::journal::By;
-use crate::store::meta::scan_inputs;
+use crate::store::meta::{pauses, scan_inputs};
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Item, NewItem};
 use crate::store::transaction::Moved;
@@ -70,7 +70,8 @@ pub fn record_dates_before_edit(
     }
     let welcome = queue::item_of_occasion(tx, known.id, CallType::Welcome, WELCOME_OCCASION)?;
     let is_eligible = scan_inputs::eligible_statuses(tx)?.contains(&known.payment_status);
-    if !is_eligible || next::awaits_welcome(known, welcome.as_ref()) {
+    let is_paused = pauses::welcome_pause(tx)?.is_some();
+    if !is_eligible || next::awaits_welcome(known, welcome.as_ref(), is_paused) {
         return Ok(());
     }
     for (date, at) in rhythm.slots_between(zone, missed::since(known, due, now), now) {

@@ -30,12 +30,43 @@ pub struct ErasureReport {
     pub journal_mentions: bool,
 }
 
+/// Why nobody was erased.
+#[derive(Debug, thiserror::Error)]
+pub enum ErasureRefused {
+    #[error(
+        "names the person, and the journal keeps it for good: leave out name, e-mail and phone"
+    )]
+    NamesThem,
+    #[error("a call to customer {0} is being placed right now; try again")]
+    Dialing(i64),
+}
+
+/// Erases the customer that `find` finds, also in the WAL and in backups that are restored later.
+/// The second value says whether the WAL could be emptied.
+pub fn erase_for_good(
+    store: &Store,
+    find: impl FnOnce(&Tx<'_>) -> anyhow::Result<Customer>,
+    act: Act<'_>,
+) -> anyhow::Result<(ErasureReport, bool)> {
+    let report = store.write(|tx| {
+        let customer = find(tx)?;
+        if names_them(&customer, act.why) {
+            return Err(ErasureRefused::NamesThem.into());
+        }
+        let report = erase(tx, &customer, act)?;
+        // Before the commit: after a crash in between, the next start erases the customer.
+        erase::remember(store.path(), &customer.key, act.now)?;
+        Ok(report)
+    })?;
+    Ok((report, erase::empty_log(store)?))
+}
+
 /// Erases one customer in the caller's transaction. `why` is journaled and must not name the
 /// person.
 pub fn erase(tx: &Tx<'_>, customer: &Customer, act: Act<'_>) -> anyhow::Result<ErasureReport> {
     let Act { who, why, now } = act;
     if erase::is_dialing(tx, customer.id)? {
-        bail!("a call to customer {} is being placed right now; try again", customer.id);
+        return Err(ErasureRefused::Dialing(customer.id).into());
     }
     let skipped = end_items(tx, customer, By { who, now })?;
     keep_flags_in_ledger(tx, customer, By { who, now })?;

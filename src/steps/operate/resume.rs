@@ -2,13 +2,16 @@
 //! a script that ends its pause has not checked why dialing is held. Nothing here dials.
 
 use crate::clock::Reading;
+use crate::domain::Instant;
+use crate::domain::customer::CallStatus;
 use crate::domain::hold::HoldKind;
-use crate::domain::{Instant, instant_text};
+use crate::steps::Context;
+use crate::steps::customers::paused;
 use crate::steps::operate::{self, ActRefused, Scope, check_reason, note};
+use crate::steps::readiness::health::evidence;
 use crate::steps::readiness::{clock_check, unwritten};
-use crate::steps::{Context, customers};
 use crate::store::journal::Act;
-use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::holds::Hold;
 use crate::store::meta::{breaker, pauses};
 use crate::store::queue::transitions;
 use crate::store::{Conn, Tx};
@@ -17,7 +20,7 @@ use crate::store::{Conn, Tx};
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Resumed {
     pub pause: bool,
-    /// The customer was paused or disabled, and no longer is.
+    /// The customer was disabled, and no longer is.
     pub customer: bool,
     /// The kinds of holds.
     pub holds: Vec<HoldKind>,
@@ -38,15 +41,9 @@ pub struct Standing {
     pub breaker: bool,
 }
 
-/// Everything that stops all calls now. A clock behind the file's mark counts as a hold, because
-/// the next start holds dialing for it.
+/// Everything that stops all calls now.
 pub fn standing(conn: &Conn, now: Instant) -> anyhow::Result<Standing> {
-    let mut holds = holds::holds(conn)?;
-    if let Some(why) = clock_check::behind_mark(conn, now)?
-        && holds.iter().all(|hold| hold.kind != HoldKind::Clock)
-    {
-        holds.push(Hold { kind: HoldKind::Clock, why, since: instant_text(now) });
-    }
+    let holds = evidence::standing_holds(conn, now)?;
     let paused = pauses::pauses(conn)?.iter().any(|(scope, _)| scope == "all");
     Ok(Standing { paused, holds, breaker: breaker::breaker(conn)?.is_some() })
 }
@@ -77,7 +74,7 @@ pub fn resume(
     Ok(Resumed { holds, breaker, ..Resumed::default() })
 }
 
-/// Ends only a pause. For a customer, it also lifts the customer's own stop.
+/// Ends only a pause. A customer who was disabled may be called again too.
 pub fn end_pause(
     cx: &Context,
     tx: &Tx<'_>,
@@ -86,13 +83,16 @@ pub fn end_pause(
 ) -> anyhow::Result<Resumed> {
     let Act { why, now, .. } = act;
     check_reason(why)?;
+    if let Scope::Customer(customer) = scope {
+        let is_resumed = paused::resume(cx, tx, customer, act)?;
+        let was_disabled = customer.call_status == CallStatus::Disabled;
+        let (pause, customer) = (is_resumed && !was_disabled, is_resumed && was_disabled);
+        return Ok(Resumed { pause, customer, ..Resumed::default() });
+    }
     let key = scope.key(cx);
-    let mut resumed = Resumed { pause: pauses::lift_pause(tx, &key)?, ..Resumed::default() };
+    let resumed = Resumed { pause: pauses::lift_pause(tx, &key)?, ..Resumed::default() };
     if resumed.pause {
         note(tx, "pause", &key, (Some("paused"), None), act)?;
-    }
-    if let Scope::Customer(customer) = scope {
-        resumed.customer = customers::resume(tx, customer, act)?;
     }
     transitions::wake_paused(tx, now)?;
     Ok(resumed)

@@ -14,13 +14,13 @@ use crate::store::meta::{self, holds};
 use crate::store::{Conn, Tx};
 
 /// How far a time daemon may set the clock back, so that this much does not count as behind.
-pub(crate) const BEHIND_MARK: Duration = Duration::seconds(2);
+const BEHIND_MARK: Duration = Duration::seconds(2);
 
 /// Two clocks disagree if they differ by more than this.
 pub(crate) const DISAGREE: Duration = Duration::seconds(60);
 
 /// The key of the last trusted reading of both clocks.
-pub(crate) const LAST_READING: &str = "last_reading";
+const LAST_READING: &str = "last_reading";
 
 /// The reason if the last reading is of another boot or machine, and the answer has no date.
 pub const UNCONFIRMED: &str = "the clock is unconfirmed: it cannot be compared with an \
@@ -28,16 +28,16 @@ pub const UNCONFIRMED: &str = "the clock is unconfirmed: it cannot be compared w
     clock with another one, then run `ringonce resume --hold clock --reason WHY`";
 
 /// Set while the provider's last date disagreed. Only an agreeing date or a person removes it.
-pub(crate) const DATE_DISAGREED: &str = "date_disagreed";
+const DATE_DISAGREED: &str = "date_disagreed";
 
 /// Set together with it if the provider's date was later, so that this clock is behind.
-pub(crate) const DATE_IS_LATER: &str = "date_is_later";
+const DATE_IS_LATER: &str = "date_is_later";
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Trusted {
-    pub(crate) wall: String,
-    pub(crate) monotonic_ms: i64,
-    pub(crate) boot_id: String,
+struct Trusted {
+    wall: String,
+    monotonic_ms: i64,
+    boot_id: String,
 }
 
 /// The provider's date, as far as it was received.
@@ -114,7 +114,7 @@ pub fn heard_date(
     })
 }
 
-pub(crate) fn note_date(tx: &Tx<'_>, why: &str, date: Instant, now: Instant) -> anyhow::Result<()> {
+fn note_date(tx: &Tx<'_>, why: &str, date: Instant, now: Instant) -> anyhow::Result<()> {
     meta::set(tx, DATE_DISAGREED, why)?;
     if now < date {
         meta::set(tx, DATE_IS_LATER, &instant_text(date))
@@ -168,7 +168,7 @@ pub fn jumped(earlier: &Reading, now: &Reading) -> bool {
 
 /// Whether the date comes from a server that does not know the test clock, because under a test
 /// clock the date matches the machine's clock.
-pub(crate) fn is_bystander(date: Instant, reading: &Reading, machine_now: Instant) -> bool {
+fn is_bystander(date: Instant, reading: &Reading, machine_now: Instant) -> bool {
     DISAGREE < (reading.now - machine_now).abs()
         && (date - machine_now).abs() <= DISAGREE
         && reading.boot_id == crate::clock::TEST_BOOT_ID
@@ -211,11 +211,7 @@ pub(crate) fn compare(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::R
 }
 
 /// Compares with the last trusted reading of both clocks.
-pub(crate) fn compare_with_last(
-    conn: &Conn,
-    reading: &Reading,
-    heard: Heard,
-) -> anyhow::Result<Clocks> {
+fn compare_with_last(conn: &Conn, reading: &Reading, heard: Heard) -> anyhow::Result<Clocks> {
     let unproven = if heard == Heard::Nothing { Clocks::Unproven } else { Clocks::Agree };
     let Some(text) = meta::get(conn, LAST_READING)? else { return Ok(unproven) };
     let last: Trusted = serde_json::from_str(&text)?;

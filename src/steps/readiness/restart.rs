@@ -14,6 +14,7 @@ use crate::steps::readiness::{armed, clock_check};
 use crate::steps::reconcile::account;
 use crate::steps::reconcile::listing::ListAnswer;
 use crate::store::attempts::{self, unresolved};
+use crate::store::quarantine::readable;
 use crate::store::{Conn, Tx, meta};
 
 /// The key of the last process that might dial.
@@ -155,7 +156,8 @@ fn last_call(
     // A wrong clock may have dated a call ahead, so calls up to a day ahead count.
     let until = now + Duration::days(1);
     let Some(id) = unresolved::last_call_ids(conn, from, until, 1)?.pop() else { return Ok(None) };
-    Ok(attempts::by_call_id(conn, &id)?.map(|made| (id, made.created_at)))
+    let made = readable(attempts::by_call_id(conn, &id))?.flatten();
+    Ok(made.map(|made| (id, made.created_at)))
 }
 
 /// The last write of a process that ends cleanly, with no call in progress. A file that is no
@@ -171,9 +173,9 @@ fn try_to_end(cx: &Context, reading: &Reading) -> anyhow::Result<()> {
         return Ok(());
     }
     cx.store.write(|tx| {
-        let under_way = attempts::in_state(tx, AttemptState::Dialing)?;
+        let under_way = unresolved::is_any_in_state(tx, AttemptState::Dialing)?;
         match last_start(tx)? {
-            Some(start) if under_way.is_empty() => {
+            Some(start) if !under_way => {
                 keep(tx, &Start { ended_at: Some(instant_text(reading.now)), ..start })
             }
             _ => Ok(()),

@@ -9,9 +9,10 @@ use crate::domain::hold::HoldKind;
 use crate::steps::Context;
 use crate::steps::dial::intent::Intent;
 use crate::steps::dial::record::PostReply;
+use crate::store::attempts::unresolved;
 use crate::store::journal::{self, Entry};
 use crate::store::meta::{self, holds};
-use crate::store::{Conn, Tx, attempts};
+use crate::store::{Conn, Tx};
 
 /// The key of the provider ids of calls that could not be loaded.
 const UNTAKEN: &str = "untaken_calls";
@@ -83,7 +84,7 @@ pub fn lift_if_known(tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
         return Ok(());
     }
     for state in [AttemptState::Dialing, AttemptState::InDoubt] {
-        if !attempts::in_state(tx, state)?.is_empty() {
+        if unresolved::is_any_in_state(tx, state)? {
             return Ok(());
         }
     }

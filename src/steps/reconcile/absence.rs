@@ -125,7 +125,7 @@ pub fn seen<'a>(
     for call in &listing.calls {
         seen.is_one_account &= call.org_id.as_deref() == org_id;
         match known.of(tx, &call.id)? {
-            Some((_, begun)) => seen.latest_known = seen.latest_known.max(Some(begun)),
+            Some(call) => seen.latest_known = seen.latest_known.max(Some(call.begun)),
             None if call_tags::attempts_named(call).next().is_none() => seen.strangers.push(call),
             None => {}
         }
@@ -147,7 +147,7 @@ pub fn controls(
             && listed_call::may_have_rung(cx, call, attempt)
     };
     Controls {
-        complete: answer.listing.unreadable.is_empty(),
+        complete: answer.listing.unreadable.is_empty() && !answer.listing.is_resumed,
         covers_the_doubt: answer.from <= looked_for_from && answer.oldest <= looked_for_from,
         same_org: seen.is_one_account
             && seen.account_since.is_none_or(|since| since < attempt.created_at),
@@ -158,4 +158,21 @@ pub fn controls(
             .latest_known
             .is_some_and(|at| attempt.created_at < at && attempt.updated_at <= at),
     }
+}
+
+/// Judges each doubt by the listing, and returns how many were settled.
+pub(super) fn count(
+    cx: &Context,
+    tx: &Tx<'_>,
+    answer: &ListAnswer,
+    seen: &ListEvidence<'_>,
+    in_doubt: &[Attempt],
+    reading: &Reading,
+) -> anyhow::Result<usize> {
+    let mut settled = 0;
+    for attempt in in_doubt {
+        let controls = controls(cx, attempt, answer, seen);
+        settled += usize::from(judge(cx, tx, attempt, &controls, reading)?);
+    }
+    Ok(settled)
 }

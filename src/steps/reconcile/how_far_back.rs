@@ -9,7 +9,7 @@ use crate::steps::Context;
 use crate::steps::readiness::restart;
 use crate::steps::reconcile::account;
 use crate::steps::reconcile::listing::MARGIN;
-use crate::store::attempts::unresolved;
+use crate::store::attempts::{unlisted, unresolved};
 use crate::store::meta::marks::{self, Mark};
 use crate::store::meta::{self, organization, sequence};
 use crate::store::{Conn, Tx};
@@ -31,12 +31,15 @@ pub fn first(
         let young = now - READ_BACK_EVERY;
         let open = unresolved::oldest_unexplained(conn, Some(young))?;
         let ruled_out = unresolved::oldest_ruled_out(conn, young)?;
-        return Ok((open.into_iter().chain(ruled_out).min(), false));
+        let not_listed = unlisted::oldest(conn, young)?;
+        return Ok((open.into_iter().chain(ruled_out).chain(not_listed).min(), false));
     }
     let open = unresolved::oldest_unexplained(conn, None)?;
     let ruled_out = unresolved::oldest_ruled_out(conn, oldest)?;
     let given_up = unresolved::oldest_given_up(conn, oldest)?;
-    Ok((open.into_iter().chain(ruled_out).chain(given_up).min(), true))
+    let not_listed = unlisted::oldest(conn, oldest)?;
+    let all = open.into_iter().chain(ruled_out).chain(given_up).chain(not_listed);
+    Ok((all.min(), true))
 }
 
 /// The key of the account whose records were read completely, because another database may have

@@ -1,9 +1,12 @@
 //! Loads a call of the provider's records into the ledger, whether the file knew the call, doubted
 //! it, or was too old to know it. Late facts are attached; nothing here dials.
 
+use chrono::Duration;
+
 use crate::domain::call::{AttemptState, CallType};
 use crate::domain::disposition::disposition;
 use crate::domain::hold::HoldKind;
+use crate::domain::start::Asking;
 use crate::domain::{Instant, instant_text};
 use crate::phones;
 use crate::provider::ProviderCall;
@@ -11,15 +14,18 @@ use crate::steps::do_not_call::opt_out;
 use crate::steps::follow::{self, analysis};
 use crate::steps::reconcile::call_tags::{begun, number_of, parse_tag};
 use crate::steps::reconcile::{other_dialer, unknown_calls, whose_call};
-use crate::steps::{Context, settle};
+use crate::steps::{Context, results, settle};
 use crate::store::Tx;
-use crate::store::attempts::unresolved::{self, KnownCalls};
+use crate::store::attempts::results::ResultSource;
+use crate::store::attempts::unresolved::{self, KnownCall, KnownCalls};
 use crate::store::attempts::{self, Attempt, history, second_calls};
 use crate::store::journal::By;
 use crate::store::meta::{holds, organization, sequence};
 use crate::store::transaction::Moved;
 
 const WHO: &str = "reconcile";
+/// How long the follower may try to read an ended call before the list's part of it counts.
+const READ_ALONE_FOR: Duration = Duration::hours(24);
 
 /// The result of loading one call.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,19 +52,18 @@ pub fn is_old_news(
 ) -> anyhow::Result<bool> {
     Ok(match known.of(tx, &call.id)? {
         _ if opt_out::opts_out(cx, call) => false,
-        Some((AttemptState::Ended, _)) => true,
-        Some((AttemptState::Placed, _)) => !call.is_ended(),
+        Some(KnownCall { lacks_its_end: true, .. }) => !call.is_ended(),
+        Some(known) => known.state == AttemptState::Ended,
         _ => false,
     })
 }
 
-/// Loads one call of the provider's records. `dialing_since`: this process has dialed since then
-/// and knows all of its calls; `None` if it does not dial.
+/// Loads one call of the provider's records, for a start or beside a dialer.
 pub fn load(
     cx: &Context,
     tx: &Tx<'_>,
     call: &ProviderCall,
-    dialing_since: Option<Instant>,
+    asking: Asking,
     now: Instant,
 ) -> anyhow::Result<LoadedCall> {
     if let Some(known) = attempts::by_call_id(tx, &call.id)? {
@@ -77,11 +82,17 @@ pub fn load(
         None if call.installation_id.as_deref() == Some(&cx.installation.id) => {
             // A call that was already noted, and not loaded, is not new evidence of another dialer.
             let is_news = !second_calls::is_noted(tx, &call.id)?;
-            let foreign = other_dialer::why(tx, call, id, dialing_since)?.filter(|_| is_news);
+            let foreign =
+                other_dialer::why(tx, call, id, asking.dialing_since())?.filter(|_| is_news);
             let taken = add_unknown(cx, tx, call, call_type, id, now)?;
             let Some(why) = foreign else { return Ok(taken) };
-            log::error!("dialing is held: {why}");
             holds::hold(tx, HoldKind::Foreign, &why, now)?;
+            if asking.accepts_adoption() {
+                // The person stated that the other copy has stopped. Arming lifts the hold; if the
+                // adoption is refused, the hold stays.
+                return Ok(taken);
+            }
+            log::error!("dialing is held: {why}");
             Ok(LoadedCall::Foreign(why))
         }
         // The call has lost its metadata, so its owner is unknown. It counts as ours if it went to
@@ -255,6 +266,7 @@ fn add_unknown(
     settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), By { who: WHO, now })?;
     opt_out::add_to_list(cx, tx, &attempt, call, now)?;
     if is_over {
+        results::keep(cx, tx, &attempt, call, ResultSource::Poll, now)?;
         analysis::expect(cx, tx, &attempt, call, now)?;
     }
     Ok(LoadedCall::Adopted)
@@ -323,13 +335,26 @@ fn end_if_over(
     now: Instant,
 ) -> anyhow::Result<()> {
     match attempt.state {
-        AttemptState::Placed if call.is_ended() => {
+        // The list leaves out what was said, so the follower reads the call itself. If it cannot for
+        // a day, the list's own words end the call.
+        AttemptState::Placed
+            if is_wanted_whole(cx, call) && now - attempt.created_at < READ_ALONE_FOR =>
+        {
+            opt_out::add_to_list(cx, tx, attempt, call, now)?;
+            attempts::poll_again(tx, &attempt.id, call.status.as_deref(), now)
+        }
+        AttemptState::Placed | AttemptState::Ended if call.is_ended() => {
             follow::end(cx, tx, attempt, call, now)?;
             Ok(())
         }
         // A tool is called before the end, and the provider's analysis comes after it.
         _ => opt_out::add_to_list(cx, tx, attempt, call, now),
     }
+}
+
+/// Whether the list lacks a part that is kept: a long one, or the transcript if it is stored.
+fn is_wanted_whole(cx: &Context, call: &ProviderCall) -> bool {
+    call.left_out || (call.is_ended() && results::keeps_transcripts(cx))
 }
 
 fn learn_org(tx: &Tx<'_>, call: &ProviderCall) -> anyhow::Result<()> {

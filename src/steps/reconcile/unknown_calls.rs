@@ -3,16 +3,19 @@
 
 use std::collections::HashSet;
 
-use crate::domain::Instant;
+use crate::domain::{Instant, parse_instant};
 use crate::provider::ProviderCall;
 use crate::steps::Context;
 use crate::steps::dial::caller_id;
-use crate::steps::made_elsewhere::{WHO, never_rang, read};
 use crate::steps::operate::ignore_elsewhere::ignore;
+use crate::steps::reconcile::made_elsewhere::{WHO, never_rang, read};
 use crate::store::file::lost_database;
 use crate::store::journal::Act;
 use crate::store::made_elsewhere::{self, ElsewhereCall};
-use crate::store::meta::marks::{self, Mark};
+use crate::store::meta::{
+    self,
+    marks::{self, Mark},
+};
 use crate::store::transaction::Moved;
 use crate::store::{Conn, Tx, customers};
 
@@ -57,10 +60,18 @@ pub fn called_elsewhere(cx: &Context) -> anyhow::Result<usize> {
     })
 }
 
-/// How many customers a blocking call may have reached.
+/// The key of when a person last imported the calls of an old scheduler.
+pub const HISTORY_IMPORTED_AT: &str = "history_imported_at";
+
+/// How many customers a blocking call may have reached. Calls without our tags do not count if a
+/// person imported them as an old scheduler's: they show no lost database of ours.
 fn called(conn: &Conn) -> anyhow::Result<usize> {
+    let imported = meta::get(conn, HISTORY_IMPORTED_AT)?.and_then(|text| parse_instant(&text));
+    let is_taken_over = |call: &ElsewhereCall| {
+        call.installation_id.is_none() && imported.is_some_and(|at| call.created_at <= at)
+    };
     let mut calls = made_elsewhere::all(conn)?;
-    calls.retain(|call| call.blocks && call.ignored.is_none());
+    calls.retain(|call| call.blocks && call.ignored.is_none() && !is_taken_over(call));
     if calls.iter().any(ElsewhereCall::may_be_anybodys) {
         let all: i64 = customers::payment_statuses(conn)?.into_iter().map(|(_, count)| count).sum();
         return Ok(usize::try_from(all).unwrap_or(usize::MAX));

@@ -6,7 +6,8 @@ use crate::domain::call::{CallType, WELCOME_OCCASION, daily_occasion};
 use crate::phones;
 use crate::provider::ProviderCall;
 use crate::steps::reconcile::call_tags::begun;
-use crate::steps::{Context, made_elsewhere, settle};
+use crate::steps::reconcile::made_elsewhere;
+use crate::steps::{Context, settle};
 use crate::store::{Tx, customers, made_elsewhere as calls_elsewhere};
 
 /// The one customer whom a call may have rung. `None`: nobody, or several are possible.

@@ -6,15 +6,26 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::customer::Customer;
-use crate::domain::{Instant, instant_text, parse_instant};
+use crate::domain::{Instant, instant_text};
 use crate::phones;
+use crate::store::cells;
 use crate::store::customers::left_numbers;
+use crate::store::quarantine::{self, Place};
 use crate::store::queue::Item;
+
+/// Whether the ledger is empty: no call was made or lost.
+pub fn has_no_call(conn: &Connection) -> anyhow::Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM call_attempts)";
+    Ok(conn.query_one(sql, [], |row| row.get(0))?)
+}
 
 /// Matches an attempt that may have rung: in one of these states, or ended other than
 /// `never_dialed`.
 const MAY_HAVE_RUNG: &str = "state = 'dialing' OR state = 'in_doubt' OR state = 'placed' \
      OR (state = 'ended' AND disposition <> 'never_dialed')";
+
+/// No call lasts as long; bounds the search for the calls of an earlier instant.
+const LONGEST_CALL: Duration = Duration::hours(12);
 
 /// The states and dispositions of an occasion's attempts, by attempt number.
 pub fn history(
@@ -28,8 +39,8 @@ pub fn history(
          WHERE customer_id = ?1 AND call_type = ?2 AND occasion = ?3 ORDER BY attempt_no",
     )?;
     let rows = statement.query_map(params![customer_id, call_type.as_str(), occasion], |row| {
-        let state: String = row.get(0)?;
-        let disposition: Option<String> = row.get(1)?;
+        let state = cells::lossy(row, 0)?;
+        let disposition = cells::optional_lossy(row, 1)?;
         // An unknown state blocks like a doubt.
         Ok((
             AttemptState::parse(&state).unwrap_or(AttemptState::InDoubt),
@@ -125,11 +136,13 @@ impl ToSql for Whose<'_> {
 /// The instant of the latest call that may have rung.
 pub fn last_call(conn: &Connection, whose: &Whose<'_>) -> anyhow::Result<Option<Instant>> {
     let sql = format!(
-        "SELECT created_at FROM call_attempts WHERE {} = ?1 AND ({MAY_HAVE_RUNG})
-         ORDER BY created_at DESC LIMIT 1",
+        "SELECT created_at, seq, customer_id FROM call_attempts
+         WHERE {} = ?1 AND ({MAY_HAVE_RUNG}) ORDER BY created_at DESC LIMIT 1",
         whose.column()
     );
-    instant_or_none(conn.prepare_cached(&sql)?.query_one([whose], |row| row.get(0)).optional()?)
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query([whose])?;
+    quarantine::one(Place::Attempts, rows, |row| cells::instant(row, 0))
 }
 
 /// The latest daily call of another date, to this customer or to their number (`None` if it is
@@ -142,37 +155,37 @@ pub fn last_other_daily(
     since: Instant,
 ) -> anyhow::Result<Option<Instant>> {
     let sql = format!(
-        "SELECT max(created_at) FROM call_attempts
+        "SELECT created_at, seq, customer_id FROM call_attempts
          WHERE ?1 < created_at AND call_type = 'daily' AND occasion <> ?2
-           AND (customer_id = ?3 OR phone_key = ?4) AND ({MAY_HAVE_RUNG})"
+           AND (customer_id = ?3 OR phone_key = ?4) AND ({MAY_HAVE_RUNG})
+         ORDER BY created_at DESC LIMIT 1"
     );
-    let text: Option<String> = conn.prepare_cached(&sql)?.query_one(
-        params![instant_text(since), date.to_string(), customer_id, phone_key],
-        |row| row.get(0),
-    )?;
-    instant_or_none(text)
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows =
+        statement.query(params![instant_text(since), date.to_string(), customer_id, phone_key])?;
+    quarantine::one(Place::Attempts, rows, |row| cells::instant(row, 0))
 }
 
-/// The number of calls in the last `span`, and when the oldest of them leaves it.
+/// The number of calls from `since` on, and the instant of the oldest of them.
 pub fn calls_since(
     conn: &Connection,
     whose: &Whose<'_>,
-    now: Instant,
-    span: Duration,
+    since: Instant,
 ) -> anyhow::Result<(i64, Option<Instant>)> {
     let sql = format!(
-        "SELECT count(*), min(created_at) FROM call_attempts
-         WHERE {} = ?1 AND ?2 < created_at AND ({MAY_HAVE_RUNG})",
+        "SELECT count(*), min(created_at), seq, customer_id FROM call_attempts
+         WHERE {} = ?1 AND ?2 <= created_at AND ({MAY_HAVE_RUNG})",
         whose.column()
     );
-    let (count, oldest): (i64, Option<String>) =
-        conn.prepare_cached(&sql)?.query_one(params![whose, instant_text(now - span)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok((count, instant_or_none(oldest)?.map(|oldest| oldest + span)))
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query(params![whose, instant_text(since)])?;
+    let counted = quarantine::one(Place::Attempts, rows, |row| {
+        Ok((row.get(0)?, cells::optional_instant(row, 1)?))
+    })?;
+    Ok(counted.unwrap_or_default())
 }
 
-/// The number of a customer's extra calls after `since`.
+/// The number of a customer's extra calls from `since` on.
 pub fn extra_calls_since(
     conn: &Connection,
     customer_id: i64,
@@ -180,11 +193,23 @@ pub fn extra_calls_since(
 ) -> anyhow::Result<i64> {
     let sql = format!(
         "SELECT count(*) FROM call_attempts
-         WHERE customer_id = ?1 AND call_type = 'extra' AND ?2 < created_at AND ({MAY_HAVE_RUNG})"
+         WHERE customer_id = ?1 AND call_type = 'extra' AND ?2 <= created_at AND ({MAY_HAVE_RUNG})"
     );
     Ok(conn
         .prepare_cached(&sql)?
         .query_one(params![customer_id, instant_text(since)], |row| row.get(0))?)
+}
+
+/// How many calls used a line at an earlier instant.
+pub fn lines_in_use_at(conn: &Connection, at: Instant) -> anyhow::Result<usize> {
+    let count: i64 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM call_attempts
+             WHERE created_at <= ?1 AND ?2 <= created_at AND state IN ('dialing', 'placed', 'ended')
+               AND (ended_at IS NULL OR ?1 < ended_at)",
+        )?
+        .query_one(params![instant_text(at), instant_text(at - LONGEST_CALL)], |row| row.get(0))?;
+    Ok(count as usize)
 }
 
 /// Whether a number is on the do-not-call list, in any form that the subscriber's number had.
@@ -213,16 +238,6 @@ pub fn holiday(
         .prepare_cached(
             "SELECT name FROM holidays WHERE date = ?1 AND country IN ('*', ?2) LIMIT 1",
         )?
-        .query_one(params![date.to_string(), country], |row| row.get(0))
+        .query_one(params![date.to_string(), country], |row| cells::lossy(row, 0))
         .optional()?)
-}
-
-fn instant_or_none(text: Option<String>) -> anyhow::Result<Option<Instant>> {
-    match text {
-        None => Ok(None),
-        Some(text) => match parse_instant(&text) {
-            Some(at) => Ok(Some(at)),
-            None => anyhow::bail!("the ledger holds the text {text:?} instead of an instant"),
-        },
-    }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::cells;
 use crate::store::transaction::Moved;
 
 /// A second call, for display.
@@ -47,11 +48,11 @@ pub fn all(conn: &Connection) -> anyhow::Result<Vec<SecondCall>> {
     )?;
     let found = statement.query_map([], |row| {
         Ok(SecondCall {
-            vapi_call_id: row.get(0)?,
-            attempt_id: row.get(1)?,
-            customer_key: row.get(2)?,
-            seen_at: row.get(3)?,
-            detail: row.get(4)?,
+            vapi_call_id: cells::lossy(row, 0)?,
+            attempt_id: cells::lossy(row, 1)?,
+            customer_key: cells::lossy(row, 2)?,
+            seen_at: cells::lossy(row, 3)?,
+            detail: cells::lossy(row, 4)?,
         })
     })?;
     Ok(found.collect::<Result<_, _>>()?)

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::call::AttemptState;
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
-use crate::store::cells::{self, bad_text};
+use crate::store::cells;
 use crate::store::journal::By;
+use crate::store::quarantine::{self, Place};
 use crate::store::transaction::Moved;
 
 /// Stores the call id of an attempt that was placed without one, found by its tag. Works also if
@@ -125,8 +126,7 @@ pub fn beginning_with(conn: &Connection, id: &str) -> anyhow::Result<Vec<Attempt
         "SELECT {ATTEMPT_COLUMNS} FROM call_attempts WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([id], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::every(Place::Attempts, statement.query([id])?, attempt_from_row)
 }
 
 /// The newest attempts first, with the customer's name if the file has it; only those of `state` if
@@ -144,10 +144,10 @@ pub fn newest(
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = statement.query_map(params![state.map(AttemptState::as_str), limit], |row| {
-        Ok((attempt_from_row(row)?, row.get(27)?))
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let rows = statement.query(params![state.map(AttemptState::as_str), limit])?;
+    quarantine::listed(Place::Attempts, rows, |row| {
+        Ok((attempt_from_row(row)?, cells::optional_lossy(row, 27)?))
+    })
 }
 
 /// Attempts that were placed while their item still waits for an answer: the flags were not proven.
@@ -164,8 +164,7 @@ pub fn placed_without_flags(conn: &Connection) -> anyhow::Result<Vec<Attempt>> {
          ORDER BY seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Attempts, statement.query([])?, attempt_from_row)
 }
 
 /// Doubts whose intent was written at `since` or later, oldest first.
@@ -175,8 +174,7 @@ pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<Vec<Attempt>> 
          WHERE state = 'in_doubt' AND ?1 <= created_at ORDER BY created_at, seq"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map([instant_text(since)], attempt_from_row)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Attempts, statement.query([instant_text(since)])?, attempt_from_row)
 }
 
 /// The instant of the oldest attempt whose call is unknown: in doubt, or placed by a reply without
@@ -194,7 +192,7 @@ pub fn oldest_unexplained(
            WHERE state = 'placed' AND +vapi_call_id IS NULL AND coalesce(?1, '') < created_at)";
     Ok(conn
         .prepare_cached(sql)?
-        .query_one([after.map(instant_text)], |row| cells::optional_instant(row, 0))?)
+        .query_one([after.map(instant_text)], |row| cells::earliest(row, 0))?)
 }
 
 /// The instant of the oldest attempt after `since` whose doubt was ruled out, by a person's
@@ -204,9 +202,7 @@ pub fn oldest_ruled_out(conn: &Connection, since: Instant) -> anyhow::Result<Opt
          WHERE state = 'not_placed' AND ?1 < created_at AND EXISTS (
            SELECT 1 FROM journal
            WHERE subject = 'attempt:' || call_attempts.id AND old = 'in_doubt')";
-    Ok(conn
-        .prepare_cached(sql)?
-        .query_one([instant_text(since)], |row| cells::optional_instant(row, 0))?)
+    Ok(conn.prepare_cached(sql)?.query_one([instant_text(since)], |row| cells::earliest(row, 0))?)
 }
 
 /// Like [`oldest_ruled_out`], for attempts whose occasion waits to be called again.
@@ -216,7 +212,7 @@ pub fn oldest_that_may_ring_again(conn: &Connection) -> anyhow::Result<Option<In
          WHERE item.status IN ('pending', 'retrying', 'processing') AND made.state = 'not_placed'
            AND EXISTS (SELECT 1 FROM journal
              WHERE subject = 'attempt:' || made.id AND journal.old = 'in_doubt')";
-    Ok(conn.prepare_cached(sql)?.query_one([], |row| cells::optional_instant(row, 0))?)
+    Ok(conn.prepare_cached(sql)?.query_one([], |row| cells::earliest(row, 0))?)
 }
 
 /// The instant of the oldest attempt after `after` that was given up without an id. Its record may
@@ -225,34 +221,61 @@ pub fn oldest_given_up(conn: &Connection, after: Instant) -> anyhow::Result<Opti
     let sql = "SELECT min(created_at) FROM call_attempts
          WHERE ?1 < created_at AND state = 'ended' AND disposition = 'unknown'
            AND +vapi_call_id IS NULL";
-    Ok(conn
-        .prepare_cached(sql)?
-        .query_one([instant_text(after)], |row| cells::optional_instant(row, 0))?)
+    Ok(conn.prepare_cached(sql)?.query_one([instant_text(after)], |row| cells::earliest(row, 0))?)
 }
 
+/// Whether an attempt is in this state, also one that cannot be read.
+pub fn is_any_in_state(conn: &Connection, state: AttemptState) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE state = ?1
+         AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed'))";
+    Ok(conn.prepare_cached(sql)?.query_one([state.as_str()], |row| row.get(0))?)
+}
+
+/// Whether the ledger has a provider's call, also where its row cannot be read.
+pub fn has_call(conn: &Connection, call_id: &str) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE vapi_call_id = ?1)";
+    Ok(conn.prepare_cached(sql)?.query_one([call_id], |row| row.get(0))?)
+}
+
+/// Whether the ledger has an attempt, also where its row cannot be read.
+pub fn has_attempt(conn: &Connection, id: &str) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM call_attempts WHERE id = ?1)";
+    Ok(conn.prepare_cached(sql)?.query_one([id], |row| row.get(0))?)
+}
+
+/// A provider call in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownCall {
+    pub state: AttemptState,
+    /// The instant of the intent.
+    pub begun: Instant,
+    /// The call is placed, or was closed before the provider reported its end.
+    pub lacks_its_end: bool,
+}
+
+/// The columns of a [`KnownCall`].
+const KNOWN_CALL: &str = "state, created_at, state = 'placed' OR (state = 'ended'
+  AND disposition = 'unknown' AND ended_reason IS NULL AND ended_at IS NULL)";
+
 /// The provider calls in the ledger at the time of reading: one query for a long listing.
-pub struct KnownCalls(HashMap<String, (AttemptState, Instant)>);
+pub struct KnownCalls(HashMap<String, KnownCall>);
 
 impl KnownCalls {
     /// Reads the calls of attempts since an instant.
     pub fn since(conn: &Connection, since: Instant) -> anyhow::Result<KnownCalls> {
-        let mut statement = conn.prepare_cached(
-            "SELECT vapi_call_id, state, created_at FROM call_attempts
-             WHERE ?1 <= created_at AND vapi_call_id IS NOT NULL",
-        )?;
+        let mut statement = conn.prepare_cached(&format!(
+            "SELECT {KNOWN_CALL}, vapi_call_id FROM call_attempts
+             WHERE ?1 <= created_at AND vapi_call_id IS NOT NULL"
+        ))?;
         let known = statement.query_map([instant_text(since)], |row| {
-            Ok((row.get(0)?, state_and_instant(row, 1)?))
+            Ok((cells::lossy(row, 3)?, known_call_of(row)?))
         })?;
         Ok(KnownCalls(known.collect::<Result<_, _>>()?))
     }
 
-    /// The state of the attempt of a call, and the instant of its intent. A missing call is looked
-    /// up again: it may be older, or stored since.
-    pub fn of(
-        &self,
-        conn: &Connection,
-        call_id: &str,
-    ) -> anyhow::Result<Option<(AttemptState, Instant)>> {
+    /// What the ledger has of a call. A missing call is looked up again: it may be older, or stored
+    /// since.
+    pub fn of(&self, conn: &Connection, call_id: &str) -> anyhow::Result<Option<KnownCall>> {
         match self.0.get(call_id) {
             Some(known) => Ok(Some(*known)),
             None => known_call(conn, call_id),
@@ -260,16 +283,21 @@ impl KnownCalls {
     }
 }
 
-fn known_call(conn: &Connection, call_id: &str) -> anyhow::Result<Option<(AttemptState, Instant)>> {
-    let sql = "SELECT state, created_at FROM call_attempts WHERE vapi_call_id = ?1";
-    let known = conn.prepare_cached(sql)?.query_one([call_id], |row| state_and_instant(row, 0));
-    Ok(known.optional()?)
+fn known_call(conn: &Connection, call_id: &str) -> anyhow::Result<Option<KnownCall>> {
+    let sql = format!("SELECT {KNOWN_CALL} FROM call_attempts WHERE vapi_call_id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_one([call_id], known_call_of).optional()?)
 }
 
-fn state_and_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<(AttemptState, Instant)> {
-    let state = row.get_ref(column)?.as_str()?;
-    let state = AttemptState::parse(state).ok_or_else(|| bad_text(column, state))?;
-    Ok((state, cells::instant(row, column + 1)?))
+/// A state that is not known counts as a doubt, and an instant that is not one as long ago, so that
+/// neither proves anything.
+fn known_call_of(row: &Row<'_>) -> rusqlite::Result<KnownCall> {
+    let state = AttemptState::parse(&cells::lossy(row, 0)?);
+    let begun = parse_instant(&cells::lossy(row, 1)?);
+    Ok(KnownCall {
+        state: state.unwrap_or(AttemptState::InDoubt),
+        begun: begun.unwrap_or(Instant::UNIX_EPOCH),
+        lacks_its_end: row.get(2)?,
+    })
 }
 
 /// The provider's ids of the newest calls between two instants, the newest first.
@@ -286,7 +314,9 @@ pub fn last_call_ids(
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let found = statement
-        .query_map(params![instant_text(since), instant_text(until), limit], |row| row.get(0))?;
+        .query_map(params![instant_text(since), instant_text(until), limit], |row| {
+            cells::lossy(row, 0)
+        })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -63,6 +63,13 @@ pub fn prove_called(
     Ok(())
 }
 
+/// Whether the customer is there and has no welcome flag.
+pub fn is_not_welcomed(conn: &Connection, customer_id: i64) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM customers
+         WHERE id = ?1 AND welcome_call_completed = 0)";
+    Ok(conn.prepare_cached(sql)?.query_one([customer_id], |row| row.get(0))?)
+}
+
 /// Whether the customer's flags show the occasion as called. Extra calls have no flag.
 fn is_marked(
     conn: &Connection,

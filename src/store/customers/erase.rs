@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text};
 use crate::store::file::side_files;
-use crate::store::meta::installation;
+use crate::store::meta::{installation, kept_list};
 use crate::store::{Store, customers, made_elsewhere, queue};
 
 /// The data of a person that was removed from tables that outlive the customer.
@@ -76,6 +76,11 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
                SELECT vapi_call_id FROM call_attempts WHERE customer_id = ?1)",
         )?
         .execute([customer.id])?;
+    tx.execute(
+        "DELETE FROM call_results WHERE attempt_id IN (
+           SELECT id FROM call_attempts WHERE customer_id = ?1)",
+        [customer.id],
+    )?;
     let attempts = tx
         .prepare_cached(
             "UPDATE call_attempts SET phone = NULL, transcript = NULL, summary = NULL,
@@ -84,6 +89,7 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
         .execute(params![customer.id, instant_text(now)])?;
     let phone_key = installation::installation(tx)?.phone_key(&customer.phone);
     made_elsewhere::erase(tx, &customer.phone, &phone_key)?;
+    kept_list::forget(tx)?;
     for table in ["call_queue", "call_queue_duplicates"] {
         tx.execute(
             &format!("UPDATE {table} SET error_message = NULL WHERE customer_id = ?1"),

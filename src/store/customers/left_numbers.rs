@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::call::CallType;
 use crate::store::meta;
+use crate::store::quarantine::Unreadable;
 
 /// The keys of `meta`: calls from rows that mark their number as shared, and calls from other rows.
 const SHARED: &str = "called:shared:";
@@ -80,7 +81,8 @@ fn key(phone_key: &str, shared: bool) -> String {
 
 fn read(conn: &Connection, key: &str) -> anyhow::Result<NumberFlags> {
     match meta::get(conn, key)? {
-        Some(text) => Ok(serde_json::from_str(&text)?),
+        // The number may have been called, so nobody with the number is.
+        Some(text) => serde_json::from_str(&text).map_err(|_| Unreadable(meta::odd(key)).into()),
         None => Ok(NumberFlags::default()),
     }
 }

@@ -4,6 +4,7 @@
 use rusqlite::{Transaction, params};
 
 use crate::domain::{Instant, instant_text};
+use crate::store::cells;
 use crate::store::queue::WELCOME_IS_OVER;
 
 /// Customers whose call waits until they are eligible, and their time zones.
@@ -14,7 +15,16 @@ pub fn waiting_to_be_eligible(tx: &Transaction<'_>) -> anyhow::Result<Vec<(i64, 
          WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
            AND reason = 'not_eligible'",
     )?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, cells::lossy(row, 1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Every customer with a next call, also one who is not eligible now.
+pub fn with_next_call(tx: &Transaction<'_>) -> anyhow::Result<Vec<i64>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM customers WHERE next_call_scheduled_at IS NOT NULL ORDER BY id",
+    )?;
+    let found = statement.query_map([], |row| row.get(0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -8,13 +8,14 @@ use rusqlite::types::Type;
 
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, parse_instant};
+use crate::store::cells;
 
 /// The columns in the order in which `from_row` reads them.
 pub const COLUMNS: &str = "id, key, external_id, name, email, phone, phone_validated, \
      phone_validation_error, timezone, call_time, call_schedule, payment_status, call_status, \
      welcome_call_completed, next_call_scheduled_at, last_call_date, last_call_id, \
      total_calls_made, consecutive_failures, variables, shared_phone, consent_at, consent_source, \
-     consent_text, eligible_from, created_at, updated_at";
+     consent_text, eligible_from, created_at, updated_at, assistant";
 
 /// Reads `COLUMNS`. Fails on a value that no writer of ringonce stores.
 pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Customer> {
@@ -46,6 +47,7 @@ pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Customer> {
         eligible_from: loose(row, 24)?,
         created_at: parsed(row, 25, instant)?,
         updated_at: parsed(row, 26, instant)?,
+        assistant: row.get(27)?,
     })
 }
 
@@ -67,7 +69,7 @@ fn parsed<T>(
     index: usize,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
-    parse(row.get_ref(index)?.as_str()?).ok_or_else(|| unreadable(index))
+    parse(cells::text(row, index)?).ok_or_else(|| unreadable(index))
 }
 
 fn optional<T>(
@@ -75,7 +77,7 @@ fn optional<T>(
     index: usize,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<Option<T>> {
-    match row.get_ref(index)?.as_str_or_null()? {
+    match cells::optional_text(row, index)? {
         None => Ok(None),
         Some(text) => parse(text).map(Some).ok_or_else(|| unreadable(index)),
     }
@@ -85,9 +87,9 @@ fn optional<T>(
 /// stop the calls of all others. A date counts as its midnight in UTC; any other text that is not
 /// an instant counts as `None`.
 fn loose(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Instant>> {
-    let text = row.get_ref(index)?.as_str_or_null()?.unwrap_or_default();
-    let midnight = || Some(date(text)?.and_time(NaiveTime::MIN).and_utc());
-    Ok(parse_instant(text).or_else(midnight))
+    let text = cells::lossy(row, index)?;
+    let midnight = || Some(date(&text)?.and_time(NaiveTime::MIN).and_utc());
+    Ok(parse_instant(&text).or_else(midnight))
 }
 
 fn unreadable(index: usize) -> rusqlite::Error {

@@ -37,10 +37,26 @@ pub(crate) fn copy(conn: &Connection, part: &Path) -> anyhow::Result<()> {
     // The statement writes only the new file, but `query_only` refuses it as a write.
     let query_only: i64 = conn.pragma_query_value(None, "query_only", |row| row.get(0))?;
     conn.pragma_update(None, "query_only", 0)?;
+    let views = drop_views(conn)?;
     let copied = conn.execute("VACUUM INTO ?1", [name]);
+    for sql in views {
+        conn.execute_batch(&sql.replacen("CREATE VIEW", "CREATE TEMP VIEW", 1))?;
+    }
     conn.pragma_update(None, "query_only", query_only)?;
     copied.with_context(|| format!("copy the database to {}", part.display()))?;
     Ok(())
+}
+
+/// Drops the temporary views by which an older file is read, and returns their text: `VACUUM INTO`
+/// would take them for the tables.
+fn drop_views(conn: &Connection) -> anyhow::Result<Vec<String>> {
+    let mut read = conn.prepare("SELECT name, sql FROM sqlite_temp_schema WHERE type = 'view'")?;
+    let found = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(String, String)> = found.collect::<Result<_, _>>()?;
+    for (name, _) in &found {
+        conn.execute_batch(&format!("DROP VIEW temp.{name}"))?;
+    }
+    Ok(found.into_iter().map(|(_, sql)| sql).collect())
 }
 
 /// Makes a new file that exists either whole or not at all. The name is reserved first. `fill`
@@ -169,7 +185,13 @@ pub struct Trouble {
 
 /// Why backups fail; `None`: the last one was made.
 pub fn trouble(conn: &Connection) -> anyhow::Result<Option<Trouble>> {
-    meta::get(conn, "backup_trouble")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+    let unreadable = || Trouble {
+        why: "the stored reason cannot be read".to_string(),
+        since: String::new(),
+        again_at: String::new(),
+    };
+    let read = |text: String| serde_json::from_str(&text).unwrap_or_else(|_| unreadable());
+    Ok(meta::get(conn, "backup_trouble")?.map(read))
 }
 
 /// Stores a failure; a failure that continues keeps its first instant.

@@ -1,21 +1,18 @@
-//! Opens and configures connections: one writer, a small pool of readers, and one for a command
-//! that only reads.
+//! Opens and configures connections: a writer, its readers, and one for a command that only
+//! reads.
 
 use std::path::Path;
 use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::error::{StoreError, explain};
+use crate::store::error::explain;
 use crate::store::file::one_name;
-use crate::store::file::side_files::{self, OpenFiles};
+use crate::store::file::side_files;
 
 /// How long one statement waits for another process's lock before SQLite reports it as busy.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The number of readers, for the page, the API and reports. Dialing itself reads on the writer.
-const READERS: u32 = 8;
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of prepared statements that a connection keeps.
 const PREPARED: usize = 128;
 
@@ -31,7 +28,7 @@ pub fn writer(path: &Path, log_is_kept: bool) -> rusqlite::Result<Connection> {
 /// read-only connection. That would leave a WAL and an index of this user beside the file, which
 /// the owner could not write.
 fn read_write(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, write_flags())?;
+    let conn = open_read_write(path)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {
         let read_only = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
         return Err(rusqlite::Error::SqliteFailure(read_only, None));
@@ -39,39 +36,16 @@ fn read_write(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// The pool of readers. An opened connection stays open. A later one would open the file that then
-/// lies at the path, and could replay our WAL into another database.
-pub fn readers(path: &Path, opened: &OpenFiles) -> r2d2::Pool<SqliteConnectionManager> {
-    let (at, opened) = (path.to_path_buf(), opened.clone());
-    // Runs after SQLite opens the file and before its first look at the WAL.
-    let init = move |conn: &mut Connection| {
-        // SQLite deletes a WAL that lies beside an empty file.
-        let is_empty = || std::fs::metadata(&at).is_ok_and(|about| about.len() == 0);
-        let overwritten = || is_empty().then(|| StoreError::Overwritten(at.clone()));
-        let swapped = || {
-            let what = opened.changed(&at)?;
-            Some(StoreError::Swapped { what, path: at.to_path_buf() })
-        };
-        if let Some(why) = swapped().or_else(overwritten) {
-            let cannot_open = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-            return Err(rusqlite::Error::SqliteFailure(cannot_open, Some(why.to_string())));
-        }
-        // The pool's own thread may close a connection after the writer, and only the writer knows
-        // whose WAL it is.
-        keep_log(conn, true)?;
-        configure(conn)?;
-        conn.pragma_update(None, "query_only", 1)
-    };
-    let manager = SqliteConnectionManager::file(path).with_flags(write_flags()).with_init(init);
-    r2d2::Pool::builder()
-        .max_size(READERS)
-        .min_idle(Some(0))
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_on_check_out(false)
-        .connection_timeout(BUSY_TIMEOUT)
-        .error_handler(Box::new(r2d2::NopErrorHandler))
-        .build_unchecked(manager)
+/// Opens for reading beside the writer, without a look at the WAL.
+pub fn open_read_write(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, write_flags())
+}
+
+/// Only the writer knows whose WAL it is, so a reader that closes last leaves the WAL.
+pub fn configure_reader(conn: &Connection) -> rusqlite::Result<()> {
+    keep_log(conn, true)?;
+    configure(conn)?;
+    conn.pragma_update(None, "query_only", 1)
 }
 
 /// Sets whether closing the last connection keeps the WAL instead of writing it into the file.
@@ -198,39 +172,8 @@ pub fn remove_index(conn: &Connection, path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use crate::domain::parse_instant;
     use crate::store::Store;
-    use crate::store::file::side_files;
-
-    #[test]
-    fn a_reader_that_closes_after_the_writer_leaves_log_and_file_as_they_are() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ringonce.db");
-        let store = Store::open(&path, parse_instant("2026-03-02T08:00:00Z").unwrap()).unwrap();
-        let reader = store.readers.as_ref().unwrap().get().unwrap();
-        reader.query_one("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0)).unwrap();
-        let before = std::fs::read(&path).unwrap();
-        assert!(side_files::has_log(&path));
-        drop(store);
-        drop(reader);
-        assert!(before == std::fs::read(&path).unwrap(), "the log was carried into the file");
-        assert!(side_files::has_log(&path));
-    }
-
-    #[test]
-    fn a_reader_that_is_opened_while_the_file_is_empty_takes_no_log_away() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ringonce.db");
-        let store = Store::open(&path, parse_instant("2026-03-02T08:00:00Z").unwrap()).unwrap();
-        assert!(side_files::has_log(&path));
-        // `cp` and `cat >` also begin with this.
-        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-        let reader = store.readers.as_ref().unwrap().get_timeout(Duration::from_millis(500));
-        assert!(reader.is_err());
-        assert!(side_files::has_log(&path), "SQLite has taken the log away");
-    }
 
     /// A folder with a database and its WAL but no index, like a copy of a live database.
     fn with_a_log_and_no_index() -> tempfile::TempDir {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use crate::domain::start::Missed;
 use crate::domain::{Instant, instant_text, parse_instant};
-use crate::store::error::io_kind;
+use crate::store::error::{io_kind, of_side_file};
 use crate::store::file::{identity, side_files};
 use crate::store::meta::{installation, sequence};
 
@@ -47,7 +47,8 @@ pub fn note(path: &Path, installation_id: &str, given: Given) -> anyhow::Result<
             _ => Ok(()),
         }
     };
-    noted().with_context(|| format!("write {}", side.display()))
+    let written = noted().with_context(|| format!("write {}", side.display()));
+    written.map_err(|error| of_side_file(error, path))
 }
 
 /// Keeps the note of another installation under its id, because its database may be restored here.

@@ -12,6 +12,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::domain::{Instant, instant_text};
+use crate::store::error::of_side_file;
 use crate::store::file::lock::inode::{InodeLock, Key, key_of};
 use crate::store::file::side_files::{beside, folder_of, give_to_owner_of};
 
@@ -65,7 +66,8 @@ impl DialerLock {
                 .truncate(false)
                 .mode(0o600)
                 .open(&lock_path)
-                .with_context(|| format!("open the lock file {}", lock_path.display()))?;
+                .with_context(|| format!("open the lock file {}", lock_path.display()))
+                .map_err(|error| of_side_file(error, path))?;
             give_to_owner_of(folder_of(path), &file)?;
             opened();
             match file.try_lock() {

@@ -21,7 +21,7 @@ use crate::store::meta::installation::{self, Installation};
 use crate::store::{Store, made_elsewhere, migrations};
 
 /// Free text of people, providers and machines: only its length is kept.
-const FREE_TEXT: [(&str, &str); 16] = [
+const FREE_TEXT: [(&str, &str); 19] = [
     ("customers", "phone_validation_error"),
     ("customers", "consent_source"),
     ("customers", "consent_text"),
@@ -31,6 +31,9 @@ const FREE_TEXT: [(&str, &str); 16] = [
     ("call_attempts", "error_message"),
     ("call_attempts", "transcript"),
     ("call_attempts", "summary"),
+    ("call_results", "summary"),
+    ("call_results", "transcript"),
+    ("call_results", "success_evaluation"),
     ("second_calls", "detail"),
     ("calls_elsewhere", "ignored_by"),
     ("calls_elsewhere", "ignored_because"),
@@ -41,8 +44,9 @@ const FREE_TEXT: [(&str, &str); 16] = [
 ];
 
 /// A single word from a list that others maintain: kept if it is one plain word.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 7] = [
     ("customers", "timezone"),
+    ("customers", "assistant"),
     ("customers", "payment_status"),
     ("call_attempts", "ended_reason"),
     ("call_attempts", "provider_status"),
@@ -123,8 +127,12 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
         "UPDATE customers SET name = 'Customer ' || id WHERE name <> '';
          UPDATE customers SET email = 'customer-' || id || '@example.com' WHERE email IS NOT NULL;
          UPDATE customers SET external_id = 'external-' || id WHERE external_id IS NOT NULL;
+         DELETE FROM quarantine WHERE place = 'meta';
          UPDATE customers SET variables = '{}';
-         UPDATE webhook_events SET body = '{}';",
+         UPDATE webhook_events SET body = '{}';
+         UPDATE call_results SET structured = '{}';
+         DELETE FROM kept_list;
+         DELETE FROM tokens;",
     )?;
     redact_phones(tx)?;
     redact_meta(tx)?;

@@ -9,7 +9,7 @@ use crate::store::meta::installation;
 const TELL_NOTHING: &str = "
     customers: id key phone_validated call_time call_schedule call_status welcome_call_completed
       next_call_scheduled_at last_call_date last_call_id total_calls_made consecutive_failures
-      shared_phone consent_at eligible_from created_at updated_at
+      shared_phone consent_at eligible_from created_at updated_at source_as_of
     call_queue: id customer_id call_type occasion scheduled_for status attempts max_attempts reason
       vapi_call_id not_before expires_at created_at updated_at processed_at
     call_queue_duplicates: id customer_id call_type occasion scheduled_for status attempts
@@ -19,21 +19,28 @@ const TELL_NOTHING: &str = "
       vapi_call_id disposition started_at ended_at duration_seconds cost created_at updated_at
       phone_number_id next_poll_at clean_reads absent_since absent_since_monotonic_ms
       absent_boot_id
+    call_results: attempt_id source received_at updated_at
+    attempt_changes: change attempt_id
     second_calls: vapi_call_id attempt_id customer_key seen_at
     calls_elsewhere: vapi_call_id kind assistant installation_id occasion created_at blocks found_at
       ignored_at
     webhook_events: id vapi_call_id received_at applied_at
+    unlisted_calls: attempt_id first_missed_at last_missed_at listings
     do_not_call: created_at
     holidays: country date
     journal: id at build
-    journal_facts: journal_id facts";
+    journal_facts: journal_id facts
+    quarantine: place row customer_id why";
 
 /// The columns that `redact` rewrites itself.
 const REWRITTEN: &str = "
     customers: external_id name email phone variables
     call_attempts: phone phone_key
+    call_results: structured
     calls_elsewhere: told phone_key ending
     do_not_call: phone
+    kept_list: vapi_call_id call
+    tokens: name role hash created_at revoked_at
     journal: who what subject old new why
     meta: key value";
 

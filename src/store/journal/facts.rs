@@ -1,6 +1,8 @@
 //! Facts of journal entries that other code reads back. The texts of an entry are for people and
 //! are never parsed.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use rusqlite::{Connection, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ pub struct EntryFacts {
     /// The names of the changed fields.
     #[serde(skip_serializing_if = "is_default")]
     pub fields: Vec<String>,
+    /// The old and new texts of the changed fields that do not identify the person.
+    #[serde(skip_serializing_if = "is_default")]
+    pub values: BTreeMap<String, (String, String)>,
     /// The instant to which the change moved the next call, as stored.
     #[serde(skip_serializing_if = "is_default")]
     pub next_call_scheduled_at: Option<String>,

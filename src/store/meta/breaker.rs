@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::meta::sequence::highest_seq;
-use crate::store::meta::{get, remove, set};
+use crate::store::meta::{get, odd, remove, set};
+use crate::store::quarantine::notice;
+
+const KEY: &str = "breaker";
 
 const PROBE_FAILED: &str = "; a probe failed too";
 
@@ -42,11 +45,19 @@ impl Breaker {
     }
 }
 
+/// The open breaker. One that cannot be read is open until a person closes it.
 pub fn breaker(conn: &Connection) -> anyhow::Result<Option<Breaker>> {
-    match get(conn, "breaker")? {
-        Some(text) => Ok(Some(serde_json::from_str(&text)?)),
-        None => Ok(None),
-    }
+    let Some(text) = get(conn, KEY)? else { return Ok(None) };
+    Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| {
+        notice(odd(KEY));
+        Breaker {
+            why: "its stored state cannot be read; run `ringonce resume --reason WHY`".to_string(),
+            probe_failed: false,
+            opened_at: String::new(),
+            probe_at: String::new(),
+            until_ended: false,
+        }
+    })))
 }
 
 /// Opens the breaker. Attempts up to sequence number `until` no longer count as evidence.
@@ -58,12 +69,12 @@ pub fn open_breaker(tx: &Transaction<'_>, breaker: &Breaker, until: i64) -> anyh
 
 /// Stores when the next probe may be tried, and leaves the rest of an open breaker as it is.
 pub fn delay_probe(tx: &Transaction<'_>, breaker: &Breaker) -> anyhow::Result<()> {
-    set(tx, "breaker", &serde_json::to_string(breaker)?)
+    set(tx, KEY, &serde_json::to_string(breaker)?)
 }
 
 /// Closes the breaker; `true` if it was open. Earlier failures no longer count.
 pub fn close_breaker(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<bool> {
-    let was_open = remove(tx, "breaker")?;
+    let was_open = remove(tx, KEY)?;
     if was_open {
         set(tx, "breaker_moved_at_seq", &highest_seq(tx)?.to_string())?;
         set(tx, "breaker_closed_at", &instant_text(now))?;

@@ -60,7 +60,7 @@ pub fn installation(conn: &Connection) -> anyhow::Result<Installation> {
 
 /// The key of the armed file's identity. It has kept its name since the form `device:inode`: under
 /// a new key, an earlier version would not see that a backup is a copy.
-pub(crate) const ARMED_FILE: &str = "armed_device_inode";
+const ARMED_FILE: &str = "armed_device_inode";
 
 /// Binds the right to dial to this file, here.
 pub fn arm(tx: &Transaction<'_>, armed: &Armed) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! Inputs and findings of the last scan: eligible statuses, rules, customers without a zone.
+//! Inputs and findings of the last scan: eligible statuses, rules, zone rules, customers without a
+//! zone.
 
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
@@ -25,13 +26,14 @@ impl std::fmt::Display for Zoneless {
 
 /// Customers without a zone, as the last scan found them; `None`: none.
 pub fn zoneless(conn: &Connection) -> anyhow::Result<Option<Zoneless>> {
-    get(conn, "zoneless")?.map(|text| Ok(serde_json::from_str(&text)?)).transpose()
+    // The next scan writes a value that cannot be read again.
+    Ok(get(conn, "zoneless")?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// The payment statuses that were eligible at the last scan.
 pub fn eligible_statuses(conn: &Connection) -> anyhow::Result<Vec<String>> {
     let text = get(conn, "eligible_statuses")?;
-    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 /// The rules of the last scan, in a form that serves only for comparison.
@@ -46,6 +48,15 @@ pub fn set_rules(tx: &Transaction<'_>, rules: &str, eligible: &[String]) -> anyh
         set(tx, "eligible_statuses", &serde_json::to_string(eligible)?)?;
     }
     Ok(())
+}
+
+/// The IANA release whose rules gave the stored instants; `None`: not known.
+pub fn zone_rules(conn: &Connection) -> anyhow::Result<Option<String>> {
+    get(conn, "zone_rules")
+}
+
+pub fn set_zone_rules(tx: &Transaction<'_>, version: &str) -> anyhow::Result<()> {
+    set(tx, "zone_rules", version)
 }
 
 pub fn set_zoneless(tx: &Transaction<'_>, zoneless: &Zoneless) -> anyhow::Result<()> {

@@ -46,7 +46,8 @@ const INSERT_WELCOME: &str = "
       expires_at, created_at, updated_at)
     SELECT id, 'welcome', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers
     WHERE id = ?1 AND payment_status = ?7 AND phone_validated = 1
-      AND call_status NOT IN ('disabled', 'paused') AND welcome_call_completed = 0
+      AND (call_status NOT IN ('disabled', 'paused') OR (call_status = 'paused' AND EXISTS (
+        SELECT 1 FROM meta WHERE meta.key = 'pause:customer:' || customers.key))) AND welcome_call_completed = 0
       AND NOT EXISTS (SELECT 1 FROM call_attempts AS made
         WHERE made.customer_id = customers.id AND made.call_type = 'welcome'
           AND made.state <> 'not_placed')
@@ -57,7 +58,8 @@ const INSERT_DAILY: &str = "
       expires_at, created_at, updated_at)
     SELECT id, 'daily', ?2, ?3, ?4, ?5, ?6, ?6 FROM customers
     WHERE id = ?1 AND payment_status = ?7 AND phone_validated = 1
-      AND call_status NOT IN ('disabled', 'paused') AND next_call_scheduled_at = ?3
+      AND (call_status NOT IN ('disabled', 'paused') OR (call_status = 'paused' AND EXISTS (
+        SELECT 1 FROM meta WHERE meta.key = 'pause:customer:' || customers.key))) AND next_call_scheduled_at = ?3
       AND (last_call_date IS NULL OR last_call_date < ?2)
       AND NOT EXISTS (SELECT 1 FROM call_attempts AS made
         WHERE made.customer_id = customers.id AND made.call_type = 'daily'

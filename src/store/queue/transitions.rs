@@ -120,12 +120,16 @@ pub fn park(
     Ok(())
 }
 
+// An update of a row that cannot be read may be refused, and with it the update of all others.
+
 /// Ends the wait of items with the reason `paused`, because a person lifted a pause.
 pub fn wake_paused(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize> {
     Ok(tx
         .prepare_cached(
             "UPDATE call_queue SET not_before = ?1, updated_at = ?1
-             WHERE status IN ('pending', 'retrying') AND reason = 'paused' AND ?1 < not_before",
+             WHERE status IN ('pending', 'retrying') AND reason = 'paused' AND ?1 < not_before
+               AND id NOT IN (SELECT CAST(row AS INTEGER) FROM quarantine
+                 WHERE place = 'call_queue')",
         )?
         .execute([instant_text(now)])?)
 }
@@ -137,7 +141,9 @@ pub fn wake_waiting(tx: &Transaction<'_>, now: Instant) -> anyhow::Result<usize>
         .prepare_cached(
             "UPDATE call_queue SET not_before = max(?1, scheduled_for), updated_at = ?1
              WHERE status IN ('pending', 'retrying') AND ?1 < not_before
-               AND reason IN ('cap', 'min_gap', 'holiday', 'outside_window')",
+               AND reason IN ('cap', 'min_gap', 'holiday', 'outside_window')
+               AND id NOT IN (SELECT CAST(row AS INTEGER) FROM quarantine
+                 WHERE place = 'call_queue')",
         )?
         .execute([instant_text(now)])?)
 }
@@ -149,7 +155,9 @@ pub fn mark_left(tx: &Transaction<'_>, reason: Reason, now: Instant) -> anyhow::
             "UPDATE call_queue SET reason = ?1, updated_at = ?2
              WHERE status IN ('pending', 'retrying') AND call_type IN ('welcome', 'daily', 'extra')
                AND coalesce(not_before, scheduled_for) <= ?2
-               AND (reason IS NULL OR (reason IN ('no_line', 'breaker', 'held') AND reason <> ?1))",
+               AND (reason IS NULL OR (reason IN ('no_line', 'breaker', 'held') AND reason <> ?1))
+               AND id NOT IN (SELECT CAST(row AS INTEGER) FROM quarantine
+                 WHERE place = 'call_queue')",
         )?
         .execute([reason.as_str(), &instant_text(now)])?)
 }
@@ -180,7 +188,7 @@ pub fn reschedule(
             subject: &subject,
             old: Some(&old),
             new: Some(&new),
-            why: Some("the customer's time or zone was changed"),
+            why: Some("the customer's time or zone, or the rules of the zone, changed"),
         };
         journal::add(tx, now, entry)?;
     }

@@ -2,13 +2,15 @@
 
 use rusqlite::{Connection, Row};
 
+use crate::store::cells;
+
 /// Calls `look` with id, zone and phone of each customer, in the order of ids.
 pub fn each(conn: &Connection, mut look: impl FnMut(i64, &str, &str)) -> anyhow::Result<()> {
     let mut statement =
         conn.prepare_cached("SELECT id, timezone, phone FROM customers ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        look(row.get(0)?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
+        look(row.get(0)?, &cells::lossy(row, 1)?, &cells::lossy(row, 2)?);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use crate::domain::Instant;
 use crate::domain::call::{CallType, Disposition, ItemStatus, Reason};
 use crate::store::cells::{self, bad_text};
+use crate::store::quarantine::{self, Place};
 
 /// One occasion that fell due.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,14 +29,14 @@ pub fn occasions(conn: &Connection) -> anyhow::Result<Vec<Occasion>> {
              WHERE made.queue_id = call_queue.id AND made.state IN ('placed', 'ended')),
            (SELECT disposition FROM call_attempts AS made
              WHERE made.queue_id = call_queue.id AND made.state = 'ended'
-             ORDER BY attempt_no DESC LIMIT 1)
+             ORDER BY attempt_no DESC LIMIT 1), id, customer_id
          FROM call_queue ORDER BY scheduled_for, id",
     )?;
-    let found = statement.query_map([], |row| {
+    quarantine::listed(Place::Queue, statement.query([])?, |row| {
         let call_type: String = row.get(0)?;
         let status: String = row.get(2)?;
         let reason: Option<String> = row.get(3)?;
-        let disposition: Option<String> = row.get(5)?;
+        let disposition = cells::optional_lossy(row, 5)?;
         Ok(Occasion {
             call_type: CallType::parse(&call_type).ok_or_else(|| bad_text(0, &call_type))?,
             scheduled_for: cells::instant(row, 1)?,
@@ -44,8 +45,7 @@ pub fn occasions(conn: &Connection) -> anyhow::Result<Vec<Occasion>> {
             placed: row.get(4)?,
             disposition: disposition.as_deref().and_then(Disposition::parse),
         })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 impl Occasion {

@@ -5,87 +5,16 @@ use rusqlite::{Connection, params};
 use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::cells;
+use crate::store::quarantine::{self, Place};
 use crate::store::queue::{ITEM_COLUMNS, Item, item_from_row};
-use crate::store::views::{self, OPEN};
+use crate::store::views::OPEN;
 
 /// A span of time: from its first instant to just before its last.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     pub from: Instant,
     pub to: Instant,
-}
-
-/// The overview of today.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Glance {
-    /// Open items that are due.
-    pub due: i64,
-    /// Open items that are not due yet.
-    pub waiting: i64,
-    /// Calls that the provider accepted in the span.
-    pub called: i64,
-    /// The answered ones of these calls.
-    pub reached: i64,
-    /// Occasions of the span that were never dialed, by reason, the most frequent first.
-    pub skipped: Vec<(String, i64)>,
-    pub in_doubt: i64,
-    pub lines_in_use: i64,
-    /// When the next open item is due; may be in the past.
-    pub next_at: Option<Instant>,
-    pub customers: i64,
-}
-
-pub fn glance(conn: &Connection, span: Span, now: Instant) -> anyhow::Result<Glance> {
-    let (from, to) = (instant_text(span.from), instant_text(span.to));
-    let count = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> anyhow::Result<i64> {
-        Ok(conn.prepare_cached(sql)?.query_one(values, |row| row.get(0))?)
-    };
-    let open = format!("SELECT count(*) FROM call_queue WHERE {OPEN}");
-    let next =
-        format!("SELECT min(coalesce(not_before, scheduled_for)) FROM call_queue WHERE {OPEN}");
-    let due = views::due(conn, now)?;
-    let made = "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND created_at < ?2
-                AND state IN ('placed', 'ended')";
-    let live = "SELECT count(*) FROM call_attempts WHERE state";
-    let next: Option<String> = conn.prepare_cached(&next)?.query_one([], |row| row.get(0))?;
-    Ok(Glance {
-        due,
-        waiting: count(&open, &[])? - due,
-        called: count(made, &[&from, &to])?,
-        reached: count(&format!("{made} AND disposition = 'answered'"), &[&from, &to])?,
-        skipped: skipped(conn, &from, &to)?,
-        in_doubt: count(&format!("{live} = 'in_doubt'"), &[])?,
-        lines_in_use: count(&format!("{live} IN ('dialing', 'placed')"), &[])?,
-        next_at: next.as_deref().and_then(parse_instant),
-        customers: count("SELECT count(*) FROM customers", &[])?,
-    })
-}
-
-fn skipped(conn: &Connection, from: &str, to: &str) -> anyhow::Result<Vec<(String, i64)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT reason, count(*) FROM call_queue
-         WHERE ?1 <= scheduled_for AND scheduled_for < ?2 AND status = 'skipped'
-         GROUP BY reason ORDER BY count(*) DESC, reason",
-    )?;
-    let rows = statement.query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The next daily call of an eligible status that no scan has queued yet.
-pub fn next_daily(
-    conn: &Connection,
-    status: &str,
-    now: Instant,
-) -> anyhow::Result<Option<Instant>> {
-    let next: Option<String> = conn
-        .prepare_cached(
-            "SELECT min(next_call_scheduled_at) FROM customers
-             WHERE payment_status = ?1 AND ?2 < next_call_scheduled_at AND phone_validated = 1
-               AND call_status NOT IN ('disabled', 'paused')
-               AND (call_time IS NOT NULL OR call_schedule IS NOT NULL)",
-        )?
-        .query_one([status, &instant_text(now)], |row| row.get(0))?;
-    Ok(next.as_deref().and_then(parse_instant))
 }
 
 /// Calls of one minute with the same result.
@@ -106,8 +35,8 @@ pub fn minutes(conn: &Connection, span: Span) -> anyhow::Result<Vec<Minute>> {
     let mut found = Vec::new();
     let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
     while let Some(row) = rows.next()? {
-        let (minute, state): (String, String) = (row.get(0)?, row.get(1)?);
-        let disposition: Option<String> = row.get(2)?;
+        let (minute, state) = (cells::lossy(row, 0)?, cells::lossy(row, 1)?);
+        let disposition = cells::optional_lossy(row, 2)?;
         let at = parse_instant(&format!("{minute}:00Z"));
         // Skip a text that ringonce does not write.
         if let (Some(at), Some(state)) = (at, AttemptState::parse(&state)) {
@@ -134,6 +63,8 @@ pub struct PageItemFilter {
 #[derive(Clone, Debug)]
 pub struct Named<T> {
     pub name: String,
+    /// The customer's own assistant by name; read only for items.
+    pub assistant: Option<String>,
     pub row: T,
 }
 
@@ -144,8 +75,7 @@ pub fn items(
     limit: usize,
 ) -> anyhow::Result<Vec<Named<Item>>> {
     let sql = format!(
-        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
-           WHERE c.id = call_queue.customer_id), '')
+        "SELECT {ITEM_COLUMNS}, {OF_CUSTOMER}
          FROM call_queue
          WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR call_type = ?2)
            AND (?3 IS NULL OR reason = ?3) AND (?4 IS NULL OR customer_id = ?4)
@@ -160,26 +90,29 @@ pub fn items(
         filter.customer_id,
         filter.before
     ];
-    let rows = statement.query_map(values, named_item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query(values)?, named_item)
 }
 
 /// Open items, the next one first.
 pub fn next_items(conn: &Connection, limit: usize) -> anyhow::Result<Vec<Named<Item>>> {
     let sql = format!(
-        "SELECT {ITEM_COLUMNS}, coalesce((SELECT name FROM customers AS c
-           WHERE c.id = call_queue.customer_id), '')
+        "SELECT {ITEM_COLUMNS}, {OF_CUSTOMER}
          FROM call_queue WHERE {OPEN} ORDER BY coalesce(not_before, scheduled_for), id
          LIMIT {limit}"
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([], named_item)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Queue, statement.query([])?, named_item)
 }
 
+/// The name and the assistant of an item's customer.
+const OF_CUSTOMER: &str = "coalesce((SELECT name FROM customers AS c
+           WHERE c.id = call_queue.customer_id), ''),
+         (SELECT assistant FROM customers AS c WHERE c.id = call_queue.customer_id)";
+
 fn named_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named<Item>> {
-    let name = row.get(ITEM_COLUMNS.split(',').count())?;
-    Ok(Named { name, row: item_from_row(row)? })
+    let width = ITEM_COLUMNS.split(',').count();
+    let (name, assistant) = (cells::lossy(row, width)?, cells::optional_lossy(row, width + 1)?);
+    Ok(Named { name, assistant, row: item_from_row(row)? })
 }
 
 /// Which attempts a list shows. `None` = all.
@@ -189,6 +122,10 @@ pub struct AttemptFilter {
     pub disposition: Option<Disposition>,
     pub call_type: Option<CallType>,
     pub customer_id: Option<i64>,
+    /// Only attempts since this instant.
+    pub from: Option<Instant>,
+    /// Only attempts before this instant.
+    pub to: Option<Instant>,
     /// Only attempts with a lower sequence number: the next page starts after the last one shown.
     pub before: Option<i64>,
 }
@@ -199,13 +136,18 @@ pub fn attempts(
     filter: &AttemptFilter,
     limit: usize,
 ) -> anyhow::Result<Vec<Named<Attempt>>> {
+    // Named only if it is asked for, so that the index by time is used.
+    let span = match (filter.from, filter.to) {
+        (None, None) => "AND ?6 IS NULL AND ?7 IS NULL",
+        _ => "AND created_at >= coalesce(?6, '') AND created_at < coalesce(?7, 'a')",
+    };
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS}, coalesce((SELECT name FROM customers AS c
            WHERE c.id = call_attempts.customer_id), '')
          FROM call_attempts
          WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR disposition = ?2)
            AND (?3 IS NULL OR call_type = ?3) AND (?4 IS NULL OR customer_id = ?4)
-           AND (?5 IS NULL OR seq < ?5)
+           AND (?5 IS NULL OR seq < ?5) {span}
          ORDER BY seq DESC LIMIT {limit}"
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -214,13 +156,20 @@ pub fn attempts(
         filter.disposition.map(Disposition::as_str),
         filter.call_type.map(CallType::as_str),
         filter.customer_id,
-        filter.before
+        filter.before,
+        filter.from.map(instant_text),
+        filter.to.map(instant_text)
     ];
-    let rows = statement.query_map(values, |row| {
-        let name = row.get(ATTEMPT_COLUMNS.split(',').count())?;
-        Ok(Named { name, row: attempt_from_row(row)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    quarantine::listed(Place::Attempts, statement.query(values)?, |row| {
+        let name = cells::lossy(row, ATTEMPT_COLUMNS.split(',').count())?;
+        Ok(Named { name, assistant: None, row: attempt_from_row(row)? })
+    })
+}
+
+/// The name of a customer; empty if the customer no longer exists.
+pub fn name_of(conn: &Connection, customer_id: Option<i64>) -> anyhow::Result<String> {
+    let sql = "SELECT coalesce((SELECT name FROM customers WHERE id = ?1), '')";
+    Ok(conn.prepare_cached(sql)?.query_one([customer_id], |row| row.get(0))?)
 }
 
 /// The number of provider calls beyond the first of an attempt: phones that rang twice.
@@ -234,7 +183,8 @@ pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
          GROUP BY call_type, disposition",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement
+        .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -244,8 +194,14 @@ pub fn skips(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
         "SELECT call_type, reason, count(*) FROM call_queue WHERE status = 'skipped'
          GROUP BY call_type, reason",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement
+        .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many customers the file has.
+pub fn customers(conn: &Connection) -> anyhow::Result<i64> {
+    Ok(conn.prepare_cached("SELECT count(*) FROM customers")?.query_one([], |row| row.get(0))?)
 }
 
 /// The sequence number of the newest attempt; 0 if there is none.
@@ -265,10 +221,10 @@ pub fn lateness(conn: &Connection, seq: i64) -> anyhow::Result<Vec<(i64, String,
     let mut found = Vec::new();
     let mut rows = statement.query([seq])?;
     while let Some(row) = rows.next()? {
-        let (began, due): (String, String) = (row.get(2)?, row.get(3)?);
+        let (began, due) = (cells::lossy(row, 2)?, cells::lossy(row, 3)?);
         if let (Some(began), Some(due)) = (parse_instant(&began), parse_instant(&due)) {
             let seconds = (began - due).num_milliseconds() as f64 / 1000.0;
-            found.push((row.get(0)?, row.get(1)?, seconds));
+            found.push((row.get(0)?, cells::lossy(row, 1)?, seconds));
         }
     }
     Ok(found)

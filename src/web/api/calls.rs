@@ -6,13 +6,14 @@ use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reaso
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::present::attempt;
-use crate::present::queue_item::as_json;
+use crate::present::queue_item::{Whose, as_json};
 use crate::steps::operate::Resolved;
 use crate::store::attempts::Attempt;
+use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::api::customers::one;
 use crate::web::api::{
-    WHO, body, limit, number, only, optional_text, page_of, reason, said, text, word,
+    body, limit, number, only, optional_text, page_of, reason, results, said, text, word,
 };
 use crate::web::asked::Asked;
 use crate::web::operate::{self, WhoAndWhy as Why};
@@ -43,6 +44,7 @@ pub fn attempt_filter(asked: &Asked<'_>) -> anyhow::Result<AttemptFilter> {
         call_type: word(asked, "type", CallType::parse, &words!(CallType))?,
         customer_id: customer_id(asked)?,
         before: number(asked, "before")?,
+        ..AttemptFilter::default()
     })
 }
 
@@ -64,13 +66,21 @@ pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (filter, limit) = (item_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| page::items(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.id);
-    let rows = found.iter().map(|named| as_json(&named.row, Some(&named.name))).collect();
+    let rows = found.iter().map(item_json).collect();
     Ok(page_of("items", rows, next))
 }
 
-/// `GET /api/attempts`
+fn item_json(named: &Named<Item>) -> Value {
+    let assistant = named.assistant.as_deref();
+    as_json(&named.row, Whose { name: Some(&named.name), assistant })
+}
+
+/// `GET /api/attempts`: the newest first, or with `changed_after` in the order of changes.
 pub fn attempts(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    only(asked, &["state", "disposition", "type", "customer", "before", "limit"])?;
+    if let Some(cursor) = number(asked, "changed_after")? {
+        return results::changed(asked, cursor);
+    }
+    only(asked, &["state", "disposition", "type", "customer", "before", "limit", "changed_after"])?;
     let (filter, limit) = (attempt_filter(asked)?, limit(asked)?);
     let found = asked.front.cx().store.read(|conn| page::attempts(conn, &filter, limit))?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.row.seq);
@@ -88,11 +98,19 @@ pub fn resolve(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let call_id = optional_text(&fields, "call_id")?;
     let word = operate::word(text(&fields, "outcome")?, call_id)?;
     let why = reason(&fields)?;
-    let resolved = operate::resolve(asked, asked.named(), &word, &Why { who: WHO, why: &why })?;
+    let resolved =
+        operate::resolve(asked, asked.named(), &word, &Why { who: asked.who(), why: &why })?;
     let became = match resolved {
         Resolved::Placed => "placed",
         Resolved::Retrying => "retrying",
         Resolved::Closed => "closed",
     };
     Ok(Response::json(200, &json!({ "resolved": true, "became": became })))
+}
+
+/// `POST /api/attempts/{id}/close`: a person closes a placed call that does not end. Field: `reason`.
+pub fn close(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let why = reason(&body(asked, &["reason"])?)?;
+    operate::close(asked, asked.named(), &Why { who: asked.who(), why: &why })?;
+    Ok(Response::json(200, &json!({ "closed": true })))
 }

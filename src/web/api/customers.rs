@@ -3,26 +3,31 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::customer::columns::Column;
+use crate::domain::customer::columns::{Column, parse_date};
 use crate::domain::customer::entry::{CustomerEntry, FieldChange};
 use crate::domain::customer::{CallStatus, Customer};
-use crate::domain::parse_instant;
+use crate::domain::{Instant, instant_text};
 use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::present::customer::as_json;
 use crate::present::explain as present_explain;
 use crate::steps::customers::find::{self, Unclear};
-use crate::steps::customers::{change, create, plan_change, plan_new};
-use crate::steps::forecast::explain;
+use crate::steps::customers::{change, create, edit, plan_new};
+use crate::steps::forecast::explain::{self, Question};
 use crate::steps::import::field_values::{Draft, Reader};
+use crate::steps::operate::call_now::ExtraWish;
 use crate::steps::readiness::clock_check;
-use crate::store::customers::{self, Filter, Found, matching};
+use crate::store::customers::{self, Filter, Found, matching, source};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Tx};
-use crate::web::api::{self, WHO, body, limit, number, only, page_of, reveals, said};
+use crate::web::api::{self, body, limit, number, only, page_of, reveals, said};
 use crate::web::asked::Asked;
 use crate::web::operate;
 
+/// The field that says as of when the data is.
+const AS_OF: &str = "as_of";
+/// How far the application's clock may be ahead of ours.
+const AHEAD_AT_MOST: chrono::Duration = chrono::Duration::hours(1);
 /// The field for the country of a phone that has no country code.
 pub const DEFAULT_COUNTRY: &str = "default_country";
 
@@ -58,43 +63,70 @@ pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(Response::json(200, &as_json(&customer, reveal)))
 }
 
-/// `GET /api/customers/{id}/explain`: explains what a tick at `at`, or now, would do and why.
+/// `GET /api/customers/{id}/explain`: explains what a tick at `at`, or now, would do and why. An
+/// earlier `at`, or a date `on`, is judged by what was true then.
 pub fn explained(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    only(asked, &["at"])?;
+    only(asked, &["at", "on"])?;
+    let date = |text| parse_date(text).map_err(|why| Problem::field("on", format!("on: {why}")));
+    let on = said(asked, "on")?.map(date).transpose()?;
     let at = match said(asked, "at")? {
         None => asked.now,
-        Some(text) => parse_instant(text).ok_or_else(|| {
-            Problem::field("at", "at must be an instant such as 2026-11-22T17:01:00Z")
-        })?,
+        Some(text) => api::instant("at", text)?,
     };
+    if on.is_some() && asked.query("at").is_some() {
+        return Err(Problem::field("on", "give either at or on").into());
+    }
     let customer = cx.store.read(|conn| one(conn, asked.named()))?;
-    match explain::explain(cx, customer.id, at, None)? {
+    if on.is_some() && cx.zones.get(&customer.timezone).is_none() {
+        let detail = "on needs the customer's time zone, which is not known";
+        return Err(Problem::field("on", detail).into());
+    }
+    match explain::answer(cx, customer.id, &Question { now: asked.now, at, on }, None)? {
         Some(explained) => Ok(Response::json(200, &present_explain::json(&explained))),
         None => Err(Problem::not_found("the customer is gone").into()),
     }
 }
 
-/// `POST /api/customers/{id}/call` with `reason`: queues an extra call for now.
+/// `POST /api/customers/{id}/call` with `reason`: queues an extra call for now, or for `at`. The
+/// same `key` answers the same item.
 pub fn call(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let fields = body(asked, &["reason"])?;
+    let fields = body(asked, &["reason", "at", "key"])?;
     let why = api::reason(&fields)?;
+    let at = api::optional_text(&fields, "at")?;
+    let at = at.map(|text| api::instant("at", text)).transpose()?;
+    let key = api::optional_text(&fields, "key")?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
-    let item = operate::call(asked, &customer, &why)?;
-    Ok(Response::json(202, &json!({ "queued": true, "item_id": item.id })))
+    let queued =
+        operate::call(asked, &customer, &ExtraWish { who: asked.who(), why: &why, at, key })?;
+    let item = &queued.item;
+    let told = json!({
+        "queued": true,
+        "created": queued.is_new,
+        "item_id": item.id,
+        "occasion": item.occasion,
+        "scheduled_for": instant_text(item.scheduled_for),
+        "status": item.status.as_str(),
+    });
+    Ok(Response::json(if queued.is_new { 202 } else { 200 }, &told))
 }
 
 /// Finds the one customer that a text names: an id, external id, e-mail or phone.
 pub fn one(conn: &Conn, text: &str) -> anyhow::Result<Customer> {
-    find::one(conn, text).map_err(|error| match error.downcast::<Unclear>() {
+    find::one(conn, text).map_err(as_problem)
+}
+
+/// The answer about a text that names nobody, or several customers.
+pub fn as_problem(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Unclear>() {
         Ok(why @ Unclear::Nobody(_)) => Problem::not_found(why.to_string()).into(),
         Ok(why @ Unclear::Several(_)) => Problem::new(409, why.to_string()).into(),
         Err(error) => error,
-    })
+    }
 }
 
 fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
-    let entry = journal::Entry { who: WHO, what: "reveal", subject, ..Default::default() };
+    let entry = journal::Entry { who: asked.who(), what: "reveal", subject, ..Default::default() };
     asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))
 }
 
@@ -102,12 +134,16 @@ fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
 enum Upserted {
     Created(Customer),
     Known(Customer, Vec<FieldChange>),
+    /// The request is older than what is known.
+    Ignored(Customer),
 }
 
 impl Upserted {
     fn customer(&self) -> &Customer {
         match self {
-            Upserted::Created(customer) | Upserted::Known(customer, _) => customer,
+            Upserted::Created(customer)
+            | Upserted::Known(customer, _)
+            | Upserted::Ignored(customer) => customer,
         }
     }
 }
@@ -117,21 +153,24 @@ impl Upserted {
 pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let mut known: Vec<&str> =
         Column::ALL.iter().filter(|c| is_said(**c)).map(|c| c.as_str()).collect();
-    known.push(DEFAULT_COUNTRY);
+    known.extend([DEFAULT_COUNTRY, AS_OF]);
     let fields = body(asked, &known)?;
     let country = api::optional_text(&fields, DEFAULT_COUNTRY)?;
-    let mut reader = Reader::new(&asked.front.cx().zones, country);
+    let as_of = as_of(asked, &fields)?;
+    let cx = asked.front.cx();
+    let mut reader = Reader::new(&cx.zones, country).with_assistants(cx.config.assistants.keys());
     let entry = entry(&fields, &mut reader)?;
     if entry.external_id.is_none() && !matches!(entry.email, Some(Some(_))) {
         let detail = "external_id or email must say who it is";
         return Err(Problem::field("external_id", detail).into());
     }
-    if let Some((field, reason)) = entry.contradiction(asked.now) {
+    let zone = entry.timezone.as_deref().and_then(|name| reader.zone(name));
+    if let Some((field, reason)) = entry.contradiction(zone.as_deref(), asked.now) {
         return Err(Problem::field(field, format!("{field}: {reason}")).into());
     }
     let store = &asked.front.cx().store;
     let (done, same_phone_as) = store.write(|tx| {
-        let done = write(asked, tx, &mut reader, entry)?;
+        let done = write(asked, tx, &mut reader, entry, as_of)?;
         let others = customers::with_same_phone(tx, done.customer())?;
         Ok((done, others))
     })?;
@@ -140,14 +179,27 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Upserted::Known(customer, changes) => {
             (200, customer, changes.iter().map(|change| change.field).collect())
         }
+        Upserted::Ignored(customer) => (200, customer, Vec::new()),
     };
     let answer = json!({
         "created": status == 201,
+        "ignored": matches!(done, Upserted::Ignored(_)),
         "changed": changes,
         "same_phone_as": same_phone_as,
         "customer": as_json(customer, false),
     });
     Ok(Response::json(status, &answer))
+}
+
+/// When the application read the data. An instant that is far ahead would make every later upsert
+/// older than it.
+fn as_of(asked: &Asked<'_>, fields: &Map<String, Value>) -> Result<Option<Instant>, Problem> {
+    let Some(text) = api::optional_text(fields, AS_OF)? else { return Ok(None) };
+    let at = api::instant(AS_OF, text)?;
+    if at <= asked.now + AHEAD_AT_MOST {
+        return Ok(Some(at));
+    }
+    Err(Problem::field(AS_OF, "as_of is more than an hour ahead: check the clock"))
 }
 
 /// Whether a request may set the column. Others are internal, or exist only in old files.
@@ -180,7 +232,8 @@ fn write(
     asked: &Asked<'_>,
     tx: &Tx<'_>,
     reader: &mut Reader<'_>,
-    mut entry: CustomerEntry,
+    entry: CustomerEntry,
+    as_of: Option<Instant>,
 ) -> anyhow::Result<Upserted> {
     let reading = asked.front.service.clock.read()?;
     if let Some(why) = clock_check::wrong_clock(tx, &reading)? {
@@ -206,20 +259,21 @@ fn write(
             }
             let customer = plan_new(reader, &entry, now)
                 .map_err(|error| Problem::new(422, error.to_string()))?;
-            let id = create(tx, reader, &customer, By { who: WHO, now })?;
+            let id = create(tx, reader, &customer, By { who: asked.who(), now })?;
+            if let Some(at) = as_of {
+                source::set_as_of(tx, id, at)?;
+            }
             Ok(Upserted::Created(read_back(tx, id)?))
         }
         Found::One(known) => {
-            // A schedule would override the new call time, so setting a time removes it.
-            if matches!(entry.call_time, Some(Some(_))) && entry.call_schedule.is_none() {
-                entry.call_schedule = Some(None);
+            if let Some(at) = as_of {
+                if source::as_of(tx, known.id)?.is_some_and(|newest| at < newest) {
+                    return Ok(Upserted::Ignored(*known));
+                }
+                source::set_as_of(tx, known.id, at)?;
             }
-            if entry.phone.is_none() && entry.phone_validated.is_some() {
-                let phone = reader.phone(&known.phone);
-                entry.phone = Some(phone.map_err(|why| Problem::field("phone_validated", why))?);
-            }
-            let after = plan_change(tx, reader, &known, &entry, now)?;
-            let changes = change(tx, reader, &known, &after, By { who: WHO, now })?;
+            let after = edit::planned(tx, reader, &known, entry, now)?;
+            let changes = change(tx, reader, &known, &after, By { who: asked.who(), now })?;
             Ok(Upserted::Known(read_back(tx, known.id)?, changes))
         }
     }

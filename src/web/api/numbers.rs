@@ -12,7 +12,7 @@ use crate::store::do_not_call::{self, DoNotCallEntry};
 use crate::store::journal;
 use crate::store::journal::By;
 use crate::web::api::customers::DEFAULT_COUNTRY;
-use crate::web::api::{WHO, body, one_line, only, optional_text, reason, reveals, said, text};
+use crate::web::api::{body, one_line, only, optional_text, reason, reveals, said, text};
 use crate::web::asked::Asked;
 
 /// `GET /api/dnc`
@@ -23,7 +23,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let entries = store.read(|conn| do_not_call::all(conn, store.path()))?;
     if reveal {
         let entry = journal::Entry {
-            who: WHO,
+            who: asked.who(),
             what: "reveal",
             subject: "do-not-call",
             ..Default::default()
@@ -48,7 +48,7 @@ pub fn add(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["phone", "reason", DEFAULT_COUNTRY])?;
     let (phone, why) = (text(&fields, "phone")?, reason(&fields)?);
     let told = number(phone, optional_text(&fields, DEFAULT_COUNTRY)?)?;
-    let added = put_on(asked, &told.phone, &why, WHO)?;
+    let added = put_on(asked, &told.phone, &why, asked.who())?;
     let told = json!({ "added": added, "phone": mask_phone(&told.phone) });
     Ok(Response::json(if added { 201 } else { 200 }, &told))
 }
@@ -70,11 +70,18 @@ pub fn remove(asked: &Asked<'_>) -> anyhow::Result<Response> {
         let country = optional_text(&fields, DEFAULT_COUNTRY)?;
         (e164(text(&fields, "phone")?, country)?, reason(&fields)?)
     };
+    take_off(asked, &phone, &why, asked.who())?;
+    Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
+}
+
+/// Takes a number off the list and writes the journal.
+pub fn take_off(asked: &Asked<'_>, phone: &str, reason: &str, who: &str) -> anyhow::Result<()> {
     let cx = asked.front.cx();
-    if !list::remove(&cx.store, &cx.installation, &phone, &why, By { who: WHO, now: asked.now })? {
+    let by = By { who, now: asked.now };
+    if !list::remove(&cx.store, &cx.installation, phone, reason, by)? {
         return Err(Problem::not_found("this number is not on the list").into());
     }
-    Ok(Response::json(200, &json!({ "removed": true, "phone": mask_phone(&phone) })))
+    Ok(())
 }
 
 fn plus(phone: &str) -> String {

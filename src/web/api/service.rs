@@ -7,9 +7,11 @@ use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::phones;
 use crate::steps::operate::Scope;
+use crate::steps::readiness::health::Cause;
+use crate::steps::readiness::health::words::Told;
 use crate::steps::status;
 use crate::web::api::customers::one;
-use crate::web::api::{WHO, body, reason, text};
+use crate::web::api::{body, reason, text};
 use crate::web::asked::Asked;
 use crate::web::health;
 use crate::web::operate::{self, Lift, WhoAndWhy};
@@ -24,14 +26,17 @@ pub fn openapi(_: &Asked<'_>) -> anyhow::Result<Response> {
         .with_body(OPENAPI.as_bytes().to_vec()))
 }
 
-/// `GET /api/status`: the output of `ringonce status --json`, and whether the service is healthy.
+/// `GET /api/status`: the output of `ringonce status --json`, and whether the service is healthy, as
+/// this process knows it.
 pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    let found = status::status(&cx.store, &cx.config, &cx.zones, asked.now)?;
+    let found = status::status(&cx.store, &cx.config, &cx.timetable, asked.now)?;
     let mut told = serde_json::to_value(found)?;
-    let reasons = health::reasons(&asked.front.service, asked.now);
-    told["healthy"] = json!(reasons.is_empty());
-    told["reasons"] = json!(reasons);
+    // This process knows more about itself than the file does.
+    let causes = health::causes(&asked.front.service, asked.now);
+    told["healthy"] = json!(causes.is_empty());
+    told["reasons"] = json!(causes.iter().map(Cause::line).collect::<Vec<_>>());
+    told["causes"] = json!(causes.iter().map(Told::from).collect::<Vec<_>>());
     Ok(Response::json(200, &told))
 }
 
@@ -40,7 +45,7 @@ pub fn pause(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &["customer", "type", "number", "reason"])?;
     let why = reason(&fields)?;
     let scope = scope(asked, named(&fields, &["customer", "type", "number"])?)?;
-    let paused = operate::pause(asked, &scope, &WhoAndWhy { who: WHO, why: &why })?;
+    let paused = operate::pause(asked, &scope, &WhoAndWhy { who: asked.who(), why: &why })?;
     Ok(Response::json(200, &json!({ "paused": true, "changed": paused })))
 }
 
@@ -52,7 +57,8 @@ pub fn resume(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Some(("hold", kind)) => Lift::Hold(kind.into()),
         named => Lift::Plain(scope(asked, named)?),
     };
-    let (lifted, standing) = operate::resume(asked, &lift, &WhoAndWhy { who: WHO, why: &why })?;
+    let (lifted, standing) =
+        operate::resume(asked, &lift, &WhoAndWhy { who: asked.who(), why: &why })?;
     let changed = !lifted.is_nothing();
     let told = json!({ "changed": changed, "lifted": lifted, "standing": standing });
     Ok(Response::json(200, &told))

@@ -9,8 +9,7 @@ use crate::store::Store;
 use crate::store::views::page;
 
 /// Bucket limits in seconds after the due instant. The goal is to begin a call within one second.
-pub(crate) const LATENESS: [f64; 11] =
-    [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 14400.0];
+const LATENESS: [f64; 11] = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 14400.0];
 
 pub(crate) type Labels = Vec<(&'static str, String)>;
 

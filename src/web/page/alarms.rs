@@ -3,23 +3,19 @@
 use chrono::Duration;
 use maud::{Markup, html};
 
-use crate::domain::call::AttemptState;
 use crate::domain::hold::HoldKind;
 use crate::domain::parse_instant;
+use crate::domain::role::Role;
 use crate::present::output::duration;
-use crate::steps::backup;
-use crate::steps::readiness::armed;
-use crate::store::attempts;
+use crate::steps::readiness::health::{self as reasons, Cause, Paused};
+use crate::steps::reconcile::unlisted;
 use crate::store::meta::breaker::{self, Breaker};
-use crate::store::meta::marks::{self, Mark};
-use crate::store::meta::{holds, pauses, scan_inputs};
+use crate::store::meta::pauses::Pause;
+use crate::store::meta::{pauses, scan_inputs};
 use crate::store::views::{self, page};
 use crate::web::asked::Asked;
-use crate::web::page::html::{form, reason_and_button};
+use crate::web::page::html::{capital, form, reason_and_button};
 use crate::web::page::words::Tone;
-
-/// Minutes without a tick after which the dialer counts as silent.
-const SILENT_MINUTES: i64 = 30;
 
 /// One thing that a person should know.
 pub struct Alarm {
@@ -27,59 +23,93 @@ pub struct Alarm {
     pub what: String,
     /// The instruction, and the form that carries it out.
     pub help: Markup,
+    /// A page with a form must not refresh itself.
+    pub has_form: bool,
 }
 
 impl Alarm {
     fn new(tone: Tone, what: impl Into<String>, help: Markup) -> Alarm {
-        Alarm { tone, what: what.into(), help }
+        Alarm { tone, what: what.into(), help, has_form: false }
     }
 }
 
-/// Every alarm of now: first what stops all calls, then doubts and warnings, then pauses.
-pub fn alarms(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
-    let (front, cx) = (asked.front, asked.front.cx());
-    let mut found = Vec::new();
-    if let Some(why) = front.service.halted() {
-        let help = html! { p { "Due calls wait. ringonce tries again by itself." } };
-        found.push(Alarm::new(Tone::Bad, format!("Nothing is dialed: {why}"), help));
-    }
-    if let Some(why) = armed::not_armed(cx)?.or_else(|| armed::swapped(&cx.store)) {
-        let help = html! { p { "Stop ringonce, look at the file, then start it again." } };
-        found.push(Alarm::new(Tone::Bad, format!("This file may not dial: {why}"), help));
-    }
-    let (holds, breaker, pauses, second) = cx.store.read(|conn| {
-        let second = page::second_calls(conn)?;
-        Ok((holds::holds(conn)?, breaker::breaker(conn)?, pauses::pauses(conn)?, second))
-    })?;
-    for hold in holds {
-        let what = format!("Dialing is held since {}: {}", shown(&hold.since), hold.why);
-        let help = html! {
-            @if hold.kind == HoldKind::Clock {
-                p { "It continues automatically when the clocks agree again: set this machine's clock." }
-            } @else {
-                (resume_form(asked, "hold", hold.kind.as_str(), &format!("resume-{}", hold.kind)))
-            }
-        };
-        found.push(Alarm::new(Tone::Bad, what, help));
-    }
-    found.extend(breaker.map(|breaker| of_breaker(asked, &breaker)));
-    if second > 0 {
-        let help = html! { p { "Run " code { "ringonce audit" } ": it names the calls." } };
-        let what = format!("{second} calls rang beside the one that was meant");
-        found.push(Alarm::new(Tone::Bad, what, help));
-    }
-    found.extend(of_calls(asked)?);
-    found.extend(pauses.iter().filter_map(|(scope, pause)| {
-        let of = match scope.split_once(':') {
-            None => "All calls are paused".to_string(),
-            Some(("type", call_type)) => format!("All {call_type} calls are paused"),
-            Some(_) => return None,
-        };
-        let what = format!("{of} since {} by {}: {}", shown(&pause.since), pause.who, pause.why);
-        let id = format!("resume-{}", scope.replace(':', "-"));
-        Some(Alarm::new(Tone::Warn, what, resume_form(asked, "scope", scope, &id)))
-    }));
+/// Every alarm of now: the reasons of a red health check first, then what is only worth knowing.
+pub fn alarms(asked: &Asked<'_>, causes: &[Cause]) -> anyhow::Result<Vec<Alarm>> {
+    let mut found: Vec<Alarm> = causes.iter().map(|cause| of_cause(asked, cause)).collect();
+    found.extend(others(asked)?);
     Ok(found)
+}
+
+/// A reason, with the form that ends it, or else its next command.
+fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
+    let words = capital(&cause.words());
+    match cause {
+        Cause::Held(hold) => {
+            let has_form = hold.kind != HoldKind::Clock;
+            let what = format!("Dialing is held since {}: {}", shown(&hold.since), hold.why);
+            let help = html! {
+                @if hold.kind == HoldKind::Clock {
+                    p { "It continues automatically when the clocks agree again: set this machine's clock." }
+                } @else {
+                    (resume_form(asked, "hold", hold.kind.as_str(), &format!("resume-{}", hold.kind)))
+                }
+            };
+            Alarm { has_form, ..Alarm::new(Tone::Bad, what, help) }
+        }
+        Cause::Paused(paused) => of_pause(asked, &scope_of(paused), &words),
+        Cause::BreakerOpen(breaker) => of_breaker(asked, breaker),
+        Cause::Halted(why) => {
+            let help = html! { p { "Due calls wait. ringonce tries again by itself." } };
+            Alarm::new(Tone::Bad, format!("Nothing is dialed: {why}"), help)
+        }
+        Cause::NotArmed(why) => {
+            let help = html! { p { "Stop ringonce, look at the file, then start it again." } };
+            Alarm::new(Tone::Bad, format!("This file may not dial: {why}"), help)
+        }
+        Cause::InDoubt(_) => {
+            let help = html! { p {
+                "The phone may have rung, and the answer was lost. The provider is asked; what it \
+                 cannot tell, " a href="/calls?state=in_doubt" { "a person settles" } "."
+            } };
+            Alarm::new(Tone::Bad, words, help)
+        }
+        Cause::NoFreeLine { .. } => {
+            let help = html! { p {
+                "Due calls wait. " a href="/calls?state=placed" { "See the calls on the lines" } "."
+            } };
+            Alarm::new(Tone::Bad, words, help)
+        }
+        Cause::BackupsFail(why) => {
+            let help = html! { p {
+                "Calls go on. It is tried again every ten minutes; look at the folder."
+            } };
+            Alarm::new(Tone::Warn, format!("Backups: {why}"), help)
+        }
+        Cause::CallsOverdue(overdue) => {
+            let help = html! { p {
+                "Look at the provider's page, then " a href="/calls?state=placed" { "close them here" }
+                ". " (overdue.lines) " of " (overdue.calls) " still hold a line, each until "
+                (overdue.line_minutes) " min after it was sent."
+            } };
+            let noun = if overdue.calls == 1 { "call has" } else { "calls have" };
+            let too_long = duration(Duration::minutes(overdue.alarm_minutes));
+            let what = format!("{} {noun} not ended for {too_long}", overdue.calls);
+            Alarm::new(Tone::Bad, what, help)
+        }
+        Cause::OddRows(_) => Alarm::new(Tone::Bad, words, html! { p { "All others are called." } }),
+        _ => Alarm::new(Tone::Bad, words, html! { p { "Next: " code { (cause.next()) } "." } }),
+    }
+}
+
+/// The scope as the form sends it.
+fn scope_of(paused: &Paused) -> String {
+    paused.kind.as_ref().map_or("all".to_string(), |kind| format!("type:{kind}"))
+}
+
+fn of_pause(asked: &Asked<'_>, scope: &str, what: &str) -> Alarm {
+    let id = format!("resume-{}", scope.replace(':', "-"));
+    let help = resume_form(asked, "scope", scope, &id);
+    Alarm { has_form: true, ..Alarm::new(Tone::Warn, what, help) }
 }
 
 /// The breaker is half open when the next call is its probe. Before that, all calls wait.
@@ -103,43 +133,29 @@ fn of_breaker(asked: &Asked<'_>, breaker: &Breaker) -> Alarm {
         }
         (resume_form(asked, "scope", "breaker", "resume-breaker"))
     };
-    Alarm::new(tone, format!("{what}: {}", breaker.words()), help)
+    Alarm { has_form: true, ..Alarm::new(tone, format!("{what}: {}", breaker.words()), help) }
 }
 
-/// Doubts, calls that do not end, a silent dialer, unknown zones, a long WAL, missing backups.
-fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
+/// What stops no due call: a half-open breaker, second calls, calls that no list shows, the pause of
+/// one kind of call, unknown zones, a long WAL.
+fn others(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
     let cx = asked.front.cx();
-    let (doubts, placed, last_tick, no_backup, zoneless) = cx.store.read(|conn| {
-        let no_backup = backup::trouble(conn, &cx.config, &cx.zones, asked.now)?;
-        let doubts = attempts::in_state(conn, AttemptState::InDoubt)?.len();
-        let placed = attempts::in_state(conn, AttemptState::Placed)?;
-        let (last_tick, zoneless) =
-            (marks::mark(conn, Mark::LastTick)?, scan_inputs::zoneless(conn)?);
-        Ok((doubts, placed, last_tick, no_backup, zoneless))
+    let (second, unlisted, zoneless, pauses, breaker) = cx.store.read(|conn| {
+        let (second, zoneless) = (page::second_calls(conn)?, scan_inputs::zoneless(conn)?);
+        let unlisted = unlisted::reported(conn, asked.now)?;
+        Ok((second, unlisted, zoneless, pauses::pauses(conn)?, breaker::breaker(conn)?))
     })?;
     let mut found = Vec::new();
-    if doubts > 0 {
-        let calls = if doubts == 1 { "1 call is" } else { &format!("{doubts} calls are") };
-        let help = html! { p {
-            "The phone may have rung, and the answer was lost. The provider is asked; what it \
-             cannot tell, " a href="/calls?state=in_doubt" { "a person settles" } "."
-        } };
-        found.push(Alarm::new(Tone::Bad, format!("{calls} in doubt"), help));
+    let half_open = breaker.filter(|breaker| breaker.is_half_open(asked.now));
+    found.extend(half_open.map(|breaker| of_breaker(asked, &breaker)));
+    if second > 0 {
+        let help = html! { p { "Run " code { "ringonce audit" } ": it names the calls." } };
+        let what = format!("{second} calls rang beside the one that was meant");
+        found.push(Alarm::new(Tone::Bad, what, help));
     }
-    let too_long = Duration::minutes(cx.config.follow.alarm_minutes);
-    let old = placed.iter().filter(|call| asked.now - call.created_at > too_long).count();
-    if old > 0 {
-        let help = html! { p {
-            "Each still holds its line. " a href="/calls?state=placed" { "See them" }
-            ", and look at the provider's page."
-        } };
-        let what = format!("{old} calls have not ended for {}", duration(too_long));
-        found.push(Alarm::new(Tone::Warn, what, help));
-    }
-    let silent = last_tick.map(|at| asked.now - at);
-    if let Some(silent) = silent.filter(|silent| *silent > Duration::minutes(SILENT_MINUTES)) {
-        let what = format!("The dialer was last at work {} ago", duration(silent));
-        found.push(Alarm::new(Tone::Bad, what, html! { p { "Look at the log of ringonce." } }));
+    if let Some(unlisted) = unlisted {
+        let help = html! { p { "Run " code { "ringonce audit" } ": it names the customers." } };
+        found.push(Alarm::new(Tone::Warn, unlisted::words(&unlisted), help));
     }
     if let Some(zoneless) = zoneless {
         let help = html! { p {
@@ -155,13 +171,20 @@ fn of_calls(asked: &Asked<'_>) -> anyhow::Result<Vec<Alarm>> {
         } };
         found.push(Alarm::new(Tone::Warn, why, help));
     }
-    if let Some(why) = no_backup {
-        let help = html! { p {
-            "Calls go on. It is tried again every ten minutes; look at the folder."
-        } };
-        found.push(Alarm::new(Tone::Warn, format!("Backups: {why}"), help));
-    }
+    found.extend(partial_pauses(asked, &pauses));
     Ok(found)
+}
+
+/// Pauses of kinds of calls, unless they are among the reasons of a red health check already.
+fn partial_pauses(asked: &Asked<'_>, pauses: &[(String, Pause)]) -> Vec<Alarm> {
+    let told = reasons::paused(pauses);
+    let mut found = Vec::new();
+    for paused in reasons::paused_kinds(pauses) {
+        if !told.contains(&Cause::Paused(paused.clone())) {
+            found.push(of_pause(asked, &scope_of(&paused), &capital(&paused.words())));
+        }
+    }
+    found
 }
 
 /// The instant of a text as people read it.
@@ -172,6 +195,9 @@ fn shown(text: &str) -> String {
 
 /// The form that lifts one pause, hold or breaker, which `field` and `value` name.
 fn resume_form(asked: &Asked<'_>, field: &str, value: &str, id: &str) -> Markup {
+    if asked.role() < Role::Operator {
+        return html! { p { "Somebody with the role operator lifts this." } };
+    }
     let fields = html! {
         input type="hidden" name=(field) value=(value);
         (reason_and_button(id, "Resume", "main"))

@@ -1,45 +1,64 @@
-//! Customers: the search, and the page of one customer. That page has the next call and its reasons,
-//! the past calls on the customer's own clock, and the buttons that change something.
-
-use std::sync::Arc;
+//! Customers: the search and the list, filtered by how things stand.
 
 use maud::{Markup, Render, html};
 
-use crate::domain::calendar::zone::Zone;
-use crate::domain::customer::{CallStatus, Customer, mask_phone};
+use crate::domain::customer::columns::parse_date;
+use crate::domain::customer::{Customer, mask_phone};
+use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::present::output::{duration, relative};
+use crate::present::customer::{COLUMNS, as_json};
 use crate::steps::customers::find;
-use crate::steps::occasions::next;
-use crate::store::attempts::Attempt;
-use crate::store::customers::search::find;
-use crate::store::customers::{self, Filter, Found};
-use crate::store::meta::pauses;
-use crate::store::queue::Item;
-use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
-use crate::store::{do_not_call, journal};
-use crate::web::api::number;
-use crate::web::asked::Asked;
-use crate::web::page::forms::WHO;
-use crate::web::page::html::{
-    badge, form, in_url, or_dash, reason_and_button, section, table, time,
+use crate::store::customers::Found;
+use crate::store::customers::people::{
+    COUNTED_MAX, Order, PeopleFilter, Rows, Standing, count, people,
 };
+use crate::store::customers::search::find;
+use crate::store::{Conn, do_not_call};
+use crate::web::api::{number, word};
+use crate::web::asked::Asked;
+use crate::web::page::html::{badge, or_dash, query, table, time};
 use crate::web::page::layout::{go_to, page};
-use crate::web::page::linked;
-use crate::web::page::lists::{self, seconds};
-use crate::web::page::next_call::story;
-use crate::web::page::words::{self, Tone};
+use crate::web::page::lists::{CSV_ROWS, ROWS, csv_file, csv_link, date_field};
+use crate::web::page::standing::{Known, rhythm, standing};
+use crate::web::page::words;
 
-const ROWS: usize = 50;
+/// The filter of the query.
+fn filter(asked: &Asked<'_>) -> anyhow::Result<PeopleFilter> {
+    let cx = asked.front.cx();
+    let known: Vec<&str> = Standing::ALL.iter().map(|standing| standing.as_str()).collect();
+    let orders: Vec<&str> = Order::ALL.iter().map(|order| order.as_str()).collect();
+    let standing = word(asked, "state", Standing::parse, &known)?;
+    let since = asked.query("since").map(parse_date).transpose();
+    let since = since.map_err(|why| Problem::field("since", format!("since: {why}")))?;
+    let zone = asked.front.zone();
+    let midnight = |date: chrono::NaiveDate| zone.resolve(date.and_time(chrono::NaiveTime::MIN));
+    let listed = match standing {
+        Some(Standing::NeverCall) => {
+            let all = cx.store.read(|conn| do_not_call::all(conn, cx.store.path()))?;
+            all.iter().flat_map(|entry| do_not_call::forms(&entry.phone)).collect()
+        }
+        _ => Vec::new(),
+    };
+    Ok(PeopleFilter {
+        text: asked.query("q").map(str::to_string),
+        // A date alone asks who was not reached since.
+        standing: standing.or(since.map(|_| Standing::NotReached)),
+        since: since.map(midnight),
+        order: word(asked, "sort", Order::parse, &orders)?.unwrap_or(Order::Added),
+        eligible: cx.rules.eligible_payment_status.clone(),
+        listed,
+    })
+}
 
-/// `GET /customers`: everybody, or the matches of the search. A text that names exactly one customer
+/// `GET /customers`: everybody, or those who fit the filter. A text that names exactly one customer
 /// leads to their page.
 pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let text = asked.query("q");
-    let after = number(asked, "after")?.unwrap_or(0);
+    let filter = filter(asked)?;
+    let offset = number(asked, "after")?.unwrap_or(0);
     let store = &asked.front.cx().store;
     let mut named = Vec::new();
-    if let Some(text) = text.filter(|_| after == 0) {
+    let is_plain = filter.standing.is_none() && offset == 0;
+    if let Some(text) = filter.text.as_deref().filter(|_| is_plain) {
         named = match store.read(|conn| find(conn, text))? {
             Found::Nobody => Vec::new(),
             Found::Several(customers) => customers,
@@ -51,244 +70,107 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
             }
         };
     }
-    let filter = Filter { text: text.map(str::to_string), ..Filter::default() };
-    let matching = store.read(|conn| customers::list(conn, &filter, ROWS, after))?;
-    let is_named = |other: &&Customer| named.iter().any(|named| named.id == other.id);
-    let others = matching.iter().filter(|other| !is_named(other));
-    let rows = named.iter().chain(others).map(|customer| row(asked, customer));
-    let header = ["Name", "Phone", "Zone", "Called", "Payment", "State", "Next call"];
-    let text = text.unwrap_or_default();
+    let (rows, fitting, has_more) = store.read(|conn| {
+        let matching = people(conn, &filter, Rows { limit: ROWS, offset })?;
+        let is_named = |other: &&Customer| named.iter().any(|named| named.id == other.id);
+        let others: Vec<&Customer> = matching.iter().filter(|other| !is_named(other)).collect();
+        let fitting = count(conn, &filter)?.max((named.len() + others.len()) as i64);
+        let shown = named.iter().chain(others).map(|customer| row(asked, conn, customer));
+        Ok((shown.collect::<anyhow::Result<Vec<_>>>()?, fitting, matching.len() == ROWS))
+    })?;
+    let header = [
+        "Name",
+        "Phone",
+        "Time zone",
+        "Wants to be called",
+        "Payment",
+        "How it stands",
+        "Next call",
+    ];
     let body = html! {
-        div.head { h1 { "Customers" } }
-        form.filter method="get" role="search" {
-            label.field.grow {
-                span { "Name, e-mail, phone or id" }
-                input type="search" name="q" value=(text);
-            }
-            button { "Find" }
-        }
+        div.head { h1 { "Customers" } p.hint { (fitting_words(fitting)) } }
+        (filter_form(asked, &filter))
         (table("Customers", header, rows, "Nobody fits."))
-        @if let Some(last) = matching.get(ROWS - 1) {
-            p { a href={ "/customers?q=" (in_url(text)) "&after=" (last.id) } { "More" } }
-        }
+        @if has_more { p { a href={ "/customers?" (next_page(asked, offset)) } { "More" } } }
+        (csv_link(asked))
     };
     Ok(page(asked, "Customers", body))
 }
 
-fn row(asked: &Asked<'_>, customer: &Customer) -> [Markup; 7] {
-    let zone = asked.front.cx().zones.get(&customer.timezone);
+fn fitting_words(fitting: i64) -> String {
+    match fitting {
+        1 => "1 customer".to_string(),
+        more if COUNTED_MAX < more => format!("more than {COUNTED_MAX} customers"),
+        other => format!("{other} customers"),
+    }
+}
+
+fn next_page(asked: &Asked<'_>, offset: i64) -> String {
+    let kept = asked.request.query.iter();
+    let kept = kept
+        .filter(|(name, value)| !["after", "done"].contains(&name.as_str()) && !value.is_empty());
+    let after = ("after".to_string(), (offset + ROWS as i64).to_string());
+    query(kept.chain([&after]))
+}
+
+fn filter_form(asked: &Asked<'_>, filter: &PeopleFilter) -> Markup {
+    html! {
+        form.filter method="get" role="search" {
+            label.field.grow {
+                span { "Name, e-mail, phone or id" }
+                input type="search" name="q" value=(filter.text.as_deref().unwrap_or_default())
+                    autofocus[asked.query("find").is_some()];
+            }
+            label.field {
+                span { "How it stands" }
+                select name="state" {
+                    option value="" { "all" }
+                    @for standing in Standing::ALL {
+                        option value=(standing.as_str()) selected[filter.standing == Some(*standing)] {
+                            (words::standing(*standing))
+                        }
+                    }
+                }
+            }
+            (date_field(asked, "since", "Reached or not since"))
+            label.field {
+                span { "Order" }
+                select name="sort" {
+                    @for order in Order::ALL {
+                        option value=(order.as_str()) selected[filter.order == *order] {
+                            (words::order(*order))
+                        }
+                    }
+                }
+            }
+            button { "Find" }
+        }
+    }
+}
+
+fn row(asked: &Asked<'_>, conn: &Conn, customer: &Customer) -> anyhow::Result<[Markup; 7]> {
+    let cx = asked.front.cx();
+    let zone = cx.zones.get(&customer.timezone);
+    let shown = zone.clone().unwrap_or_else(|| asked.front.zone());
+    let (tone, word) = standing(customer, &Known::of(cx, conn, customer)?, &shown, asked.now);
     let coming = customer.next_call_scheduled_at.filter(|at| asked.now <= *at).zip(zone);
     let name = if customer.name.is_empty() { "(no name)" } else { &customer.name };
-    [
+    Ok([
         html! { a href={ "/customers/id:" (customer.id) } { (name) } },
         mask_phone(&customer.phone).render(),
         customer.timezone.render(),
         rhythm(asked, customer),
         customer.payment_status.render(),
-        status(customer),
+        badge(tone, &word),
         or_dash(coming.map(|(at, zone)| time(at, &zone))),
-    ]
+    ])
 }
 
-/// The daily rhythm with its next slots, or the original text if it is not understood.
-fn rhythm(asked: &Asked<'_>, customer: &Customer) -> Markup {
-    let zone = asked.front.cx().zones.get(&customer.timezone);
-    let original = customer.call_schedule.as_ref().or(customer.call_time.as_ref());
-    or_dash(
-        next::wanted(customer)
-            .map(|rhythm| rhythm.describe(zone.as_deref(), asked.now))
-            .as_ref()
-            .or(original),
-    )
-}
-
-fn status(customer: &Customer) -> Markup {
-    let tone = match customer.call_status {
-        CallStatus::Pending => Tone::Calm,
-        CallStatus::Completed => Tone::Good,
-        CallStatus::Failed | CallStatus::Paused => Tone::Warn,
-        CallStatus::Disabled => Tone::Bad,
-    };
-    badge(tone, customer.call_status.as_str())
-}
-
-/// `GET /customers/{id}`
-pub fn one(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    of_customer(asked, false)
-}
-
-/// `POST /customers/{id}/reveal`: the same page with the whole number. The journal notes it.
-pub fn reveal(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let store = &asked.front.cx().store;
-    let customer = store.read(|conn| linked(conn, asked.named()))?;
-    let subject = format!("customer:{}", customer.id);
-    let entry =
-        journal::Entry { who: WHO, what: "reveal", subject: &subject, ..Default::default() };
-    store.write(|tx| journal::add(tx, asked.now, entry))?;
-    of_customer(asked, true)
-}
-
-struct CustomerView {
-    customer: Customer,
-    items: Vec<Named<Item>>,
-    calls: Vec<Named<Attempt>>,
-    is_listed: bool,
-    is_paused: bool,
-    journal: Vec<journal::JournalLine>,
-}
-
-fn of_customer(asked: &Asked<'_>, reveal: bool) -> anyhow::Result<Response> {
-    let cx = asked.front.cx();
-    let known = cx.store.read(|conn| {
-        let customer = linked(conn, asked.named())?;
-        let id = Some(customer.id);
-        let items = PageItemFilter { customer_id: id, ..PageItemFilter::default() };
-        let calls = AttemptFilter { customer_id: id, ..AttemptFilter::default() };
-        let subject = format!("customer:{}", customer.id);
-        Ok(CustomerView {
-            items: page::items(conn, &items, 20)?,
-            calls: page::attempts(conn, &calls, 50)?,
-            is_listed: do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
-            is_paused: pauses::pauses(conn)?
-                .iter()
-                .any(|(scope, _)| *scope == format!("customer:{}", customer.key)),
-            journal: journal::newest(conn, Some(&subject), 20)?,
-            customer,
-        })
-    })?;
-    let zone = cx.zones.get(&known.customer.timezone);
-    let shown = zone.clone().unwrap_or_else(|| asked.front.zone());
-    let name = match known.customer.name.as_str() {
-        "" => format!("Customer {}", known.customer.id),
-        name => name.to_string(),
-    };
-    let body = html! {
-        div.head {
-            div { h1 { (name) } p.hint { (local_time(asked, zone.as_ref())) } }
-            (status(&known.customer))
-        }
-        div.pair {
-            (section("Facts", facts(asked, &known.customer, &shown, reveal)))
-            (buttons(asked, &known))
-        }
-        (section("What happens next", story(asked, known.customer.id)?))
-        (section("Calls", html! {
-            (lists::doubts(asked, &known.calls, &shown))
-            (timeline(&known.calls, &shown))
-        }))
-        (section("In the queue", items_table(&known.items, &shown, asked)))
-        (section("Journal", lists::journal_table(&known.journal, &shown)))
-    };
-    Ok(page(asked, &name, body))
-}
-
-fn local_time(asked: &Asked<'_>, zone: Option<&Arc<Zone>>) -> Markup {
-    html! {
-        @if let Some(zone) = zone { "It is " (time(asked.now, zone)) " in " (zone.name) }
-        @else { "The time zone is not known, so no local time is." }
-    }
-}
-
-fn facts(asked: &Asked<'_>, customer: &Customer, zone: &Zone, reveal: bool) -> Markup {
-    let reveal_form = || {
-        let action = format!("/customers/id:{}/reveal", customer.id);
-        let title = "The journal notes who looks";
-        form(asked, &action, html! { button.quiet title=(title) { "Reveal" } })
-    };
-    let phone = html! {
-        @if reveal { b { (customer.phone) } }
-        @else { (mask_phone(&customer.phone)) " " (reveal_form()) }
-    };
-    let validity = html! {
-        @if customer.phone_validated { (badge(Tone::Good, "valid")) }
-        @else {
-            (badge(Tone::Bad, "not valid"))
-            @if let Some(why) = &customer.phone_validation_error { " " (why) }
-        }
-    };
-    let next = or_dash(customer.next_call_scheduled_at.map(|at| {
-        html! {
-            @if at < asked.now { "none since " (time(at, zone)) }
-            @else { (time(at, zone)) " (" (relative(at, asked.now)) ")" }
-        }
-    }));
-    let welcome = if customer.welcome_call_completed { "made" } else { "owed" };
-    let facts = [
-        ("Phone", phone),
-        ("Number", validity),
-        ("E-mail", or_dash(customer.email.as_ref())),
-        ("External id", or_dash(customer.external_id.as_ref())),
-        ("Payment", customer.payment_status.render()),
-        ("Wants to be called", rhythm(asked, customer)),
-        ("Welcome call", welcome.render()),
-        ("Last daily call", or_dash(customer.last_call_date.map(maud::display))),
-        ("Next daily call", next),
-        ("Calls made", customer.total_calls_made.render()),
-        ("Failures in a row", customer.consecutive_failures.render()),
-        ("Signed up", time(customer.created_at, zone)),
-    ];
-    html! { dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } } }
-}
-
-fn buttons(asked: &Asked<'_>, known: &CustomerView) -> Markup {
-    let customer = &known.customer;
-    let act = |path: &str, button: &str, class: &str| {
-        let fields = reason_and_button(&format!("reason-{path}"), button, class);
-        form(asked, &format!("/customers/id:{}/{path}", customer.id), fields)
-    };
-    let is_stopped = known.is_paused
-        || matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled);
-    let content = html! {
-        @if is_stopped { (act("resume", "Resume calls", "main")) }
-        @else { (act("pause", "Pause calls", "")) }
-        @if known.is_listed {
-            p {
-                "This number is on the " a href="/do-not-call" { "do-not-call list" }
-                ": it is never called."
-            }
-        } @else { (act("do-not-call", "Never call again", "danger")) }
-        (act("call", "Call now", "main"))
-        p.hint { "An extra call, now. It goes through the same gate as every other call." }
-    };
-    section("Do", content)
-}
-
-/// Past calls, the newest first, each at its time on the customer's own clock.
-fn timeline(calls: &[Named<Attempt>], zone: &Zone) -> Markup {
-    if calls.is_empty() {
-        return html! { p.nothing { "Never called." } };
-    }
-    html! {
-        ol.timeline {
-            @for Named { row: attempt, .. } in calls {
-                li.(words::attempt(attempt.state, attempt.disposition).0) {
-                    p {
-                        b { (time(attempt.created_at, zone)) } " · "
-                        (lists::occasion(attempt.call_type, &attempt.occasion))
-                        " · attempt " (attempt.attempt_no)
-                        @if let Some(length) = attempt.duration_seconds { ", " (seconds(length)) }
-                    }
-                    p { (lists::attempt_state(attempt)) }
-                }
-            }
-        }
-    }
-}
-
-fn items_table(items: &[Named<Item>], zone: &Zone, asked: &Asked<'_>) -> Markup {
-    let until = |item: &Item, at| {
-        let left = at - asked.now;
-        let is_over = left < chrono::Duration::zero() || !item.status.is_active();
-        html! { (time(at, zone)) @if !is_over { " (" (duration(left)) ")" } }
-    };
-    let rows = items.iter().map(|Named { row: item, .. }| {
-        [
-            lists::occasion(item.call_type, &item.occasion),
-            lists::due(item, zone),
-            lists::item_state(item, asked.now),
-            or_dash(item.expires_at.map(|at| until(item, at))),
-        ]
-    });
-    let header = ["Occasion", "Due", "State", "Permitted until"];
-    table("In the queue", header, rows, "Nothing was queued yet.")
+/// `GET /customers.csv`
+pub fn file(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let filter = filter(asked)?;
+    let rows = Rows { limit: CSV_ROWS, offset: 0 };
+    let found = asked.front.cx().store.read(|conn| people(conn, &filter, rows))?;
+    let rows: Vec<_> = found.iter().map(|customer| as_json(customer, false)).collect();
+    Ok(csv_file("customers", &COLUMNS, &rows))
 }

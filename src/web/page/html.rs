@@ -4,6 +4,7 @@ use maud::{Markup, Render, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::calendar::zone::Zone;
+use crate::domain::role::Role;
 use crate::domain::{Instant, instant_text};
 use crate::present::output;
 use crate::web::asked::Asked;
@@ -18,6 +19,13 @@ pub fn in_url(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED_IN_URLS).to_string()
 }
 
+/// The text with a capital.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}", letters.as_str())
+}
+
 /// The pairs as the query of a URL, without the question mark.
 pub fn query<'a>(pairs: impl IntoIterator<Item = &'a (String, String)>) -> String {
     let pair = |(name, value): &(String, String)| format!("{}={}", in_url(name), in_url(value));
@@ -29,7 +37,7 @@ pub fn time(at: Instant, zone: &Zone) -> Markup {
     let local = zone.local(at).format("%a %e %b, %H:%M");
     html! {
         time datetime=(instant_text(at)) title=(output::local_rfc3339(at, zone)) {
-            (maud::display(local))
+            (maud::display(local)) " " (output::offset(at, zone))
         }
     }
 }
@@ -78,8 +86,13 @@ pub fn table<const N: usize>(
     }
 }
 
-/// A form that changes something. It carries the session's mark.
+/// A form that changes something; nothing for those who may only look.
 pub fn form(asked: &Asked<'_>, action: &str, fields: Markup) -> Markup {
+    if asked.role() < Role::Support { Markup::default() } else { any_form(asked, action, fields) }
+}
+
+/// A form for every role. It carries the session's mark.
+pub fn any_form(asked: &Asked<'_>, action: &str, fields: Markup) -> Markup {
     html! {
         form.act method="post" action=(action) {
             input type="hidden" name="mark" value=(asked.mark());

@@ -7,23 +7,31 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::present::output;
 use crate::web::asked::Asked;
+use crate::web::caller;
 use crate::web::front::Front;
-use crate::web::page::html::{form, query};
+use crate::web::page::done;
+use crate::web::page::html::{any_form, capital, in_url, query};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The links of the navigation.
-const LINKS: [(&str, &str); 6] = [
+const LINKS: [(&str, &str); 7] = [
     ("/", "Today"),
     ("/customers", "Customers"),
     ("/queue", "Queue"),
     ("/calls", "Calls"),
+    ("/reports", "Reports"),
     ("/do-not-call", "Do not call"),
     ("/journal", "Journal"),
 ];
 
-/// A whole page: the navigation, then `body`.
+/// A whole page: the navigation, what the last act did, then `body`.
 pub fn page(asked: &Asked<'_>, title: &str, body: Markup) -> Response {
+    page_with(asked, 200, title, body)
+}
+
+/// The same with another status, for a form that was refused.
+pub fn page_with(asked: &Asked<'_>, status: u16, title: &str, body: Markup) -> Response {
     let shown = &asked.request.path;
     let is_current =
         |link: &str| shown == link || (link != "/" && shown.starts_with(&format!("{link}/")));
@@ -39,11 +47,15 @@ pub fn page(asked: &Asked<'_>, title: &str, body: Markup) -> Response {
                 }
             }
             @if asked.session.is_some() {
-                (form(asked, "/logout", html! { button.quiet { "Sign out" } }))
+                @if let Some(name) = asked.caller.as_ref().and_then(|caller| caller.name.as_ref()) {
+                    span.dim { (name) " (" (asked.role()) ")" }
+                }
+                (any_form(asked, "/logout", html! { button.quiet { "Sign out" } }))
             }
         }
     };
-    Response::html(200, &document(title, top, body))
+    let body = html! { (done::message(asked)) (body) };
+    Response::html(status, &document(title, top, body))
 }
 
 /// The whole document as text. `html!` has escaped the markup of others; `clean` removes control
@@ -103,7 +115,7 @@ pub fn style(_: &Asked<'_>) -> anyhow::Result<Response> {
 
 /// A page for a request that failed. A visitor without a session gets the form to sign in.
 pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response {
-    if problem.status == 401 && front.keys.is_some() {
+    if problem.status == 401 && caller::is_open(front).unwrap_or(true) {
         let mut next = if request.method == "POST" { "/" } else { &request.path }.to_string();
         if !request.query.is_empty() {
             next.push_str(&format!("?{}", query(&request.query)));
@@ -111,11 +123,55 @@ pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response 
         return Response::html(401, &sign_in(&next, None))
             .with_header("WWW-Authenticate", "Bearer realm=\"ringonce\"");
     }
+    let (back, place) = way_back(request);
     let content = html! {
-        p { (problem.detail) }
-        p { a href="/" { "Back to today" } }
+        p { (sentence(&problem.detail)) }
+        p { (next_step(problem)) }
+        p { a.button href=(back) { (place) } " " a href="/" { "Back to today" } }
     };
-    problem.with_wait(Response::html(problem.status, &panel(problem.title(), content)))
+    let title = match (request.method.as_str(), problem.status) {
+        ("POST", _) => "Nothing was changed",
+        (_, 409) => "The state has changed",
+        _ => problem.title(),
+    };
+    problem.with_wait(Response::html(problem.status, &panel(title, content)))
+}
+
+/// A text of the program as a sentence.
+pub(crate) fn sentence(text: &str) -> String {
+    let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{}{end}", capital(text))
+}
+
+/// The page with the form that was refused, and its name.
+fn way_back(request: &Request) -> (String, &'static str) {
+    let mut parts = request.path.trim_start_matches('/').split('/');
+    match (parts.next(), parts.next()) {
+        (Some("customers"), Some(customer)) => {
+            (format!("/customers/{}", in_url(customer)), "Back to the customer")
+        }
+        (Some("customers"), None) => ("/customers".to_string(), "Back to the customers"),
+        (Some("calls"), _) => ("/calls?state=in_doubt".to_string(), "Back to the calls in doubt"),
+        (Some("do-not-call"), _) => ("/do-not-call".to_string(), "Back to the do-not-call list"),
+        (Some("queue"), _) => ("/queue".to_string(), "Back to the queue"),
+        _ => ("/".to_string(), "Back"),
+    }
+}
+
+/// What a person does after a refusal.
+fn next_step(problem: &Problem) -> &'static str {
+    match problem.status {
+        403 if problem.field.as_deref() == Some("role") => {
+            "Everything else on the page still works."
+        }
+        403 => "Open the page again, and send its form once more.",
+        404 => "Look for it in the list, or search on the first page.",
+        409 => "Look at the page again: it shows what is so now, and what can be done.",
+        422 => "Correct the value, and send the form again.",
+        429 | 503 => "Wait a moment, then try again.",
+        500.. => "Read the log of ringonce, then try again.",
+        _ => "Go back, and try again.",
+    }
 }
 
 /// The form to sign in. `next` is the path to open afterwards.
@@ -131,8 +187,8 @@ pub(crate) fn sign_in(next: &str, complaint: Option<&str>) -> String {
             button.main { "Sign in" }
         }
         p.hint {
-            "The token is the value of " code { "RINGONCE_API_TOKEN" } " on the server. A session \
-             lasts twelve hours."
+            "The token is the one that " code { "ringonce tokens add" } " printed for you, or the \
+             value of " code { "RINGONCE_API_TOKEN" } " on the server. A session lasts twelve hours."
         }
     };
     panel("Sign in", content)

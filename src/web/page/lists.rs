@@ -1,32 +1,34 @@
-//! Lists: the queue, the calls with their doubts, the do-not-call list, the journal.
+//! What the lists of the page share: how an item and an attempt are shown, filters, the way to older
+//! rows, and the same rows as CSV.
+
+pub mod journal;
+pub mod numbers;
+pub mod queue;
 
 use std::fmt::Display;
 
 use maud::{Markup, Render, html};
+use serde_json::Value;
 
+use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::{AttemptState, CallType, Disposition, ItemStatus, Reason};
-use crate::domain::customer::mask_phone;
-use crate::domain::{Instant, parse_instant};
+use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::http::response::Response;
-use crate::present::output;
+use crate::present::{csv, output};
 use crate::store::attempts::Attempt;
 use crate::store::queue::Item;
-use crate::store::views::page::{self, Named};
-use crate::store::{do_not_call, journal};
-use crate::web::api::calls::{attempt_filter, item_filter};
+use crate::store::views::page::Named;
 use crate::web::asked::Asked;
-use crate::web::page::html::{badge, form, in_url, or_dash, query, reason_and_button, table, time};
-use crate::web::page::layout::page;
+use crate::web::page::html::{badge, query, table, time};
 use crate::web::page::words::{self, Tone};
 
-/// Rows of one page.
-const ROWS: usize = 100;
-/// Rows of the do-not-call page, which has no second page.
-const NUMBERS: usize = 1000;
+/// Rows of one page: few enough for a phone.
+pub const ROWS: usize = 50;
+/// Rows of one CSV file.
+pub const CSV_ROWS: usize = 50_000;
 
 /// The customer of an item or an attempt, as a link.
-fn who(name: &str, customer_id: Option<i64>) -> Markup {
+pub fn who(name: &str, customer_id: Option<i64>) -> Markup {
     let Some(id) = customer_id else { return html! { span.dim { "unknown here" } } };
     html! {
         a href={ "/customers/id:" (id) } {
@@ -66,7 +68,10 @@ fn state(tone: Tone, word: &str, why: &str) -> Markup {
 
 /// The state of an item, the reason, and when the dialer looks at it again.
 pub fn item_state(item: &Item, now: Instant) -> Markup {
-    let (tone, word) = words::item(item.status);
+    let (tone, word) = match (item.status, item.reason) {
+        (ItemStatus::Failed, Some(Reason::InDoubt)) => (Tone::Bad, "in doubt"),
+        (status, _) => words::item(status),
+    };
     let mut why: Vec<String> = Vec::new();
     why.extend(item.reason.map(|reason| words::reason(reason).to_string()));
     let waits = matches!(item.status, ItemStatus::Pending | ItemStatus::Retrying);
@@ -82,13 +87,18 @@ pub fn item_state(item: &Item, now: Instant) -> Markup {
 /// The state of an attempt, with the provider's word for it.
 pub fn attempt_state(attempt: &Attempt) -> Markup {
     let (tone, word) = words::attempt(attempt.state, attempt.disposition);
-    let why = attempt.ended_reason.as_deref().or(attempt.error_message.as_deref());
-    state(tone, word, why.unwrap_or_default())
+    let told = attempt.ended_reason.as_deref();
+    let words = told.and_then(words::ended_reason);
+    html! {
+        (badge(tone, word))
+        @if let Some(words) = words { " " (words) }
+        @if let Some(told) = told.or(attempt.error_message.as_deref()) { " " span.why { (told) } }
+    }
 }
 
 /// A few items for the first page.
 pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> Markup {
-    let rows = items.iter().map(|Named { name, row: item }| {
+    let rows = items.iter().map(|Named { name, row: item, .. }| {
         [who(name, Some(item.customer_id)), time(due_at(item), zone), item_state(item, now)]
     });
     table("Next in the queue", ["Who", "When", "State"], rows, "Nobody waits.")
@@ -96,43 +106,14 @@ pub fn short_items(items: &[Named<Item>], zone: &Zone, now: Instant) -> Markup {
 
 /// A few calls for the first page.
 pub fn short_attempts(attempts: &[Named<Attempt>], zone: &Zone) -> Markup {
-    let rows = attempts.iter().map(|Named { name, row: attempt }| {
+    let rows = attempts.iter().map(|Named { name, row: attempt, .. }| {
         [who(name, attempt.customer_id), time(attempt.created_at, zone), attempt_state(attempt)]
     });
     table("Latest calls", ["Who", "When", "What came of it"], rows, "No calls yet.")
 }
 
-/// `GET /queue`
-pub fn queue(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let (filter, zone) = (item_filter(asked)?, asked.front.zone());
-    let found = asked.front.cx().store.read(|conn| page::items(conn, &filter, ROWS))?;
-    let rows = found.iter().map(|Named { name, row: item }| {
-        [
-            item.id.render(),
-            who(name, Some(item.customer_id)),
-            occasion(item.call_type, &item.occasion),
-            due(item, &zone),
-            item_state(item, asked.now),
-            html! { (item.attempts) " of " (item.max_attempts) },
-        ]
-    });
-    let header = ["Item", "Who", "Occasion", "Due", "State", "Attempts"];
-    let body = html! {
-        div.head { h1 { "Queue" } }
-        form.filter method="get" {
-            (select(asked, "status", "State", ItemStatus::ALL))
-            (select(asked, "type", "Kind", CallType::ALL))
-            (select(asked, "reason", "Reason", Reason::ALL))
-            button { "Show" }
-        }
-        (table("Queue", header, rows, "Nothing in the queue fits."))
-        (older(asked, found.get(ROWS - 1).map(|named| named.row.id)))
-    };
-    Ok(page(asked, "Queue", body))
-}
-
 /// A choice out of a closed list, with the value of the query selected.
-fn select<T: Display>(asked: &Asked<'_>, name: &str, label: &str, words: &[T]) -> Markup {
+pub fn select<T: Display>(asked: &Asked<'_>, name: &str, label: &str, words: &[T]) -> Markup {
     let chosen = asked.query(name);
     html! {
         label.field {
@@ -148,7 +129,7 @@ fn select<T: Display>(asked: &Asked<'_>, name: &str, label: &str, words: &[T]) -
 }
 
 /// The link to the rows before these, with the same filter.
-fn older(asked: &Asked<'_>, before: Option<i64>) -> Markup {
+pub fn older(asked: &Asked<'_>, before: Option<i64>) -> Markup {
     let Some(before) = before else { return Markup::default() };
     let request = asked.request;
     let kept = request.query.iter().filter(|(name, value)| name != "before" && !value.is_empty());
@@ -157,35 +138,32 @@ fn older(asked: &Asked<'_>, before: Option<i64>) -> Markup {
     html! { p { a href={ (request.path) "?" (query) } { "Older ones" } } }
 }
 
-/// `GET /calls`
-pub fn calls(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let (filter, zone) = (attempt_filter(asked)?, asked.front.zone());
-    let found = asked.front.cx().store.read(|conn| page::attempts(conn, &filter, ROWS))?;
-    let rows = found.iter().map(|Named { name, row: attempt }| {
-        [
-            time(attempt.created_at, &zone),
-            who(name, attempt.customer_id),
-            occasion(attempt.call_type, &attempt.occasion),
-            or_dash(attempt.phone.as_deref().map(mask_phone)),
-            attempt_state(attempt),
-            or_dash(attempt.duration_seconds.map(seconds)),
-            or_dash(attempt.cost.map(|cost| format!("${cost:.3}"))),
-        ]
-    });
-    let header = ["When", "Who", "Occasion", "Phone", "What came of it", "Length", "Cost"];
-    let body = html! {
-        div.head { h1 { "Calls" } }
-        form.filter method="get" {
-            (select(asked, "state", "State", AttemptState::ALL))
-            (select(asked, "disposition", "Ended as", Disposition::ALL))
-            (select(asked, "type", "Kind", CallType::ALL))
-            button { "Show" }
+/// A date of the query as a field of a filter.
+pub fn date_field(asked: &Asked<'_>, name: &str, label: &str) -> Markup {
+    html! {
+        label.field {
+            span { (label) }
+            input type="date" name=(name) value=(asked.query(name).unwrap_or_default());
         }
-        (doubts(asked, &found, &zone))
-        (table("Calls", header, rows, "No calls fit."))
-        (older(asked, found.get(ROWS - 1).map(|named| named.row.seq)))
-    };
-    Ok(page(asked, "Calls", body))
+    }
+}
+
+/// The link to the same rows as a file.
+pub fn csv_link(asked: &Asked<'_>) -> Markup {
+    let kept = asked.request.query.iter();
+    let kept = kept.filter(|(name, value)| {
+        !["before", "after", "done"].contains(&name.as_str()) && !value.is_empty()
+    });
+    html! { p.hint { a href={ (asked.request.path) ".csv?" (query(kept)) } { "Save as CSV" } } }
+}
+
+/// Rows as a CSV file.
+pub fn csv_file(name: &str, columns: &[&str], rows: &[Value]) -> Response {
+    let disposition = format!("attachment; filename=\"{name}.csv\"");
+    Response::new(200)
+        .with_header("Content-Type", "text/csv; charset=utf-8")
+        .with_header("Content-Disposition", &disposition)
+        .with_body(csv::table(columns, rows).into_bytes())
 }
 
 /// `1 min 20 s`
@@ -197,125 +175,15 @@ pub fn seconds(length: f64) -> String {
     }
 }
 
-/// Each doubt among the shown calls, with the form that settles it.
-pub fn doubts(asked: &Asked<'_>, found: &[Named<Attempt>], zone: &Zone) -> Markup {
-    let in_doubt = found.iter().filter(|named| named.row.state == AttemptState::InDoubt);
-    html! { @for named in in_doubt { (doubt(asked, named, zone)) } }
-}
-
-fn doubt(asked: &Asked<'_>, named: &Named<Attempt>, zone: &Zone) -> Markup {
-    let attempt = &named.row;
-    let id = format!("call-{}", attempt.id);
-    let fields = html! {
-        fieldset {
-            legend { "What happened?" }
-            label { input type="radio" name="outcome" value="placed" required; " The phone rang" }
-            label { input type="radio" name="outcome" value="not_placed"; " It never rang" }
-        }
-        label.field for=(id) {
-            span { "Provider's call id, if it is known" }
-            input id=(id) name="call_id" autocomplete="off" maxlength="100";
-        }
-        (reason_and_button(&format!("why-{}", attempt.id), "Settle", "main"))
-    };
-    html! {
-        section.alarm.bad {
-            h2 {
-                "In doubt: " (who(&named.name, attempt.customer_id)) ", "
-                (occasion(attempt.call_type, &attempt.occasion))
-            }
-            p {
-                "The call was sent " (time(attempt.created_at, zone)) " and the answer was lost: "
-                (attempt.error_message.as_deref().unwrap_or("nothing is known"))
-                ". Absent from " (attempt.clean_reads) " complete listings so far. Search the \
-                 provider's page for " code { (attempt.tag()) }
-                "; “it never rang” lets the call be made again."
-            }
-            (form(asked, &format!("/calls/{}/resolve", attempt.id), fields))
-        }
-    }
-}
-
-/// `GET /do-not-call`
-pub fn numbers(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let zone = asked.front.zone();
-    let store = &asked.front.cx().store;
-    let found = store.read(|conn| do_not_call::all(conn, store.path()))?;
-    let rows = found.iter().rev().take(NUMBERS).map(|entry| {
-        [
-            mask_phone(&entry.phone).render(),
-            entry.reason.render(),
-            entry.source.render(),
-            time(entry.created_at, &zone),
-        ]
-    });
-    let fields = html! {
-        label.field for="phone" {
-            span { "Phone" }
-            input #phone name="phone" type="tel" required autocomplete="off"
-                placeholder="+1 212 555 0101";
-        }
-        (reason_and_button("why", "Never call it", "danger"))
-    };
-    let header = ["Phone", "Reason", "Added by", "When"];
-    let body = html! {
-        div.head { h1 { "Do not call" } }
-        p.hint {
-            (found.len()) @if found.len() == 1 { " number" } @else { " numbers" }
-            ". None of them is called, whoever they belong to; the list outlives a restored \
-             backup. A number that its country renumbered is listed once and protected in its old \
-             and new forms. To take one off: "
-            code { "ringonce dnc remove PHONE --reason WHY" } "."
-        }
-        (form(asked, "/do-not-call", fields))
-        (table("Do not call", header, rows, "The list is empty."))
-    };
-    Ok(page(asked, "Do not call", body))
-}
-
-/// `GET /journal`
-pub fn journal(asked: &Asked<'_>) -> anyhow::Result<Response> {
-    let zone = asked.front.zone();
-    let subject = asked.query("subject");
-    let lines = asked.front.cx().store.read(|conn| journal::newest(conn, subject, 200))?;
-    let body = html! {
-        div.head { h1 { "Journal" } }
-        p.hint {
-            "Who did what to what, and why; the newest first. Nothing here can be changed."
-        }
-        form.filter method="get" {
-            label.field {
-                span { "Subject" }
-                input name="subject" value=(subject.unwrap_or_default()) placeholder="customer:1";
-            }
-            button { "Show" }
-        }
-        (journal_table(&lines, &zone))
-    };
-    Ok(page(asked, "Journal", body))
-}
-
-/// Lines of the journal. A value that is an instant is shown on the clock of `zone`.
-pub fn journal_table(lines: &[journal::JournalLine], zone: &Zone) -> Markup {
-    let shown = |text: &str| parse_instant(text).map_or_else(|| text.render(), |at| time(at, zone));
-    let value = |value: &Option<String>| or_dash(value.as_deref().map(shown));
-    let rows = lines.iter().map(|line| {
-        [
-            shown(&line.at),
-            line.who.render(),
-            line.what.render(),
-            html! { a href={ "/journal?subject=" (in_url(&line.subject)) } { (line.subject) } },
-            html! { (value(&line.old)) " → " (value(&line.new)) },
-            value(&line.why),
-        ]
-    });
-    let header = ["When", "Who", "What", "Subject", "Change", "Why"];
-    table("Journal", header, rows, "The journal is empty.")
+/// The cost of a call: `1.2 ¢`, or `$3.40` from a dollar on.
+pub fn cost(dollars: f64) -> String {
+    if dollars < 1.0 { format!("{:.1} ¢", dollars * 100.0) } else { format!("${dollars:.2}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{or_dash, seconds};
+    use super::{cost, seconds};
+    use crate::web::page::html::or_dash;
 
     #[test]
     fn no_length_has_sixty_seconds_beside_its_minutes() {
@@ -329,5 +197,11 @@ mod tests {
             let shown = or_dash(length.map(seconds)).into_string();
             assert_eq!(shown, expected, "{length:?}");
         }
+    }
+
+    #[test]
+    fn a_small_cost_is_shown_in_cents() {
+        assert_eq!(cost(0.0123), "1.2 ¢");
+        assert_eq!(cost(3.4), "$3.40");
     }
 }

@@ -1,4 +1,5 @@
-//! The first page: today at a glance, the alarms, and the calls of today and of the last two weeks.
+//! The first page: what needs a person, today at a glance, the next and the latest calls, and one
+//! chart. It refreshes itself while no form stands on it, so that nothing typed is ever lost.
 
 use chrono::{Days, NaiveDate, NaiveTime, Timelike};
 use maud::{Markup, display, html};
@@ -9,10 +10,12 @@ use crate::domain::{Instant, instant_text};
 use crate::http::response::Response;
 use crate::present::output::relative;
 use crate::steps::Context;
-use crate::store::Conn;
-use crate::store::meta::{breaker, holds, pauses};
-use crate::store::views::page::{self, AttemptFilter, Glance, Minute, Span};
+use crate::steps::readiness::health::Cause;
+use crate::steps::status::figures::{self, Figures};
+use crate::store::views::Count;
+use crate::store::views::page::{self, AttemptFilter, Minute, Span};
 use crate::web::asked::Asked;
+use crate::web::health;
 use crate::web::page::alarms::{self, Alarm};
 use crate::web::page::chart::{self, Stack, unit};
 use crate::web::page::html::{form, reason_and_button, section};
@@ -24,43 +27,44 @@ use crate::web::page::words::{self, Tone};
 const DAYS: u64 = 14;
 /// Rows of the short lists.
 const SHORT: usize = 8;
+/// The page loads itself again after this many seconds, without what the last act said.
+const REFRESH: [&str; 2] = ["60; url=/", "60; url=/?chart=days"];
 
 /// `GET /`
 pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let (cx, zone) = (asked.front.cx(), asked.front.zone());
     let today = zone.date(asked.now);
     let first = today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today);
-    let day = Span { from: midnight(&zone, today), to: midnight(&zone, next(today)) };
-    let fortnight = Span { from: midnight(&zone, first), to: day.to };
-    let (glance, minutes, next_daily, items, attempts, stopped) = cx.store.read(|conn| {
-        let mut next_daily = None;
-        for status in &cx.config.customers.eligible_payment_status {
-            let at = page::next_daily(conn, status, asked.now)?;
-            next_daily = next_daily.into_iter().chain(at).min();
-        }
+    let fortnight = Span { from: midnight(&zone, first), to: midnight(&zone, next(today)) };
+    let (figures, minutes, items, attempts) = cx.store.read(|conn| {
         Ok((
-            page::glance(conn, day, asked.now)?,
+            figures::figures(conn, &cx.config, &cx.timetable, asked.now)?,
             page::minutes(conn, fortnight)?,
-            next_daily,
             page::next_items(conn, SHORT)?,
             page::attempts(conn, &AttemptFilter::default(), SHORT)?,
-            stopped(conn)?,
         ))
     })?;
-    let alarms = alarms::alarms(asked)?;
-    let next_call = match (stopped, glance.next_at.into_iter().chain(next_daily).min()) {
+    let causes = health::causes(&asked.front.service, asked.now);
+    let stopped = causes.iter().find(|cause| cause.stops_calls()).map(|cause| match cause {
+        Cause::Paused(_) => "paused",
+        _ => "held",
+    });
+    let alarms = alarms::alarms(asked, &causes)?;
+    let is_of_days = asked.query("chart") == Some("days");
+    let is_pausing = asked.query("act") == Some("pause");
+    let has_forms = is_pausing || alarms.iter().any(|alarm| alarm.has_form);
+    let refreshes = !has_forms && asked.query("refresh") != Some("off");
+    let next_call = match (stopped, figures.next_call_at) {
         (Some(word), _) => word.to_string(),
         (None, Some(at)) if at <= asked.now => "now".to_string(),
         (None, Some(at)) => relative(at, asked.now),
         (None, None) => "none planned".to_string(),
     };
     let body = html! {
-        (heading(asked, &zone, today, &alarms))
+        (heading(asked, &zone, today, (&alarms, refreshes)))
         (alarms::section(&alarms))
-        (tiles(&glance, &next_call))
-        div.pair { (lines(cx, glance.lines_in_use)) (skipped(&glance)) }
-        (today_chart(&zone, asked, today, &minutes))
-        (fortnight_chart(&zone, first, &minutes))
+        @if is_pausing { (pause_form(asked)) }
+        (tiles(&figures, &next_call))
         div.pair {
             (section("Next in the queue", html! {
                 (lists::short_items(&items, &zone, asked.now))
@@ -71,18 +75,16 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
                 p { a href="/calls" { "All calls" } }
             }))
         }
-        (pause_form(asked))
+        (charts(asked, &zone, first, &minutes))
+        div.pair { (lines(cx, &figures)) (skipped(&figures)) }
+        @if !is_pausing { p { a.button.danger href="/?act=pause" { "Pause calls…" } } }
     };
-    Ok(framed(asked, "Today", body))
-}
-
-/// The word for what stops every call; `None` if nothing does.
-fn stopped(conn: &Conn) -> anyhow::Result<Option<&'static str>> {
-    if pauses::pauses(conn)?.iter().any(|(scope, _)| scope == "all") {
-        return Ok(Some("paused"));
-    }
-    let is_held = !holds::holds(conn)?.is_empty() || breaker::breaker(conn)?.is_some();
-    Ok(is_held.then_some("held"))
+    let answer = framed(asked, "Today", body);
+    Ok(if refreshes {
+        answer.with_header("Refresh", REFRESH[usize::from(is_of_days)])
+    } else {
+        answer
+    })
 }
 
 fn next(date: NaiveDate) -> NaiveDate {
@@ -93,7 +95,12 @@ fn midnight(zone: &Zone, date: NaiveDate) -> Instant {
     zone.resolve(date.and_time(NaiveTime::MIN))
 }
 
-fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -> Markup {
+fn heading(
+    asked: &Asked<'_>,
+    zone: &Zone,
+    today: NaiveDate,
+    (alarms, refreshes): (&[Alarm], bool),
+) -> Markup {
     let (tone, word) = match alarms.iter().any(|alarm| alarm.tone == Tone::Bad) {
         true => (Tone::Bad, "Needs a person"),
         false if !alarms.is_empty() => (Tone::Warn, "Look here"),
@@ -104,36 +111,37 @@ fn heading(asked: &Asked<'_>, zone: &Zone, today: NaiveDate, alarms: &[Alarm]) -
             div {
                 h1 { "Today" }
                 p.hint {
-                    (display(today.format("%A, %e %B %Y"))) " · as of "
+                    (display(today.format("%A, %e %B %Y"))) " · last refreshed "
                     time datetime=(instant_text(asked.now)) {
-                        (display(zone.local(asked.now).format("%H:%M:%S")))
+                        (display(zone.local(asked.now).format("%H:%M:%S"))) " " (zone.name)
                     }
-                    " " (zone.name) " · " a href="/" { "Refresh" }
+                    @if refreshes {
+                        ", every minute · " a href="/" { "Refresh" }
+                        " · " a href="/?refresh=off" { "Stop refreshing" }
+                    } @else if asked.query("refresh") == Some("off") {
+                        " · " a href="/" { "Refresh every minute" }
+                    } @else { ", not by itself while a form is open · " a href="/" { "Refresh" } }
                 }
             }
             p.state.(tone) { span.dot {} (word) }
-            form.find method="get" action="/customers" role="search" {
-                label.field {
-                    span.unseen { "Find a customer" }
-                    input type="search" name="q" placeholder="Name, e-mail, phone or id";
-                }
-                button { "Find" }
-            }
+            a.button href="/customers?find=1" { "Find a customer" }
         }
     }
 }
 
-fn tiles(glance: &Glance, next_call: &str) -> Markup {
-    let skipped: i64 = glance.skipped.iter().map(|(_, count)| count).sum();
-    let doubt_class = if glance.in_doubt > 0 { "bad" } else { "" };
+fn tiles(figures: &Figures, next_call: &str) -> Markup {
+    let today = &figures.today;
+    let class = |is_bad: bool| if is_bad { "bad" } else { "" };
+    let in_doubt = figures.in_doubt;
     let tiles = [
-        ("Due now", glance.due.to_string(), "/queue?status=pending", ""),
-        ("Waiting", glance.waiting.to_string(), "/queue?status=pending", ""),
-        ("Called today", glance.called.to_string(), "/calls", ""),
-        ("Reached today", glance.reached.to_string(), "/calls?disposition=answered", "good"),
-        ("Skipped today", skipped.to_string(), "/queue?status=skipped", ""),
-        ("In doubt", glance.in_doubt.to_string(), "/calls?state=in_doubt", doubt_class),
-        ("Next call", next_call.to_string(), "/queue", "wide"),
+        ("Waiting", figures.waiting().to_string(), "/queue?status=pending", ""),
+        ("Due now", figures.due.to_string(), "/queue?status=pending", ""),
+        ("Called today", today.called.to_string(), "/calls", ""),
+        ("Reached today", today.reached.to_string(), "/calls?disposition=answered", "good"),
+        ("Failed today", today.failed.to_string(), "/queue?status=failed", class(today.failed > 0)),
+        ("Skipped today", figures.skipped().to_string(), "/queue?status=skipped", ""),
+        ("In doubt", in_doubt.to_string(), "/calls?state=in_doubt", class(in_doubt > 0)),
+        ("Next call", next_call.to_string(), "/queue", "words"),
     ];
     html! {
         ul.tiles aria-label="Today at a glance" {
@@ -145,7 +153,9 @@ fn tiles(glance: &Glance, next_call: &str) -> Markup {
 }
 
 /// Lines in use and the cap. The picture has one cell for each line, at most 40.
-fn lines(cx: &Context, in_use: i64) -> Markup {
+fn lines(cx: &Context, figures: &Figures) -> Markup {
+    let in_use = i64::try_from(figures.lines_in_use).unwrap_or(i64::MAX);
+    let pace = i64::try_from(cx.config.dialing.calls_per_minute).unwrap_or(i64::MAX);
     let cap = i64::try_from(cx.config.dialing.max_active_calls).unwrap_or(i64::MAX);
     let shown = cap.clamp(1, 40);
     let filled = (in_use * shown + cap - 1) / cap.max(1);
@@ -160,18 +170,23 @@ fn lines(cx: &Context, in_use: i64) -> Markup {
                     height="18" rx="4" {}
             }
         }
-        p.hint { "At most " (cx.config.dialing.calls_per_minute) " calls begin in a minute." }
+        @if pace < figures.due {
+            p.hint { (figures.due) " calls are due. At most " (pace) " calls begin in a minute." }
+        }
     };
     section("Lines", content)
 }
 
-fn skipped(glance: &Glance) -> Markup {
-    let text = |word| Reason::parse(word).map_or(word, |reason| words::reason(reason));
+fn skipped(figures: &Figures) -> Markup {
+    let text = |word: &str| {
+        let known = Reason::parse(word).map(words::reason);
+        known.map_or_else(|| word.to_string(), str::to_string)
+    };
     let content = html! {
-        @if glance.skipped.is_empty() { p.nothing { "Nobody was skipped." } }
+        @if figures.today.skipped.is_empty() { p.nothing { "Nobody was skipped." } }
         @else {
             ul.reasons {
-                @for (word, count) in &glance.skipped {
+                @for Count { word, count } in &figures.today.skipped {
                     li {
                         a href={ "/queue?status=skipped&reason=" (word) } { (text(word)) }
                         b { (count) }
@@ -183,9 +198,34 @@ fn skipped(glance: &Glance) -> Markup {
     section("Skipped today, and why", content)
 }
 
-fn today_chart(zone: &Zone, asked: &Asked<'_>, today: NaiveDate, minutes: &[Minute]) -> Markup {
-    let mut bars: Vec<(String, Stack)> =
-        (0..24).map(|hour| (format!("{hour:02}:00"), Stack::default())).collect();
+/// The chart of today's hours, or that of the last days.
+fn charts(asked: &Asked<'_>, zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> Markup {
+    let is_of_days = asked.query("chart") == Some("days");
+    let (title, bars, every, now) = if is_of_days {
+        let (bars, now) = days(zone, first, minutes);
+        ("Calls of the last 14 days", bars, 1, now)
+    } else {
+        let (bars, now) = hours(zone, asked, minutes);
+        ("Calls of today by hour", bars, 3, Some(now))
+    };
+    let is_empty = bars.iter().all(|(_, stack)| stack.iter().all(|calls| *calls == 0));
+    let content = html! {
+        p.switch {
+            a href="/" aria-current=[(!is_of_days).then_some("true")] { "Today" }
+            a href="/?chart=days" aria-current=[is_of_days.then_some("true")] { "14 days" }
+        }
+        @if !is_empty { (chart::chart(title, &bars, every, now)) }
+        @else if is_of_days { p.nothing { "No calls in the last 14 days." } }
+        @else { p.nothing { "No calls yet today." } }
+    };
+    section(title, content)
+}
+
+type Bars = Vec<(String, Stack)>;
+
+fn hours(zone: &Zone, asked: &Asked<'_>, minutes: &[Minute]) -> (Bars, usize) {
+    let mut bars: Bars = (0..24).map(|hour| (format!("{hour:02}:00"), Stack::default())).collect();
+    let today = zone.date(asked.now);
     for minute in minutes {
         let local = zone.local(minute.at);
         if local.date() == today
@@ -194,13 +234,12 @@ fn today_chart(zone: &Zone, asked: &Asked<'_>, today: NaiveDate, minutes: &[Minu
             chart::add(stack, minute);
         }
     }
-    let now = zone.local(asked.now).hour() as usize;
-    section("Calls today by hour", chart::chart("Calls of today by hour", &bars, 3, Some(now)))
+    (bars, zone.local(asked.now).hour() as usize)
 }
 
-fn fortnight_chart(zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> Markup {
+fn days(zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> (Bars, Option<usize>) {
     let dates: Vec<NaiveDate> = first.iter_days().take(DAYS as usize).collect();
-    let mut bars: Vec<(String, Stack)> =
+    let mut bars: Bars =
         dates.iter().map(|date| (date.format("%a %e").to_string(), Stack::default())).collect();
     for minute in minutes {
         let date = zone.date(minute.at);
@@ -209,7 +248,7 @@ fn fortnight_chart(zone: &Zone, first: NaiveDate, minutes: &[Minute]) -> Markup 
         }
     }
     let today = bars.len().checked_sub(1);
-    section("Last 14 days", chart::chart("Calls of the last 14 days", &bars, 1, today))
+    (bars, today)
 }
 
 fn pause_form(asked: &Asked<'_>) -> Markup {

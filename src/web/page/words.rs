@@ -3,6 +3,7 @@
 use maud::Render;
 
 use crate::domain::call::{AttemptState, Disposition, ItemStatus, Reason};
+use crate::store::customers::people::{Order, Standing};
 
 /// The meaning of a word. The page shows it as a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,30 @@ impl Render for Tone {
             Tone::Bad => "bad",
             Tone::Dim => "dim",
         });
+    }
+}
+
+/// How things stand with customers, as a choice of a filter.
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Reached => "reached",
+        Standing::NotReached => "not reached",
+        Standing::InDoubt => "in doubt",
+        Standing::Paused => "paused",
+        Standing::NeverCall => "never call",
+        Standing::NotEligible => "not eligible (payment)",
+        Standing::BadNumber => "the number is not valid",
+        Standing::Stopped => "stopped after failed calls",
+    }
+}
+
+/// The order of a list of customers.
+pub fn order(order: Order) -> &'static str {
+    match order {
+        Order::Added => "first added",
+        Order::Newest => "last added",
+        Order::Name => "name",
+        Order::NextCall => "next call",
     }
 }
 
@@ -75,6 +100,29 @@ pub fn attempt(state: AttemptState, disposition: Option<Disposition>) -> (Tone, 
         (AttemptState::InDoubt, _) => (Tone::Bad, "in doubt"),
         (AttemptState::NotPlaced, _) => (Tone::Dim, "never rang"),
     }
+}
+
+/// The provider's ended reason in words; `None` for one that says no more than the disposition.
+pub fn ended_reason(text: &str) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 12] = [
+        ("customer-ended-call", "the customer hung up"),
+        ("customer-did-not-answer", "nobody answered"),
+        ("customer-busy", "the line was busy"),
+        ("assistant-ended-call", "the assistant ended the call"),
+        ("assistant-said-end-call-phrase", "the assistant said goodbye"),
+        ("assistant-forwarded-call", "the assistant forwarded the call"),
+        ("silence-timed-out", "nobody spoke"),
+        ("exceeded-max-duration", "the call reached its longest length"),
+        ("voicemail", "a voicemail answered"),
+        ("twilio-failed-to-connect-call", "the line could not be connected"),
+        ("vonage-failed-to-connect-call", "the line could not be connected"),
+        ("sip-outbound-unallocated-number", "nobody has this number"),
+    ];
+    let known = KNOWN.iter().find(|(reason, _)| text.starts_with(reason)).map(|(_, words)| *words);
+    let part = |part: &str, words: &'static str| text.contains(part).then_some(words);
+    known
+        .or_else(|| part("pipeline-error", "the assistant or its voice failed"))
+        .or_else(|| part("error", "the provider had an error"))
 }
 
 fn ended(disposition: Disposition) -> (Tone, &'static str) {

@@ -46,7 +46,7 @@ pub fn little_vapi(rows: Vec<Value>, order: Order) -> Server {
                 Some(row) => answer(200, date, &row.to_string()),
                 None => own_form(404, "Not Found"),
             },
-            _ => answer(200, date, &listed(request, &rows, order).to_string()),
+            _ => answer(200, date, &answered_rows(request, &rows, order).to_string()),
         }
     })
 }
@@ -61,7 +61,8 @@ fn created(request: &Request, number: usize) -> Value {
     call
 }
 
-fn listed(request: &Request, rows: &[Value], order: Order) -> Value {
+/// The page that a request asks for.
+pub fn answered_rows(request: &Request, rows: &[Value], order: Order) -> Value {
     let query = request.target().split_once('?').map(|(_, query)| query).unwrap_or_default();
     let mut limit = 100;
     let (mut from, mut to) = (None, None);

@@ -3,7 +3,8 @@
 //! The tests use real sockets on loopback and no mock of the HTTP library.
 
 pub mod conformance;
-mod little_vapi;
+pub mod little_vapi;
+mod long_lists;
 mod lost;
 mod order;
 mod pushed;
@@ -14,7 +15,7 @@ pub mod server;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ringonce::domain::call::CallType;
-use ringonce::provider::{Accepted, PlaceError, PlaceOrder, Provider};
+use ringonce::provider::{Accepted, PlaceError, PlaceOrder, Provider, Speaker};
 use ringonce::vapi::{ApiKey, Vapi};
 use serde_json::{Value, json};
 
@@ -40,7 +41,10 @@ pub fn order(call_type: CallType, number: u32) -> PlaceOrder {
     PlaceOrder {
         tag: format!("{}-{id}", call_type.tag_letter()),
         phone: format!("+121255501{:02}", number % 100),
-        assistant_id: "2b0f4c1e-6a55-4c0e-9d3a-0c6f5b1d7e11".to_string(),
+        speaker: Speaker::Assistant {
+            id: "2b0f4c1e-6a55-4c0e-9d3a-0c6f5b1d7e11".to_string(),
+            version: None,
+        },
         phone_number_id: "7d5e8a90-33c1-4f5e-8a1b-52b7c1f0aa22".to_string(),
         variables: variables.as_object().cloned().unwrap_or_default(),
         installation_id: "0192f000-0000-7000-8000-000000000001".to_string(),

@@ -2,6 +2,7 @@
 
 use jsonschema::Validator;
 use ringonce::domain::call::CallType;
+use ringonce::provider::{PlaceOrder, Speaker};
 use ringonce::vapi::wire;
 use serde_json::{Value, json};
 
@@ -42,7 +43,10 @@ fn every_order_passes_the_official_schema() {
         let rich = order(*call_type, 7);
         let mut empty = rich.clone();
         empty.variables.clear();
-        for order in [rich, empty] {
+        let speaks = |speaker: Speaker| PlaceOrder { speaker, ..rich.clone() };
+        let pinned = speaks(Speaker::Assistant { id: "a".into(), version: Some("3".into()) });
+        let squad = speaks(Speaker::Squad { id: "s".into() });
+        for order in [empty, pinned, squad, rich.clone()] {
             let body = wire::order_body(&order);
             let errors: Vec<String> =
                 schema.iter_errors(&body).map(|error| error.to_string()).collect();
@@ -90,6 +94,25 @@ fn the_same_tag_travels_in_all_three_places() {
         assert_eq!(metadata["callType"], json!(call_type.as_str()));
         assert_eq!(metadata["occasion"], json!(order.occasion));
     }
+}
+
+#[test]
+fn a_squad_gets_the_same_overrides_and_no_assistant() {
+    let order = daily();
+    let plain = wire::order_body(&order);
+    let id = "s-1".to_string();
+    let squad = wire::order_body(&PlaceOrder { speaker: Speaker::Squad { id }, ..order.clone() });
+    assert_eq!(squad["squadOverrides"], plain["assistantOverrides"]);
+    assert_eq!(squad["squadId"], "s-1");
+    for name in ["assistantId", "assistantVersion", "assistantOverrides"] {
+        assert_eq!(squad.get(name), None, "{name}");
+    }
+    assert_eq!(plain.get("assistantVersion"), None);
+    let mut told = squad;
+    told["id"] = json!("c1");
+    let call = wire::read_call(&told).unwrap();
+    assert_eq!((call.attempt_tag, call.seq), (Some(order.tag), Some(order.seq)));
+    assert_eq!(call.squad_id.as_deref(), Some("s-1"));
 }
 
 #[test]

@@ -1,15 +1,22 @@
 //! Checks of an existing database: the right to dial here, the clock, holds, the running dialer,
 //! and the customers' zones. Only reads.
 
+use crate::cli::setup::check::assistants;
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::config::load::LoadedConfig;
+use crate::config::timetable::Timetable;
 use crate::domain::calendar::zone_country;
+use crate::domain::hold::HoldKind;
 use crate::phones;
-use crate::steps::readiness::{armed, clock_check, hold_words};
+use crate::steps::customers::census;
+use crate::steps::readiness::health::{Cause, evidence};
+use crate::steps::readiness::quarantine;
+use crate::steps::readiness::{armed, clock_check};
+use crate::steps::rules;
 use crate::store::Store;
 use crate::store::file::identity::Identity;
 use crate::store::file::{lock, side_files};
-use crate::store::meta::holds::{self, Hold};
+use crate::store::meta::{holds, scan_inputs};
 use crate::store::views::locations;
 use crate::zones::Zones;
 
@@ -30,7 +37,7 @@ pub fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
 fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
     let mut found = vec![armed(loaded, store)?, dialer(loaded)];
     found.extend(clock(loaded, store)?);
-    found.extend(store.read(holds::holds)?.iter().map(hold));
+    found.extend(causes(loaded, zones, store)?);
     found.extend(side_files::foreign_filesystem(&loaded.db).map(|kind| {
         let detail = format!(
             "the database is on {kind}, whose locks and syncs are not reliable: put it on \
@@ -38,7 +45,11 @@ fn look(loaded: &LoadedConfig, zones: &Zones, store: &Store) -> anyhow::Result<V
         );
         CheckFinding::new("file system", State::Warning, detail)
     }));
+    found.extend(odd_rows(loaded, store)?);
+    found.extend(zone_rules(zones, store)?);
     found.extend(customers(loaded, zones, store)?);
+    found.extend(assistants::unknown_names(loaded, store)?);
+    found.extend(callable(loaded, store)?);
     found.extend(holidays(loaded, store)?);
     Ok(found)
 }
@@ -64,8 +75,50 @@ fn clock(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Option<CheckFin
     Ok(wrong.map(|why| CheckFinding::new("clock", State::Problem, why)))
 }
 
-fn hold(hold: &Hold) -> CheckFinding {
-    CheckFinding::new("hold", State::Problem, format!("dialing is {}", hold_words::held(hold)))
+/// Every other reason why a due call would not be dialed. A file that no dialer has used yet is
+/// not late.
+fn causes(
+    loaded: &LoadedConfig,
+    zones: &Zones,
+    store: &Store,
+) -> anyhow::Result<Vec<CheckFinding>> {
+    let now = loaded.clock.now()?;
+    // Values that cannot be read are reported with the configuration.
+    let Ok(timetable) = Timetable::of(&loaded.config, zones) else { return Ok(Vec::new()) };
+    let config = (&loaded.config, &timetable);
+    let causes = evidence::causes_of(store, config, Vec::new(), now)?;
+    let is_held = store.read(|conn| holds::is_held(conn, &HoldKind::Clock))?;
+    let rules = rules(&loaded.config).ok();
+    let census = rules.map(|rules| store.read(|conn| census::take(conn, &rules))).transpose()?;
+    let none_by_status = census.is_some_and(|census| census.eligible == 0);
+    // Without a stored hold, the finding about the clock says it already. The findings about
+    // customers name the payment statuses.
+    let is_told = |cause: &Cause| match cause {
+        Cause::Held(hold) => hold.kind != HoldKind::Clock || is_held,
+        Cause::NobodyEligible(_) => !none_by_status,
+        _ => true,
+    };
+    Ok(causes.iter().filter(|cause| is_told(cause)).filter_map(finding).collect())
+}
+
+fn finding(cause: &Cause) -> Option<CheckFinding> {
+    let (item, state) = match cause {
+        // They have findings of their own.
+        Cause::NotArmed(_) | Cause::FirstTickMissing | Cause::OddRows(_) => return None,
+        Cause::Held(_) => {
+            let detail = format!("dialing is {}", cause.line());
+            return Some(CheckFinding::new("hold", State::Problem, detail));
+        }
+        Cause::BreakerOpen(_) => ("breaker", State::Problem),
+        Cause::StartShut { .. } => ("dialing", State::Problem),
+        Cause::Paused(_) => ("pause", State::Warning),
+        Cause::ProviderUnreachable(_) => ("provider", State::Problem),
+        Cause::NobodyEligible(_) => ("eligibility", State::Warning),
+        Cause::InDoubt(_) => ("doubts", State::Warning),
+        Cause::BackupsFail(_) => ("backups", State::Warning),
+        _ => ("dialing", State::Warning),
+    };
+    Some(CheckFinding::new(item, state, cause.line()))
 }
 
 fn dialer(loaded: &LoadedConfig) -> CheckFinding {
@@ -74,6 +127,38 @@ fn dialer(loaded: &LoadedConfig) -> CheckFinding {
         None => "none is running".to_string(),
     };
     CheckFinding::new("dialer", State::Ok, detail)
+}
+
+/// Every row that cannot be read, the first few with the command that corrects them.
+fn odd_rows(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
+    let rows = store.read(|conn| quarantine::all(store, conn))?;
+    let finding = |detail: String| CheckFinding::new("unreadable row", State::Problem, detail);
+    let mut found: Vec<CheckFinding> = Vec::new();
+    for row in rows.iter().take(NAMED) {
+        let whom = match row.customer_id {
+            Some(id) => format!("customer {id} is not called"),
+            None => "nobody whom it may concern is called".to_string(),
+        };
+        let correct = quarantine::how_to_correct(row, &loaded.db);
+        found.push(finding(format!("{}: {whom}; {correct}", row.words())));
+    }
+    let more = rows.len().saturating_sub(NAMED);
+    if more > 0 {
+        found.push(finding(format!("{more} more rows cannot be read")));
+    }
+    Ok(found)
+}
+
+/// Reports stored instants that other zone rules gave.
+fn zone_rules(zones: &Zones, store: &Store) -> anyhow::Result<Option<CheckFinding>> {
+    let known = store.read(scan_inputs::zone_rules)?.filter(|known| *known != zones.version());
+    Ok(known.map(|known| {
+        let detail = format!(
+            "the stored call times were computed with IANA {known}; the next scan computes them \
+             again"
+        );
+        CheckFinding::new("time zones", State::Ok, detail)
+    }))
 }
 
 /// Customers that share a problem: the first few ids, and the count.
@@ -138,6 +223,17 @@ fn customers(
     found.extend(unknown.tell("in an unknown time zone (never called)"));
     found.extend(elsewhere.tell("with a phone of another country than their time zone's"));
     Ok(found)
+}
+
+/// Reports payment statuses that exclude most customers, and call times that few people choose.
+fn callable(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Vec<CheckFinding>> {
+    // Rules that cannot be read are reported with the configuration.
+    let Ok(rules) = rules(&loaded.config) else { return Ok(Vec::new()) };
+    let census = store.read(|conn| census::take(conn, &rules))?;
+    let warning = |item, what| CheckFinding::new(item, State::Warning, what);
+    let few = census.few_eligible().map(|what| warning("eligibility", what));
+    let odd = census.odd_times().map(|what| warning("call times", what));
+    Ok(few.into_iter().chain(odd).collect())
 }
 
 fn holidays(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Option<CheckFinding>> {

@@ -1,16 +1,13 @@
 //! `check --online`: reads the provider's list once and each assistant once. It places no call.
 
-use std::collections::BTreeSet;
-
 use chrono::Duration;
 
+use crate::cli::setup::check::assistants;
 use crate::cli::setup::check::finding::{CheckFinding, State};
 use crate::clock;
 use crate::config::load::LoadedConfig;
-use crate::domain::disclosure::names_a_machine;
 use crate::domain::instant_text;
 use crate::provider::{Provider, ReadError};
-use crate::vapi::assistant::AssistantWords;
 use crate::vapi::{ApiKey, Vapi};
 
 /// The largest difference of two clocks that agree; beyond it dialing would hold.
@@ -35,7 +32,7 @@ pub fn ask(loaded: &LoadedConfig) -> Vec<CheckFinding> {
             let mut found =
                 vec![CheckFinding::new("online", State::Ok, "the provider takes the key")];
             found.extend(listing.date.map(|date| their_clock(date, loaded, now)));
-            found.extend(assistants(loaded, &client));
+            found.extend(assistants::online(loaded, &client));
             found
         }
         Err(error @ ReadError::Unauthorized(_)) => {
@@ -43,37 +40,6 @@ pub fn ask(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         }
         Err(error) => problem(error.to_string()),
     }
-}
-
-/// Checks whether each assistant says that it is not a person; many laws require it.
-fn assistants(loaded: &LoadedConfig, client: &Vapi) -> Vec<CheckFinding> {
-    let vapi = &loaded.config.vapi;
-    let named = [&vapi.assistant_id, &vapi.welcome_assistant_id, &vapi.daily_assistant_id];
-    let ids: BTreeSet<&String> = named.into_iter().flatten().collect();
-    ids.into_iter().map(|id| ai_voice(id, client.assistant(id))).collect()
-}
-
-fn ai_voice(id: &str, read: Result<AssistantWords, ReadError>) -> CheckFinding {
-    let (state, told) = match read {
-        Ok(words) if words.first_message.as_deref().is_some_and(names_a_machine) => {
-            (State::Ok, "says first that it is an AI voice".to_string())
-        }
-        Ok(words) if names_a_machine(&words.instructions) => {
-            let told = "says only in its instructions, not in its first message, that it is an AI \
-                        voice";
-            (State::Ok, told.to_string())
-        }
-        Ok(_) => {
-            let told = "does not say that it is an AI voice, neither in its first message nor in \
-                        its instructions: many countries ask for that";
-            (State::Warning, told.to_string())
-        }
-        Err(ReadError::NotFound) => (State::Warning, "is not known to the provider".to_string()),
-        Err(error) => {
-            (State::Warning, format!("could not be read, so check its text yourself: {error}"))
-        }
-    };
-    CheckFinding::new("AI voice", state, format!("assistant {id} {told}"))
 }
 
 fn their_clock(

@@ -6,10 +6,12 @@ use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, Reason, WELCOME_OCCASION, daily_occasion};
 use crate::domain::customer::Customer;
-use crate::steps::forecast::explain::{Explanation, Outcome, Trial};
+use crate::steps::forecast::explain::outcome::{Explanation, Outcome};
+use crate::steps::forecast::explain::trial::Trial;
 use crate::steps::forecast::plan::hypothetical;
 use crate::steps::occasions::next;
 use crate::store::customers;
+use crate::store::meta::pauses;
 use crate::store::queue::{self, Item};
 
 /// At most this many occasions are checked before the search gives up: over a week of holidays.
@@ -26,17 +28,18 @@ impl Trial {
         let known = cx
             .store
             .read(|conn| queue::item_of_occasion(conn, customer_id, CallType::Welcome, welcome))?;
-        if !customer.welcome_call_completed && known.is_none() {
+        let is_paused = cx.store.read(pauses::welcome_pause)?.is_some();
+        let owed = (!customer.welcome_call_completed && known.is_none()).then(|| {
             let at = customer.created_at + cx.rules.welcome_delay;
-            return Ok(Some(hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)));
-        }
-        if next::awaits_welcome(&customer, known.as_ref()) {
-            // Daily calls begin after the welcome call has ended.
-            return Ok(None);
+            hypothetical(&customer, CallType::Welcome, welcome.to_string(), at)
+        });
+        // Daily calls begin after the welcome call has ended.
+        if next::awaits_welcome(&customer, known.as_ref(), is_paused) {
+            return Ok(owed);
         }
         let zone = cx.zones.get(&customer.timezone);
         let (Some(at), Some(zone)) = (customer.next_call_scheduled_at, zone) else {
-            return Ok(None);
+            return Ok(owed);
         };
         Ok(Some(self.daily(&customer, daily_occasion(zone.date(at)), at)))
     }

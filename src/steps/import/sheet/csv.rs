@@ -1,24 +1,28 @@
 //! Reads a CSV file as rows with line numbers, in memory that a hostile file cannot grow.
 //!
-//! Accepts UTF-8 with or without a BOM, comma, semicolon or tab, quoted newlines and any line
-//! ending. Refuses other encodings. A row that is too long is reported and skipped.
+//! Accepts UTF-8 with or without a BOM, a comma, semicolon, tab or pipe, a line `sep=;` before the
+//! header, quoted newlines, and CR, LF or CRLF. A row that is too long is reported and skipped.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Chain, Cursor, Read};
 
 use csv_core::ReadRecordResult;
 
 /// The most bytes in one row.
 const ROW_BYTES_MAX: usize = 1 << 20;
+/// How many bytes at the beginning decide about the separator.
+const BEGINNING: u64 = 1 << 16;
 
 /// Reads rows one after the other into the same memory.
 pub struct CsvRows<R> {
-    input: BufReader<R>,
+    input: BufReader<Chain<Cursor<Vec<u8>>, R>>,
+    separator: u8,
     core: csv_core::Reader,
     fields: Vec<u8>,
     ends: Vec<usize>,
     /// The line of the next byte, from 1.
     line: u64,
-    bytes_read: u64,
+    /// The last byte was CR, so that LF after it ends the same line.
+    is_after_cr: bool,
 }
 
 /// The result of reading one row.
@@ -37,6 +41,8 @@ pub enum Next<'a> {
 pub struct CsvRow<'a> {
     /// The row's first line. A quoted field may continue over several lines.
     pub line: u64,
+    /// The file ends in this row: it has no line end.
+    pub is_cut: bool,
     fields: &'a [u8],
     ends: &'a [usize],
 }
@@ -61,40 +67,56 @@ impl<'a> CsvRow<'a> {
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.trim()),
-            Err(_) => Err("is not UTF-8 (Latin-1?): save the file as CSV UTF-8"),
+            Err(_) => {
+                Err("holds bytes that are not text in the encoding of the file: correct the cell")
+            }
         }
     }
 }
 
 impl<R: Read> CsvRows<R> {
     /// Detects the separator from the first line.
-    pub fn new(source: R) -> anyhow::Result<CsvRows<R>> {
-        let mut input = BufReader::with_capacity(1 << 16, source);
-        let start = input.fill_buf()?;
-        if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
-            anyhow::bail!("is UTF-16: save it as CSV UTF-8");
+    pub fn new(mut source: R) -> std::io::Result<CsvRows<R>> {
+        let mut start = Vec::new();
+        source.by_ref().take(BEGINNING).read_to_end(&mut start)?;
+        if start.starts_with(&[0xEF, 0xBB, 0xBF]) {
+            start.drain(..3);
         }
-        let bom = if start.starts_with(&[0xEF, 0xBB, 0xBF]) { 3 } else { 0 };
-        let core = csv_core::ReaderBuilder::new().delimiter(separator(&start[bom..])).build();
-        input.consume(bom);
-        Ok(CsvRows {
+        let (separator, header) = match named_separator(&start) {
+            Some((separator, header)) => (separator, header),
+            None => (separator(&start), 0),
+        };
+        let core = csv_core::ReaderBuilder::new().delimiter(separator).build();
+        let input = BufReader::with_capacity(1 << 16, Cursor::new(start).chain(source));
+        let mut rows = CsvRows {
             input,
+            separator,
             core,
             fields: vec![0; 1 << 12],
             ends: vec![0; 64],
             line: 1,
-            bytes_read: bom as u64,
-        })
+            is_after_cr: false,
+        };
+        rows.consume(header)?;
+        Ok(rows)
     }
 
-    /// Bytes read so far, for a progress bar.
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read
+    pub fn separator(&self) -> u8 {
+        self.separator
+    }
+
+    /// Skips bytes that are in the buffer.
+    fn consume(&mut self, bytes: usize) -> std::io::Result<()> {
+        let input = self.input.fill_buf()?;
+        let bytes = bytes.min(input.len());
+        count_lines(&input[..bytes], &mut self.line, &mut self.is_after_cr);
+        self.input.consume(bytes);
+        Ok(())
     }
 
     /// The reader that supplies the bytes.
     pub fn source(&self) -> &R {
-        self.input.get_ref()
+        self.input.get_ref().get_ref().1
     }
 
     /// The next row that is not an empty line.
@@ -104,17 +126,19 @@ impl<R: Read> CsvRows<R> {
         let (mut written, mut ended) = (0, 0);
         let mut too_long = false;
         let mut quotes_are_even = true;
+        let mut last = 0;
         loop {
             let input = self.input.fill_buf()?;
             let at_end = input.is_empty();
             let (result, taken, put, put_ends) =
                 self.core.read_record(input, &mut self.fields[written..], &mut self.ends[ended..]);
-            for byte in &input[..taken] {
-                self.line += u64::from(*byte == b'\n');
+            let taken_bytes = &input[..taken];
+            count_lines(taken_bytes, &mut self.line, &mut self.is_after_cr);
+            for byte in taken_bytes {
                 quotes_are_even ^= *byte == b'"';
             }
+            last = taken_bytes.last().copied().unwrap_or(last);
             self.input.consume(taken);
-            self.bytes_read += taken as u64;
             (written, ended) = (written + put, ended + put_ends);
             match result {
                 ReadRecordResult::InputEmpty => {}
@@ -136,7 +160,8 @@ impl<R: Read> CsvRows<R> {
                 }
                 ReadRecordResult::Record => {
                     let (fields, ends) = (&self.fields[..written], &self.ends[..ended]);
-                    return Ok(Next::Row(CsvRow { line, fields, ends }));
+                    let is_cut = !matches!(last, b'\r' | b'\n');
+                    return Ok(Next::Row(CsvRow { line, is_cut, fields, ends }));
                 }
             }
         }
@@ -149,18 +174,41 @@ impl<R: Read> CsvRows<R> {
             if blank == 0 {
                 return Ok(());
             }
-            self.line += input[..blank].iter().filter(|b| **b == b'\n').count() as u64;
+            count_lines(&input[..blank], &mut self.line, &mut self.is_after_cr);
             self.input.consume(blank);
-            self.bytes_read += blank as u64;
         }
+    }
+}
+
+/// Adds the line ends: CR, LF, or both together.
+fn count_lines(bytes: &[u8], line: &mut u64, is_after_cr: &mut bool) {
+    for byte in bytes {
+        let is_second_half = *byte == b'\n' && *is_after_cr;
+        *is_after_cr = *byte == b'\r';
+        *line += u64::from(matches!(byte, b'\r' | b'\n') && !is_second_half);
+    }
+}
+
+/// The separator of a first line `sep=;`, as Excel writes it, and the length of that line.
+fn named_separator(start: &[u8]) -> Option<(u8, usize)> {
+    let length = start.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    let line = start[..length].strip_prefix(b"\"").unwrap_or(&start[..length]);
+    let line = line.strip_suffix(b"\"").unwrap_or(line);
+    match line {
+        [s, e, p, b'=', separator @ (b',' | b';' | b'\t' | b'|')]
+            if [*s, *e, *p].eq_ignore_ascii_case(b"sep") =>
+        {
+            Some((*separator, length))
+        }
+        _ => None,
     }
 }
 
 /// The separator that occurs most often in the first line, outside quotes; a comma if none does.
 fn separator(start: &[u8]) -> u8 {
-    let mut counts = [(b'\t', 0), (b';', 0), (b',', 0)];
+    let mut counts = [(b'|', 0), (b'\t', 0), (b';', 0), (b',', 0)];
     let mut quoted = false;
-    for byte in start {
+    for byte in start.iter().skip_while(|byte| matches!(byte, b'\r' | b'\n')) {
         match byte {
             b'"' => quoted = !quoted,
             b'\r' | b'\n' if !quoted => break,
@@ -199,6 +247,8 @@ mod tests {
             b"a\tb\n1\t2",
             b"\xEF\xBB\xBFa,b\n\"1\",2",
             b"\"a\";\"b\"\n1;2",
+            b"a|b\n1|2\n",
+            b"a,b\r1,2\r",
         ] {
             assert_eq!(read(bytes), ["1: a|b", "2: 1|2"], "{bytes:?}");
         }
@@ -208,14 +258,37 @@ mod tests {
     fn a_line_number_is_where_the_row_starts() {
         let bytes = b"a,b\n\n\r\n\"one\ntwo\",2\n3,\"a \"\"b\"\"\"\n";
         assert_eq!(read(bytes), ["1: a|b", "4: one\ntwo|2", "6: 3|a \"b\""]);
+        let bytes = b"a,b\r\r\r\"one\rtwo\",2\r3,x\r";
+        assert_eq!(read(bytes), ["1: a|b", "4: one\rtwo|2", "6: 3|x"]);
+        let bytes = b"a,b\r\n\r\n\"one\r\ntwo\",2\r\n3,x\r\n";
+        assert_eq!(read(bytes), ["1: a|b", "3: one\r\ntwo|2", "5: 3|x"]);
+    }
+
+    #[test]
+    fn a_line_that_names_the_separator_is_not_the_header() {
+        for bytes in [&b"sep=;\r\na;b,c\r\n1;2\r\n"[..], b"\"SEP=;\"\na;b,c\n1;2"] {
+            assert_eq!(read(bytes), ["2: a|b,c", "3: 1|2"]);
+        }
+        assert_eq!(read(b"sep=\t\ra\tb\r"), ["2: a|b"]);
+        assert_eq!(read(b"sep=x,b\n1,2\n"), ["1: sep=x|b", "2: 1|2"]);
+    }
+
+    #[test]
+    fn a_row_without_its_line_end_is_where_the_file_was_cut() {
+        for (bytes, is_cut) in [(&b"a,b\n1"[..], true), (b"a,b\n1\n", false), (b"a\n\"1\"", true)] {
+            let mut rows = CsvRows::new(bytes).unwrap();
+            rows.next_row().unwrap();
+            let Next::Row(row) = rows.next_row().unwrap() else { panic!("a row") };
+            assert_eq!(row.is_cut, is_cut, "{bytes:?}");
+        }
     }
 
     #[test]
     fn a_field_that_is_not_text_is_named() {
         let rows = read(b"a,b\nM\xFCller,x\0y\n");
-        let reason = "2: is not UTF-8 (Latin-1?): save the file as CSV UTF-8|holds a NUL byte";
+        let reason = "2: holds bytes that are not text in the encoding of the file: correct the \
+                      cell|holds a NUL byte";
         assert_eq!(rows[1], reason);
-        assert!(CsvRows::new(&b"\xFF\xFEa\0"[..]).is_err());
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! Customers whom a full export no longer holds. They are listed, and paused if a person says so.
+
+use std::collections::HashMap;
+
+use crate::domain::Instant;
+use crate::steps::customers::paused;
+use crate::steps::import::options::PauseMissing;
+use crate::store::journal::Act;
+use crate::store::{Conn, Tx, customers};
+
+/// From this many on, a file that lacks most customers is probably not a full export.
+const MANY: usize = 10;
+
+/// Customers who may be called and are not in the file.
+pub(crate) struct Missing {
+    pub ids: Vec<i64>,
+    /// How many customers may be called.
+    may_be_called: usize,
+}
+
+impl Missing {
+    /// `named`: the known customers whom a row of the file means.
+    pub fn from(conn: &Conn, named: &HashMap<i64, u64>) -> anyhow::Result<Missing> {
+        let mut missing = Missing { ids: Vec::new(), may_be_called: 0 };
+        customers::each_not_stopped(conn, &mut |id| {
+            missing.may_be_called += 1;
+            if !named.contains_key(&id) {
+                missing.ids.push(id);
+            }
+        })?;
+        Ok(missing)
+    }
+
+    /// Whether a person must first say that so many customers are to be paused.
+    pub fn needs_word(&self, pause: PauseMissing) -> bool {
+        let are_most = self.may_be_called < 2 * self.ids.len();
+        pause == PauseMissing::Few && are_most && MANY <= self.ids.len()
+    }
+}
+
+/// Pauses these customers. Returns how many were not paused before.
+pub(crate) fn pause(tx: &Tx<'_>, ids: &[i64], file: &str, now: Instant) -> anyhow::Result<u64> {
+    let why = format!("not in {file}");
+    let mut paused = 0;
+    for id in ids {
+        if let Some(customer) = customers::by_id(tx, *id)? {
+            let act = Act { who: "import", why: &why, now };
+            paused += u64::from(paused::pause(tx, &customer, act)?);
+        }
+    }
+    Ok(paused)
+}

@@ -1,0 +1,102 @@
+//! The journal: what people did, as sentences; what the machine did on demand.
+
+use maud::{Markup, Render, html};
+
+use crate::domain::calendar::zone::Zone;
+use crate::domain::parse_instant;
+use crate::http::response::Response;
+use crate::steps::customers::journaled;
+use crate::store::journal::{self, JournalLine};
+use crate::web::api::number;
+use crate::web::asked::Asked;
+use crate::web::page::html::{in_url, table, time};
+use crate::web::page::layout::page;
+use crate::web::page::lists::{ROWS, older};
+
+/// Lines about one customer, which have no second page.
+const LINES_OF_ONE: i64 = 200;
+
+/// `GET /journal`
+pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let zone = asked.front.zone();
+    let subject = asked.query("subject").filter(|text| !text.trim().is_empty());
+    let with_machines = asked.query("all").is_some();
+    let before = number(asked, "before")?;
+    let cx = asked.front.cx();
+    let lines = cx.store.read(|conn| match subject {
+        Some(text) => journaled::lines(cx, conn, text, LINES_OF_ONE),
+        None => journal::page(conn, with_machines, before, ROWS as i64),
+    })?;
+    let next = lines.get(ROWS - 1).map(|line| line.id).filter(|_| subject.is_none());
+    let body = html! {
+        div.head { h1 { "Journal" } }
+        p.hint { "Who did what, and why; the newest first. Nothing here can be changed." }
+        form.filter method="get" {
+            label.field.grow {
+                span { "Customer (id, external id, e-mail or phone) or subject" }
+                input name="subject" value=(subject.unwrap_or_default())
+                    placeholder="ada@example.com";
+            }
+            label.check {
+                input type="checkbox" name="all" value="1" checked[with_machines];
+                " also what ringonce did by itself"
+            }
+            button { "Show" }
+        }
+        (journal_table(&lines, &zone))
+        (older(asked, next))
+    };
+    Ok(page(asked, "Journal", body))
+}
+
+fn journal_table(lines: &[JournalLine], zone: &Zone) -> Markup {
+    let rows = lines.iter().map(|line| {
+        let at = parse_instant(&line.at);
+        [
+            at.map_or_else(|| line.at.render(), |at| time(at, zone)),
+            html! {
+                b { (line.who) } " " (told(line, zone))
+                @if let Some(why) = &line.why { ": " span.why { (why) } }
+            },
+            html! { a href={ "/journal?subject=" (in_url(&line.subject)) } { (line.subject) } },
+        ]
+    });
+    table("Journal", ["When", "What happened", "About"], rows, "The journal is empty.")
+}
+
+/// What a line tells, after the name of who did it.
+fn told(line: &JournalLine, zone: &Zone) -> Markup {
+    let shown = |text: &str| parse_instant(text).map_or_else(|| text.render(), |at| time(at, zone));
+    let (old, new) = (line.old.as_deref(), line.new.as_deref());
+    let sentence = match (line.what.as_str(), old, new) {
+        ("pause", _, Some(_)) => "paused calls",
+        ("pause", _, None) => "resumed calls",
+        ("hold", Some(_), None) => "lifted the hold",
+        ("do not call", _, Some("added")) => "put the number on the do-not-call list",
+        ("do not call", _, Some("removed")) => "took the number off the do-not-call list",
+        ("customer", None, Some("created")) => "added the customer",
+        ("customer", _, Some("erased")) => "erased the customer",
+        ("reveal", _, Some("export")) => "exported all data",
+        ("reveal", _, Some("recording")) => "listened to the recording (reveal)",
+        ("reveal", ..) => "looked at what is hidden (reveal)",
+        ("cancel", ..) => "cancelled the call",
+        ("extra call", ..) => "asked for an extra call",
+        ("resolve", _, Some("placed")) => "settled the doubt: the phone rang, so it is placed",
+        ("resolve", ..) => "settled the doubt: it never rang",
+        ("adopt", ..) => "armed this file here",
+        ("token", None, Some(_)) => "made a token",
+        ("token", _, Some("revoked")) => "revoked the token",
+        _ => "",
+    };
+    html! {
+        @if sentence.is_empty() {
+            "changed " (line.what.replace('_', " "))
+            @match (old, new) {
+                (Some(old), Some(new)) => { ": " (shown(old)) " → " (shown(new)) },
+                (None, Some(new)) => { ": " (shown(new)) },
+                (Some(old), None) => { ": no longer " (shown(old)) },
+                (None, None) => {},
+            }
+        } @else { (sentence) }
+    }
+}

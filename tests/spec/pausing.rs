@@ -1,0 +1,160 @@
+//! A paused customer is not called, and each date says so: like every other date without a call, it
+//! has a row with its reason.
+
+use crate::world::World;
+
+/// The commands that pause and resume customer 1.
+const WAYS: [[&[&str]; 2]; 2] = [
+    [&["customers", "pause", "1"], &["customers", "resume", "1"]],
+    [&["pause", "--customer", "1"], &["resume", "--customer", "1"]],
+];
+
+fn act(world: &World, words: &[&str]) {
+    let run = world.command(&[words, &["--reason", "away"]].concat());
+    assert_eq!(run.code, Some(0), "{words:?}: {run:?}");
+}
+
+/// Ticks at the due time and when the date is over, as a system cron does.
+fn live(world: &World, days: std::ops::RangeInclusive<u32>) {
+    for day in days {
+        for time in ["11:45", "12:00", "20:00"] {
+            world.tick_at(&format!("2026-02-{day:02}T{time}:00Z"));
+        }
+    }
+}
+
+#[test]
+fn each_date_of_a_paused_customer_ends_as_skipped_because_paused() {
+    for [pause, resume] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        act(&world, pause);
+        live(&world, 3..=5);
+        act(&world, resume);
+        live(&world, 6..=6);
+        assert_eq!(
+            world.items(),
+            [
+                "Ada daily 2026-02-02 completed",
+                "Ada daily 2026-02-03 skipped paused",
+                "Ada daily 2026-02-04 skipped paused",
+                "Ada daily 2026-02-05 skipped paused",
+                "Ada daily 2026-02-06 completed",
+            ],
+            "{pause:?}"
+        );
+        assert_eq!(world.rings().len(), 2);
+    }
+}
+
+#[test]
+fn the_dates_of_a_pause_during_which_nothing_ran_have_their_rows_too() {
+    for [pause, _] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        act(&world, pause);
+        world.tick_at("2026-02-06T11:00:00Z");
+        assert_eq!(
+            world.items(),
+            [
+                "Ada daily 2026-02-02 completed",
+                "Ada daily 2026-02-03 skipped paused",
+                "Ada daily 2026-02-04 skipped paused",
+                "Ada daily 2026-02-05 skipped paused",
+            ],
+            "{pause:?}"
+        );
+    }
+}
+
+#[test]
+fn a_date_missed_before_a_pause_is_too_late_and_not_forgotten() {
+    for [pause, _] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        world.set_clock("2026-02-04T16:00:00Z");
+        act(&world, pause);
+        world.tick_at("2026-02-06T11:00:00Z");
+        assert_eq!(
+            world.items(),
+            [
+                "Ada daily 2026-02-02 completed",
+                "Ada daily 2026-02-03 skipped too_late",
+                "Ada daily 2026-02-04 skipped too_late",
+                "Ada daily 2026-02-05 skipped paused",
+            ],
+            "{pause:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pause_that_began_and_ended_while_nothing_ran_leaves_no_date_without_a_row() {
+    for [pause, resume] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        world.set_clock("2026-02-03T16:00:00Z");
+        act(&world, pause);
+        world.set_clock("2026-02-05T20:00:00Z");
+        act(&world, resume);
+        world.tick_at("2026-02-07T11:00:00Z");
+        assert_eq!(
+            world.items(),
+            [
+                "Ada daily 2026-02-02 completed",
+                "Ada daily 2026-02-03 skipped too_late",
+                "Ada daily 2026-02-04 skipped paused",
+                "Ada daily 2026-02-05 skipped paused",
+                "Ada daily 2026-02-06 skipped too_late",
+            ],
+            "{pause:?}"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_takes_back_the_status_ends_the_pause_but_not_one_after_a_second_call() {
+    let resumed = "UPDATE customers SET call_status = 'pending' WHERE id = 1";
+    let pauses = "SELECT count(*) FROM meta WHERE key LIKE 'pause:customer:%'";
+    for [pause, _] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        act(&world, pause);
+        assert_eq!(world.one("SELECT call_status FROM customers"), "paused");
+        world.sql(resumed);
+        assert_eq!(world.count(pauses), 0, "{pause:?}");
+        live(&world, 2..=2);
+        assert_eq!(world.rings().len(), 1, "{pause:?}");
+    }
+    let world = World::with_faults("twice:first=1");
+    world.daily("Ada");
+    world.tick_at("2026-02-02T12:00:00Z");
+    world.tick_at("2026-02-02T12:05:00Z");
+    assert_eq!(world.count(pauses), 1);
+    world.sql(resumed);
+    assert_eq!(world.count(pauses), 1);
+    world.tick_at("2026-02-03T12:00:00Z");
+    assert_eq!(world.items()[1], "Ada daily 2026-02-03 pending paused");
+    let listed = world.command(&["customers", "list", "--status", "paused", "--json"]).json();
+    assert_eq!(listed[0]["call_status"], "paused");
+    act(&world, WAYS[0][1]);
+    world.tick();
+    assert_eq!(world.items()[1], "Ada daily 2026-02-03 completed");
+}
+
+#[test]
+fn a_paused_customer_is_neither_called_for_a_sign_up_nor_forgotten_after_the_pause() {
+    let world = World::new();
+    world.customer("Ada").in_zone("America/New_York").at("07:00").paid().add();
+    act(&world, WAYS[1][0]);
+    world.tick_at("2026-02-02T15:00:00Z");
+    assert_eq!(world.items(), ["Ada welcome welcome pending paused"]);
+    act(&world, WAYS[0][1]);
+    world.tick_at("2026-02-02T15:05:00Z");
+    assert_eq!(world.items()[0], "Ada welcome welcome completed");
+    assert_eq!(world.rings().len(), 1);
+}
