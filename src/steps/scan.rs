@@ -196,15 +196,8 @@ pub fn queue_daily(
         expires_at,
     };
     if expires_at.is_some_and(|expires_at| expires_at < now) {
-        let customer = customers::by_id(tx, candidate.customer_id)?;
-        let paused_at = match &customer {
-            Some(customer) => missed::paused_at(tx, customer)?,
-            None => None,
-        };
-        let reason = match paused_at {
-            Some(paused_at) if paused_at <= candidate.instant => Reason::Paused,
-            _ => cx.rules.missed_reason(candidate.instant, &zone),
-        };
+        let (customer_id, at) = (candidate.customer_id, candidate.instant);
+        let reason = missed::missed_reason(cx, tx, customer_id, at, &zone)?;
         return skip_missed(cx, tx, &new, reason, now, done);
     }
     if queue::insert_once(tx, &new, &candidate.payment_status, now)? == Moved::Yes {

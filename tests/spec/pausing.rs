@@ -117,6 +117,24 @@ fn a_pause_that_began_and_ended_while_nothing_ran_leaves_no_date_without_a_row()
 }
 
 #[test]
+fn a_disabled_customer_who_is_resumed_missed_no_date() {
+    for [pause, resume] in WAYS {
+        let world = World::new();
+        world.daily("Ada");
+        live(&world, 2..=2);
+        world.set_clock("2026-02-02T20:00:00Z");
+        world.sql("UPDATE customers SET call_status = 'disabled'");
+        world.set_clock("2026-02-04T20:00:00Z");
+        act(&world, pause);
+        world.set_clock("2026-02-06T20:00:00Z");
+        act(&world, resume);
+        live(&world, 7..=7);
+        let made = ["Ada daily 2026-02-02 completed", "Ada daily 2026-02-07 completed"];
+        assert_eq!(world.items(), made, "{pause:?}");
+    }
+}
+
+#[test]
 fn a_program_that_takes_back_the_status_ends_the_pause_but_not_one_after_a_second_call() {
     let resumed = "UPDATE customers SET call_status = 'pending' WHERE id = 1";
     let pauses = "SELECT count(*) FROM meta WHERE key LIKE 'pause:customer:%'";

@@ -2,14 +2,13 @@
 
 use anyhow::bail;
 
-use crate::domain::call::{CallType, WELCOME_OCCASION};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
 use crate::steps::Context;
 use crate::steps::occasions::{missed, next};
 use crate::store::journal::{self, Act};
 use crate::store::meta::pauses::{self, Pause};
-use crate::store::queue::{self, transitions};
+use crate::store::queue::transitions;
 use crate::store::{Tx, customers};
 
 /// Stops all calls of a customer until `resume`, from the next call on. Every command, page and
@@ -42,7 +41,11 @@ pub fn resume(
 ) -> anyhow::Result<bool> {
     let Act { who, why, now } = act;
     let scope = pauses::of_customer(&customer.key);
-    record_dates(cx, tx, customer, now)?;
+    // A disabled customer is not eligible, whether or not a pause followed.
+    let is_only_paused = customer.call_status == CallStatus::Paused;
+    if is_only_paused {
+        record_dates(cx, tx, customer, now)?;
+    }
     let was_paused = pauses::lift_pause(tx, &scope)?;
     if was_paused {
         note_pause(tx, &scope, (Some("paused"), None), act)?;
@@ -53,7 +56,7 @@ pub fn resume(
         .filter(|stored| matches!(stored.call_status, CallStatus::Paused | CallStatus::Disabled));
     if let Some(stored) = &stopped {
         move_status(tx, stored, CallStatus::Pending, (who, why), now)?;
-        if was_paused {
+        if was_paused && is_only_paused {
             customers::set_eligible_from(tx, customer.id, customer.eligible_from)?;
         }
     }
@@ -69,14 +72,11 @@ fn record_dates(
     now: Instant,
 ) -> anyhow::Result<()> {
     let Some(was_due) = customer.next_call_scheduled_at else { return Ok(()) };
-    if missed::paused_at(tx, customer)?.is_none() {
+    let is_eligible = cx.rules.eligible_payment_status.contains(&customer.payment_status);
+    if !is_eligible || !customer.phone_validated || missed::paused_at(tx, customer)?.is_none() {
         return Ok(());
     }
-    let is_eligible = cx.rules.eligible_payment_status.contains(&customer.payment_status);
-    let welcome = queue::item_of_occasion(tx, customer.id, CallType::Welcome, WELCOME_OCCASION)?;
-    let welcome_is_paused = pauses::welcome_pause(tx)?.is_some();
-    let has_begun = !next::awaits_welcome(customer, welcome.as_ref(), welcome_is_paused);
-    if is_eligible && has_begun && customer.phone_validated {
+    if next::have_begun(tx, customer)? {
         let begun = next::begun_by_a_pause(tx, customer)?.map_or(was_due, |at| at.max(was_due));
         missed::record_overdue(cx, tx, customer, begun, now, now)?;
     }

@@ -2,6 +2,7 @@
 
 use chrono::{Duration, NaiveDate};
 
+use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::calendar::zone::Zone;
 use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::Customer;
@@ -10,6 +11,7 @@ use crate::steps::Context;
 use crate::steps::occasions::next;
 use crate::store::Tx;
 use crate::store::attempts::history;
+use crate::store::customers;
 use crate::store::meta::pauses;
 use crate::store::queue::{self, NewItem};
 use crate::store::transaction::Moved;
@@ -28,9 +30,8 @@ pub fn record_missed(
     now: Instant,
 ) -> anyhow::Result<usize> {
     let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
-    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
-    slots.retain(|(_, at)| *at < until);
-    record(cx, tx, customer, (&zone, &slots), (reason, now))
+    let slots = slots(&rhythm, &zone, since(customer, was_due, now), until);
+    record(cx, tx, customer, (&zone, slots), (|_| reason, now))
 }
 
 /// Records the dates before `until` that can no longer be called and that no scan recorded while a
@@ -47,12 +48,36 @@ pub fn record_overdue(
     let Some((rhythm, zone)) = next::rhythm(cx, customer) else { return Ok(0) };
     let last_of = |at| cx.rules.last_permitted(CallType::Daily, at, &zone);
     let is_over = |at| at < now - cx.rules.max_lateness || last_of(at).is_some_and(|at| at < now);
-    let mut slots = rhythm.slots_between(&zone, since(customer, was_due, now), until);
-    slots.retain(|(_, at)| *at < until && is_over(*at));
-    let paused_at = paused_at(tx, customer)?.unwrap_or(until);
-    let (late, paused): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(_, at)| *at < paused_at);
-    Ok(record(cx, tx, customer, (&zone, &late), (Reason::TooLate, now))?
-        + record(cx, tx, customer, (&zone, &paused), (Reason::Paused, now))?)
+    let mut slots = slots(&rhythm, &zone, since(customer, was_due, now), until);
+    slots.retain(|(_, at)| is_over(*at));
+    let pause = paused_at(tx, customer)?;
+    let reason = |at| if is_in(pause, at) { Reason::Paused } else { Reason::TooLate };
+    record(cx, tx, customer, (&zone, slots), (reason, now))
+}
+
+/// Why a daily call that was due at `at` was missed: the customer's pause, or else the rules.
+pub fn missed_reason(
+    cx: &Context,
+    tx: &Tx<'_>,
+    customer_id: i64,
+    at: Instant,
+    zone: &Zone,
+) -> anyhow::Result<Reason> {
+    let pause = match customers::by_id(tx, customer_id)? {
+        Some(customer) => paused_at(tx, &customer)?,
+        None => None,
+    };
+    Ok(if is_in(pause, at) { Reason::Paused } else { cx.rules.missed_reason(at, zone) })
+}
+
+fn is_in(paused_at: Option<Instant>, at: Instant) -> bool {
+    paused_at.is_some_and(|paused_at| paused_at <= at)
+}
+
+fn slots(rhythm: &Rhythm, zone: &Zone, from: Instant, until: Instant) -> Vec<(NaiveDate, Instant)> {
+    let mut slots = rhythm.slots_between(zone, from, until);
+    slots.retain(|(_, at)| *at < until);
+    slots
 }
 
 /// Since when a person has paused the customer; the beginning of time if the record does not say.
@@ -66,11 +91,11 @@ fn record(
     cx: &Context,
     tx: &Tx<'_>,
     customer: &Customer,
-    (zone, slots): (&Zone, &[(NaiveDate, Instant)]),
-    (reason, now): (Reason, Instant),
+    (zone, slots): (&Zone, Vec<(NaiveDate, Instant)>),
+    (reason, now): (impl Fn(Instant) -> Reason, Instant),
 ) -> anyhow::Result<usize> {
     let mut skipped = 0;
-    for (date, at) in slots.iter().copied() {
+    for (date, at) in slots {
         if is_called(customer, date) {
             continue;
         }
@@ -85,7 +110,7 @@ fn record(
         };
         let in_ledger = !history::history(tx, customer.id, CallType::Daily, &occasion)?.is_empty();
         if !in_ledger
-            && queue::insert_settled(tx, &new, ItemStatus::Skipped, reason, now)? == Moved::Yes
+            && queue::insert_settled(tx, &new, ItemStatus::Skipped, reason(at), now)? == Moved::Yes
         {
             skipped += 1;
         }

@@ -40,6 +40,13 @@ pub fn awaits_welcome(customer: &Customer, welcome: Option<&Item>, is_paused: bo
     !customer.welcome_call_completed && !welcome.is_some_and(is_over) && !is_paused
 }
 
+/// Whether the daily calls of a customer have begun, by what is stored now.
+pub fn have_begun(conn: &Conn, customer: &Customer) -> anyhow::Result<bool> {
+    let welcome = queue::item_of_occasion(conn, customer.id, CallType::Welcome, WELCOME_OCCASION)?;
+    let is_paused = pauses::welcome_pause(conn)?.is_some();
+    Ok(!awaits_welcome(customer, welcome.as_ref(), is_paused))
+}
+
 /// Since when the daily calls run only because welcome calls are paused; `None`: for another
 /// reason, or they do not run. Dates before that were not missed.
 pub fn begun_by_a_pause(conn: &Conn, customer: &Customer) -> anyhow::Result<Option<Instant>> {

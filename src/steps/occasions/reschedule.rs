@@ -5,13 +5,13 @@ use chrono::NaiveDate;
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::{CallType, ItemStatus, Reason, WELCOME_OCCASION, daily_occasion};
+use crate::domain::call::{CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::steps::occasions::{missed, next};
 use crate::store::attempts::history;
 use crate::store::customers::called_flags;
 use crate::store::journal::By;
-use crate::store::meta::{pauses, scan_inputs};
+use crate::store::meta::scan_inputs;
 use crate::store::queue::transitions::{self, Change, WAITING};
 use crate::store::queue::{self, Item, NewItem};
 use crate::store::transaction::Moved;
@@ -68,10 +68,8 @@ pub fn record_dates_before_edit(
     if now <= due || is_stopped || !known.phone_validated {
         return Ok(());
     }
-    let welcome = queue::item_of_occasion(tx, known.id, CallType::Welcome, WELCOME_OCCASION)?;
     let is_eligible = scan_inputs::eligible_statuses(tx)?.contains(&known.payment_status);
-    let is_paused = pauses::welcome_pause(tx)?.is_some();
-    if !is_eligible || next::awaits_welcome(known, welcome.as_ref(), is_paused) {
+    if !is_eligible || !next::have_begun(tx, known)? {
         return Ok(());
     }
     for (date, at) in rhythm.slots_between(zone, missed::since(known, due, now), now) {
