@@ -281,7 +281,7 @@ CREATE INDEX call_attempts_not_placed ON call_attempts (created_at) WHERE state 
 CREATE INDEX call_attempts_by_time ON call_attempts (created_at);
 CREATE INDEX call_attempts_by_item ON call_attempts (queue_id);
 
--- What was said and found in a call: one row per attempt. Deleted after `results.keep_days`; the
+-- The result of a call: one row per attempt. Deleted after `results.keep_days`; the
 -- ledger keeps that the call was made.
 CREATE TABLE call_results (
   attempt_id TEXT NOT NULL PRIMARY KEY,
@@ -461,7 +461,7 @@ CREATE TABLE quarantine (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX quarantine_by_customer ON quarantine (customer_id);
 
--- Who may use the page and the API beside the one token of the environment.
+-- Named tokens for the page and the API, beside the one token of the environment.
 CREATE TABLE tokens (
   name TEXT NOT NULL PRIMARY KEY,                -- the journal says it
   role TEXT NOT NULL

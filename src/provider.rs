@@ -19,7 +19,7 @@ pub fn no_seconds() -> Seconds {
     Family::new_with_constructor(|| Histogram::new(SECONDS))
 }
 
-/// Who speaks in a call.
+/// The assistant or the squad that speaks in a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Speaker {
     Assistant {

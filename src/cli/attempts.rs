@@ -4,7 +4,7 @@ mod export;
 mod show;
 
 use crate::cli::arguments::{context, must_exist, new_file, refused};
-use crate::store::journal::Act;
+use crate::store::journal::{Act, By};
 
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
@@ -266,9 +266,8 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
     };
     let rows = store.read(|conn| unresolved::newest(conn, state, args.limit as usize))?;
     if args.reveal {
-        let (what, subject) = ("reveal", "attempts");
-        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
-        store.write(|tx| journal::add(tx, now, entry))?;
+        let by = By { who: WHO, now };
+        store.write(|tx| journal::note_reveal(tx, by, "attempts", None))?;
     }
     if args.json || args.csv.is_some() {
         let json = |(attempt, name): &(Attempt, Option<String>)| {

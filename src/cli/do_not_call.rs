@@ -194,9 +194,8 @@ fn list(settings: &Settings, args: &ListArgs, now: Instant) -> anyhow::Result<Ex
     let store = if args.reveal { Store::open(path, now)? } else { Store::look(path)? };
     let entries = store.read(|conn| do_not_call::all(conn, path))?;
     if args.reveal {
-        let (what, subject) = ("reveal", "do not call");
-        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
-        store.write(|tx| journal::add(tx, now, entry))?;
+        let by = By { who: WHO, now };
+        store.write(|tx| journal::note_reveal(tx, by, "do not call", None))?;
     }
     if args.json || args.csv.is_some() {
         let rows: Vec<_> = entries

@@ -14,7 +14,7 @@ use crate::domain::{Instant, instant_text, utc_words};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::operate::ignore_elsewhere;
 use crate::steps::reconcile::made_elsewhere;
-use crate::store::journal::Act;
+use crate::store::journal::{Act, By};
 use crate::store::made_elsewhere::{Callee, ElsewhereCall};
 use crate::store::{Store, journal};
 use crate::zones::Zones;
@@ -94,9 +94,8 @@ fn list(global: &Global, args: &ListArgs) -> anyhow::Result<Exit> {
     };
     let found = store.read(made_elsewhere::history)?;
     if args.reveal {
-        let (what, subject) = ("reveal", "history");
-        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
-        store.write(|tx| journal::add(tx, now, entry))?;
+        let by = By { who: WHO, now };
+        store.write(|tx| journal::note_reveal(tx, by, "history", None))?;
     }
     let zones = &settings.zones;
     if args.json || args.csv.is_some() {

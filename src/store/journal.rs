@@ -70,6 +70,18 @@ pub struct Entry<'a> {
     pub why: Option<&'a str>,
 }
 
+/// Notes who looked at what is hidden: whole numbers, transcripts. `part` names what was handed out,
+/// if it is not the subject itself.
+pub fn note_reveal(
+    tx: &Transaction<'_>,
+    by: By<'_>,
+    subject: &str,
+    part: Option<&str>,
+) -> anyhow::Result<()> {
+    let entry = Entry { who: by.who, what: "reveal", subject, new: part, ..Entry::default() };
+    add(tx, by.now, entry)
+}
+
 /// Writes one entry. An entry never contains a phone number or a secret.
 pub fn add(tx: &Transaction<'_>, at: Instant, entry: Entry<'_>) -> anyhow::Result<()> {
     tx.prepare_cached(

@@ -25,7 +25,7 @@ const LIMIT_MAX: usize = 1000;
 /// Parses the body as a JSON object; refuses fields that are not in `known`.
 pub fn body(asked: &Asked<'_>, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let fields = match serde_json::from_slice(&asked.request.body) {
-        // What is missing then is a field, and its error names it.
+        // An empty body lacks a field, and the error names the field.
         _ if asked.request.body.trim_ascii().is_empty() => Map::new(),
         Ok(Value::Object(fields)) => fields,
         Ok(_) => return Err(Problem::new(400, "the body must be a JSON object")),

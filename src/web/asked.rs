@@ -4,6 +4,8 @@ use crate::domain::Instant;
 use crate::domain::role::Role;
 use crate::http::problem::Problem;
 use crate::http::request::{Request, percent_decode};
+use crate::steps::import::field_values::Reader;
+use crate::store::journal::{self, By};
 use crate::web::access::Session;
 use crate::web::caller::Caller;
 
@@ -50,6 +52,18 @@ impl Asked<'_> {
     /// Every value of a field that a form may send several times.
     pub fn every<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.form.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.trim())
+    }
+
+    /// The one reader of customers' fields, with the assistants of the configuration.
+    pub fn reader<'a>(&'a self, default_country: Option<&'a str>) -> Reader<'a> {
+        let cx = self.front.cx();
+        Reader::new(&cx.zones, default_country).with_assistants(cx.config.assistants.keys())
+    }
+
+    /// Notes in the journal that the caller looks at what is hidden.
+    pub fn note_reveal(&self, subject: &str, part: Option<&str>) -> anyhow::Result<()> {
+        let by = By { who: self.who(), now: self.now };
+        self.front.cx().store.write(|tx| journal::note_reveal(tx, by, subject, part))
     }
 
     /// The actor in the journal.

@@ -14,10 +14,11 @@ use crate::cli::report::{date, dates, home};
 use crate::domain::calendar::zone::Zone;
 use crate::present::{attempt, csv, output};
 use crate::steps::results::report::span;
+use crate::store::journal::{self, By};
 use crate::store::views::report::{self, ExportedAttempt};
-use crate::store::{Conn, Store, journal};
+use crate::store::{Conn, Store};
 
-/// The most columns of structured values: a spreadsheet shows no more.
+/// The most columns of structured values: a spreadsheet shows at most this many.
 const MOST_NAMES: i64 = 500;
 
 /// The columns of the CSV before the structured values.
@@ -86,9 +87,8 @@ pub fn export(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
     must_exist(path)?;
     let store = if args.reveal { Store::open(path, now)? } else { Store::look(path)? };
     if args.reveal {
-        let (what, subject) = ("reveal", "attempts");
-        let entry = journal::Entry { who: WHO, what, subject, ..Default::default() };
-        store.write(|tx| journal::add(tx, now, entry))?;
+        let by = By { who: WHO, now };
+        store.write(|tx| journal::note_reveal(tx, by, "attempts", None))?;
     }
     new_file::write(&args.file, |out| store.read(|conn| write(conn, &settings, args, dates, out)))?;
     Ok(Exit::Done)

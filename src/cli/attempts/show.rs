@@ -9,9 +9,10 @@ use crate::cli::exit::Exit;
 use crate::present::attempt;
 use crate::present::output::{self, Table, clean};
 use crate::steps::operate;
+use crate::store::Store;
 use crate::store::attempts::results;
+use crate::store::journal::{self, By};
 use crate::store::views::page;
-use crate::store::{Store, journal};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -44,9 +45,8 @@ pub fn show(global: &Global, args: &ShowArgs) -> anyhow::Result<Exit> {
         .map_err(refused)?;
     if args.reveal {
         let subject = format!("attempt:{}", found.id);
-        let entry =
-            journal::Entry { who: WHO, what: "reveal", subject: &subject, ..Default::default() };
-        store.write(|tx| journal::add(tx, now, entry))?;
+        let by = By { who: WHO, now };
+        store.write(|tx| journal::note_reveal(tx, by, &subject, None))?;
     }
     let mut fields = attempt::as_json(&found, Some(&name), args.reveal);
     fields["result"] = attempt::result_json(result.as_ref(), args.reveal);

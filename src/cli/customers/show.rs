@@ -12,7 +12,7 @@ use crate::domain::customer::columns::shown;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::present::output::{self, Table, clean};
 use crate::store::customers::{self, Filter};
-use crate::store::journal;
+use crate::store::journal::{self, By};
 
 #[derive(Args)]
 pub struct ListArgs {
@@ -157,6 +157,6 @@ fn local(cx: &Cx<'_>, customer: &Customer, at: Option<Instant>) -> String {
 }
 
 fn note_reveal(cx: &Cx<'_>, subject: &str) -> anyhow::Result<()> {
-    let entry = journal::Entry { who: "cli", what: "reveal", subject, ..Default::default() };
-    cx.edit()?.write(|tx| journal::add(tx, cx.now, entry))
+    let by = By { who: "cli", now: cx.now };
+    cx.edit()?.write(|tx| journal::note_reveal(tx, by, subject, None))
 }

@@ -12,7 +12,7 @@ const TALKS: [(&str, &str, bool); 5] = [
     ("Has a cold, drinks tea and feels tired. Will rest today.", "tired", false),
     ("Is busy in the garden and only had a minute. All is fine.", "good", false),
     ("Asked how to move the appointment of next week.", "worried", true),
-    ("Enjoyed the visit of a neighbour and told of the cake.", "good", false),
+    ("Enjoyed the visit of a neighbour and talked about the cake.", "good", false),
 ];
 
 const TRANSCRIPT: &str = "AI: Hi, this is your call.\nUser: Hi.\n";

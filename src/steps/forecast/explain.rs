@@ -109,7 +109,7 @@ pub fn explain(
     explained(cx, customer, &trial, days).map(Some)
 }
 
-/// What a tick would do if `after` were the customer: `edit` is written to the copy in memory, never
+/// Answers what a tick would do if `after` were the customer: `edit` is written to the copy in memory, never
 /// to the file.
 pub fn edited(
     cx: &Context,

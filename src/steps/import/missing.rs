@@ -31,7 +31,7 @@ impl Missing {
         Ok(missing)
     }
 
-    /// Whether a person must first say that so many customers are to be paused.
+    /// Whether a person must first say that this many customers are to be paused.
     pub fn needs_word(&self, pause: PauseMissing) -> bool {
         let are_most = self.may_be_called < 2 * self.ids.len();
         pause == PauseMissing::Few && are_most && MANY <= self.ids.len()

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::store::attempts::results::{CallResult, RESULT_COLUMNS, result_from_row};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 
-/// How far the numbers jump when a file is armed anew. A restored file would otherwise give the
+/// How far the numbers jump when a file is armed again. A restored file would otherwise give the
 /// numbers again that the lost file gave, and its readers would miss those changes. JavaScript
 /// counts exactly to 2^53, which leaves two million jumps.
 const LEAP: i64 = 1 << 32;

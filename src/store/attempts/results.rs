@@ -1,4 +1,4 @@
-//! What was said and found in calls: one row per attempt, deleted after a time. The ledger stays.
+//! Results of calls: one row per attempt, deleted after a time. The ledger stays.
 
 use std::collections::HashMap;
 

@@ -40,10 +40,10 @@ pub fn assistants(conn: &Connection) -> anyhow::Result<Vec<(String, i64)>> {
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// At most so many customers show which variables there are.
+/// At most this many customers show which variables there are.
 const SOME: i64 = 1_000;
 
-/// The names of the variables of some customers; `None`: there are no customers.
+/// The names of the variables of some customers; `None`: the database has none.
 pub fn variables_of_some(conn: &Connection) -> anyhow::Result<Option<Vec<String>>> {
     let any: bool =
         conn.query_one("SELECT EXISTS (SELECT 1 FROM customers)", [], |row| row.get(0))?;

@@ -54,7 +54,7 @@ pub fn occasions(
          WHERE ?1 <= q.scheduled_for AND q.scheduled_for < ?2
          GROUP BY q.scheduled_for, q.id ORDER BY q.scheduled_for, q.id"
     );
-    // Rows that an erasure added to keep a flag have a number below 0; they were no calls.
+    // Rows that an erasure added to keep a flag have a number below 0; they were not calls.
     let without_item = format!(
         "SELECT a.call_type, a.occasion, a.created_at, NULL, NULL, c.timezone, {SUMS}
          FROM call_attempts AS a LEFT JOIN customers AS c ON c.id = a.customer_id

@@ -18,7 +18,7 @@ use crate::steps::import::field_values::{Draft, Reader};
 use crate::steps::operate::call_now::ExtraWish;
 use crate::steps::readiness::clock_check;
 use crate::store::customers::{self, Filter, Found, matching, source};
-use crate::store::journal::{self, By};
+use crate::store::journal::By;
 use crate::store::{Conn, Tx};
 use crate::web::api::{self, body, limit, number, only, page_of, reveals, said};
 use crate::web::asked::Asked;
@@ -45,7 +45,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
     let found = store.read(|conn| customers::list(conn, &filter, limit, after))?;
     if reveal {
-        note_reveal(asked, "customers")?;
+        asked.note_reveal("customers", None)?;
     }
     let next_after = found.last().filter(|_| found.len() == limit).map(|last| last.id);
     let rows = found.iter().map(|customer| as_json(customer, reveal)).collect();
@@ -58,7 +58,7 @@ pub fn show(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let reveal = reveals(asked)?;
     let customer = asked.front.cx().store.read(|conn| one(conn, asked.named()))?;
     if reveal {
-        note_reveal(asked, &format!("customer:{}", customer.id))?;
+        asked.note_reveal(&format!("customer:{}", customer.id), None)?;
     }
     Ok(Response::json(200, &as_json(&customer, reveal)))
 }
@@ -125,11 +125,6 @@ pub fn as_problem(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn note_reveal(asked: &Asked<'_>, subject: &str) -> anyhow::Result<()> {
-    let entry = journal::Entry { who: asked.who(), what: "reveal", subject, ..Default::default() };
-    asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))
-}
-
 /// The result of an upsert.
 enum Upserted {
     Created(Customer),
@@ -157,8 +152,7 @@ pub fn upsert(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fields = body(asked, &known)?;
     let country = api::optional_text(&fields, DEFAULT_COUNTRY)?;
     let as_of = as_of(asked, &fields)?;
-    let cx = asked.front.cx();
-    let mut reader = Reader::new(&cx.zones, country).with_assistants(cx.config.assistants.keys());
+    let mut reader = asked.reader(country);
     let entry = entry(&fields, &mut reader)?;
     if entry.external_id.is_none() && !matches!(entry.email, Some(Some(_))) {
         let detail = "external_id or email must say who it is";

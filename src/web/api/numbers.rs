@@ -9,7 +9,6 @@ use crate::http::response::Response;
 use crate::phones;
 use crate::steps::do_not_call::list::{self, ListedNumber, ReadNumber};
 use crate::store::do_not_call::{self, DoNotCallEntry};
-use crate::store::journal;
 use crate::store::journal::By;
 use crate::web::api::customers::DEFAULT_COUNTRY;
 use crate::web::api::{body, one_line, only, optional_text, reason, reveals, said, text};
@@ -22,13 +21,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
     let entries = store.read(|conn| do_not_call::all(conn, store.path()))?;
     if reveal {
-        let entry = journal::Entry {
-            who: asked.who(),
-            what: "reveal",
-            subject: "do-not-call",
-            ..Default::default()
-        };
-        store.write(|tx| journal::add(tx, asked.now, entry))?;
+        asked.note_reveal("do-not-call", None)?;
     }
     let rows: Vec<Value> = entries.iter().map(|entry| as_json(entry, reveal)).collect();
     Ok(Response::json(200, &json!({ "numbers": rows })))

@@ -32,15 +32,7 @@ pub fn export(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn exported(asked: &Asked<'_>, customer: &Customer) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     let told = cx.store.read(|conn| whole(asked, conn, customer))?;
-    let subject = format!("customer:{}", customer.id);
-    let entry = journal::Entry {
-        who: asked.who(),
-        what: "reveal",
-        subject: &subject,
-        new: Some("export"),
-        ..Default::default()
-    };
-    cx.store.write(|tx| journal::add(tx, asked.now, entry))?;
+    asked.note_reveal(&format!("customer:{}", customer.id), Some("export"))?;
     Ok(Response::json(200, &told))
 }
 

@@ -8,7 +8,6 @@ use crate::http::response::Response;
 use crate::present::attempt;
 use crate::provider::ReadError;
 use crate::store::attempts::{changes, results};
-use crate::store::journal;
 use crate::store::views::page;
 use crate::web::api::{limit, only, reveals};
 use crate::web::asked::Asked;
@@ -29,7 +28,7 @@ pub fn one(asked: &Asked<'_>) -> anyhow::Result<Response> {
         Ok((found, name, result))
     })?;
     if reveal {
-        note_reveal(asked, &found.id, None)?;
+        asked.note_reveal(&format!("attempt:{}", found.id), None)?;
     }
     let mut told = attempt::as_json(&found, Some(&name), reveal);
     told["result"] = attempt::result_json(result.as_ref(), reveal);
@@ -78,14 +77,6 @@ pub fn recording(asked: &Asked<'_>) -> anyhow::Result<Response> {
         ReadError::NotFound => Problem::not_found("the provider has no recording of this call"),
         other => Problem::new(502, format!("the recording was not found out: {other}; try again")),
     })?;
-    note_reveal(asked, &found.id, Some("recording"))?;
+    asked.note_reveal(&format!("attempt:{}", found.id), Some("recording"))?;
     Ok(Response::new(302).with_header("Location", &url))
-}
-
-fn note_reveal(asked: &Asked<'_>, attempt_id: &str, new: Option<&str>) -> anyhow::Result<()> {
-    let subject = format!("attempt:{attempt_id}");
-    let who = asked.who();
-    let entry =
-        journal::Entry { who, what: "reveal", subject: &subject, new, ..Default::default() };
-    asked.front.cx().store.write(|tx| journal::add(tx, asked.now, entry))
 }

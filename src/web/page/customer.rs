@@ -16,7 +16,6 @@ use crate::domain::customer::{Customer, mask_phone};
 use crate::http::response::Response;
 use crate::present::output::{duration, relative};
 use crate::store::attempts::Attempt;
-use crate::store::journal;
 use crate::store::queue::Item;
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::asked::Asked;
@@ -40,14 +39,7 @@ pub fn one(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn reveal(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
     let customer = store.read(|conn| linked(conn, asked.named()))?;
-    let subject = format!("customer:{}", customer.id);
-    let entry = journal::Entry {
-        who: asked.who(),
-        what: "reveal",
-        subject: &subject,
-        ..Default::default()
-    };
-    store.write(|tx| journal::add(tx, asked.now, entry))?;
+    asked.note_reveal(&format!("customer:{}", customer.id), None)?;
     of_customer(asked, true)
 }
 

@@ -89,8 +89,8 @@ pub fn cancel(asked: &Asked<'_>) -> anyhow::Result<Response> {
     })
 }
 
-/// `POST /doubts/settle`: settles each doubt that the form names, by the same act as one alone. One
-/// that was settled meanwhile stays as it is.
+/// `POST /doubts/settle`: settles each doubt that the form names, by the same act as one alone. A
+/// doubt that somebody settled in the meantime stays as it is.
 pub fn settle_all(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let by = WhoAndWhy { who: asked.who(), why: &why(asked)? };
     let word = operate::word(asked.form("outcome"), None)?;

@@ -29,7 +29,7 @@ pub fn value(text: &str, is_free: bool) -> Cow<'_, str> {
     if NOTHING.contains(&text.as_ref()) { Cow::Borrowed("") } else { text }
 }
 
-/// What a spreadsheet would take for a number or a formula.
+/// Whether a spreadsheet would treat the text as a number or a formula.
 fn is_protected(rest: &str) -> bool {
     let begins = |c: char| c.is_ascii_digit() || "=+-@＝＋－＠".contains(c);
     rest.trim_start().starts_with(begins) || rest.starts_with(char::is_whitespace)

@@ -7,7 +7,6 @@ use crate::domain::customer::mask_phone;
 use crate::http::response::Response;
 use crate::store::attempts::results::{self, CallResult};
 use crate::store::attempts::{self, Attempt};
-use crate::store::journal;
 use crate::store::views::page::{Named, name_of};
 use crate::store::{Conn, customers};
 use crate::web::asked::Asked;
@@ -51,14 +50,7 @@ pub fn one(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn transcript(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let store = &asked.front.cx().store;
     let found = store.read(|conn| operate::attempt_of(conn, asked.named()))?;
-    let subject = format!("attempt:{}", found.id);
-    let entry = journal::Entry {
-        who: asked.who(),
-        what: "reveal",
-        subject: &subject,
-        ..Default::default()
-    };
-    store.write(|tx| journal::add(tx, asked.now, entry))?;
+    asked.note_reveal(&format!("attempt:{}", found.id), None)?;
     shown(asked, true)
 }
 

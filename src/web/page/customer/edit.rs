@@ -41,7 +41,7 @@ pub fn open(asked: &Asked<'_>) -> anyhow::Result<Response> {
 pub fn send(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     let known = cx.store.read(|conn| linked(conn, asked.named()))?;
-    let mut reader = Reader::new(&cx.zones, None).with_assistants(cx.config.assistants.keys());
+    let mut reader = asked.reader(None);
     let mut refused = Vec::new();
     let entry = fields::entry(asked, &mut reader, &known, asked.now).unwrap_or_else(|found| {
         refused = found;
@@ -89,7 +89,7 @@ fn planned_after(
 
 fn save(asked: &Asked<'_>, why: &str) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    let mut reader = Reader::new(&cx.zones, None).with_assistants(cx.config.assistants.keys());
+    let mut reader = asked.reader(None);
     let (id, changed) = cx.store.write(|tx| {
         let reading = asked.front.service.clock.read()?;
         if let Some(why) = clock_check::wrong_clock(tx, &reading)? {
@@ -118,7 +118,7 @@ fn preview(asked: &Asked<'_>, known: &Customer, after: &Customer) -> anyhow::Res
     let question = Question::now(asked.now);
     let before = explain::answer(cx, known.id, &question, None)?;
     let coming = explain::edited(cx, after, asked.now, |tx| {
-        let mut reader = Reader::new(&cx.zones, None).with_assistants(cx.config.assistants.keys());
+        let mut reader = asked.reader(None);
         let by = By { who: asked.who(), now: asked.now };
         change_because(tx, &mut reader, known, after, by, None).map(|_| ())
     })?;

@@ -116,8 +116,8 @@ pub fn variables(customer: &Customer) -> Vec<(String, String)> {
     customer.variables.iter().map(|(name, value)| (name.clone(), value_text(value))).collect()
 }
 
-/// What a sent field says about a present value: nothing when it is the same, or the value with
-/// which the form was opened. A value that somebody else changed meanwhile is not overwritten.
+/// The new text of a sent field. `None`: it is the present value, or the value with which the form
+/// was opened. A value that somebody else changed in the meantime is not overwritten.
 fn said<'a>(asked: &'a Asked<'_>, name: &str, now: &str) -> Result<Option<&'a str>, String> {
     let Some(sent) = asked.sent(name) else { return Ok(None) };
     let same = |one: &str, other: &str| one.lines().eq(other.trim().lines());
