@@ -1,24 +1,13 @@
 //! The columns of a customers file: what a person says about them, how dates, countries and checkboxes
 //! are written, and the names of variables.
 
-use crate::world::{Run, World};
-
-fn import(world: &World, text: &str, more: &[&str]) -> Run {
-    std::fs::write(world.path("people.csv"), text).expect("written");
-    world.command(&[&["customers", "import", "people.csv"], more].concat())
-}
-
-fn imported(world: &World, text: &str, more: &[&str]) -> Run {
-    let run = import(world, text, more);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    run
-}
+use crate::world::World;
 
 #[test]
 fn all_problems_of_a_header_are_named_at_once() {
     let world = World::new();
     let text = "Phone Number,call time,callTime,welcomed,Plan A,plan-a,zone\n";
-    let run = import(&world, text, &["--map", "email=Mail"]);
+    let run = world.import(text, &["--map", "email=Mail"]);
     for words in [
         "there is no column \"Mail\"",
         "the columns \"call time\" and \"callTime\" both mean call_time",
@@ -36,7 +25,7 @@ fn variables_get_names_that_a_template_can_use_and_the_import_says_so() {
     let world = World::new();
     let text = "phone,timezone,First Name,org.name,Plan-Type,total_sum,1st,city,{{x}}\n\
                 '+12125550101,America/New_York,Ada,Analytical Ltd,gold,007,x,,1\n";
-    let run = imported(&world, text, &[]);
+    let run = world.imported(text, &[]);
     let words = "into variables: first_name (from \"First Name\"), org_name (from \"org.name\"), \
                  plan_type (from \"Plan-Type\"), total_sum, _1st (from \"1st\"), city, x (from \"{{x}}\")";
     assert!(run.stdout.contains(words), "{run:?}");
@@ -56,19 +45,19 @@ fn a_column_says_the_country_of_each_phone() {
                 5,GB,020 7946 0105,Europe/London\n\
                 6,United States,(212) 555-0106,America/New_York\n\
                 7,nowhere,+12125550107,America/New_York\n";
-    let run = import(&world, text, &[]);
+    let run = world.import(text, &[]);
     let hint = "people.csv line 2, column phone: has no country: write it as +…, or give \
                 --default-country; or --country-column \"phone_code\"";
     assert!(run.code == Some(2) && run.stdout.contains(hint), "{run:?}");
     for flag in ["--country-column", "--calling-code-column"] {
-        imported(&world, text, &[flag, "Phone Code"]);
+        world.imported(text, &[flag, "Phone Code"]);
         let phones = world.lines("SELECT phone FROM customers ORDER BY id").join(" ");
         let expected = "+442079460102 +12125550101 +442079460103 +12125550104 +442079460105 \
                         +12125550106 +12125550107";
         assert_eq!(phones, expected);
     }
     let bad = "phone_code,phone,timezone\nnowhere,2125550107,America/New_York\n";
-    let run = import(&world, bad, &["--country-column", "phone_code"]);
+    let run = world.import(bad, &["--country-column", "phone_code"]);
     assert!(run.stdout.contains("column phone: \"nowhere\" is not a country"), "{run:?}");
 }
 
@@ -78,7 +67,7 @@ fn a_date_with_two_meanings_is_read_only_as_a_person_says() {
                 created_at\n\
                 ada,+12125550101,America/New_York,Paid,yes,01/02/2026,1/11/2026 9:05am\n";
     let world = World::new();
-    let run = import(&world, text, &[]);
+    let run = world.import(text, &[]);
     for column in ["last_call_date", "created_at"] {
         let place = format!("people.csv line 2, column {column}: ");
         assert!(run.code == Some(2) && run.stdout.contains(&place), "{run:?}");
@@ -90,7 +79,7 @@ fn a_date_with_two_meanings_is_read_only_as_a_person_says() {
         ("D/M/YYYY", "2026-02-01 2026-11-01"),
     ] {
         let world = World::new();
-        let run = import(&world, text, &["--date-format", format]);
+        let run = world.import(text, &["--date-format", format]);
         if format.starts_with('D') {
             // 1 November has not come yet.
             assert!(run.stdout.contains("column created_at: 2026-11-01"), "{run:?}");
@@ -98,9 +87,9 @@ fn a_date_with_two_meanings_is_read_only_as_a_person_says() {
             assert_eq!((run.code, world.one(stored)), (Some(0), expected.to_string()));
         }
     }
-    let run = import(&world, text, &["--date-format", "MM/YYYY"]);
+    let run = world.import(text, &["--date-format", "MM/YYYY"]);
     assert!(run.code == Some(2) && run.stderr.contains("is not a date format"), "{run:?}");
-    let run = import(&world, &text.replace("01/02", "13/02"), &["--date-format", "MM/DD/YYYY"]);
+    let run = world.import(&text.replace("01/02", "13/02"), &["--date-format", "MM/DD/YYYY"]);
     let words = "column last_call_date: \"13/02/2026\" is not a date of the form MM/DD/YYYY";
     assert!(run.stdout.contains(words), "{run:?}");
 }
@@ -114,11 +103,11 @@ fn checkboxes_are_read_as_programs_export_them() {
         let text = format!(
             "external_id,phone,timezone,welcome_call_completed\nada,+12125550101,Europe/London,{cell}\n"
         );
-        imported(&world, &text, &[]);
+        world.imported(&text, &[]);
         assert_eq!(world.count("SELECT welcome_call_completed FROM customers"), is_made, "{cell}");
     }
     let text = "phone,timezone,welcome_call_completed\n+12125550101,Europe/London,perhaps\n";
-    assert_eq!(import(&World::new(), text, &[]).code, Some(2));
+    assert_eq!(World::new().import(text, &[]).code, Some(2));
 }
 
 #[test]
@@ -130,12 +119,12 @@ fn what_a_person_said_is_kept_for_the_next_time() {
                  --date-format MM/DD/YYYY --save-map columns.toml";
     let mut flags: Vec<&str> = flags.split(' ').collect();
     flags.extend(["--as-variable", "Plan Status"]);
-    imported(&world, text, &flags);
-    let again = imported(&world, text, &["--map-file", "columns.toml"]);
+    world.imported(text, &flags);
+    let again = world.imported(text, &["--map-file", "columns.toml"]);
     assert!(again.stdout.contains("0 new, 0 changed, 1 unchanged"), "{again:?}");
-    let kept = import(&world, text, &["--map-file", "columns.toml", "--save-map", "columns.toml"]);
+    let kept = world.import(text, &["--map-file", "columns.toml", "--save-map", "columns.toml"]);
     assert!(kept.code == Some(2) && kept.stderr.contains("is there already"), "{kept:?}");
     std::fs::write(world.path("bad.toml"), "[map]\nfone = \"Tel\"\n").unwrap();
-    let bad = import(&world, text, &["--map-file", "bad.toml"]);
+    let bad = world.import(text, &["--map-file", "bad.toml"]);
     assert!(bad.code == Some(2) && bad.stderr.contains("\"fone\" is not a column"), "{bad:?}");
 }

@@ -12,16 +12,11 @@ use ringonce::steps::import::report::{ImportOutcome, ImportReport};
 use ringonce::store::Store;
 use ringonce::zones::Zones;
 
-use crate::world::{Run, World, run_of};
+use crate::world::{World, run_of};
 
 const PEOPLE: &str = "SELECT group_concat(external_id || '|' || name || '|' || phone || '|' || \
      coalesce(call_time, '-') || '|' || payment_status || '|' || welcome_call_completed || '|' || \
      variables, x'0a') FROM customers ORDER BY id";
-
-fn import(world: &World, bytes: &[u8], more: &[&str]) -> Run {
-    std::fs::write(world.path("people.csv"), bytes).expect("written");
-    world.command(&[&["customers", "import", "people.csv"], more].concat())
-}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -63,10 +58,10 @@ fn a_file_is_read_alike_in_every_form_and_the_form_is_reported() {
     ];
     for (bytes, words) in forms {
         let world = World::new();
-        let run = import(&world, &bytes, &[]);
+        let run = world.import(&bytes, &[]);
         assert!(run.code == Some(0) && run.stdout.contains(words), "{words}: {run:?}");
         assert_eq!(world.one(PEOPLE), expected, "{words}");
-        let again = import(&world, &bytes, &["--json"]).json();
+        let again = world.import(&bytes, &["--json"]).json();
         assert_eq!((&again["changed"], &again["unchanged"]), (&0.into(), &2.into()), "{words}");
     }
 }
@@ -103,7 +98,7 @@ fn a_line_number_is_right_with_every_line_end_and_after_a_line_that_names_the_se
         (format!("sep=,\r{}", text.replace('\n', "\r")), 4),
     ] {
         let world = World::new();
-        let run = import(&world, file.as_bytes(), &[]);
+        let run = world.import(file.as_bytes(), &[]);
         assert!(run.stdout.contains(&format!("people.csv line {line}, column phone: ")), "{run:?}");
         assert_eq!(run.code, Some(2));
     }
@@ -115,16 +110,16 @@ fn missing_cells_at_the_end_of_a_row_are_empty_but_not_at_the_end_of_a_file() {
     let text = "external_id,phone,timezone,call_time,note,welcome_call_completed\n\
                 ada,+12125550101,America/New_York,07:00,vip,yes\n\
                 bob,+12125550102,America/New_York,07:00\n";
-    let run = import(&world, text.as_bytes(), &[]);
+    let run = world.import(text.as_bytes(), &[]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(run.stdout.contains("rows that end before the header does: 1"), "{run:?}");
     assert_eq!(world.one("SELECT variables FROM customers WHERE external_id = 'bob'"), "{}");
     // A missing cell is not a blank one: it erases nothing.
     let short = "external_id,phone,timezone,call_time,note,welcome_call_completed\n\
                  ada,+12125550101,America/New_York\n";
-    assert_eq!(import(&world, short.as_bytes(), &["--clear-blanks"]).code, Some(0));
+    assert_eq!(world.import(short.as_bytes(), &["--clear-blanks"]).code, Some(0));
     assert_eq!(world.one("SELECT call_time FROM customers WHERE external_id = 'ada'"), "07:00");
-    let run = import(&world, text.trim_end().as_bytes(), &[]);
+    let run = world.import(text.trim_end().as_bytes(), &[]);
     let words = "people.csv line 3: is the end of the file, 2 cells early: is it cut off?";
     assert!(run.code == Some(2) && run.stdout.contains(words), "{run:?}");
 }
@@ -136,7 +131,7 @@ fn words_for_nothing_are_empty_cells() {
                 a1,NULL,+12125550101,America/New_York,\\N,gold\n\
                 a2,\\N,+12125550102,America/New_York,NULL,\\N\n\
                 NULL,Null,p:+12125550103,America/New_York,#N/A,#N/A\n";
-    assert_eq!(import(&world, text.as_bytes(), &[]).code, Some(0));
+    assert_eq!(world.import(text.as_bytes(), &[]).code, Some(0));
     let stored = "SELECT group_concat(coalesce(external_id, '-') || name || phone || \
                   coalesce(call_time, '-') || variables, ' ') FROM customers";
     assert_eq!(
@@ -157,15 +152,15 @@ fn what_is_not_a_table_is_refused_with_the_step_that_helps() {
         (&gzip(b"phone,timezone\n")[..20], "people.csv: cannot be read"),
     ] {
         let world = World::new();
-        let run = import(&world, bytes, &[]);
+        let run = world.import(bytes, &[]);
         assert!(run.code == Some(2) && run.stderr.contains(words), "{run:?}");
     }
     let world = World::new();
-    let run = import(&world, b"phone,timezone\n", &["--encoding", "klingon"]);
+    let run = world.import(b"phone,timezone\n", &["--encoding", "klingon"]);
     assert!(run.code == Some(2) && run.stderr.contains("is not an encoding"), "{run:?}");
     let cyrillic =
         encoding_rs::WINDOWS_1251.encode("phone,timezone,name\n+12125550101,Europe/London,Юля\n");
-    assert_eq!(import(&world, &cyrillic.0, &["--encoding", "windows-1251"]).code, Some(0));
+    assert_eq!(world.import(&cyrillic.0, &["--encoding", "windows-1251"]).code, Some(0));
     assert_eq!(world.one("SELECT name FROM customers"), "Юля");
 }
 

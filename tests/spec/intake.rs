@@ -3,26 +3,15 @@
 
 use serde_json::Value;
 
-use crate::world::{Run, World};
+use crate::world::World;
 
 const HEADER: &str = "external_id,name,phone,timezone,call_time,payment_status,\
                       welcome_call_completed";
 
-fn import(world: &World, text: &str, more: &[&str]) -> Run {
-    std::fs::write(world.path("people.csv"), text).expect("written");
-    world.command(&[&["customers", "import", "people.csv"], more].concat())
-}
-
-fn imported(world: &World, text: &str, more: &[&str]) -> Run {
-    let run = import(world, text, more);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    run
-}
-
 /// The import exits 2, says this on either output, and writes nobody.
 fn refused(text: &str, more: &[&str], words: &[&str]) {
     let world = World::new();
-    let run = import(&world, text, more);
+    let run = world.import(text, more);
     assert_eq!(run.code, Some(2), "{text}: {run:?}");
     let said = format!("{}{}", run.stdout, run.stderr);
     for word in words {
@@ -76,7 +65,7 @@ fn a_person_says_what_a_header_means() {
                 +12125550101,America/New_York,07:00,Paid,yes,black\n";
     let map = "--map phone=Telephone --map timezone=zone --map call_time=When --map \
                payment_status=paid --as-variable welcomed --as-variable phone";
-    let run = imported(&world, file, &map.split(' ').collect::<Vec<_>>());
+    let run = world.imported(file, &map.split(' ').collect::<Vec<_>>());
     assert!(run.stdout.contains("into variables: welcomed"), "{run:?}");
     let stored = "SELECT phone || call_time || payment_status || welcome_call_completed || variables \
                   FROM customers";
@@ -104,7 +93,7 @@ fn a_header_is_known_with_any_case_space_and_invisible_character() {
     ] {
         let world = World::new();
         let file = format!("{header}\nada,+12125550101,America/New_York,07:00,Paid,yes\n");
-        let run = imported(&world, &file, &[]);
+        let run = world.imported(&file, &[]);
         assert!(!run.stdout.contains("into variables"), "{run:?}");
         let stored = "SELECT external_id || call_time || payment_status || welcome_call_completed \
                       FROM customers";
@@ -117,17 +106,17 @@ fn a_blank_cell_says_nothing_in_any_column_until_asked_to_erase() {
     let world = World::new();
     let header = "external_id,name,phone,timezone,call_time,payment_status,email,plan\n";
     let full = "ada,Ada,+12125550101,America/New_York,07:30,Paid,ada@example.com,gold\n";
-    imported(&world, &format!("{header}{full}"), &[]);
+    world.imported(&format!("{header}{full}"), &[]);
     let stored = "SELECT name || phone || timezone || coalesce(call_time, '-') || payment_status \
                   || coalesce(email, '-') || variables FROM customers";
     let before = world.one(stored);
     for blanks in ["ada,,+12125550101,America/New_York,,,,\n", "ada,,,,,,,\n"] {
-        let run = imported(&world, &format!("{header}{blanks}"), &[]);
+        let run = world.imported(&format!("{header}{blanks}"), &[]);
         assert!(run.stdout.contains("0 new, 0 changed, 1 unchanged, 0 bad"), "{run:?}");
         assert_eq!(world.one(stored), before);
     }
     let blanks = "ada,,+12125550101,America/New_York,,,,\n";
-    let run = imported(&world, &format!("{header}{blanks}"), &["--clear-blanks"]);
+    let run = world.imported(&format!("{header}{blanks}"), &["--clear-blanks"]);
     assert!(run.stdout.contains("daily calls end for known customers: 1"), "{run:?}");
     assert_eq!(world.one(stored), "+12125550101America/New_York-Paid-{\"plan\":\"\"}");
     refused(
@@ -165,8 +154,8 @@ fn a_date_of_today_is_judged_on_the_customers_own_clock() {
     world.set_clock("2026-02-02T23:30:00Z");
     let row =
         |zone: &str| format!("phone,timezone,last_call_date\n+12125550101,{zone},2026-02-03\n");
-    assert_eq!(import(&world, &row("Europe/London"), &[]).code, Some(2));
-    imported(&world, &row("Asia/Tokyo"), &[]);
+    assert_eq!(world.import(&row("Europe/London"), &[]).code, Some(2));
+    world.imported(&row("Asia/Tokyo"), &[]);
 }
 
 #[test]
@@ -180,7 +169,7 @@ fn a_next_call_that_disagrees_with_the_call_time_is_computed_again_and_counted()
                 cy,+12125550103,America/New_York,07:00,Paid,yes,2026-02-06T07:00:00-05:00\n";
     let counted = "next call computed again, because it disagreed with the call time: 2";
     for (more, summary) in [(&["--dry-run"][..], "3 new"), (&[], "3 new"), (&[], "3 unchanged")] {
-        let run = imported(&world, file, more);
+        let run = world.imported(file, more);
         assert!(run.stdout.contains(counted) && run.stdout.contains(summary), "{run:?}");
     }
     let next = "SELECT group_concat(substr(next_call_scheduled_at, 1, 16), ' ') FROM customers";
@@ -190,11 +179,8 @@ fn a_next_call_that_disagrees_with_the_call_time_is_computed_again_and_counted()
 #[test]
 fn an_import_says_whom_it_leads_to_call_before_and_after_it_writes() {
     let world = World::new();
-    imported(
-        &world,
-        &format!("{HEADER}\nx1,Xia,+12125550150,America/New_York,09:00,Paid,yes\n"),
-        &[],
-    );
+    world
+        .imported(&format!("{HEADER}\nx1,Xia,+12125550150,America/New_York,09:00,Paid,yes\n"), &[]);
     let file = format!(
         "{HEADER},created_at\n\
          a,Ada,+12125550101,America/New_York,07:00,Paid,yes,2026-01-01T00:00:00Z\n\
@@ -205,7 +191,7 @@ fn an_import_says_whom_it_leads_to_call_before_and_after_it_writes() {
          x1,,+12125550150,America/New_York,,Cancelled,,\n"
     );
     for more in [&["--dry-run"][..], &[]] {
-        let run = imported(&world, &file, more);
+        let run = world.imported(&file, more);
         for line in [
             "welcome calls: 1, from Mon 2026-02-02 11:45 UTC until about Mon 2026-02-02 11:45 UTC",
             "daily calls: 3; by local hour: 00:00 1, 07:00 2",
@@ -232,9 +218,9 @@ fn everybody_who_is_not_eligible_is_reported_by_each_command_that_is_asked() {
     let words = "none of 3 customers is eligible, so nobody is called: the payment status excludes 2 \
                  \"active\", 1 \"trialing\"; eligible is \"Paid\" \
                  (customers.eligible_payment_status)";
-    let run = imported(&world, &file, &["--dry-run"]);
+    let run = world.imported(&file, &["--dry-run"]);
     assert!(run.stdout.contains(words), "{run:?}");
-    imported(&world, &file, &[]);
+    world.imported(&file, &[]);
     for command in [&["status"][..], &["plan"], &["audit", "--offline"]] {
         let run = world.command(command);
         assert!(run.stdout.contains(words), "{command:?}: {run:?}");
@@ -247,7 +233,7 @@ fn everybody_who_is_not_eligible_is_reported_by_each_command_that_is_asked() {
     assert_eq!(status["customers"]["not_eligible"][0]["word"], "active");
 
     let paid = format!("{HEADER}\n{}", rows(2, "07:00,Paid,yes"));
-    imported(&world, &paid, &[]);
+    world.imported(&paid, &[]);
     let status = world.command(&["status"]);
     assert!(!status.stdout.contains("eligible"), "most are eligible: {status:?}");
 }
@@ -280,7 +266,7 @@ fn call_times_outside_the_window_are_counted_wherever_somebody_looks() {
     let file: String = times.iter().enumerate().map(row).collect();
     // 07:00 is before the window of 08:00 as well.
     let words = "4 customers have a call time outside the calling window, 2 of them 00:00";
-    let run = imported(&world, &format!("{HEADER}\n{file}"), &[]);
+    let run = world.imported(&format!("{HEADER}\n{file}"), &[]);
     assert!(run.stdout.contains(words), "{run:?}");
     assert!(world.command(&["status"]).stdout.contains(words));
     assert!(findings(&world, "call times").iter().any(|told| told.contains(words)));
@@ -306,24 +292,24 @@ fn a_first_import_of_old_sign_ups_asks_before_it_welcomes_them() {
     let flags = "SELECT sum(welcome_call_completed) FROM customers";
     for (more, marked) in [("--welcome-existing", 0), ("--no-welcome", 12)] {
         let world = World::new();
-        imported(&world, &old, &[more]);
+        world.imported(&old, &[more]);
         assert_eq!(world.count(flags), marked, "{more}");
         // They are known now, so nobody is asked again.
-        imported(&world, &old, &[]);
+        world.imported(&old, &[]);
         assert_eq!(world.count(flags), marked, "{more}");
     }
     for harmless in [file(9, "2026-01-05T12:00:00Z"), file(12, "2026-02-02T00:00:00Z")] {
-        imported(&World::new(), &harmless, &[]);
+        World::new().imported(&harmless, &[]);
     }
     let welcomed = old.replace("Paid,,", "Paid,yes,");
-    imported(&World::new(), &welcomed, &[]);
+    World::new().imported(&welcomed, &[]);
 }
 
 #[test]
 fn nobody_is_welcomed_after_no_welcome() {
     let world = World::new();
     let file = format!("{HEADER},created_at\n{}", rows(12, ",Paid,,2026-01-05T12:00:00Z"));
-    imported(&world, &file, &["--no-welcome"]);
+    world.imported(&file, &["--no-welcome"]);
     assert_eq!(world.tick_at("2026-02-02T15:00:00Z").processed, 0);
     assert_eq!(world.rings().len(), 0);
     let journal = world.one("SELECT why FROM journal WHERE what = 'import'");

@@ -256,6 +256,19 @@ impl World {
         run_of(self.program(arguments).output().expect("the program starts"))
     }
 
+    /// Imports the customers of a file with these bytes.
+    pub fn import(&self, bytes: &(impl AsRef<[u8]> + ?Sized), more: &[&str]) -> Run {
+        std::fs::write(self.path("people.csv"), bytes).expect("written");
+        self.command(&[&["customers", "import", "people.csv"], more].concat())
+    }
+
+    /// The same; the import succeeds.
+    pub fn imported(&self, bytes: &(impl AsRef<[u8]> + ?Sized), more: &[&str]) -> Run {
+        let run = self.import(bytes, more);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run
+    }
+
     /// Everything that rang, whatever the replies were.
     pub fn rings(&self) -> Vec<Ring> {
         self.fake.rings()
