@@ -207,6 +207,8 @@ fn dial_once<'s>(
             Ok(Some(duties.until_due()?))
         })?;
         if !service.stopping() {
+            // A file that was swapped during the pass ends the service, which says why once.
+            end_if_swapped(service)?;
             log.tell(passed.shut.map(|why| why.to_string()).as_deref());
         }
     } else {

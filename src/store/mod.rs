@@ -40,6 +40,7 @@ use crate::store::file::side_files::{self, OpenFiles};
 use crate::store::file::{connections, lost_database, modes, one_name, verify};
 use crate::store::meta::sequence;
 use crate::store::quarantine::OddRow;
+use crate::store::quarantine::sweep::Rounds;
 use crate::store::transaction::begin;
 
 pub use crate::store::error::{
@@ -59,6 +60,7 @@ pub struct Store {
     warned_of_names: AtomicBool,
     /// The rows that this process could not read.
     odd_rows: Mutex<OddRows>,
+    sweep_rounds: Mutex<Rounds>,
     /// The highest sequence number of the ledger that this process has seen.
     highest_seq: AtomicI64,
     /// Whether a WAL lay beside the file when it was opened: another process has the file open, or
@@ -146,6 +148,7 @@ impl Store {
             locked: Mutex::new(None),
             warned_of_names: AtomicBool::new(false),
             odd_rows: Mutex::default(),
+            sweep_rounds: Mutex::default(),
             index_is_ours: false,
             highest_seq: AtomicI64::new(0),
             found_a_log: false,
@@ -309,6 +312,16 @@ impl Store {
     pub fn odd_rows(&self) -> Vec<OddRow> {
         self.note_odd_rows();
         self.lock_odd_rows().noticed.values().cloned().collect()
+    }
+
+    /// What the sweep for rows that cannot be read has still to read.
+    pub fn sweep_rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.sweep_rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A number that changes when another connection wrote to the file.
+    pub fn data_version(&self) -> anyhow::Result<i64> {
+        Ok(self.lock_writer().query_one("PRAGMA data_version", [], |version| version.get(0))?)
     }
 
     /// Writes in one `BEGIN IMMEDIATE`, committed on `Ok` and rolled back on `Err`.

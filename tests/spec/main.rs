@@ -56,6 +56,7 @@ mod moment;
 mod new_beside;
 mod nightly_import;
 mod odd_rows;
+mod odd_rows_written_later;
 mod only_numbers;
 mod same_number;
 mod who_is_who;

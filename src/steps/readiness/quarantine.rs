@@ -31,22 +31,32 @@ pub fn concerning(conn: &Conn, customer: &Customer) -> anyhow::Result<Option<Str
     }))
 }
 
-/// Checks the next rows of every table, so that also a row that no scan finds is named. Releases
-/// rows that were corrected.
+/// Checks the next rows of every table, so that also a row that no scan finds is named. Reads
+/// nothing if every row was read since another program wrote. Releases rows that were corrected.
 pub fn check_next_rows(cx: &Context) -> anyhow::Result<()> {
-    let (next, moved) = cx.store.read(|conn| {
-        let positions = sweep::positions(conn)?;
-        let next = sweep::next_part(conn, positions, ROWS_A_SCAN)?;
-        Ok((next, next != positions))
-    })?;
+    let positions = cx.store.read(sweep::positions)?;
+    let next = next_positions(cx, positions)?;
     let is_news = cx.store.has_unwritten_odd_rows();
-    if !moved && !is_news && cx.store.read(quarantine::count)? == 0 {
+    if next == positions && !is_news && cx.store.read(quarantine::count)? == 0 {
         return Ok(());
     }
     cx.store.write(|tx| {
         sweep::set_positions(tx, next)?;
         sweep::release_corrected(tx, usize::MAX)
     })
+}
+
+fn next_positions(cx: &Context, positions: [i64; 4]) -> anyhow::Result<[i64; 4]> {
+    // Loaded before the rows are read, so that a write in between begins the rounds again.
+    let data_version = cx.store.data_version()?;
+    let mut rounds = cx.store.sweep_rounds();
+    rounds.begin_if_changed(data_version, positions);
+    if rounds.are_over() {
+        return Ok(positions);
+    }
+    let next = cx.store.read(|conn| sweep::next_part(conn, positions, ROWS_A_SCAN))?;
+    rounds.note(next);
+    Ok(next)
 }
 
 /// Releases rows that were corrected since the last scan.

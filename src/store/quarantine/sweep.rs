@@ -41,6 +41,40 @@ fn try_to_read(place: Place, row: &Row<'_>) -> rusqlite::Result<()> {
     }
 }
 
+/// What is still to be read. Every row that this program writes can be read, so a row is read again
+/// only after another connection wrote to the file.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    /// `PRAGMA data_version` of the writing connection: it changes when another connection commits.
+    /// `None`: nothing was read yet.
+    data_version: Option<i64>,
+    /// How often the end of each long table is still to be reached.
+    ends_left: [u8; 4],
+}
+
+impl Rounds {
+    /// Begins again if another connection wrote. `positions`: where the next part begins. From the
+    /// middle of a table, its end is reached twice before every row was read.
+    pub fn begin_if_changed(&mut self, data_version: i64, positions: [i64; 4]) {
+        if self.data_version != Some(data_version) {
+            self.data_version = Some(data_version);
+            self.ends_left = positions.map(|position| if position == 0 { 1 } else { 2 });
+        }
+    }
+
+    /// Notes that a part was read. `next`: what [`next_part`] returned.
+    pub fn note(&mut self, next: [i64; 4]) {
+        for (left, _) in self.ends_left.iter_mut().zip(next).filter(|(_, next)| *next == 0) {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// Whether every row was read since another connection wrote.
+    pub fn are_over(&self) -> bool {
+        self.ends_left == [0; 4]
+    }
+}
+
 /// Notices every row that cannot be read.
 pub fn whole(conn: &Connection) -> anyhow::Result<()> {
     for place in LONG {
@@ -150,4 +184,33 @@ pub fn set_positions(tx: &Transaction<'_>, next: [i64; 4]) -> anyhow::Result<()>
         return Ok(());
     }
     meta::set(tx, POSITIONS, &serde_json::to_string(&next)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_read_once_after_another_connection_wrote() {
+        let mut rounds = Rounds::default();
+        rounds.begin_if_changed(1, [0; 4]);
+        rounds.note([0, 0, 20, 0]);
+        assert!(!rounds.are_over(), "the third table has more rows");
+        rounds.note([0; 4]);
+        assert!(rounds.are_over());
+        rounds.begin_if_changed(1, [0; 4]);
+        assert!(rounds.are_over(), "nobody else wrote");
+        rounds.begin_if_changed(2, [0; 4]);
+        assert!(!rounds.are_over());
+    }
+
+    #[test]
+    fn a_change_in_the_middle_of_a_table_lets_its_first_part_be_read_again() {
+        let mut rounds = Rounds::default();
+        rounds.begin_if_changed(1, [0, 0, 20, 0]);
+        rounds.note([0; 4]);
+        assert!(!rounds.are_over(), "the rows before the position were not read");
+        rounds.note([0; 4]);
+        assert!(rounds.are_over());
+    }
 }
