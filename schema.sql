@@ -68,6 +68,9 @@ CREATE INDEX customers_by_status_and_time ON customers
   (payment_status, call_time, call_schedule);
 CREATE INDEX customers_by_email ON customers (lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX customers_by_phone ON customers (phone);
+-- Each scan looks for pauses without a record in `meta`, and health for assistants that are not configured.
+CREATE INDEX customers_paused ON customers (key) WHERE call_status = 'paused';
+CREATE INDEX customers_by_assistant ON customers (assistant) WHERE assistant IS NOT NULL;
 
 -- What a person was not eligible for is not missed: remember since when a customer is eligible.
 CREATE TRIGGER customers_eligibility_changed

@@ -108,7 +108,7 @@ fn line_of(cause: &str) -> Option<&'static str> {
         "provider_unreachable" => "provider",
         "no_free_line" => "no line",
         "nobody_eligible" => "nobody",
-        "odd_rows" | "calls_overdue" => "alarm",
+        "odd_rows" | "calls_overdue" | "unknown_assistant" => "alarm",
         "first_tick_missing" | "tick_late" | "scan_late" => "late",
         _ => "problem",
     })

@@ -10,6 +10,7 @@ use crate::domain::call::{
 };
 use crate::domain::customer::Customer;
 use crate::steps::Context;
+use crate::steps::customers::paused;
 use crate::steps::occasions::{finish, missed, next, zone_rules};
 use crate::steps::readiness::quarantine;
 use crate::steps::reconcile::made_elsewhere;
@@ -51,6 +52,7 @@ pub fn scan(cx: &Context, now: Instant) -> anyhow::Result<Scanned> {
         zone_rules::follow(cx, tx, now)?;
         note_rule_change(cx, tx, now)?;
         end_expired(cx, tx, now, &mut done)?;
+        record_pauses(tx, now)?;
         for status in &cx.rules.eligible_payment_status {
             repair(cx, tx, status, now, &mut done, &mut zoneless)?;
             for candidate in welcome_candidates(cx, tx, status, now)? {
@@ -299,6 +301,17 @@ pub fn skip_reason(waited_for: Option<Reason>) -> Reason {
         ) => reason,
         _ => Reason::TooLate,
     }
+}
+
+/// Gives each pause that another program wrote its record, so that its dates get their rows.
+fn record_pauses(tx: &Tx<'_>, now: Instant) -> anyhow::Result<()> {
+    for id in queue::paused::without_record(tx)? {
+        share(tx, id, &mut Scanned::default(), |tx, _| {
+            let Some(customer) = customers::by_id(tx, id)? else { return Ok(()) };
+            paused::record_of_another_program(tx, &customer, now)
+        })?;
+    }
+    Ok(())
 }
 
 /// Sets a new next call for customers whose next call is missing or long past. Records the dates

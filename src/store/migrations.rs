@@ -38,6 +38,8 @@ const ADDED: [(i64, &[&str]); 3] = [
         4,
         &[
             "customers_by_status_and_time",
+            "customers_paused",
+            "customers_by_assistant",
             "quarantine",
             "quarantine_by_customer",
             "call_attempts_closed",

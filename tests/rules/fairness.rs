@@ -180,6 +180,10 @@ fn after_days_of_silence_only_today_is_called_and_each_missed_date_is_recorded_o
             "Ada daily 2026-02-03 skipped too_late",
             "Ada daily 2026-02-04 skipped too_late",
             "Ada daily 2026-02-05 completed",
+            "Bea daily 2026-02-02 skipped paused",
+            "Bea daily 2026-02-03 skipped paused",
+            "Bea daily 2026-02-04 skipped paused",
+            "Bea daily 2026-02-05 pending paused",
         ]
     );
     assert_eq!(world.rings().len(), 1);

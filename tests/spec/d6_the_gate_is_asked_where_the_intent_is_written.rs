@@ -188,7 +188,8 @@ fn the_scan_finds_the_due_and_nobody_else() {
         ("refunded", |p| p.payment("Refunded"), false),
         ("not a number", |p| p.unvalidated(), false),
         ("disabled", |p| p.status(CallStatus::Disabled), false),
-        ("paused", |p| p.status(CallStatus::Paused), false),
+        // Its date gets a row, and the gate refuses the call.
+        ("paused", |p| p.status(CallStatus::Paused), true),
         ("failed before", |p| p.status(CallStatus::Failed), true),
         ("completed before", |p| p.status(CallStatus::Completed), true),
         ("called yesterday", |p| p.last_called("2026-02-01"), true),

@@ -192,6 +192,7 @@ fn make_older(world: &World) {
         "DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DROP TABLE quarantine;
          DROP TABLE kept_list; DROP TABLE unlisted_calls; DROP INDEX call_attempts_closed;
          DROP INDEX customers_by_status_and_time; DELETE FROM meta WHERE key = 'read_whole_of';
+         DROP INDEX customers_paused; DROP INDEX customers_by_assistant;
          ALTER TABLE customers DROP COLUMN assistant;
          ALTER TABLE customers DROP COLUMN source_as_of",
     );

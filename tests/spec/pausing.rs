@@ -176,3 +176,41 @@ fn a_paused_customer_is_neither_called_for_a_sign_up_nor_forgotten_after_the_pau
     assert_eq!(world.items()[0], "Ada welcome welcome completed");
     assert_eq!(world.rings().len(), 1);
 }
+
+#[test]
+fn each_date_of_a_customer_whom_another_program_paused_ends_as_skipped_because_paused() {
+    let world = World::new();
+    world.daily("Ada");
+    live(&world, 2..=2);
+    world.set_clock("2026-02-02T20:30:00Z");
+    world.sql("UPDATE customers SET call_status = 'paused'");
+    live(&world, 3..=4);
+    let paused = [
+        "Ada daily 2026-02-02 completed",
+        "Ada daily 2026-02-03 skipped paused",
+        "Ada daily 2026-02-04 skipped paused",
+    ];
+    assert_eq!(world.items(), paused);
+    let explained = world.command(&["explain", "1"]).stdout;
+    assert!(explained.contains("another program"), "{explained}");
+    act(&world, WAYS[0][1]);
+    live(&world, 5..=5);
+    assert_eq!(world.items()[3], "Ada daily 2026-02-05 completed");
+}
+
+#[test]
+fn an_imported_customer_who_is_paused_has_a_row_for_each_date_too() {
+    let world = World::new();
+    world.set_clock("2026-02-02T08:00:00Z");
+    world.imported(
+        "name,phone,timezone,call_time,payment_status,call_status,welcome_call_completed\n\
+         Ada,+12125550101,America/New_York,07:00,Paid,paused,true\n",
+        &[],
+    );
+    live(&world, 2..=3);
+    assert_eq!(
+        world.items(),
+        ["Ada daily 2026-02-02 skipped paused", "Ada daily 2026-02-03 skipped paused"]
+    );
+    assert_eq!(world.rings().len(), 0);
+}

@@ -50,6 +50,21 @@ fn the_description_is_valid_openapi() {
 }
 
 #[test]
+fn every_cause_that_health_can_name_is_described_and_nothing_else_is() {
+    // Each word stands once, in the one function that gives a cause its word.
+    let source = include_str!("../../src/steps/readiness/health.rs");
+    let words = source.split("fn as_str").nth(1).and_then(|text| text.split("\n    }\n").next());
+    let told: BTreeSet<&str> = words.expect("the function").split('"').skip(1).step_by(2).collect();
+    assert!(told.contains("odd_rows"), "{told:?}");
+    let document = document().to_string();
+    let list =
+        document.split("[\"database_unreadable\"").nth(1).and_then(|text| text.split(']').next());
+    let described: BTreeSet<&str> = list.expect("the list").split('"').skip(1).step_by(2).collect();
+    assert_eq!(&told - &described, BTreeSet::from(["database_unreadable"]));
+    assert_eq!(&described - &told, BTreeSet::new());
+}
+
+#[test]
 fn every_reference_of_the_description_leads_somewhere_and_every_operation_is_named_once() {
     let document = document();
     assert_eq!(document["openapi"], json!("3.1.0"));

@@ -84,6 +84,7 @@ fn each_thing_that_stops_due_calls_is_the_same_typed_reason_in_every_view() {
     let breaker = "INSERT INTO meta VALUES ('breaker', '{\"why\":\"answered 402\",
         \"opened_at\":\"2026-11-23T11:40:00.000Z\",\"probe_at\":\"2026-11-23T11:55:00.000Z\"}')";
     let unpaid = "UPDATE customers SET payment_status = 'active'";
+    let two_assistants = "UPDATE customers SET assistant = iif(id = 1, 'spanish', 'French')";
     for (cause, statements, next) in [
         ("paused", pause("all"), "ringonce resume --reason WHY"),
         (
@@ -94,6 +95,7 @@ fn each_thing_that_stops_due_calls_is_the_same_typed_reason_in_every_view() {
         ("held", hold.to_string(), "ringonce resume --hold flag --reason WHY"),
         ("breaker_open", breaker.to_string(), "ringonce resume --reason WHY"),
         ("nobody_eligible", unpaid.to_string(), "ringonce check"),
+        ("unknown_assistant", two_assistants.to_string(), "ringonce check"),
         ("no_free_line", CALL_ON_A_LINE.to_string(), "ringonce attempts list --state placed"),
     ] {
         let config = "[dialing]\nmax_active_calls = 1\n".to_string();

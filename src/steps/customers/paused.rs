@@ -83,6 +83,20 @@ fn record_dates(
     Ok(())
 }
 
+/// Records the pause of a customer whom another program paused: since the status changed, or since
+/// the customer is in the file.
+pub fn record_of_another_program(
+    tx: &Tx<'_>,
+    customer: &Customer,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let (who, why) = ("another program", "call_status was set to paused");
+    let scope = pauses::of_customer(&customer.key);
+    let since = instant_text(customer.eligible_from.unwrap_or(customer.created_at));
+    pauses::set_pause(tx, &scope, &Pause { who: who.to_string(), why: why.to_string(), since })?;
+    note_pause(tx, &scope, (None, Some("paused")), Act { who, why, now })
+}
+
 /// Records who pauses a scope, when and why.
 pub fn record(tx: &Tx<'_>, scope: &str, act: Act<'_>) -> anyhow::Result<()> {
     let (who, why) = (act.who.to_string(), act.why.to_string());

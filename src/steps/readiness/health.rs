@@ -34,6 +34,8 @@ pub struct Evidence {
     pub lines: Lines,
     /// `Some`: there are customers, and none may be called.
     pub uncallable: Option<Uncallable>,
+    /// Assistants that customers name and the configuration lacks, and how many wait for each.
+    pub unknown_assistants: Vec<(String, i64)>,
     pub last_tick: Option<Instant>,
     pub last_scan: Option<Instant>,
     pub late_after: Duration,
@@ -91,6 +93,11 @@ pub enum Cause {
     CallsOverdue(Overdue),
     /// Whom these rows concern is not called; everybody else is.
     OddRows(String),
+    /// The customers who name this assistant are not called; everybody else is.
+    UnknownAssistant {
+        name: String,
+        customers: i64,
+    },
     InDoubt(usize),
     BackupsFail(String),
 }
@@ -123,6 +130,7 @@ impl Cause {
             Cause::ScanLate { .. } => "scan_late",
             Cause::CallsOverdue(_) => "calls_overdue",
             Cause::OddRows(_) => "odd_rows",
+            Cause::UnknownAssistant { .. } => "unknown_assistant",
             Cause::InDoubt(_) => "in_doubt",
             Cause::BackupsFail(_) => "backups_fail",
         }
@@ -132,7 +140,11 @@ impl Cause {
     pub fn stops_calls(&self) -> bool {
         !matches!(
             self,
-            Cause::CallsOverdue(_) | Cause::OddRows(_) | Cause::InDoubt(_) | Cause::BackupsFail(_)
+            Cause::CallsOverdue(_)
+                | Cause::OddRows(_)
+                | Cause::UnknownAssistant { .. }
+                | Cause::InDoubt(_)
+                | Cause::BackupsFail(_)
         )
     }
 }
@@ -163,6 +175,8 @@ pub fn causes(evidence: &Evidence) -> Vec<Cause> {
     causes.extend(late(evidence));
     causes.extend(evidence.overdue.clone().map(Cause::CallsOverdue));
     causes.extend(evidence.odd_rows.clone().map(Cause::OddRows));
+    let unknown = evidence.unknown_assistants.iter().cloned();
+    causes.extend(unknown.map(|(name, customers)| Cause::UnknownAssistant { name, customers }));
     if evidence.doubts > 0 {
         causes.push(Cause::InDoubt(evidence.doubts));
     }

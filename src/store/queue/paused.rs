@@ -12,6 +12,16 @@ const PAUSED: &str = "FROM meta JOIN customers ON customers.key = substr(meta.ke
     WHERE 'pause:customer:' <= meta.key AND meta.key < 'pause:customer;'
       AND payment_status = ?1 AND phone_validated = 1 AND call_status = 'paused'";
 
+/// Paused customers without a record of the pause: another program paused them.
+pub fn without_record(tx: &Transaction<'_>) -> anyhow::Result<Vec<i64>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM customers WHERE call_status = 'paused' AND NOT EXISTS (
+           SELECT 1 FROM meta WHERE meta.key = 'pause:customer:' || customers.key)",
+    )?;
+    let found = statement.query_map([], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Without an open daily item, with a daily rhythm, and after the welcome call.
 fn daily_is_free() -> String {
     format!(
@@ -61,14 +71,15 @@ pub fn welcome_candidates(
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// Paused customers whose next call is before an instant, so that no scan queues it.
+/// Paused customers whose next call is missing or before an instant, so that no scan queues it.
 pub fn stale(
     tx: &Transaction<'_>,
     payment_status: &str,
     before: Instant,
 ) -> anyhow::Result<Vec<i64>> {
     let sql = format!(
-        "SELECT customers.id {PAUSED} AND next_call_scheduled_at < ?2 AND {} ORDER BY customers.id",
+        "SELECT customers.id {PAUSED} 
+           AND (next_call_scheduled_at IS NULL OR next_call_scheduled_at < ?2) AND {} ORDER BY customers.id",
         daily_is_free()
     );
     let mut statement = tx.prepare_cached(&sql)?;

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::cells;
+
 /// Why none of the customers may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uncallable {
@@ -14,6 +16,33 @@ pub struct Uncallable {
     pub stopped: i64,
     /// The others, whose number cannot be dialed.
     pub bad_phone: i64,
+}
+
+/// The assistants that customers name and that are not `known`, each with how many of these
+/// customers could be called, in the order of their names.
+pub fn unknown_assistants(
+    conn: &Connection,
+    known: &[&str],
+    eligible: &[String],
+) -> anyhow::Result<Vec<(String, i64)>> {
+    let (known, statuses) = (serde_json::to_string(known)?, serde_json::to_string(eligible)?);
+    // One search for each name, however many customers name it.
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE named (this) AS (
+           SELECT min(assistant) FROM customers WHERE assistant IS NOT NULL
+           UNION ALL
+           SELECT (SELECT min(assistant) FROM customers WHERE assistant > named.this)
+           FROM named WHERE named.this IS NOT NULL),
+         unknown AS (SELECT this, (SELECT count(*) FROM customers WHERE assistant = named.this
+             AND payment_status IN (SELECT value FROM json_each(?2)) AND phone_validated = 1
+             AND call_status NOT IN ('disabled', 'paused')) AS waiting
+           FROM named
+           WHERE this IS NOT NULL AND this NOT IN (SELECT value FROM json_each(?1)))
+         SELECT this, waiting FROM unknown WHERE waiting > 0",
+    )?;
+    let found =
+        statement.query_map([&known, &statuses], |row| Ok((cells::lossy(row, 0)?, row.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// `None`: somebody may be called, or there are no customers.

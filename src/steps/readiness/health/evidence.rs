@@ -62,6 +62,11 @@ fn gather(
                 waits_since: queue::waits_for_a_line_since(conn, now)?,
             },
             uncallable: callable::nobody(conn, &config.customers.eligible_payment_status)?,
+            unknown_assistants: callable::unknown_assistants(
+                conn,
+                &config.assistants.keys().map(String::as_str).collect::<Vec<_>>(),
+                &config.customers.eligible_payment_status,
+            )?,
             last_tick: marks::mark(conn, Mark::LastTick)?,
             last_scan: marks::mark(conn, Mark::LastScan)?,
             late_after: late_after(timetable, now),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::domain::customer::columns::shown;
 use crate::domain::{instant_words, utc_words};
 use crate::steps::readiness::health::{Cause, Paused};
 use crate::steps::readiness::hold_words;
@@ -59,6 +60,7 @@ impl Cause {
             Cause::ScanLate { minutes } => format!("the last scan is {minutes} minutes old"),
             Cause::CallsOverdue(calls) => calls.to_string(),
             Cause::OddRows(why) => why.clone(),
+            Cause::UnknownAssistant { name, customers } => unknown_assistant(name, *customers),
             Cause::InDoubt(1) => {
                 "1 call is in doubt: it is not known whether the phone rang".to_string()
             }
@@ -76,9 +78,10 @@ impl Cause {
             Cause::Stopping | Cause::FirstTickMissing | Cause::TickLate { .. } => {
                 "ringonce run".to_string()
             }
-            Cause::ScanLate { .. } | Cause::NobodyEligible(_) | Cause::OddRows(_) => {
-                "ringonce check".to_string()
-            }
+            Cause::ScanLate { .. }
+            | Cause::NobodyEligible(_)
+            | Cause::OddRows(_)
+            | Cause::UnknownAssistant { .. } => "ringonce check".to_string(),
             Cause::NotArmed(why) if why.contains("ringonce adopt") => {
                 "ringonce adopt --reason WHY".to_string()
             }
@@ -122,6 +125,19 @@ impl Paused {
 fn breaker_words(breaker: &Breaker) -> String {
     let (since, probe) = (instant_words(&breaker.opened_at), instant_words(&breaker.probe_at));
     format!("the breaker is open since {since}, one call is tried at {probe}: {}", breaker.words())
+}
+
+/// `3 customers wait for the assistant "spanish": …`
+fn unknown_assistant(name: &str, customers: i64) -> String {
+    let who = match customers {
+        1 => "1 customer waits".to_string(),
+        many => format!("{many} customers wait"),
+    };
+    let name = shown(name);
+    format!(
+        "{who} for the assistant \"{name}\": add [assistants.{name}] to ringonce.toml, or give \
+         them another one"
+    )
 }
 
 /// `none of 5 customers may be called: 3 have the payment status "active", 2 are paused`
