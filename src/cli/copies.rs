@@ -1,15 +1,17 @@
-//! `ringonce backup`, `snapshot` and `verify`: copies to keep, copies for debugging, and a check
-//! that a copy is whole. None of them changes the database.
+//! `ringonce backup`, `snapshot`, `verify` and `restore`: copies to keep, copies for debugging, a
+//! check that a copy is whole, and a copy put back. Only `restore` changes the database.
 
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::exit::{CliError, Exit};
 use crate::present::output;
 use crate::store::Store;
 use crate::store::file::backup::{self, backup};
+use crate::store::file::restore::{Refusal, Restored, restore};
 use crate::store::file::side_files;
 use crate::store::file::snapshot::snapshot;
 use crate::store::file::verify::{Verified, verify};
@@ -65,6 +67,68 @@ pub struct VerifyArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Put a backup in the place of the database; the old files are moved aside, never deleted
+#[derive(Args)]
+#[command(after_help = "\
+Stop every process that dials from the database first. The backup is checked, and commits in a WAL
+beside it are included. The restored file dials nobody until `ringonce adopt` has loaded the later
+calls from the provider.
+
+Example:
+  ringonce restore /var/backups/ringonce/ringonce-2026-03-03T033000Z.db
+  ringonce adopt --reason \"restored the backup of 3 March\"")]
+pub struct RestoreArgs {
+    /// The backup; it stays where it is
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run_restore(global: &Global, args: &RestoreArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let done = restore(&args.backup, &settings.loaded.db, now, &mut |_| {});
+    let done = done.map_err(|error| match error.downcast::<Refusal>() {
+        Ok(Refusal::Usage(why)) => CliError::usage(why).into(),
+        Ok(Refusal::Person(why)) => CliError::refused(why).into(),
+        Ok(Refusal::Locked(why)) => CliError::locked(why).into(),
+        Err(error) => error,
+    })?;
+    tell_restored(args, &done)
+}
+
+/// The command that must follow a restore.
+const AFTER_RESTORE: &str = "ringonce adopt --reason \"restored a backup\"";
+
+fn tell_restored(args: &RestoreArgs, done: &Restored) -> anyhow::Result<Exit> {
+    if args.json {
+        output::json(&json!({
+            "restored": done.verified,
+            "backup": args.backup,
+            "with_write_ahead_log": done.with_log,
+            "old_files": done.old_files,
+            "copied_lists": done.copied,
+            "next": AFTER_RESTORE,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    tell("restored", &done.verified, false)?;
+    if done.with_log {
+        output::line("  the commits in the WAL beside the backup are included")?;
+    }
+    for list in &done.copied {
+        output::line(&format!("  copied {} from beside the backup", list.display()))?;
+    }
+    match &done.old_files {
+        Some(folder) => output::line(&format!("  the old files are in {}", folder.display()))?,
+        None => output::line("  there was no database before")?,
+    }
+    output::line(&format!("It dials nobody yet. Next: {AFTER_RESTORE}"))?;
+    Ok(Exit::Done)
 }
 
 pub fn run_backup(global: &Global, args: &BackupArgs) -> anyhow::Result<Exit> {

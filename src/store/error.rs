@@ -53,7 +53,7 @@ pub enum StoreError {
     Swapped { what: &'static str, path: PathBuf },
     #[error(
         "{0} was overwritten while it was open: its -wal and -shm belong to the previous database; \
-         remove both, put the right database at that path, then run \
+         move both away, put the right database at that path, then run \
          `ringonce adopt --reason WHY`"
     )]
     Overwritten(PathBuf),
@@ -64,7 +64,7 @@ pub enum StoreError {
     SetBack(PathBuf),
     #[error(
         "{path} is damaged ({what}), for example by a backup beside the -wal file of another \
-         database; restore a backup into a folder without -wal and -shm files, then run \
+         database; put a backup in its place with `ringonce restore BACKUP`, then run \
          `ringonce adopt --reason WHY`"
     )]
     Damaged { path: PathBuf, what: String },

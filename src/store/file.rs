@@ -11,6 +11,7 @@ pub mod modes;
 pub mod one_name;
 pub(crate) mod overwrite_watch;
 pub(crate) mod readers;
+pub mod restore;
 pub mod rights;
 pub mod side_files;
 pub mod snapshot;

@@ -37,6 +37,7 @@ mod cloned_machines;
 mod cut_starts;
 mod halting;
 mod one_database;
+mod restored;
 mod resuming;
 mod rights;
 mod shut_starts;

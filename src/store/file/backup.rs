@@ -110,7 +110,7 @@ fn fill_and_verify(
     verify(part)
 }
 
-fn sync_folder(target: &Path) -> anyhow::Result<()> {
+pub(crate) fn sync_folder(target: &Path) -> anyhow::Result<()> {
     let folder = side_files::folder_of(target);
     File::open(folder)
         .and_then(|folder| folder.sync_all())

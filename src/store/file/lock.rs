@@ -52,11 +52,27 @@ impl DialerLock {
 
     /// Calls `opened` between opening and locking the lock file, so that a test can interfere
     /// there.
-    fn take_after(
-        path: &Path,
-        now: Instant,
-        mut opened: impl FnMut(),
-    ) -> anyhow::Result<LockAnswer> {
+    fn take_after(path: &Path, now: Instant, opened: impl FnMut()) -> anyhow::Result<LockAnswer> {
+        let lock_file = match LockFile::take(path, opened)? {
+            Ok(lock_file) => lock_file,
+            Err(holder) => return Ok(LockAnswer::Taken(holder)),
+        };
+        let Some(inode) = InodeLock::take(path)? else {
+            return Ok(LockAnswer::Taken(under_another_name(path)?));
+        };
+        write_holder(&lock_file.file, now)?;
+        Ok(LockAnswer::Mine(DialerLock { inode, lock_file }))
+    }
+
+    /// The locked files, to be compared later with the files at the path.
+    pub fn files(&self) -> LockedFiles {
+        LockedFiles { lock_file: self.lock_file.key, database: self.inode.key }
+    }
+}
+
+impl LockFile {
+    /// Locks the file, or returns the holder's own text.
+    fn take(path: &Path, mut opened: impl FnMut()) -> anyhow::Result<Result<LockFile, String>> {
         let lock_path = beside(path, LOCK_FILE);
         loop {
             let mut file = OpenOptions::new()
@@ -75,7 +91,7 @@ impl DialerLock {
                 Err(std::fs::TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     file.read_to_string(&mut holder).context("read who holds the lock")?;
-                    return Ok(LockAnswer::Taken(holder.trim().to_string()));
+                    return Ok(Err(holder.trim().to_string()));
                 }
                 Err(std::fs::TryLockError::Error(error)) => {
                     return Err(error).context("lock the dialer's lock file");
@@ -88,18 +104,34 @@ impl DialerLock {
                 Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {}
                 _ => continue,
             }
-            let lock_file = LockFile { key: key_of(&ours), file };
-            let Some(inode) = InodeLock::take(path)? else {
-                return Ok(LockAnswer::Taken(under_another_name(path)?));
-            };
-            write_holder(&lock_file.file, now)?;
-            return Ok(LockAnswer::Mine(DialerLock { inode, lock_file }));
+            return Ok(Ok(LockFile { key: key_of(&ours), file }));
         }
     }
+}
 
-    /// The locked files, to be compared later with the files at the path.
-    pub fn files(&self) -> LockedFiles {
-        LockedFiles { lock_file: self.lock_file.key, database: self.inode.key }
+/// The dialer's locks of a place, held while the database there is exchanged. There may be none
+/// yet.
+pub struct PlaceLock {
+    _inode: Option<InodeLock>,
+    _lock_file: LockFile,
+}
+
+impl PlaceLock {
+    /// Takes the locks, or returns who dials from the place.
+    pub fn take(path: &Path, now: Instant) -> anyhow::Result<Result<PlaceLock, String>> {
+        let lock_file = match LockFile::take(path, || {})? {
+            Ok(lock_file) => lock_file,
+            Err(holder) => return Ok(Err(holder)),
+        };
+        let inode = match path.try_exists()? {
+            false => None,
+            true => match InodeLock::take(path)? {
+                Some(inode) => Some(inode),
+                None => return Ok(Err(under_another_name(path)?)),
+            },
+        };
+        write_holder(&lock_file.file, now)?;
+        Ok(Ok(PlaceLock { _inode: inode, _lock_file: lock_file }))
     }
 }
 
