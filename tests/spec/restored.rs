@@ -40,7 +40,7 @@ fn aside(world: &World) -> Vec<PathBuf> {
 
 fn attempts_in(db: &Path) -> i64 {
     let conn = rusqlite::Connection::open(db).unwrap();
-    conn.query_row("SELECT count(*) FROM call_attempts", [], |row| row.get(0)).unwrap()
+    conn.query_one("SELECT count(*) FROM call_attempts", [], |row| row.get(0)).unwrap()
 }
 
 /// Leaves the newest commits in the WAL, like a killed process.
@@ -121,7 +121,7 @@ fn the_commits_in_both_logs_are_kept() {
     for db in [world.db(), aside(&world)[0].join("ringonce.db")] {
         let conn = rusqlite::Connection::open(&db).unwrap();
         let found: i64 = conn
-            .query_row("SELECT count(*) FROM meta WHERE value = 'only in the WAL'", [], |r| {
+            .query_one("SELECT count(*) FROM meta WHERE value = 'only in the WAL'", [], |r| {
                 r.get(0)
             })
             .unwrap();
