@@ -12,8 +12,11 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use crate::cli::arguments::configuration::Settings;
 use crate::cli::exit::Exit;
+use crate::cli::serve::looking;
 use crate::clock;
+use crate::config::load::{Overrides, load};
 use crate::demo::show;
 use crate::demo::show::mishaps::{Mishap, MishapKind};
 use crate::demo::show::people::{FEWEST, MOST};
@@ -22,6 +25,7 @@ use crate::demo::show::world::Wanted;
 use crate::domain::call::AttemptState;
 use crate::present::attempt;
 use crate::present::output::{self, Table, Tone, clean, toned};
+use crate::zones::Zones;
 
 /// Run three days of calls in seconds, on loopback, with invented people and a fake provider
 ///
@@ -36,15 +40,15 @@ pub struct DemoArgs {
     /// Keep the folder with the database, the configuration and the provider's journal
     #[arg(long)]
     pub keep: bool,
+    /// Then serve the page of the three days at this address, read-only, until Ctrl-C
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
 }
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let started = clock::elapsed();
     let folder = Folder::create(args.keep)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, stop.clone()).context("listen to signals")?;
-    }
+    let stop = looking::stop_signals()?;
     let wanted = Wanted {
         customers: usize::try_from(args.customers).unwrap_or(FEWEST),
         folder: folder.path.clone(),
@@ -65,7 +69,25 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
         output::line("")?;
     }
     print(&story, seconds)?;
+    if let (Some(address), true) = (&args.listen, story.counted.is_clean()) {
+        output::line("")?;
+        return serve_page(&folder.path, address, &wanted.stop);
+    }
     Ok(if story.counted.is_clean() { Exit::Done } else { Exit::Failed })
+}
+
+/// Serves the page of the folder's database, at the last instant of the three days.
+fn serve_page(folder: &Path, address: &str, stop: &Arc<AtomicBool>) -> anyhow::Result<Exit> {
+    let flags = Overrides {
+        config: Some(folder.join("ringonce.toml")),
+        db: Some(folder.join("ringonce.db")),
+        listen: Some(address.to_string()),
+    };
+    let clock = folder.join("clock").display().to_string();
+    let environment = |name: &str| (name == "RINGONCE_TEST_CLOCK").then(|| clock.clone());
+    let loaded = load(&flags, &environment)?;
+    let settings = Settings { loaded, zones: Zones::load() };
+    looking::serve_until_stopped(settings, looking::NOT_DIALING, stop)
 }
 
 /// A folder that only its owner may read, removed when the demo ends unless `keep` is set.

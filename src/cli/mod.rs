@@ -28,7 +28,7 @@ use crate::cli::arguments::usage;
 use crate::cli::exit::{EXIT_CODES, Exit};
 use crate::cli::forecast::{explain, plan};
 use crate::cli::operate::{call, pauses, tokens};
-use crate::cli::serve::{dialing, startup};
+use crate::cli::serve::{dialing, looking, startup};
 use crate::cli::setup::{check, completions, init};
 
 /// Places scheduled phone calls through Vapi and never calls anyone twice for the same occasion.
@@ -64,6 +64,7 @@ Flags beat the environment, which beats the configuration file. Secrets never co
 pub enum Command {
     Run(dialing::RunArgs),
     Tick(dialing::TickArgs),
+    Web(looking::WebArgs),
     Demo(demo::DemoArgs),
     FakeVapi(crate::cli::demo::fake_vapi::FakeOptions),
     Check(check::CheckArgs),
@@ -115,7 +116,7 @@ impl Command {
     /// The log level if `RUST_LOG` is not set.
     fn log_level(&self) -> &'static str {
         match self {
-            Command::Run(_) => "info",
+            Command::Run(_) | Command::Web(_) => "info",
             // Its doubts are part of the story, and its table shows them.
             Command::Demo(_) => "error",
             _ => "warn",
@@ -126,6 +127,7 @@ impl Command {
         match self {
             Command::Run(args) => dialing::run(global, &args),
             Command::Tick(args) => dialing::tick(global, &args),
+            Command::Web(args) => looking::run(global, &args),
             Command::Demo(args) => demo::run(&args),
             Command::FakeVapi(options) => fake_vapi(options),
             Command::Check(args) => check::run(global, &args),

@@ -2,4 +2,5 @@
 
 pub mod dialing;
 pub(crate) mod listening;
+pub(crate) mod looking;
 pub(crate) mod startup;

@@ -72,9 +72,12 @@ impl Asked<'_> {
         name.unwrap_or(if self.is_api() { "api" } else { "page" })
     }
 
-    /// What the caller may do.
+    /// What the caller may do here: nobody acts on a page that is read-only.
     pub fn role(&self) -> Role {
-        self.caller.as_ref().map_or(Role::Viewer, |caller| caller.role)
+        match (self.front.read_only, &self.caller) {
+            (None, Some(caller)) => caller.role,
+            _ => Role::Viewer,
+        }
     }
 
     /// Refuses an act that the caller's role may not do.

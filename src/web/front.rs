@@ -46,6 +46,8 @@ pub struct Front {
     /// Limits log lines about webhooks with a wrong secret.
     pub disbelieved: LogLimiter,
     pub keys: Keys,
+    /// Why nothing can be changed here; shown on each page. `None`: acts are allowed.
+    pub read_only: Option<&'static str>,
     /// Counts of wrong tokens: in the form, and as bearer.
     guesses: [Mutex<Guesses>; 2],
     /// Limits log lines about guesses that were refused unchecked.
@@ -70,6 +72,7 @@ impl Front {
             believer,
             disbelieved: LogLimiter::new(Duration::from_secs(300)),
             keys: Keys::new(api_token, &process),
+            read_only: None,
             guesses: [Guesses::at_the_form(), Guesses::by_bearer()].map(Mutex::new),
             limited: LogLimiter::new(Duration::from_secs(60)),
             health: Mutex::new(None),

@@ -165,7 +165,10 @@ fn matched(pattern: &str, path: &str) -> Option<Option<String>> {
 }
 
 fn guarded(front: &Front, request: &Request, route: &Route, place: Option<String>) -> Response {
-    let answer = admitted(front, request, route, place);
+    let answer = match read_only(front, route) {
+        Some(problem) => Err(problem.into()),
+        None => admitted(front, request, route, place),
+    };
     let answer = match answer {
         Ok(response) => response,
         Err(error) => {
@@ -236,6 +239,17 @@ fn admitted(
         return Err(Problem::new(503, "too many requests at once; try again").into());
     }
     (route.act)(&asked)
+}
+
+/// The refusal of a front that changes nothing. A recording would be asked of the provider.
+fn read_only(front: &Front, route: &Route) -> Option<Problem> {
+    let is_refused = match route.method {
+        "GET" => route.path.ends_with("/recording"),
+        _ => !matches!(route.path, "/login" | "/logout"),
+    };
+    let why = front.read_only.filter(|_| is_refused)?;
+    let detail = format!("{why}, so this is refused; use the page of `ringonce run` instead");
+    Some(Problem { field: Some("read_only".to_string()), ..Problem::new(403, detail) })
 }
 
 /// The role that a route requires. A recording and an export hold a person's words; signing out is

@@ -1,6 +1,7 @@
 //! Binds the address and answers requests on it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,7 +13,8 @@ use crate::web::front::Front;
 use crate::web::router;
 
 /// Binds the address and answers requests in separate threads until the returned value is dropped.
-pub fn serve(front: Arc<Front>, address: &str) -> anyhow::Result<Serving> {
+/// Returns the bound address, too.
+pub fn serve(front: Arc<Front>, address: &str) -> anyhow::Result<(Serving, SocketAddr)> {
     let listener = Listener::bind(address)
         .with_context(|| format!("listen on {address}: choose another with --listen"))?;
     let bound = listener.local_addr().context("ask for the bound address")?;
@@ -21,7 +23,7 @@ pub fn serve(front: Arc<Front>, address: &str) -> anyhow::Result<Serving> {
     let limits = Limits { large: Some(LARGE), ..Limits::default() };
     let serving: io::Result<Serving> = listener.serve(handler, limits, stop);
     log::info!("listening on http://{bound}");
-    serving.context("start the listener's thread")
+    Ok((serving.context("start the listener's thread")?, bound))
 }
 
 /// Larger limits for the webhook: an end-of-call report holds the whole transcript, and some are

@@ -26,6 +26,7 @@ mod pausing;
 mod person;
 mod pushed;
 mod queue_page;
+mod read_only;
 mod reasons;
 mod results;
 mod today;

@@ -61,7 +61,8 @@ pub fn listen(service: &Arc<Service>, secrets: Secrets) -> anyhow::Result<Option
     }
     let token = secrets.api_token.as_ref();
     let front = Front::new(Arc::clone(service), token, secrets.webhook)?;
-    serve(Arc::new(front), &address).map(Some)
+    let (serving, _) = serve(Arc::new(front), &address)?;
+    Ok(Some(serving))
 }
 
 /// Notifies systemd once that the service is ready. Later calls notify its watchdog, at least twice

@@ -54,7 +54,11 @@ pub fn page_with(asked: &Asked<'_>, status: u16, title: &str, body: Markup) -> R
             }
         }
     };
-    let body = html! { (done::message(asked)) (body) };
+    let body = html! {
+        @if let Some(why) = asked.front.read_only { p.read-only role="note" { (why) } }
+        (done::message(asked))
+        (body)
+    };
     Response::html(status, &document(title, top, body))
 }
 
@@ -161,7 +165,7 @@ fn way_back(request: &Request) -> (String, &'static str) {
 /// What a person does after a refusal.
 fn next_step(problem: &Problem) -> &'static str {
     match problem.status {
-        403 if problem.field.as_deref() == Some("role") => {
+        403 if matches!(problem.field.as_deref(), Some("role" | "read_only")) => {
             "Everything else on the page still works."
         }
         403 => "Open the page again, and send its form once more.",

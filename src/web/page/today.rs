@@ -77,7 +77,7 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
         }
         (charts(asked, &zone, first, &minutes))
         div.pair { (lines(cx, &figures)) (skipped(&figures)) }
-        @if !is_pausing { p { a.button.danger href="/?act=pause" { "Pause calls…" } } }
+        @if !is_pausing && asked.front.read_only.is_none() { p { a.button.danger href="/?act=pause" { "Pause calls…" } } }
     };
     let answer = framed(asked, "Today", body);
     Ok(if refreshes {
