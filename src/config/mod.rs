@@ -4,6 +4,7 @@
 pub mod address;
 pub mod assistants;
 pub mod backup;
+pub mod base_path;
 pub mod error;
 pub mod file;
 pub mod load;

@@ -250,6 +250,8 @@ pub enum DoubtPolicy {
 pub struct Web {
     /// `None`: no listener.
     pub listen: Option<String>,
+    /// The path below which a reverse proxy serves everything: see `base_path`.
+    pub base_path: Option<String>,
     /// Fetched with GET after each good tick, as a dead-man's switch.
     pub ping_url: Option<String>,
     /// A reverse proxy in front of ringonce sets `X-Forwarded-For`.

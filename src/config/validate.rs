@@ -8,6 +8,7 @@ use chrono::{NaiveDate, NaiveTime};
 
 use crate::config::address::{BaseUrl, listens_on_loopback};
 use crate::config::assistants::{self, is_id};
+use crate::config::base_path;
 use crate::config::error::ConfigProblem;
 use crate::config::retry::RetryTimes;
 use crate::config::settings::{Config, WindowSettings};
@@ -47,6 +48,9 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Confi
     judge.problems.extend(crate::config::only_numbers::problems(&config.dialing));
     judge.problems.extend(config.results.problems());
     judge.problems.extend(config.webhook.problems());
+    if let Some(what) = base_path::problem(&config.web) {
+        judge.problem("web.base_path", what);
+    }
     judge.problems
 }
 

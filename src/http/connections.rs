@@ -44,7 +44,8 @@ impl Limits {
     /// The largest body of a path.
     pub fn body_of(&self, path: &str) -> usize {
         match self.large {
-            Some(large) if large.path == path => large.body_bytes,
+            // Behind a proxy, a base path may stand before it.
+            Some(large) if path.ends_with(large.path) => large.body_bytes,
             _ => self.body_bytes,
         }
     }

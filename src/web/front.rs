@@ -21,6 +21,7 @@ use crate::steps::Context;
 use crate::steps::readiness::health::Cause;
 use crate::vapi::webhook::signature::Believer;
 use crate::web::access::Keys;
+use crate::web::base_path::BasePath;
 use crate::web::front::guesses::Guesses;
 use crate::web::front::turns::{Slots, Turn};
 use crate::web::metrics::lateness::Lateness;
@@ -46,6 +47,7 @@ pub struct Front {
     /// Limits log lines about webhooks with a wrong secret.
     pub disbelieved: LogLimiter,
     pub keys: Keys,
+    pub base: BasePath,
     /// Why nothing can be changed here; shown on each page. `None`: acts are allowed.
     pub read_only: Option<&'static str>,
     /// Counts of wrong tokens: in the form, and as bearer.
@@ -66,12 +68,14 @@ impl Front {
         believer: Option<Believer>,
     ) -> anyhow::Result<Front> {
         let kept = Lateness::new(&service.cx.store)?;
+        let base = BasePath::of(&service.cx.config.web);
         let process = uuid::Uuid::new_v4().to_string();
         Ok(Front {
             service,
             believer,
             disbelieved: LogLimiter::new(Duration::from_secs(300)),
             keys: Keys::new(api_token, &process),
+            base,
             read_only: None,
             guesses: [Guesses::at_the_form(), Guesses::by_bearer()].map(Mutex::new),
             limited: LogLimiter::new(Duration::from_secs(60)),

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod api;
 pub mod asked;
+pub mod base_path;
 pub mod caller;
 pub mod front;
 pub mod health;

@@ -18,7 +18,10 @@ pub fn serve(front: Arc<Front>, address: &str) -> anyhow::Result<(Serving, Socke
     let listener = Listener::bind(address)
         .with_context(|| format!("listen on {address}: choose another with --listen"))?;
     let bound = listener.local_addr().context("ask for the bound address")?;
-    let handler = Arc::new(move |request| router::answer(&front, &request));
+    let handler = Arc::new(move |mut request| {
+        front.base.enter(&mut request);
+        front.base.leave(router::answer(&front, &request))
+    });
     let stop = Arc::new(AtomicBool::new(false));
     let limits = Limits { large: Some(LARGE), ..Limits::default() };
     let serving: io::Result<Serving> = listener.serve(handler, limits, stop);

@@ -29,6 +29,7 @@ mod queue_page;
 mod read_only;
 mod reasons;
 mod results;
+mod sub_path;
 mod today;
 mod tokens;
 mod who_is_who;

@@ -87,8 +87,9 @@ pub fn serve_until_stopped(
         Arc::new(Service { cx, provider, clock: loaded.clock, stop: stop.clone(), halted });
     let mut front = Front::new(service, token.as_ref(), None)?;
     front.read_only = Some(why);
+    let base = front.base.text().to_string();
     let (serving, bound) = serve(Arc::new(front), &address)?;
-    tell(&loaded.db, &format!("http://{bound}/"), made.as_deref())?;
+    tell(&loaded.db, &format!("http://{bound}{base}/"), made.as_deref())?;
     while !stop.load(Ordering::Relaxed) {
         clock::pause(LOOK_EVERY);
     }

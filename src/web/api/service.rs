@@ -20,10 +20,13 @@ use crate::web::operate::{self, Lift, WhoAndWhy};
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// `GET /api/openapi.json`
-pub fn openapi(_: &Asked<'_>) -> anyhow::Result<Response> {
+pub fn openapi(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let base = asked.front.base.text();
+    let at_base = || OPENAPI.replacen("\"url\": \"/\"", &format!("\"url\": \"{base}\""), 1);
+    let text = if base.is_empty() { OPENAPI.to_string() } else { at_base() };
     Ok(Response::new(200)
         .with_header("Content-Type", "application/json; charset=utf-8")
-        .with_body(OPENAPI.as_bytes().to_vec()))
+        .with_body(text.into_bytes()))
 }
 
 /// `GET /api/status`: the output of `ringonce status --json`, and whether the service is healthy, as
