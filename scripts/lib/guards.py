@@ -1066,7 +1066,7 @@ GUARDS = [
      "if cells < columns && row.is_cut {", "if cells < columns && row.is_cut && false {",
      "forms_of_files"),
     ("a damaged cell is not read as another encoding", "src/steps/import/sheet/encoding.rs",
-     "wrong == 0 || wrong < letters", "wrong == 0", "encoding"),
+     "wrong == 0 || wrong < letters", "wrong == 0", "forms_of_files"),
     ("a date with two meanings is not guessed", "src/domain/customer/date_format.rs",
      "parse_and_remainder(text, &self.form).ok()",
      "parse_and_remainder(text, &self.form).or_else(|_| NaiveDate::parse_and_remainder(text, "

@@ -292,7 +292,9 @@ fn call_that_gets_no_thread_is_not_placed_and_is_tried_again() {
         let Some(world) = world_for_others() else { return };
         // Several, so that a limit is reached while the first threads of calls still run.
         let names = ["Ada", "Bob", "Cyd", "Dan", "Eve"];
-        names.map(|name| world.daily(name));
+        for name in names {
+            world.daily(name);
+        }
         world.set_clock(DUE);
         world.faults("latency=200");
         let run = tick_with_threads(&world, threads);
