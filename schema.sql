@@ -395,6 +395,34 @@ CREATE TABLE webhook_events (
 ) STRICT;
 CREATE INDEX webhook_events_open ON webhook_events (id) WHERE applied_at IS NULL;
 
+-- The outbox: events for the application, written in the transaction of the change. A
+-- delivered one is kept for 30 days, and one that was given up until a person replays it.
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,         -- never reused: the order of writing
+  id TEXT NOT NULL UNIQUE,                       -- evt_…; stays the same at every try
+  type TEXT NOT NULL,                            -- call.placed, call.ended, …
+  customer_id INTEGER,
+  attempt_id TEXT,
+  item_id INTEGER,
+  data TEXT NOT NULL                             -- no phone number, no name
+    CONSTRAINT data_is_a_json_object CHECK (json_valid(data) AND json_type(data) = 'object'),
+  created_at TEXT NOT NULL,
+  queued_at TEXT NOT NULL,                       -- the tries count from here: written or replayed
+  tries INTEGER NOT NULL DEFAULT 0,
+  next_at TEXT,                                  -- the next try; NULL: delivered or given up
+  last_error TEXT,
+  delivered_at TEXT,
+  given_up_at TEXT,
+  CONSTRAINT an_event_waits_or_is_over
+    CHECK ((next_at IS NULL) = (delivered_at IS NOT NULL OR given_up_at IS NOT NULL))
+) STRICT;
+CREATE INDEX events_waiting ON events (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX events_given_up ON events (given_up_at) WHERE given_up_at IS NOT NULL;
+CREATE INDEX events_delivered ON events (delivered_at) WHERE delivered_at IS NOT NULL;
+CREATE INDEX events_by_customer ON events (customer_id);
+CREATE INDEX events_by_item ON events (item_id) WHERE item_id IS NOT NULL;
+CREATE INDEX events_by_attempt ON events (attempt_id) WHERE attempt_id IS NOT NULL;
+
 CREATE TABLE do_not_call (
   phone TEXT NOT NULL PRIMARY KEY,               -- E.164
   reason TEXT NOT NULL,

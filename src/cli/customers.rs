@@ -1,7 +1,9 @@
-//! `ringonce customers …`: adds, imports, lists, shows, changes, pauses and erases customers.
+//! `ringonce customers …`: adds, imports, lists, shows, changes, pauses, exports and erases
+//! customers.
 
 pub(crate) mod consequences;
 pub(crate) mod erase;
+mod export;
 pub(crate) mod fields;
 pub(crate) mod import;
 pub mod printed;
@@ -30,7 +32,7 @@ use crate::steps::import::field_values::Reader;
 use crate::store::Store;
 use crate::store::customers::{self, Found, matching, payment_statuses};
 
-/// Manage customers: import, add, list, show, update, pause, resume, erase
+/// Manage customers: import, add, list, show, update, pause, resume, export, erase
 #[derive(Args)]
 pub struct CustomersArgs {
     #[command(subcommand)]
@@ -54,6 +56,8 @@ pub enum CustomersCommand {
     Pause(ReasonArgs),
     /// Let a paused or disabled customer be called again
     Resume(ReasonArgs),
+    /// Write everything that is stored about one person, as JSON
+    Export(export::ExportArgs),
     /// Erase a customer's data; the ledger keeps only that a number was called
     Erase(erase::EraseArgs),
 }
@@ -107,6 +111,7 @@ pub fn run(global: &Global, args: &CustomersArgs) -> anyhow::Result<Exit> {
         CustomersCommand::Show(args) => return show(cx, args),
         CustomersCommand::Pause(args) => return set_paused(global, args, true),
         CustomersCommand::Resume(args) => return set_paused(global, args, false),
+        CustomersCommand::Export(args) => return export::run(cx, args),
         CustomersCommand::Erase(args) => return erase::run(cx, args),
     };
     if changes.is_ok() && cx.db.exists() {

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod forecast;
 mod history;
 pub mod operate;
+pub mod outgoing;
 pub mod queue;
 mod report;
 pub mod serve;
@@ -28,6 +29,7 @@ use crate::cli::arguments::usage;
 use crate::cli::exit::{EXIT_CODES, Exit};
 use crate::cli::forecast::{explain, plan};
 use crate::cli::operate::{call, pauses, tokens};
+use crate::cli::outgoing::{alerts, events};
 use crate::cli::serve::{dialing, looking, startup};
 use crate::cli::setup::{check, completions, init};
 
@@ -52,6 +54,8 @@ Environment:
   VAPI_API_KEY         the provider's private key, or VAPI_API_KEY_FILE: a file that holds it
   VAPI_WEBHOOK_SECRET  proves that a webhook comes from the provider (or …_FILE)
   RINGONCE_API_TOKEN   opens the page and the API (or …_FILE)
+  RINGONCE_SMTP_PASSWORD  the mail server's password for alerts (or …_FILE)
+  RINGONCE_EVENTS_SECRET  signs the events to your application (or …_FILE)
   RINGONCE_CONFIG      the configuration file
   RINGONCE_DB          the database
   VAPI_BASE_URL        another provider address, https only except on loopback
@@ -89,6 +93,8 @@ pub enum Command {
     History(history::HistoryArgs),
     Dnc(do_not_call::DncArgs),
     Tokens(tokens::TokensArgs),
+    Events(events::EventsArgs),
+    Alerts(alerts::AlertsArgs),
     Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -152,6 +158,8 @@ impl Command {
             Command::History(args) => history::run(global, &args),
             Command::Dnc(args) => do_not_call::run(global, &args),
             Command::Tokens(args) => tokens::run(global, &args),
+            Command::Events(args) => events::run(global, &args),
+            Command::Alerts(args) => alerts::run(global, &args),
             Command::Init(args) => init::run(global, &args),
             Command::Completions(args) => completions::completions(&args, Cli::command()),
             Command::Man(args) => completions::man(&args, Cli::command()),

@@ -3,4 +3,5 @@
 pub mod dialing;
 pub(crate) mod listening;
 pub(crate) mod looking;
+mod outgoing;
 pub(crate) mod startup;

@@ -9,6 +9,7 @@ use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::exit::Exit;
 use crate::clock;
 use crate::config::timetable::Timetable;
+use crate::domain::event::Undelivered;
 use crate::domain::{Instant, parse_instant};
 use crate::present::output::{self, Tone, clean, toned};
 use crate::steps::reconcile::unlisted;
@@ -102,13 +103,14 @@ fn lines(found: &Status, file: &str, now: Instant) -> Vec<String> {
 /// The names of the lines that show a reason. Others have lines of their own.
 fn line_of(cause: &str) -> Option<&'static str> {
     Some(match cause {
-        "not_armed" | "paused" | "breaker_open" | "in_doubt" | "backups_fail" => return None,
+        "not_armed" | "paused" | "breaker_open" | "in_doubt" | "backups_fail"
+        | "events_undelivered" => return None,
         "start_shut" | "halted" => "not dialing",
         "held" => "held",
         "provider_unreachable" => "provider",
         "no_free_line" => "no line",
         "nobody_eligible" => "nobody",
-        "odd_rows" | "calls_overdue" | "unknown_assistant" => "alarm",
+        "odd_rows" | "calls_overdue" | "unknown_assistant" | "alerts_fail" => "alarm",
         "first_tick_missing" | "tick_late" | "scan_late" => "late",
         _ => "problem",
     })
@@ -208,7 +210,19 @@ fn coming(found: &Status, now: Instant) -> Vec<Line> {
         (None, None) => None,
     };
     lines.extend(backup.map(|backup| ("last backup", backup)));
+    lines.extend(found.events.as_ref().map(|events| ("events", event_words(events, now))));
     lines
+}
+
+/// `all delivered`, or what the application does not have.
+fn event_words(events: &Undelivered, now: Instant) -> String {
+    if let Some(why) = events.trouble(now) {
+        return toned(Tone::Bad, &why);
+    }
+    match (events.waiting, events.given_up) {
+        (0, 0) => "all delivered".to_string(),
+        (waiting, given_up) => format!("{waiting} waiting, {given_up} given up"),
+    }
 }
 
 fn of_today(found: &Status) -> Vec<Line> {

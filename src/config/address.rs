@@ -18,6 +18,17 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// Reads `https://host[:port][/path]`. The error names the fault.
     pub fn parse(text: &str) -> Result<BaseUrl, String> {
+        let url = BaseUrl::parts(text)?;
+        if !url.https && !url.is_loopback() {
+            return Err(
+                "must be https, because the key travels in it (http only on loopback)".to_string()
+            );
+        }
+        Ok(url)
+    }
+
+    /// Reads the parts of either scheme, for any host.
+    fn parts(text: &str) -> Result<BaseUrl, String> {
         let (https, rest) = match text.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
@@ -35,18 +46,12 @@ impl BaseUrl {
             return Err("must be plain: no query, fragment or special characters".to_string());
         }
         let (host, port) = split_port(authority)?;
-        let url = BaseUrl {
+        Ok(BaseUrl {
             https,
             host: host.to_ascii_lowercase(),
             port,
             path: path.trim_end_matches('/').to_string(),
-        };
-        if !https && !url.is_loopback() {
-            return Err(
-                "must be https, because the key travels in it (http only on loopback)".to_string()
-            );
-        }
-        Ok(url)
+        })
     }
 
     /// Whether the host is this machine by name or number: 127.0.0.0/8, `::1` or `localhost`.
@@ -54,6 +59,20 @@ impl BaseUrl {
         self.host == "localhost"
             || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
+}
+
+/// Checks an address that events or alerts are sent to: https, or http on loopback. It may have a
+/// query. The error names the fault and does not repeat the address, which may hold a secret.
+pub fn outgoing(text: &str) -> Result<BaseUrl, String> {
+    let (place, query) = text.split_once('?').unwrap_or((text, ""));
+    if !query.chars().all(|c| c.is_ascii_graphic() && c != '#') {
+        return Err("holds a blank, a # or a character outside ASCII in its query".to_string());
+    }
+    let url = BaseUrl::parts(place)?;
+    if !url.https && !url.is_loopback() {
+        return Err("must be https, because others could read along (http only on loopback)".into());
+    }
+    Ok(url)
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {

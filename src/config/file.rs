@@ -144,7 +144,7 @@ impl Walk<'_> {
 
 fn unknown_key(key: &str, known: &[String]) -> String {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
-    if let Some(variable) = secret_variable(name) {
+    if let Some(variable) = secret_variable(table, name) {
         return format!(
             "secrets never come from this file: remove {key} and set {variable} in the environment"
         );
@@ -155,10 +155,12 @@ fn unknown_key(key: &str, known: &[String]) -> String {
     }
 }
 
-fn secret_variable(name: &str) -> Option<&'static str> {
+fn secret_variable(table: &str, name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     match name.as_str() {
+        _ if name.contains("secret") && table == "events" => Some("RINGONCE_EVENTS_SECRET"),
         _ if name.contains("secret") => Some("VAPI_WEBHOOK_SECRET"),
+        _ if name.contains("password") => Some("RINGONCE_SMTP_PASSWORD"),
         _ if name.contains("api_token") => Some("RINGONCE_API_TOKEN"),
         _ if name.contains("key") || name.contains("token") => Some("VAPI_API_KEY"),
         _ => None,

@@ -43,6 +43,8 @@ pub struct LoadedConfig {
     pub api_key: Option<Secret>,
     pub webhook_secret: Option<Secret>,
     pub api_token: Option<Secret>,
+    pub events_secret: Option<Secret>,
+    pub smtp_password: Option<Secret>,
     pub clock: Clock,
     /// `None`: no file, only defaults.
     pub config_path: Option<PathBuf>,
@@ -99,12 +101,16 @@ pub fn load(flags: &Overrides, env: Environment<'_>) -> Result<LoadedConfig, Con
     let api_key = secret::read("VAPI_API_KEY", env, &mut warnings)?;
     let webhook_secret = secret::read("VAPI_WEBHOOK_SECRET", env, &mut warnings)?;
     let api_token = secret::read("RINGONCE_API_TOKEN", env, &mut warnings)?;
+    let events_secret = secret::read("RINGONCE_EVENTS_SECRET", env, &mut warnings)?;
+    let smtp_password = secret::read("RINGONCE_SMTP_PASSWORD", env, &mut warnings)?;
     Ok(LoadedConfig {
         config,
         db: linked(db.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE))),
         api_key,
         webhook_secret,
         api_token,
+        events_secret,
+        smtp_password,
         clock,
         config_path,
         warnings,

@@ -2,10 +2,12 @@
 //! never come from the file.
 
 pub mod address;
+pub mod alerts;
 pub mod assistants;
 pub mod backup;
 pub mod base_path;
 pub mod error;
+pub mod events;
 pub mod file;
 pub mod load;
 pub mod only_numbers;

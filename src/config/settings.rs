@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::alerts::Alerts;
 use crate::config::assistants::NamedAssistant;
 use crate::config::error::ConfigProblem;
+use crate::config::events::Events;
 use crate::config::results::Results;
 use crate::config::retry::Retry;
 use crate::config::webhook::Webhook;
@@ -80,6 +82,8 @@ pub struct Config {
     pub reconcile: Reconcile,
     pub web: Web,
     pub webhook: Webhook,
+    pub events: Events,
+    pub alerts: Alerts,
     pub backup: Backup,
 }
 

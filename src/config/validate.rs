@@ -51,6 +51,8 @@ pub fn validate(config: &Config, known_zone: &dyn Fn(&str) -> bool) -> Vec<Confi
     if let Some(what) = base_path::problem(&config.web) {
         judge.problem("web.base_path", what);
     }
+    judge.problems.extend(config.events.problems());
+    judge.problems.extend(config.alerts.problems());
     judge.problems
 }
 

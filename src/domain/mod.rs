@@ -1,11 +1,13 @@
 //! The lowest layer decides. Values in, values out; no clock, SQL, HTTP, files, environment or log.
 
 pub mod absence_proof;
+pub mod alarm;
 pub mod calendar;
 pub mod call;
 pub mod customer;
 pub mod disclosure;
 pub mod disposition;
+pub mod event;
 pub mod gate;
 pub mod hold;
 pub mod retry;

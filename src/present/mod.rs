@@ -3,6 +3,8 @@
 pub mod attempt;
 pub mod csv;
 pub mod customer;
+pub mod event;
 pub mod explain;
 pub mod output;
+pub mod person;
 pub mod queue_item;

@@ -11,6 +11,7 @@ pub mod dialer;
 pub mod follower;
 pub mod no_room;
 pub mod opening;
+pub mod outgoing;
 pub mod pace;
 pub mod run;
 pub mod tick;

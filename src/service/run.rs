@@ -16,6 +16,7 @@ use crate::service::dialer::Dialer;
 use crate::service::dialer::passed::Patience;
 use crate::service::follower::{self, Which, rest};
 use crate::service::no_room::NoRoom;
+use crate::service::outgoing::events;
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::readiness::clock_check::{self, Heard};
@@ -46,7 +47,7 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
     while !service.stopping() {
         alive();
         if no_room.is_over(service, &mut log)? {
-            let begun = restart::begin(&service.cx, &service.clock.read()?);
+            let begun = begin(service);
             if no_room.outlast(service, &mut log, begun)?.is_some() {
                 break;
             }
@@ -58,6 +59,12 @@ pub fn run(service: &Service, alive: &dyn Fn()) -> anyhow::Result<()> {
         restart::end(&service.cx, &service.clock.read()?);
     }
     served
+}
+
+/// Writes that this process has begun, and which events it wants.
+fn begin(service: &Service) -> anyhow::Result<()> {
+    restart::begin(&service.cx, &service.clock.read()?)?;
+    events::note_wanted(&service.cx)
 }
 
 /// Opens, then dials and follows until both threads end.

@@ -8,6 +8,7 @@ use crate::domain::start::{Acceptance, Shut};
 use crate::service::dialer::Dialer;
 use crate::service::dialer::passed::{PASS_AT_MOST, Passed, Patience, Stop};
 use crate::service::follower::{self, Which};
+use crate::service::outgoing::events;
 use crate::service::pace::Pace;
 use crate::service::{Service, opening};
 use crate::steps::readiness::{armed, clock_check, restart};
@@ -44,6 +45,7 @@ pub fn tick(service: &Service) -> anyhow::Result<Ticked> {
     match armed::not_armed(&service.cx)? {
         Some(why) => refuse(&mut done, why),
         None => {
+            events::note_wanted(&service.cx)?;
             restart::begin(&service.cx, &service.clock.read()?)?;
             run_pass(service, &mut done)?;
             restart::end(&service.cx, &service.clock.read()?);

@@ -29,8 +29,8 @@ use crate::steps::audit::judged_from::{Imports, KnownSince};
 use crate::steps::audit::report::{AuditFinding, AuditReport, Cause};
 use crate::steps::readiness::quarantine;
 use crate::store::attempts::second_calls;
-use crate::store::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
 use crate::store::quarantine::OddRow;
+use crate::store::views::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
 
 /// How long before the last scan an occasion must have ended: a scan under way may have missed it.
 const SLACK: Duration = Duration::minutes(1);

@@ -23,7 +23,7 @@ use crate::store::quarantine as odd_rows;
 use crate::store::queue::Item;
 use crate::store::queue::transitions::{self, Change};
 use crate::store::transaction::Moved;
-use crate::store::{self, Tx, customers};
+use crate::store::{self, Tx, customers, events};
 
 const WHO: &str = "follow";
 /// The poll interval of a young call. The interval grows with the call's age.
@@ -175,6 +175,8 @@ pub fn end(
             retry(cx, tx, attempt, &item, (how, own_end.unwrap_or(now)), now)
         })?;
     }
+    // After the retry rule, which may have opened the occasion again.
+    events::occasion::of_attempt_may_be_over(tx, &attempt.id, now)?;
     Ok(Followed::Ended(how))
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::config::settings::Config;
 use crate::config::timetable::Timetable;
 use crate::domain::call::{AttemptState, CallType};
+use crate::domain::event::Undelivered;
 use crate::domain::{Instant, instant_text};
 use crate::steps::customers::census::{self, Census};
 use crate::steps::follow::unended::{self, Overdue};
@@ -18,6 +19,7 @@ use crate::steps::readiness::{armed, last_start};
 use crate::steps::reconcile::unlisted;
 use crate::steps::{backup, rules, settle};
 use crate::store::attempts::unlisted::Unlisted;
+use crate::store::events::outbox;
 use crate::store::meta::breaker::{self, Breaker};
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
@@ -75,6 +77,8 @@ pub struct Status {
     pub customers: Census,
     /// Rows that cannot be read. Nobody whom they concern is called.
     pub quarantine: Vec<OddRow>,
+    /// Events that the application does not have; `None`: none are sent.
+    pub events: Option<Undelivered>,
     /// When the next call falls due, queued or not; now if one is due. `None`: none is planned.
     pub next_call_at: Option<String>,
     /// Since midnight in `schedule.timezone`.
@@ -172,12 +176,20 @@ pub fn status(
             zoneless: scan_inputs::zoneless(conn)?,
             customers: census::take(conn, &rules)?,
             quarantine: quarantine::found(store, conn)?,
+            events: undelivered(conn, config)?,
             next_call_at: figures.next_call_at.map(instant_text),
             today: figures.today,
             database_bytes,
             wal_bytes,
         })
     })
+}
+
+/// The outbox, if events are sent or were.
+fn undelivered(conn: &Conn, config: &Config) -> anyhow::Result<Option<Undelivered>> {
+    let found = outbox::undelivered(conn)?;
+    let is_used = config.events.url.is_some() || found != Undelivered::default();
+    Ok(Some(found).filter(|_| is_used))
 }
 
 fn paused(conn: &Conn, (scope, pause): (String, pauses::Pause)) -> anyhow::Result<Paused> {

@@ -16,8 +16,8 @@ use crate::domain::call::{AttemptState, CallType, Disposition};
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
 use crate::store::cells::{self, bad_text};
-use crate::store::journal::By;
-use crate::store::journal::{self, Entry};
+use crate::store::events;
+use crate::store::journal::{self, By, Entry};
 use crate::store::quarantine::{self, Place};
 use crate::store::transaction::Moved;
 
@@ -394,5 +394,6 @@ fn journal_move(
         new: Some(to.as_str()),
         why,
     };
-    journal::add(tx, by.now, entry)
+    journal::add(tx, by.now, entry)?;
+    events::attempt_moved(tx, id, (from, to), by.now)
 }

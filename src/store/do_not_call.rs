@@ -16,6 +16,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::{Instant, instant_text, parse_instant};
 use crate::phones;
 use crate::store::cells;
+use crate::store::events;
 use crate::store::file::side_files;
 use crate::store::quarantine::{OddRow, Place};
 use crate::store::transaction::Moved;
@@ -37,7 +38,11 @@ pub struct DoNotCallEntry {
 /// Adds a number; `No` if it was listed. Effective before the next POST.
 pub fn add(tx: &Transaction<'_>, path: &Path, entry: &DoNotCallEntry) -> anyhow::Result<Moved> {
     append(path, "add", entry)?;
-    insert(tx, entry)
+    let moved = insert(tx, entry)?;
+    if moved == Moved::Yes {
+        events::opted_out(tx, &forms(&entry.phone), &entry.source, entry.created_at)?;
+    }
+    Ok(moved)
 }
 
 /// Removes a number from the list, in every form that protects it; `No` if it was not listed.

@@ -1,5 +1,6 @@
 //! Facts of the file about itself: its identity, where it may dial, and the reasons not to dial.
 
+pub mod alerts;
 pub mod breaker;
 pub mod holds;
 pub mod installation;

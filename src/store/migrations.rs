@@ -53,6 +53,13 @@ const ADDED: [(i64, &[&str]); 3] = [
             "result_changes_as_inserted",
             "result_changes_as_updated",
             "tokens",
+            "events",
+            "events_waiting",
+            "events_given_up",
+            "events_delivered",
+            "events_by_customer",
+            "events_by_item",
+            "events_by_attempt",
         ],
     ),
 ];

@@ -6,11 +6,11 @@
 //! both.
 
 pub mod attempts;
-pub mod audit;
 pub mod cells;
 pub mod customers;
 pub mod do_not_call;
 pub mod error;
+pub mod events;
 pub mod file;
 pub mod holidays;
 pub mod journal;

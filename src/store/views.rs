@@ -1,7 +1,9 @@
 //! The queries behind lists, counts and the page: read only, the same for the command line and the
 //! web. Decides nothing.
 
+pub mod audit;
 pub mod callable;
+pub mod causes;
 pub mod contact;
 pub mod locations;
 pub mod next_call;

@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod customers;
+pub mod events;
 pub mod numbers;
 pub mod person;
 pub mod report;
@@ -156,10 +157,19 @@ pub fn word<T>(
 
 /// Whether the query requests whole phone numbers.
 pub fn reveals(asked: &Asked<'_>) -> Result<bool, Problem> {
-    match said(asked, "reveal")? {
+    let is_wanted = flag(asked, "reveal")?;
+    if is_wanted {
+        asked.needs(Role::Support)?;
+    }
+    Ok(is_wanted)
+}
+
+/// A yes or no of the query; no if it is missing.
+pub fn flag(asked: &Asked<'_>, name: &str) -> Result<bool, Problem> {
+    match said(asked, name)? {
         None | Some("0" | "false") => Ok(false),
-        Some("1" | "true") => asked.needs(Role::Support).map(|()| true),
-        Some(_) => Err(Problem::field("reveal", "reveal must be true or false")),
+        Some("1" | "true") => Ok(true),
+        Some(_) => Err(Problem::field(name, format!("{name} must be true or false"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The health check. It is green only if a call that falls due now would be dialed, no call is in
-//! doubt, and backups are made. Otherwise it gives each reason on one line. A failed check is a
-//! reason too.
+//! doubt, backups are made, and events and alerts go out. Otherwise it gives each reason on one line.
+//! A failed check is a reason too.
 
 use std::sync::PoisonError;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use crate::http::problem::{Problem, of_error};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::web::access::{is_from_another_site, shows_bearer};
-use crate::web::api::{calls, customers, numbers, person, report, results, service};
+use crate::web::api::{calls, customers, events, numbers, person, report, results, service};
 use crate::web::asked::{Access, Asked, form};
 use crate::web::front::{Front, GuessedAt};
 use crate::web::page::calls::{self as page_calls, one as one_call};
@@ -70,6 +70,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/attempts/{id}/resolve", Access::Token, calls::resolve),
     route("POST", "/api/attempts/{id}/close", Access::Token, calls::close),
     route("GET", "/api/report", Access::Token, report::report),
+    route("GET", "/api/events", Access::Token, events::list),
     route("GET", "/", Access::Page, today::page),
     route("POST", "/pause", Access::Form, forms::pause),
     route("POST", "/resume", Access::Form, forms::resume),

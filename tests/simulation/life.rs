@@ -23,6 +23,7 @@ use crate::dice::Dice;
 use crate::faults::Spell;
 use crate::lost::Snapshot;
 use crate::oracle::{self, Book};
+use crate::outbox;
 use crate::outside::place;
 use crate::people::Person;
 use crate::plan::{Counts, Plan};
@@ -33,6 +34,7 @@ use crate::vapi::SimVapi;
 const TAIL: Duration = Duration::hours(48);
 
 pub struct Life {
+    pub hears: bool,
     pub plan: Plan,
     pub dice: Dice,
     pub now: Instant,
@@ -67,12 +69,14 @@ pub struct Life {
 }
 
 impl Life {
-    pub fn new(seed: u64, zones: &Arc<Zones>) -> anyhow::Result<Life> {
+    /// `hears`: an application hears the events.
+    pub fn new(seed: u64, zones: &Arc<Zones>, hears: bool) -> anyhow::Result<Life> {
         let plan = Plan::new(seed);
         let now = plan.begins;
         let store = Arc::new(Store::in_memory(now)?);
         store.read(oracle::watch)?;
         Ok(Life {
+            hears,
             dice: Dice::new(seed),
             now,
             zones: zones.clone(),
@@ -126,11 +130,16 @@ impl Life {
         self.audit()?;
         let world = self.vapi.world();
         self.counts.posts = world.posts;
+        self.counts.posted_what = world.posted_what;
         self.counts.faulted = world.faulted;
         self.counts.hidden = world.hidden;
         self.counts.rings = self.book.rings;
         self.counts.doubled = self.book.doubled;
         self.counts.customer_days = (self.people.len() as i64 * (self.plan.days + 2)) as u64;
+        if self.hears {
+            self.store.read(outbox::is_complete)?;
+            outbox::deliver(&self.store, &mut Dice::new(self.plan.customers as u64), self.now)?;
+        }
         self.store.read(|conn| {
             oracle::at_rest(conn, &world, self.now)?;
             let until = self.now - Duration::hours(26);

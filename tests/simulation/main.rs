@@ -17,6 +17,7 @@ mod inner_loop;
 mod life;
 mod lost;
 mod oracle;
+mod outbox;
 mod outside;
 mod people;
 mod plan;
@@ -40,10 +41,16 @@ const QUICK_SEED: u64 = 17;
 
 /// Runs one life; the error is the one line that replays it.
 pub fn live(seed: u64, zones: &Arc<Zones>) -> Result<Counts, String> {
+    live_and_tell(seed, zones, true)
+}
+
+/// The same, with or without an application that hears the events.
+fn live_and_tell(seed: u64, zones: &Arc<Zones>, hears: bool) -> Result<Counts, String> {
     let failed = |step: u64, what: String| {
         format!("SEED={seed} STEP={step} {what} — replay: scripts/simulate --seed {seed}")
     };
-    let mut life = Life::new(seed, zones).map_err(|error| failed(0, format!("{error:#}")))?;
+    let mut life =
+        Life::new(seed, zones, hears).map_err(|error| failed(0, format!("{error:#}")))?;
     match life.live() {
         Ok(()) => Ok(life.counts),
         Err(error) => Err(failed(life.counts.steps, format!("{error:#}"))),
@@ -119,4 +126,11 @@ fn the_same_seed_lives_the_same_life() {
     let zones = Arc::new(Zones::load());
     let seed = sized(QUICK_SEED, 53);
     assert_eq!(live(seed, &zones), live(seed, &zones));
+}
+
+/// The counts hold a hash of every POST, the rings and every step.
+#[test]
+fn the_provider_hears_the_same_whether_or_not_an_application_hears_the_events() {
+    let zones = Arc::new(Zones::load());
+    assert_eq!(live_and_tell(53, &zones, true), live_and_tell(53, &zones, false));
 }

@@ -19,6 +19,7 @@ use rusqlite::backup::Backup;
 
 use crate::life::Life;
 use crate::oracle;
+use crate::outbox;
 use crate::people::{self, Person};
 
 const WHO: &str = "operator";
@@ -200,6 +201,9 @@ impl Life {
     /// Arms a new file where it is.
     pub fn arm(&mut self) -> anyhow::Result<()> {
         let here = place(self.at);
+        if self.hears {
+            outbox::want_all(&self.store)?;
+        }
         self.store.write(|tx| installation::arm(tx, &here.armed()))
     }
 

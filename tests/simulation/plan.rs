@@ -191,6 +191,8 @@ pub struct Counts {
     pub customer_days: u64,
     pub steps: u64,
     pub posts: u64,
+    /// A hash of every POST, in order.
+    pub posted_what: u64,
     pub faulted: u64,
     pub rings: u64,
     pub crashes: u64,
@@ -220,6 +222,7 @@ impl Counts {
         self.customer_days += other.customer_days;
         self.steps += other.steps;
         self.posts += other.posts;
+        self.posted_what ^= other.posted_what;
         self.faulted += other.faulted;
         self.rings += other.rings;
         self.crashes += other.crashes;

@@ -2,6 +2,7 @@
 //! calls that truly rang are kept apart from those that it reports.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::Duration;
@@ -28,6 +29,8 @@ pub struct World {
     /// Calls that were created since they were last read.
     pub fresh: Vec<usize>,
     pub posts: u64,
+    /// A hash of every POST: whom, for what, and when.
+    pub posted_what: u64,
     pub faulted: u64,
     /// A tag that was posted twice.
     pub repeated: Option<String>,
@@ -59,6 +62,7 @@ impl SimVapi {
             calls: Vec::new(),
             fresh: Vec::new(),
             posts: 0,
+            posted_what: 0,
             faulted: 0,
             repeated: None,
             hidden: 0,
@@ -137,6 +141,11 @@ impl World {
 
     fn post(&mut self, order: &PlaceOrder) -> Result<Accepted, PlaceError> {
         self.posts += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.posted_what, &order.phone, order.call_type.as_str(), &order.occasion)
+            .hash(&mut hasher);
+        (order.attempt_no, order.seq, self.now).hash(&mut hasher);
+        self.posted_what = hasher.finish();
         if !self.posted.insert(order.tag.clone()) {
             self.repeated.get_or_insert(order.tag.clone());
         }

@@ -41,7 +41,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("SELECT ", &["src/store/"]),
     ("INSERT INTO", &["src/store/"]),
     ("DELETE FROM", &["src/store/"]),
-    ("ureq::", &["src/vapi/"]),
+    ("ureq::", &["src/vapi/", "src/service/outgoing/post.rs"]),
     ("SystemTime", &["src/clock.rs"]),
     ("Instant::now", &["src/clock.rs"]),
     ("Utc::now", &["src/clock.rs"]),

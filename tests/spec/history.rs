@@ -188,6 +188,7 @@ fn a_snapshot_shows_no_number_of_a_call_made_elsewhere_and_decides_the_same() {
 
 /// Makes the file look as version 1 left it.
 fn make_older(world: &World) {
+    world.sql("DROP TABLE events");
     world.sql(
         "DROP TABLE calls_elsewhere; DROP TABLE journal_facts; DROP TABLE quarantine;
          DROP TABLE kept_list; DROP TABLE unlisted_calls; DROP INDEX call_attempts_closed;

@@ -10,10 +10,12 @@ mod inner_loop;
 #[allow(dead_code)]
 mod left_out;
 mod listed;
+mod mail_server;
 mod other_user;
 mod pausing;
 mod people;
 mod processes;
+mod receiver;
 mod world;
 
 // The defences.
@@ -76,6 +78,14 @@ mod taking_over;
 mod three_days;
 mod two_files;
 mod unended_calls;
+
+// What the application and a person hear.
+mod alerts;
+mod events;
+mod events_by_commands;
+mod events_delivered;
+mod events_of_results;
+mod receivers_of_the_page;
 
 // Copies, snapshots, erasure and the audit.
 mod audit_of_gaps;

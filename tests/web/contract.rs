@@ -106,7 +106,9 @@ fn assert_fits(method: &str, path: &str, status: u16, answer: &Value) {
 
 #[test]
 fn every_answer_fits_its_description() {
-    let house = House::build(&Plan { faults: "reset-before-accept:first=1", ..Plan::default() });
+    let config = "[events]\nurl = \"http://127.0.0.1:9/hook\"\n".to_string();
+    let faults = "reset-before-accept:first=1";
+    let house = House::build(&Plan { faults, config, ..Plan::default() });
     house.wait_until_well();
     house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
     house.set_clock("2026-11-23T12:00:00Z");
@@ -138,6 +140,8 @@ fn every_answer_fits_its_description() {
         ("GET", "/api/attempts", "?state=in_doubt", &nothing),
         ("GET", "/api/attempts", "?changed_after=0&limit=5", &nothing),
         ("GET", "/api/attempts", "?changed_after=99999999", &nothing),
+        ("GET", "/api/events", "?limit=5", &nothing),
+        ("GET", "/api/events", "?undelivered=maybe", &nothing),
         ("GET", "/api/report", "?from=2026-11-01&by=week", &nothing),
         ("GET", "/api/report", "?from=2026-11-01&to=2026-10-01", &nothing),
         ("GET", "/api/attempts/{id}", &id, &nothing),
@@ -163,6 +167,7 @@ fn every_answer_fits_its_description() {
         let answer = house.api(method, &target, body);
         assert_fits(method, path, answer.status, &answer.json());
     }
+    assert!(house.get("/api/events").to_string().contains("call.in_doubt"), "no event was seen");
     for query in ["on=2026-11-23", "on=2026-11-20", "at=2026-11-22T12:00:00Z"] {
         let answer = house.get(&format!("/api/customers/u1/explain?{query}"));
         assert_fits("GET", "/api/customers/{id}/explain", 200, &answer);

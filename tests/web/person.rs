@@ -94,7 +94,8 @@ fn a_call_at_an_instant_is_queued_once_for_its_key() {
 #[test]
 fn everything_about_a_person_is_exported_and_then_erased() {
     let house = House::build(&Plan {
-        config: "[results]\ntranscript = true\n".to_string(),
+        config: "[results]\ntranscript = true\n[events]\nurl = \"http://127.0.0.1:9/hook\"\n"
+            .to_string(),
         ..Plan::default()
     });
     house.place_calls(1);
@@ -102,6 +103,8 @@ fn everything_about_a_person_is_exported_and_then_erased() {
     house.wait_for("the result", || house.count("SELECT count(*) FROM call_results") == 1);
     let told = house.get("/api/customers/u1/export");
     assert_eq!(told["customer"]["phone"], "+12125550101");
+    assert_eq!(told["events"][0]["type"], "call.placed", "{told}");
+    assert_eq!(told["events"][0]["data"]["customer"]["external_id"], "u1", "{told}");
     assert!(told["attempts"][0]["result"]["transcript"].is_string(), "{told}");
     assert!(told["items"][0]["id"].is_i64() && told["journal"][0]["what"].is_string(), "{told}");
     let revealed = "SELECT count(*) FROM journal WHERE what = 'reveal' AND new = 'export'";
@@ -115,6 +118,11 @@ fn everything_about_a_person_is_exported_and_then_erased() {
     assert_eq!(erased.json()["attempts"], 1);
     assert_eq!(house.count("SELECT count(*) FROM customers"), 0);
     assert_eq!(house.count("SELECT count(*) FROM call_results"), 0);
+    let named = "SELECT count(*) FROM events
+         WHERE json_extract(data, '$.customer.external_id') IS NOT NULL
+            OR json_extract(data, '$.result') IS NOT NULL";
+    assert_eq!(house.count(named), 0);
+    assert!(house.count("SELECT count(*) FROM events") > 0);
     let side = house.folder.path().join("ringonce.db.erased");
     assert!(std::fs::read_to_string(side).is_ok_and(|text| !text.trim().is_empty()));
     let gone = house.api("DELETE", "/api/customers/u1", &json!({"reason": "letter"}));

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::cli::arguments::configuration::{Global, Settings, settings_for_dialing};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::serve::listening::{self, Secrets};
+use crate::cli::serve::outgoing::Outgoing;
 use crate::cli::serve::startup;
 use crate::present::output;
 use crate::service::tick::{self, Ticked};
@@ -106,8 +107,9 @@ fn warn_if_nobody_can_be_called(service: &Service, path: &Path) -> anyhow::Resul
 pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&global.overrides())?;
     let path = settings.loaded.db.clone();
+    let outgoing = Outgoing::of(&settings);
     let (service, days) = service(settings)?;
-    let _lock = match lock(&service, &days)? {
+    let held = match lock(&service, &days)? {
         Ok(lock) => lock,
         Err(holder) => {
             let why = format!("another dialer is running ({holder}); nothing to do");
@@ -116,11 +118,17 @@ pub fn tick(global: &Global, args: &TickArgs) -> anyhow::Result<Exit> {
         }
     };
     warn_if_nobody_can_be_called(&service, &path)?;
-    let ticked = tick::tick(&service)?;
-    print(&ticked, args.json)?;
-    if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
-        listening::ping(url);
+    let ticked = tick::tick(&service);
+    drop(held);
+    if let Ok(ticked) = &ticked {
+        print(ticked, args.json)?;
+        if let (Some(url), false) = (&service.cx.config.web.ping_url, ticked.shut) {
+            listening::ping(url);
+        }
     }
+    // A pass that failed needs a person all the more.
+    outgoing.after_tick(&service);
+    let ticked = ticked?;
     Ok(if ticked.shut { Exit::Refused } else { Exit::Done })
 }
 
@@ -150,6 +158,7 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     let settings = settings_for_dialing(&overrides)?;
     let path = settings.loaded.db.clone();
     let secrets = Secrets::of(&settings.loaded)?;
+    let outgoing = Outgoing::of(&settings);
     let (mut service, days) = service(settings)?;
     service.cx.recheck_after = chrono::Duration::seconds(30);
     let _lock = match lock(&service, &days)? {
@@ -162,11 +171,17 @@ pub fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Exit> {
     let service = Arc::new(service);
     let listener = listening::listen(&service, secrets)?;
     let beside = [listening::ping_after_scans(&service)?, backups::keep_making(&service)?];
+    let sending = outgoing.keep_sending(&service)?;
+    let was_armed = armed::not_armed(&service.cx)?.is_none();
     log::info!("running on {}", path.display());
     let ended = run::run(&service, &listening::told_to_the_manager());
     listening::goodbye();
     service.stop.store(true, Ordering::Relaxed);
     drop(listener);
+    if was_armed && matches!(&ended, Err(error) if error.is::<run::NeedsPerson>()) {
+        sending.tell_stopped(&service)?;
+    }
+    sending.end();
     for thread in beside.into_iter().flatten() {
         // The panic was already printed, and the service itself has ended cleanly.
         let _ = thread.join();

@@ -5,6 +5,7 @@ mod assistants;
 pub mod finding;
 pub(crate) mod inside;
 pub(crate) mod online;
+mod outgoing;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -78,6 +79,7 @@ fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
     let mut found = configuration(loaded, zones);
     found.extend(assistants(loaded));
     found.extend(secrets(loaded));
+    found.extend(outgoing::settings(loaded));
     found.extend(clock_and_zones(&loaded.clock, zones));
     found.extend(holiday_files(loaded));
     found.push(database(&loaded.db));

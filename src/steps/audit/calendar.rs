@@ -8,7 +8,7 @@ use chrono::{Duration, NaiveDate, NaiveDateTime, NaiveTime};
 use crate::domain::Instant;
 use crate::domain::calendar::cron::Cron;
 use crate::domain::calendar::zone::Zone;
-use crate::store::audit::AuditCustomer;
+use crate::store::views::audit::AuditCustomer;
 
 /// The instant of a customer's call on one local date, computed from local wall-clock time.
 pub fn slot(person: &AuditCustomer, zone: &Zone, date: NaiveDate) -> Option<Instant> {

@@ -17,7 +17,7 @@ use crate::steps::import::queue;
 use crate::steps::reconcile::account;
 use crate::store::Conn;
 use crate::store::attempts::second_calls::{self, SecondCall};
-use crate::store::audit::{self as data, AuditAttempt};
+use crate::store::views::audit::{self as data, AuditAttempt};
 
 /// Dispositions without a person, after which a retry rule may have permitted another call.
 const MISSED: [&str; 3] = ["no_answer", "busy", "voicemail"];

@@ -7,8 +7,8 @@ use crate::domain::{Instant, parse_instant};
 use crate::steps::Context;
 use crate::steps::import::queue;
 use crate::store::Conn;
-use crate::store::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
 use crate::store::journal::facts::Ids;
+use crate::store::views::audit::{self as data, AuditAttempt, AuditCustomer, AuditItem, Edits};
 
 /// Dates are judged this many days back, which is also how far back a scan reports missed dates.
 const JUDGED_DAYS: i64 = 31;

@@ -12,8 +12,8 @@ use crate::steps::reconcile::listing::MARGIN;
 use crate::steps::reconcile::made_elsewhere;
 use crate::store::Conn;
 use crate::store::attempts::second_calls;
-use crate::store::audit::{self as data, AuditAttempt};
 use crate::store::made_elsewhere::{self as calls_elsewhere, Callee, ElsewhereCall};
+use crate::store::views::audit::{self as data, AuditAttempt};
 
 /// The longest time between our request and the provider's creation of the call.
 const TAKEN_BY_THEN: Duration = Duration::hours(1);

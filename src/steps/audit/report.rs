@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::store::audit::Size;
+use crate::store::views::audit::Size;
 
 /// A fault that the audit found.
 #[derive(Clone, Debug, PartialEq, Serialize)]

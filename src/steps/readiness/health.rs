@@ -45,6 +45,10 @@ pub struct Evidence {
     /// Rows that cannot be read, in one line.
     pub odd_rows: Option<String>,
     pub backup_trouble: Option<String>,
+    /// Events that the application does not get.
+    pub events_trouble: Option<String>,
+    /// Channels of alerts that fail, each in one line.
+    pub failing_alerts: Vec<String>,
 }
 
 /// The lines, and who waits for one.
@@ -100,6 +104,10 @@ pub enum Cause {
     },
     InDoubt(usize),
     BackupsFail(String),
+    /// The application does not get its events.
+    EventsUndelivered(String),
+    /// A person does not get alerts over one channel.
+    AlertsFail(String),
 }
 
 /// The pause of all calls, or of one kind of scheduled call while the other is paused too.
@@ -133,6 +141,8 @@ impl Cause {
             Cause::UnknownAssistant { .. } => "unknown_assistant",
             Cause::InDoubt(_) => "in_doubt",
             Cause::BackupsFail(_) => "backups_fail",
+            Cause::EventsUndelivered(_) => "events_undelivered",
+            Cause::AlertsFail(_) => "alerts_fail",
         }
     }
 
@@ -145,6 +155,8 @@ impl Cause {
                 | Cause::UnknownAssistant { .. }
                 | Cause::InDoubt(_)
                 | Cause::BackupsFail(_)
+                | Cause::EventsUndelivered(_)
+                | Cause::AlertsFail(_)
         )
     }
 }
@@ -181,6 +193,8 @@ pub fn causes(evidence: &Evidence) -> Vec<Cause> {
         causes.push(Cause::InDoubt(evidence.doubts));
     }
     causes.extend(evidence.backup_trouble.clone().map(Cause::BackupsFail));
+    causes.extend(evidence.events_trouble.clone().map(Cause::EventsUndelivered));
+    causes.extend(evidence.failing_alerts.iter().cloned().map(Cause::AlertsFail));
     causes
 }
 

@@ -15,13 +15,13 @@ use crate::steps::follow::{self, analysis};
 use crate::steps::reconcile::call_tags::{begun, number_of, parse_tag};
 use crate::steps::reconcile::{other_dialer, unknown_calls, whose_call};
 use crate::steps::{Context, results, settle};
-use crate::store::Tx;
 use crate::store::attempts::results::ResultSource;
 use crate::store::attempts::unresolved::{self, KnownCall, KnownCalls};
 use crate::store::attempts::{self, Attempt, history, second_calls};
 use crate::store::journal::By;
 use crate::store::meta::{holds, organization, sequence};
 use crate::store::transaction::Moved;
+use crate::store::{Tx, events};
 
 const WHO: &str = "reconcile";
 /// How long the follower may try to read an ended call before the list's part of it counts.
@@ -266,6 +266,7 @@ fn add_unknown(
     settle::complete_or_hold(cx, tx, &attempt, Some(&call.id), By { who: WHO, now })?;
     opt_out::add_to_list(cx, tx, &attempt, call, now)?;
     if is_over {
+        events::attempt_moved(tx, &attempt.id, (Some(attempt.state), attempt.state), now)?;
         results::keep(cx, tx, &attempt, call, ResultSource::Poll, now)?;
         analysis::expect(cx, tx, &attempt, call, now)?;
     }

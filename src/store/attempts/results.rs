@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
 use crate::store::cells;
+use crate::store::events;
 
 /// The most rows that one write deletes.
 const BATCH: i64 = 500;
@@ -156,7 +157,7 @@ pub fn put(tx: &Transaction<'_>, result: &CallResult) -> anyhow::Result<()> {
         instant_text(result.received_at),
         instant_text(result.updated_at),
     ])?;
-    Ok(())
+    events::result::changed(tx, &result.attempt_id, result.updated_at)
 }
 
 /// Completes the facts of an ended call: the provider may report the cost after the end.
@@ -193,14 +194,17 @@ pub fn is_any_before(conn: &Connection, before: Instant) -> anyhow::Result<bool>
         .query_one([instant_text(before)], |row| row.get(0))?)
 }
 
-/// Deletes the results that were received before an instant; at most a batch. Returns how many.
+/// Deletes the results that were received before an instant, also from events; at most a batch.
+/// Returns how many.
 pub fn forget(tx: &Transaction<'_>, before: Instant) -> anyhow::Result<usize> {
-    Ok(tx
-        .prepare_cached(
-            "DELETE FROM call_results WHERE attempt_id IN (SELECT attempt_id FROM call_results
-               WHERE received_at < ?1 ORDER BY received_at LIMIT ?2)",
-        )?
-        .execute(params![instant_text(before), BATCH])?)
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM call_results WHERE attempt_id IN (SELECT attempt_id FROM call_results
+           WHERE received_at < ?1 ORDER BY received_at LIMIT ?2) RETURNING attempt_id",
+    )?;
+    let gone = statement.query_map(params![instant_text(before), BATCH], |row| row.get(0))?;
+    let gone = gone.collect::<Result<Vec<String>, _>>()?;
+    gone.iter().try_for_each(|attempt_id| events::result::forget(tx, attempt_id))?;
+    Ok(gone.len())
 }
 
 /// Moves the words that an older version kept in the ledger. When they arrived is not known.

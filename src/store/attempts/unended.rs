@@ -7,6 +7,7 @@ use crate::domain::{Instant, instant_text, parse_instant};
 use crate::provider::ProviderCall;
 use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::cells;
+use crate::store::events;
 use crate::store::journal::By;
 use crate::store::quarantine::{self, Place};
 use crate::store::transaction::Moved;
@@ -40,7 +41,22 @@ pub fn close(
              WHERE id = ?1 AND state = 'placed'",
         )?
         .execute(params![attempt.id, format!("closed by a person: {why}"), now])?;
-    attempts::moved(tx, rows, attempt, AttemptState::Ended, by, Some(why))
+    ended_for_good(tx, rows, attempt, by, why)
+}
+
+/// The end of a call after which no retry rule is asked, so that its occasion is over.
+pub(super) fn ended_for_good(
+    tx: &Transaction<'_>,
+    rows: usize,
+    attempt: &Attempt,
+    by: By<'_>,
+    why: &str,
+) -> anyhow::Result<Moved> {
+    let moved = attempts::moved(tx, rows, attempt, AttemptState::Ended, by, Some(why))?;
+    if moved == Moved::Yes {
+        events::occasion::of_attempt_may_be_over(tx, &attempt.id, by.now)?;
+    }
+    Ok(moved)
 }
 
 /// When the newest call that is still on a line began; `None` if all lines are free.
@@ -110,5 +126,5 @@ pub fn attach_end(
             call.cost,
             instant_text(by.now),
         ])?;
-    attempts::moved(tx, rows, attempt, AttemptState::Ended, by, Some("its end became known"))
+    ended_for_good(tx, rows, attempt, by, "its end became known")
 }

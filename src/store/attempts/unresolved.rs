@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::call::AttemptState;
 use crate::domain::{Instant, instant_text, parse_instant};
-use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row};
+use crate::store::attempts::{self, ATTEMPT_COLUMNS, Attempt, attempt_from_row, unended};
 use crate::store::cells;
 use crate::store::journal::By;
 use crate::store::quarantine::{self, Place};
@@ -117,7 +117,7 @@ pub fn end_without_record(
              WHERE id = ?1 AND state = 'placed'",
         )?
         .execute(params![attempt.id, why, instant_text(now)])?;
-    attempts::moved(tx, rows, attempt, AttemptState::Ended, by, Some(why))
+    unended::ended_for_good(tx, rows, attempt, by, why)
 }
 
 /// Attempts whose id begins with `id`, at most two: enough to see whether it identifies one.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::call::{CallType, daily_occasion};
 use crate::domain::{Instant, instant_text};
+use crate::store::events;
 use crate::store::journal::By;
 use crate::store::journal::{self, Entry};
 
@@ -131,6 +132,7 @@ pub fn count_failure(
             ..Entry::default()
         };
         journal::add(tx, now, entry)?;
+        events::customer_disabled(tx, customer_id, failures.unwrap_or_default(), now)?;
     }
     Ok(rows == 1)
 }

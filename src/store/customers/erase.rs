@@ -13,7 +13,7 @@ use crate::domain::customer::Customer;
 use crate::domain::{Instant, instant_text};
 use crate::store::file::side_files;
 use crate::store::meta::{installation, kept_list};
-use crate::store::{Store, customers, made_elsewhere, queue};
+use crate::store::{Store, customers, events, made_elsewhere, queue};
 
 /// The data of a person that was removed from tables that outlive the customer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -90,6 +90,7 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
     let phone_key = installation::installation(tx)?.phone_key(&customer.phone);
     made_elsewhere::erase(tx, &customer.phone, &phone_key)?;
     kept_list::forget(tx)?;
+    events::erase(tx, customer.id)?;
     for table in ["call_queue", "call_queue_duplicates"] {
         tx.execute(
             &format!("UPDATE {table} SET error_message = NULL WHERE customer_id = ?1"),

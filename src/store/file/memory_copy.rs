@@ -11,7 +11,7 @@ use crate::domain::{Instant, instant_text};
 use crate::phones;
 use crate::store::do_not_call::{self, forms};
 use crate::store::file::connections::configure_common;
-use crate::store::{Store, made_elsewhere, migrations};
+use crate::store::{Store, events, made_elsewhere, migrations};
 
 /// Pages copied between two checks of the source's lock.
 const PAGES_A_STEP: i32 = 4096;
@@ -26,6 +26,7 @@ pub fn whole(store: &Store) -> anyhow::Result<Store> {
     configure_common(&copy)?;
     let tx = copy.transaction()?;
     migrations::upgrade(&tx)?;
+    events::want(&tx, None)?;
     tx.commit()?;
     Ok(Store::over(copy))
 }
@@ -67,6 +68,7 @@ fn copy_of(
         // Facts about other numbers do not affect this customer.
         let known = "SELECT * FROM meta WHERE key NOT LIKE 'called:%' OR key LIKE '%:' || ?1";
         rows(conn, tx, known, "meta", [phone_key])?;
+        events::want(tx, None)?;
         rows(conn, tx, "SELECT * FROM holidays", "holidays", [])?;
         rows(conn, tx, "SELECT * FROM quarantine", "quarantine", [])?;
         let listed = "SELECT * FROM do_not_call WHERE phone = ?1";

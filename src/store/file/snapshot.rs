@@ -21,7 +21,7 @@ use crate::store::meta::installation::{self, Installation};
 use crate::store::{Store, made_elsewhere, migrations};
 
 /// Free text of people, providers and machines: only its length is kept.
-const FREE_TEXT: [(&str, &str); 19] = [
+const FREE_TEXT: [(&str, &str); 20] = [
     ("customers", "phone_validation_error"),
     ("customers", "consent_source"),
     ("customers", "consent_text"),
@@ -41,6 +41,7 @@ const FREE_TEXT: [(&str, &str); 19] = [
     ("do_not_call", "reason"),
     ("do_not_call", "source"),
     ("holidays", "name"),
+    ("events", "last_error"),
 ];
 
 /// A single word from a list that others maintain: kept if it is one plain word.
@@ -131,6 +132,7 @@ fn redact(tx: &Transaction<'_>) -> anyhow::Result<()> {
          UPDATE customers SET variables = '{}';
          UPDATE webhook_events SET body = '{}';
          UPDATE call_results SET structured = '{}';
+         UPDATE events SET data = '{}';
          DELETE FROM kept_list;
          DELETE FROM tokens;",
     )?;

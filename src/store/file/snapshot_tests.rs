@@ -26,6 +26,8 @@ const TELL_NOTHING: &str = "
       ignored_at
     webhook_events: id vapi_call_id received_at applied_at
     unlisted_calls: attempt_id first_missed_at last_missed_at listings
+    events: seq id type customer_id attempt_id item_id created_at queued_at tries next_at
+      delivered_at given_up_at
     do_not_call: created_at
     holidays: country date
     journal: id at build
@@ -40,6 +42,7 @@ const REWRITTEN: &str = "
     calls_elsewhere: told phone_key ending
     do_not_call: phone
     kept_list: vapi_call_id call
+    events: data
     tokens: name role hash created_at revoked_at
     journal: who what subject old new why
     meta: key value";

@@ -4,6 +4,7 @@ use rusqlite::{Transaction, params};
 
 use crate::domain::call::{CallType, ItemStatus, Reason};
 use crate::domain::{Instant, instant_text};
+use crate::store::events;
 use crate::store::transaction::Moved;
 
 /// The values of a new item.
@@ -97,6 +98,10 @@ pub fn insert_settled(
             reason.as_str(),
             instant_text(now),
         ])?;
+    if rows == 1 {
+        let occasion = (new.customer_id, new.call_type.as_str(), new.occasion);
+        events::occasion::was_over(tx, occasion, now)?;
+    }
     Ok(Moved::from_rows(rows))
 }
 

@@ -4,6 +4,7 @@ use rusqlite::{Transaction, params};
 
 use crate::domain::call::{ItemStatus, Reason};
 use crate::domain::{Instant, instant_text};
+use crate::store::events;
 use crate::store::journal::By;
 use crate::store::journal::{self, Entry};
 use crate::store::queue::Item;
@@ -92,6 +93,9 @@ pub fn item(
             why: change.reason.map(Reason::as_str),
         };
         journal::add(tx, now, entry)?;
+        if !change.to.is_active() {
+            events::occasion::may_be_over(tx, item.id, now)?;
+        }
     }
     Ok(Moved::from_rows(rows))
 }

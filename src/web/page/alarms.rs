@@ -96,6 +96,10 @@ fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
             let what = format!("{} {noun} not ended for {too_long}", overdue.calls);
             Alarm::new(Tone::Bad, what, help)
         }
+        Cause::EventsUndelivered(_) | Cause::AlertsFail(_) => {
+            let help = html! { p { "Calls go on. Next: " code { (cause.next()) } "." } };
+            Alarm::new(Tone::Warn, words, help)
+        }
         Cause::OddRows(_) => Alarm::new(Tone::Bad, words, html! { p { "All others are called." } }),
         _ => Alarm::new(Tone::Bad, words, html! { p { "Next: " code { (cause.next()) } "." } }),
     }

@@ -116,6 +116,8 @@ fn finding(cause: &Cause) -> Option<CheckFinding> {
         Cause::NobodyEligible(_) => ("eligibility", State::Warning),
         Cause::InDoubt(_) => ("doubts", State::Warning),
         Cause::BackupsFail(_) => ("backups", State::Warning),
+        Cause::EventsUndelivered(_) => ("events", State::Warning),
+        Cause::AlertsFail(_) => ("alerts", State::Warning),
         _ => ("dialing", State::Warning),
     };
     Some(CheckFinding::new(item, state, cause.line()))

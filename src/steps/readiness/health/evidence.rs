@@ -13,6 +13,8 @@ use crate::steps::readiness::health::{Cause, Evidence, Lines, causes};
 use crate::steps::readiness::last_start;
 use crate::steps::readiness::quarantine;
 use crate::steps::readiness::{armed, clock_check, reach};
+use crate::store::events::outbox;
+use crate::store::meta::alerts;
 use crate::store::meta::breaker;
 use crate::store::meta::holds::{self, Hold};
 use crate::store::meta::marks::{self, Mark};
@@ -74,6 +76,12 @@ fn gather(
             overdue: unended::overdue(config, conn, now)?,
             odd_rows: quarantine::told(&quarantine::found(store, conn)?),
             backup_trouble: backup::trouble(conn, timetable, now)?,
+            events_trouble: outbox::trouble(conn, now)?,
+            failing_alerts: alerts::failing(conn)?
+                .iter()
+                .filter(|failing| config.alerts.has(&failing.channel))
+                .map(ToString::to_string)
+                .collect(),
         })
     })
 }

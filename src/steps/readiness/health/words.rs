@@ -67,7 +67,9 @@ impl Cause {
             Cause::InDoubt(calls) => {
                 format!("{calls} calls are in doubt: it is not known whether the phones rang")
             }
-            Cause::BackupsFail(why) => why.clone(),
+            Cause::BackupsFail(why) | Cause::EventsUndelivered(why) | Cause::AlertsFail(why) => {
+                why.clone()
+            }
         }
     }
 
@@ -99,6 +101,8 @@ impl Cause {
             }
             Cause::InDoubt(_) => "ringonce attempts list --state in_doubt".to_string(),
             Cause::BackupsFail(_) => "ringonce backup FILE".to_string(),
+            Cause::EventsUndelivered(_) => "ringonce events list --undelivered".to_string(),
+            Cause::AlertsFail(_) => "ringonce alerts test".to_string(),
         }
     }
 

@@ -84,6 +84,7 @@ fn told(line: &JournalLine, zone: &Zone) -> Markup {
         ("resolve", _, Some("placed")) => "settled the doubt: the phone rang, so it is placed",
         ("resolve", ..) => "settled the doubt: it never rang",
         ("adopt", ..) => "armed this file here",
+        ("events", _, Some("replayed")) => "sent events again",
         ("token", None, Some(_)) => "made a token",
         ("token", _, Some("revoked")) => "revoked the token",
         _ => "",

@@ -1,0 +1,4 @@
+//! `ringonce events …` and `ringonce alerts …`: messages that leave this machine.
+
+pub mod alerts;
+pub mod events;
