@@ -1,5 +1,7 @@
 //! `[alerts]`: where a person gets messages when something needs them.
 
+use std::path::PathBuf;
+
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,10 @@ pub struct Email {
     pub from: Option<String>,
     /// One address, or several with commas.
     pub to: Option<String>,
+    /// `None`: by the port.
+    pub encryption: Option<Encryption>,
+    /// A PEM file with authorities that may sign the server's certificate, beside the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A mail server.
@@ -51,7 +57,8 @@ pub struct SmtpServer {
 }
 
 /// How the connection to the mail server is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
 pub enum Encryption {
     /// From the first byte.
     Tls,
@@ -62,8 +69,9 @@ pub enum Encryption {
 }
 
 impl SmtpServer {
-    /// Reads `HOST[:PORT]`. Port 465 is encrypted from the first byte, every other one by STARTTLS.
-    pub fn parse(text: &str) -> Result<SmtpServer, String> {
+    /// Reads `HOST[:PORT]`. Unless the configuration says otherwise, port 465 is encrypted from the
+    /// first byte, every other one by STARTTLS, and a server on loopback is not encrypted.
+    pub fn parse(text: &str, wanted: Option<Encryption>) -> Result<SmtpServer, String> {
         let wrong = || {
             format!("{text:?} is not a mail server: write smtp.example.com:465, without a scheme")
         };
@@ -73,16 +81,28 @@ impl SmtpServer {
         let url = address::outgoing(&format!("https://{text}")).map_err(|_| wrong())?;
         let is_loopback = url.is_loopback();
         let port = url.port.unwrap_or(ENCRYPTED_PORT);
-        let encryption = match port {
-            _ if is_loopback => Encryption::None,
-            ENCRYPTED_PORT => Encryption::Tls,
-            _ => Encryption::StartTls,
+        let encryption = match (wanted, port) {
+            (Some(Encryption::None), _) if !is_loopback => {
+                return Err(format!(
+                    "{text:?} must be encrypted, because others could read along: write \"tls\" or \
+                     \"starttls\" as encryption (\"none\" only on loopback)"
+                ));
+            }
+            (Some(wanted), _) => wanted,
+            (None, _) if is_loopback => Encryption::None,
+            (None, ENCRYPTED_PORT) => Encryption::Tls,
+            (None, _) => Encryption::StartTls,
         };
         Ok(SmtpServer { host: url.host, port, encryption })
     }
 }
 
 impl Email {
+    /// The mail server; `None`: no e-mail.
+    pub fn server(&self) -> Option<Result<SmtpServer, String>> {
+        Some(SmtpServer::parse(self.smtp.as_deref()?, self.encryption))
+    }
+
     /// The addresses that get a message.
     pub fn recipients(&self) -> Vec<&str> {
         let to = self.to.as_deref().unwrap_or_default();
@@ -126,7 +146,7 @@ impl Alerts {
             problem("daily_summary", format!("{text:?} is not a time: write it as 18:00"));
         }
         let email = &self.email;
-        if let Some(Err(what)) = email.smtp.as_deref().map(SmtpServer::parse) {
+        if let Some(Err(what)) = email.server() {
             problem("email.smtp", what);
         }
         let is_used = email.smtp.is_some() || email.from.is_some() || email.to.is_some();
@@ -168,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_mail_server_is_encrypted_except_on_loopback() {
-        let server = |text: &str| SmtpServer::parse(text).map(|s| (s.host, s.port, s.encryption));
+        let server =
+            |text: &str| SmtpServer::parse(text, None).map(|s| (s.host, s.port, s.encryption));
         let host = "smtp.example.com".to_string();
         assert_eq!(server("smtp.example.com"), Ok((host.clone(), 465, Encryption::Tls)));
         assert_eq!(server("smtp.example.com:465"), Ok((host.clone(), 465, Encryption::Tls)));
@@ -178,6 +199,15 @@ mod tests {
         for bad in ["", "smtp://smtp.example.com", "ops@example.com", "smtp.example.com:0", "a b"] {
             assert!(server(bad).is_err(), "{bad}");
         }
+        let chosen = |text: &str, wanted| SmtpServer::parse(text, wanted).map(|s| s.encryption);
+        for wanted in [Encryption::Tls, Encryption::StartTls] {
+            assert_eq!(chosen("smtp.example.com:2465", Some(wanted)), Ok(wanted));
+            assert_eq!(chosen("127.0.0.1:2465", Some(wanted)), Ok(wanted));
+        }
+        let none = Some(Encryption::None);
+        assert_eq!(chosen("localhost", none), Ok(Encryption::None));
+        let why = chosen("smtp.example.com:25", none).expect_err("others could read along");
+        assert!(why.contains("must be encrypted") && why.contains("starttls"), "{why}");
     }
 
     #[test]

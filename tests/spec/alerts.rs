@@ -91,6 +91,7 @@ fn a_cause_is_told_once_reminded_once_a_day_and_resolved_once() {
     look(&world, NONE);
     look(&world, NONE);
     assert_eq!(heard(&receiver)[2..], ["resolved hold:flag"]);
+    assert_eq!(receiver.heard()[2].json()["command"], "ringonce status");
     // A new process does not repeat what was told.
     hold(&world, "flag");
     look(&world, NONE);

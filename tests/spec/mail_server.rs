@@ -1,8 +1,13 @@
-//! A small mail server on loopback that speaks SMTP and keeps every mail. It can refuse.
+//! A small mail server on loopback that speaks SMTP, plain or over TLS, and keeps every mail. It can
+//! refuse.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// One mail.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +16,16 @@ pub struct Mail {
     pub envelope: Vec<String>,
     /// Headers and text.
     pub data: String,
+    /// Whether the login and the mail travelled encrypted.
+    pub is_encrypted: bool,
+}
+
+/// When the encryption begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encrypted {
+    Never,
+    FromTheFirstByte,
+    AfterStartTls,
 }
 
 pub struct MailServer {
@@ -22,6 +37,30 @@ pub struct MailServer {
 
 impl MailServer {
     pub fn new() -> MailServer {
+        MailServer::start(Encrypted::Never, None)
+    }
+
+    /// A server whose certificate for `name` is signed by a new authority. Returns the authority's
+    /// certificate in PEM too.
+    pub fn with_tls(when: Encrypted, name: &str) -> (MailServer, String) {
+        let mut authority = CertificateParams::new([]).expect("an authority without names");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = || KeyPair::generate().expect("a key");
+        let authority = CertifiedIssuer::self_signed(authority, key()).expect("an authority");
+        let (own, server) = (key(), CertificateParams::new([name.to_string()]).expect("a name"));
+        let signed = server.signed_by(&own, &authority).expect("a certificate");
+        let own = PrivateKeyDer::try_from(own.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the usual versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone()], own)
+            .expect("a certificate with its key");
+        (MailServer::start(when, Some(Arc::new(config))), authority.pem())
+    }
+
+    fn start(when: Encrypted, config: Option<Arc<ServerConfig>>) -> MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let mails: Arc<Mutex<Vec<Mail>>> = Arc::default();
@@ -31,7 +70,29 @@ impl MailServer {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let refusal: Option<String> = answer.lock().expect("no panic").clone();
-                if let Some(mail) = conversation(stream, refusal) {
+                let secured = |stream| {
+                    let config = config.clone().expect("a certificate");
+                    StreamOwned::new(ServerConnection::new(config).expect("a server"), stream)
+                };
+                let refusal = refusal.as_deref();
+                let mail = match when {
+                    Encrypted::Never => Conversation::greet(stream, false, refusal).mail(),
+                    Encrypted::FromTheFirstByte => {
+                        Conversation::greet(secured(stream), true, refusal).mail()
+                    }
+                    Encrypted::AfterStartTls => {
+                        let mut plain = Conversation::greet(stream, false, refusal);
+                        plain.offers_tls = true;
+                        let mail = plain.mail();
+                        if plain.has_agreed_to_tls {
+                            let stream = secured(plain.reader.into_inner());
+                            Conversation::new(stream, true, refusal).mail()
+                        } else {
+                            mail
+                        }
+                    }
+                };
+                if let Some(mail) = mail {
                     kept.lock().expect("no panic").push(mail);
                 }
             }
@@ -49,52 +110,89 @@ impl MailServer {
     }
 }
 
-/// One connection, by RFC 5321. `None`: it ended without a mail, or the other side broke off.
-fn conversation(stream: TcpStream, refusal: Option<String>) -> Option<Mail> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let say = move |line: &str| (&stream).write_all(format!("{line}\r\n").as_bytes()).ok();
-    let mut mail = Mail::default();
-    let mut kept = None;
-    say("220 mail.example.com ESMTP")?;
-    loop {
-        let mut line = String::new();
-        if !reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-            return kept;
-        }
-        let verb = line.split([' ', '\r']).next().unwrap_or_default().to_uppercase();
-        match verb.as_str() {
-            "EHLO" => {
-                say("250-mail.example.com")?;
-                say("250 AUTH PLAIN LOGIN")?;
-            }
-            "AUTH" => {
-                mail.envelope.push(line.trim().to_string());
-                say("235 welcome")?;
-            }
-            "MAIL" | "RCPT" => {
-                mail.envelope.push(line.trim().to_string());
-                say(refusal.as_deref().filter(|_| verb == "MAIL").unwrap_or("250 ok"))?;
-            }
-            "DATA" => {
-                say("354 go on")?;
-                loop {
-                    let mut text = String::new();
-                    reader.read_line(&mut text).ok()?;
-                    if text == ".\r\n" {
-                        break;
-                    }
-                    mail.data.push_str(&text);
-                }
-                kept = Some(std::mem::take(&mut mail));
-                say("250 kept")?;
-            }
-            "QUIT" => {
-                say("221 bye");
+/// One connection, by RFC 5321.
+struct Conversation<'a, S: Read + Write> {
+    reader: BufReader<S>,
+    is_encrypted: bool,
+    refusal: Option<&'a str>,
+    offers_tls: bool,
+    has_agreed_to_tls: bool,
+}
+
+impl<'a, S: Read + Write> Conversation<'a, S> {
+    fn new(stream: S, is_encrypted: bool, refusal: Option<&'a str>) -> Self {
+        let reader = BufReader::new(stream);
+        Conversation { reader, is_encrypted, refusal, offers_tls: false, has_agreed_to_tls: false }
+    }
+
+    fn greet(stream: S, is_encrypted: bool, refusal: Option<&'a str>) -> Self {
+        let mut new = Conversation::new(stream, is_encrypted, refusal);
+        // A client that breaks off is noticed at the next line.
+        let _ = new.say("220 mail.example.com ESMTP");
+        new
+    }
+
+    fn say(&mut self, line: &str) -> Option<()> {
+        let stream = self.reader.get_mut();
+        stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
+        stream.flush().ok()
+    }
+
+    /// `None`: it ended without a mail, or the other side broke off.
+    fn mail(&mut self) -> Option<Mail> {
+        let mut mail = Mail { is_encrypted: self.is_encrypted, ..Mail::default() };
+        let mut kept = None;
+        loop {
+            let mut line = String::new();
+            if !self.reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
                 return kept;
             }
-            _ => {
-                say("250 ok")?;
+            let verb = line.split([' ', '\r']).next().unwrap_or_default().to_uppercase();
+            match verb.as_str() {
+                "EHLO" => {
+                    self.say("250-mail.example.com")?;
+                    if self.offers_tls {
+                        self.say("250-STARTTLS")?;
+                    }
+                    self.say("250 AUTH PLAIN LOGIN")?;
+                }
+                "STARTTLS" if self.offers_tls => {
+                    self.say("220 go on")?;
+                    self.has_agreed_to_tls = true;
+                    return None;
+                }
+                "AUTH" => {
+                    mail.envelope.push(line.trim().to_string());
+                    self.say("235 welcome")?;
+                }
+                "MAIL" | "RCPT" => {
+                    mail.envelope.push(line.trim().to_string());
+                    self.say(self.refusal.filter(|_| verb == "MAIL").unwrap_or("250 ok"))?;
+                }
+                "DATA" => {
+                    self.say("354 go on")?;
+                    self.read_data(&mut mail.data)?;
+                    let next = Mail { is_encrypted: self.is_encrypted, ..Mail::default() };
+                    kept = Some(std::mem::replace(&mut mail, next));
+                    self.say("250 kept")?;
+                }
+                "QUIT" => {
+                    self.say("221 bye");
+                    return kept;
+                }
+                _ => self.say("250 ok")?,
             }
+        }
+    }
+
+    fn read_data(&mut self, data: &mut String) -> Option<()> {
+        loop {
+            let mut text = String::new();
+            self.reader.read_line(&mut text).ok().filter(|bytes| *bytes > 0)?;
+            if text == ".\r\n" {
+                return Some(());
+            }
+            data.push_str(&text);
         }
     }
 }

@@ -81,6 +81,7 @@ mod unended_calls;
 
 // What the application and a person hear.
 mod alerts;
+mod alerts_by_mail;
 mod events;
 mod events_by_commands;
 mod events_delivered;

@@ -30,6 +30,8 @@ use crate::store::views::causes as counts;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The key of the last message of a service whose dialing stopped for good.
 const STOPPED: &str = "stopped";
+/// The next command after a cause that is over: it shows what else is the matter.
+const LOOK: &str = "ringonce status";
 /// A cause that lifts itself within this time wakes nobody.
 const TOLD_AFTER_SECONDS: i64 = 60;
 /// The longest time that one message may take.
@@ -61,6 +63,14 @@ impl Channel {
             found.push(Channel { name: "email", way: Way::Email(Box::new(postbox)) });
         }
         Ok(found)
+    }
+
+    /// Whether the settings can be used, as far as that is known without the network.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.way {
+            Way::Http { .. } => Ok(()),
+            Way::Email(postbox) => postbox.check(),
+        }
     }
 
     /// Sends one message once, in this time at most.
@@ -184,7 +194,7 @@ fn message_for(
         cause: Some(key.to_string()),
         title: format!("ringonce: {word}{what}"),
         text: format!("{what}, since {since}"),
-        command: alarm.map(|alarm| alarm.command.clone()),
+        command: Some(alarm.map_or(LOOK.to_string(), |alarm| alarm.command.clone())),
         at: instant_text(now),
     })
 }
@@ -223,7 +233,7 @@ fn summarize(
         cause: None,
         title: format!("ringonce: {today}"),
         text,
-        command: Some("ringonce status".to_string()),
+        command: Some(LOOK.to_string()),
         at: instant_text(now),
     };
     let sent = send(service, channel, &message, (now, until))?;

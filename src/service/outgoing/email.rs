@@ -1,5 +1,6 @@
 //! Messages to a person by e-mail, over one encrypted connection each.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{SmtpTransport, Transport};
 
 use crate::config::alerts::{Email, Encryption, SmtpServer};
@@ -21,6 +22,7 @@ pub struct Postbox {
     login: Option<(String, Secret)>,
     from: Mailbox,
     to: Vec<Mailbox>,
+    ca_file: Option<PathBuf>,
     /// Whether an earlier message still hangs.
     is_busy: Arc<AtomicBool>,
 }
@@ -28,16 +30,15 @@ pub struct Postbox {
 impl Postbox {
     /// `None` if no e-mail is sent. Without a password the server is used without a login.
     pub fn of(email: &Email, password: Option<&Secret>) -> Result<Option<Postbox>, String> {
-        let (Some(smtp), Some(from)) = (&email.smtp, &email.from) else { return Ok(None) };
+        let (Some(server), Some(from)) = (email.server(), &email.from) else { return Ok(None) };
         let mailbox = |text: &str| {
             text.parse::<Mailbox>().map_err(|error| format!("alerts.email: {text:?}: {error}"))
         };
         let to = email.recipients().into_iter().map(mailbox).collect::<Result<Vec<_>, _>>()?;
         let user = email.user.clone().unwrap_or_else(|| from.clone());
         let login = password.map(|password| (user, password.clone()));
-        let server = SmtpServer::parse(smtp)?;
-        let (from, is_busy) = (mailbox(from)?, Arc::default());
-        Ok(Some(Postbox { server, login, from, to, is_busy }))
+        let (server, from, is_busy) = (server?, mailbox(from)?, Arc::default());
+        Ok(Some(Postbox { server, login, from, to, ca_file: email.ca_file.clone(), is_busy }))
     }
 
     /// Sends one message. The error is one line for a person.
@@ -53,7 +54,7 @@ impl Postbox {
         let mail = mail
             .body(format!("{}\n", message.whole_text()))
             .map_err(|error| format!("the e-mail cannot be written: {error}"))?;
-        let transport = self.transport(patience).map_err(|error| one_line(&error))?;
+        let transport = self.transport(patience)?;
         self.limited(patience, move || {
             transport.send(&mail).map(drop).map_err(|error| one_line(&error))
         })
@@ -84,19 +85,35 @@ impl Postbox {
         answer.recv_timeout(patience).unwrap_or_else(|_| Err("timeout".to_string()))
     }
 
-    fn transport(
-        &self,
-        patience: Duration,
-    ) -> Result<SmtpTransport, lettre::transport::smtp::Error> {
-        let host = &self.server.host;
-        let tls = match self.server.encryption {
-            Encryption::None => Tls::None,
-            Encryption::Tls => Tls::Wrapper(TlsParameters::new(host.clone())?),
-            Encryption::StartTls => Tls::Required(TlsParameters::new(host.clone())?),
+    /// Whom the connection trusts. The file is read again for each message, so that a renewed one
+    /// needs no restart.
+    fn tls(&self) -> Result<Tls, String> {
+        let parameters = || {
+            let mut parameters = TlsParameters::builder(self.server.host.clone());
+            if let Some(file) = &self.ca_file {
+                parameters = parameters.add_root_certificate(authorities(file)?);
+            }
+            parameters.build().map_err(|error| match &self.ca_file {
+                Some(file) => format!("{}: {}", file.display(), one_line(&error)),
+                None => one_line(&error),
+            })
         };
-        let mut transport = SmtpTransport::builder_dangerous(host)
+        Ok(match self.server.encryption {
+            Encryption::None => Tls::None,
+            Encryption::Tls => Tls::Wrapper(parameters()?),
+            Encryption::StartTls => Tls::Required(parameters()?),
+        })
+    }
+
+    /// Whether the settings can be used, as far as that is known without the network.
+    pub fn check(&self) -> Result<(), String> {
+        self.tls().map(drop)
+    }
+
+    fn transport(&self, patience: Duration) -> Result<SmtpTransport, String> {
+        let mut transport = SmtpTransport::builder_dangerous(&self.server.host)
             .port(self.server.port)
-            .tls(tls)
+            .tls(self.tls()?)
             .timeout(Some(patience));
         if let Some((user, password)) = &self.login {
             let password = password.expose().to_string();
@@ -106,8 +123,28 @@ impl Postbox {
     }
 }
 
+/// The certificates of a PEM file.
+fn authorities(file: &Path) -> Result<Certificate, String> {
+    let bad = |why: &str| {
+        format!(
+            "alerts.email.ca_file: {} {why}; name a PEM file with the authority's certificate",
+            file.display()
+        )
+    };
+    let pem = std::fs::read(file).map_err(|error| bad(&format!("cannot be read ({error})")))?;
+    let begin = b"-----BEGIN CERTIFICATE-----";
+    if !pem.windows(begin.len()).any(|part| part == begin) {
+        return Err(bad("holds no certificate"));
+    }
+    Certificate::from_pem(&pem).map_err(|_| bad("holds a damaged certificate"))
+}
+
 /// The longest error that is kept, in characters.
 const LONGEST_ERROR: usize = 200;
+
+/// The word of the TLS library for a certificate that no known authority signed. Only a hint depends
+/// on it.
+const UNKNOWN_AUTHORITY: &str = "UnknownIssuer";
 
 /// The error and its causes. The library's errors hold no password.
 fn one_line(error: &lettre::transport::smtp::Error) -> String {
@@ -121,5 +158,10 @@ fn one_line(error: &lettre::transport::smtp::Error) -> String {
         source = cause.source();
     }
     let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    plain.chars().take(LONGEST_ERROR).collect()
+    let short: String = plain.chars().take(LONGEST_ERROR).collect();
+    if plain.contains(UNKNOWN_AUTHORITY) {
+        format!("{short}; name the authority of its certificate in alerts.email.ca_file")
+    } else {
+        short
+    }
 }

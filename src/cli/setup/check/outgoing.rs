@@ -19,9 +19,16 @@ pub fn settings(loaded: &LoadedConfig) -> Vec<CheckFinding> {
     match Channel::all(loaded) {
         Ok(channels) if channels.is_empty() => {}
         Ok(channels) => {
-            let names: Vec<&str> = channels.iter().map(|channel| channel.name).collect();
-            let detail = format!("by {}: `ringonce alerts test` tries it", names.join(" and "));
-            found.push(CheckFinding::new("alerts", State::Ok, detail));
+            let (good, bad): (Vec<_>, Vec<_>) =
+                channels.iter().partition(|channel| channel.check().is_ok());
+            for why in bad.iter().filter_map(|channel| channel.check().err()) {
+                found.push(CheckFinding::new("alerts", State::Problem, why));
+            }
+            if !good.is_empty() {
+                let names: Vec<&str> = good.iter().map(|channel| channel.name).collect();
+                let detail = format!("by {}: `ringonce alerts test` tries it", names.join(" and "));
+                found.push(CheckFinding::new("alerts", State::Ok, detail));
+            }
         }
         Err(why) => found.push(CheckFinding::new("alerts", State::Problem, why)),
     }
