@@ -175,13 +175,29 @@ fn guarded(front: &Front, request: &Request, route: &Route, place: Option<String
         Err(error) => {
             let problem = of_error(error);
             match route.access {
-                Access::Page | Access::Form => layout::problem(front, request, &problem),
+                Access::Page => layout::problem(front, request, &problem),
+                Access::Form => refused_form(front, request, &problem),
                 Access::Open | Access::Token => problem.response(),
             }
         }
     };
     log::debug!("{} {}: {}", request.method, route.path, answer.status);
     hardened(answer)
+}
+
+/// A form that was refused: its page again with the refusal on top, or a page of its own if that one
+/// cannot be shown.
+fn refused_form(front: &Front, request: &Request, problem: &Problem) -> Response {
+    let is_of_the_visitor =
+        problem.status == 401 || problem.status == 403 && problem.field.as_deref() != Some("role");
+    let page = layout::page_of_form(front, request)
+        .filter(|_| !is_of_the_visitor)
+        .map(|page| routed(front, &page))
+        .filter(|page| page.status == 200);
+    match page {
+        Some(page) => problem.with_wait(layout::with_refusal(page, problem)),
+        None => layout::problem(front, request, problem),
+    }
 }
 
 fn admitted(

@@ -88,7 +88,9 @@ fn a_stop_waits_for_the_answer_to_the_call_under_way_and_dials_nobody_else() {
 #[test]
 fn a_stop_while_the_answer_never_comes_leaves_a_doubt() {
     each_way(|world, arguments, number| {
-        let child = with_a_call_under_way(world, arguments, "accept-then-hang");
+        // A follower that starts late would else find the call in the list, and settle it.
+        let faults = "accept-then-hang list-lag";
+        let child = with_a_call_under_way(world, arguments, faults);
         signal(&child, number);
         let run = end_of(child);
         assert_eq!(run.code, Some(0), "{arguments:?} {number:?}: {run:?}");

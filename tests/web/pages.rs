@@ -32,6 +32,12 @@ impl<'a> Visitor<'a> {
         post(self.house, path, form, &self.cookie)
     }
 
+    /// The same from the page at this address.
+    pub fn post_from(&self, path: &str, form: &str, page: &str) -> Answer {
+        let kind = ("Content-Type", "application/x-www-form-urlencoded");
+        self.house.ask("POST", path, &[kind, ("Cookie", &self.cookie), ("Referer", page)], form)
+    }
+
     /// The mark in the forms of a page.
     pub fn mark(&self) -> String {
         let page = self.get("/");
@@ -290,7 +296,21 @@ fn a_refusal_on_the_page_is_a_sentence_with_the_next_step_and_a_way_back() {
         assert!(page.contains(&format!("href=\"{back}")), "{path}: {page}");
         let says_what_to_do = ["Correct the value", "Look for it in the list"];
         assert!(says_what_to_do.iter().any(|next| page.contains(next)), "{path}: {page}");
+        // The page with the form is shown again, with the refusal on top of it.
+        let content = page.split("<main").nth(1).expect("the content");
+        assert!(content.contains("class=\"refused\" role=\"alert\""), "{path}: {page}");
+        assert!(page.contains("aria-label=\"Main\""), "{path}: {page}");
     }
+    let form = format!("mark={mark}&reason=");
+    let answer = visitor.post_from(&format!("{customer}/pause"), &form, "http://x/journal");
+    assert!(
+        answer.body.contains("Say why") && answer.body.contains("<title>Journal"),
+        "{}",
+        answer.body
+    );
+    let elsewhere = "http://example.com/journal";
+    let answer = visitor.post_from(&format!("{customer}/pause"), &form, elsewhere);
+    assert!(!answer.body.contains("<title>Journal"), "{}", answer.body);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::http::problem::Problem;
-use crate::http::request::Request;
+use crate::http::request::{Request, parse_head};
 use crate::http::response::Response;
 use crate::present::output;
 use crate::web::asked::Asked;
@@ -129,8 +129,7 @@ pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response 
     }
     let (back, place) = way_back(request);
     let content = html! {
-        p { (sentence(&problem.detail)) }
-        p { (next_step(problem)) }
+        (why_refused(problem))
         p { a.button href=(back) { (place) } " " a href="/" { "Back to today" } }
     };
     let title = match (request.method.as_str(), problem.status) {
@@ -140,6 +139,53 @@ pub fn problem(front: &Front, request: &Request, problem: &Problem) -> Response 
     };
     problem.with_wait(Response::html(problem.status, &panel(title, content)))
 }
+
+fn why_refused(problem: &Problem) -> Markup {
+    html! {
+        p { (sentence(&problem.detail)) }
+        p { (next_step(problem)) }
+    }
+}
+
+/// The request for the page on which a form stood: the one that the browser names, or the one that
+/// has such forms.
+pub(crate) fn page_of_form(front: &Front, request: &Request) -> Option<Request> {
+    let read = |target: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: page\r\n\r\n");
+        let read = parse_head(head.as_bytes()).ok()?.with_body(Vec::new(), request.peer);
+        let mut page = request.clone();
+        (page.method, page.body) = ("GET".to_string(), Vec::new());
+        (page.path, page.query) = (read.path, read.query);
+        front.base.enter(&mut page);
+        // What an earlier act did is over.
+        page.query.retain(|(name, _)| name != "done");
+        Some(page)
+    };
+    named_page(request).and_then(read).or_else(|| read(&way_back(request).0))
+}
+
+/// The path of the page that sent a form, if it is one of ours.
+fn named_page(request: &Request) -> Option<&str> {
+    let (_, page) = request.header("referer")?.split_once("://")?;
+    page.strip_prefix(request.header("host")?).filter(|path| path.starts_with('/'))
+}
+
+/// A page with a refusal on top, and the status of that refusal.
+pub(crate) fn with_refusal(page: Response, problem: &Problem) -> Response {
+    let refusal = html! {
+        div.refused role="alert" {
+            h2 { "Nothing was changed" }
+            (why_refused(problem))
+        }
+    };
+    let body = String::from_utf8_lossy(&page.body);
+    let body = body.replacen(MAIN, &format!("{MAIN}{}", output::clean(&refusal.into_string())), 1);
+    let (status, body) = (problem.status, body.into_bytes());
+    Response { status, body, ..page }
+}
+
+/// Where the content of a page begins, as `document` writes it.
+const MAIN: &str = "<main id=\"main\" tabindex=\"-1\">";
 
 /// A text of the program as a sentence.
 pub(crate) fn sentence(text: &str) -> String {
