@@ -240,15 +240,17 @@ pub fn refuse(
     why: &str,
     by: By<'_>,
 ) -> anyhow::Result<Moved> {
-    let By { now, .. } = by;
     let rows = tx
         .prepare_cached(
             "UPDATE call_attempts SET state = 'not_placed', error_message = ?2, updated_at = ?3
              WHERE id = ?1 AND state = ?4 AND state IN ('dialing', 'in_doubt')
                AND vapi_call_id IS NULL",
         )?
-        .execute(params![attempt.id, why, instant_text(now), from.as_str()])?;
-    moved(tx, rows, attempt, AttemptState::NotPlaced, by, Some(why))
+        .execute(params![attempt.id, why, instant_text(by.now), from.as_str()])?;
+    let moved = moved(tx, rows, attempt, AttemptState::NotPlaced, by, Some(why))?;
+    // Another call of the occasion may have completed its item already.
+    events::occasion::of_attempt_may_be_over(tx, &attempt.id, by.now)?;
+    Ok(moved)
 }
 
 /// `placed` → `ended`, with the provider's data about the call.
@@ -339,20 +341,6 @@ pub fn of_occasion(
     let mut statement = conn.prepare_cached(&sql)?;
     let rows = statement.query(params![customer_id, call_type.as_str(), occasion])?;
     quarantine::every(Place::Attempts, rows, attempt_from_row)
-}
-
-/// The number of calls that hold a line: being dialed, or placed after `since` and not ended.
-pub fn lines_in_use(conn: &Connection, since: Instant) -> anyhow::Result<usize> {
-    let count: i64 = conn
-        .prepare_cached(
-            // The last condition is the one of the partial index: without it SQLite reads the
-            // whole ledger.
-            "SELECT count(*) FROM call_attempts
-             WHERE (state = 'dialing' OR (state = 'placed' AND ?1 < created_at))
-               AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
-        )?
-        .query_one([instant_text(since)], |row| row.get(0))?;
-    Ok(count as usize)
 }
 
 /// Intents written after `since`, oldest first; the pace counts them.

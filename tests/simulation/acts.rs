@@ -209,7 +209,7 @@ impl Life {
             at_once = 1;
         }
         let since = holds_a_line_since(&Follow::default(), wall);
-        let in_use = self.store.read(|conn| attempts::lines_in_use(conn, since))?;
+        let in_use = self.store.read(|conn| attempts::unended::lines_in_use(conn, since))?;
         let lines = self.plan.lines.saturating_sub(in_use).min(16);
         // To the file, several intents of one commit are the same as several lines.
         let most = if at_once == 1 || !self.plan.pace.is_zero() { 1 } else { lines };

@@ -148,6 +148,29 @@ fn a_doubt_that_a_person_settles_as_not_placed_is_reported() {
 }
 
 #[test]
+fn an_occasion_that_another_call_completed_is_finished_when_its_last_doubt_is_settled() {
+    let world = World::with(
+        ringonce::demo::fake_vapi::core::Setup {
+            faults: "close-before-accept:first=1".parse().expect("faults"),
+            ..quick()
+        },
+        WANTED,
+    );
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let id = world.one("SELECT id FROM call_attempts");
+    // As an adopted call of the same occasion leaves it.
+    world.sql("UPDATE call_queue SET status = 'completed', reason = NULL");
+    assert_eq!(kinds(&world), ["call.in_doubt"]);
+    world.set_clock("2026-02-02T20:00:00Z");
+    let settled =
+        world.command(&["attempts", "resolve", &id, "--not-placed", "--reason", "not in the log"]);
+    assert_eq!(settled.code, Some(0), "{settled:?}");
+    assert_eq!(kinds(&world), ["call.in_doubt", "call.settled", "occasion.finished"]);
+}
+
+#[test]
 fn a_number_that_is_listed_is_an_opt_out_of_each_of_its_customers() {
     let world = World::with_config(WANTED);
     let ada = world.customer("Ada").phone("+12125550101").add();

@@ -13,7 +13,7 @@ use crate::config::settings::{Config, Follow};
 use crate::domain::call::Disposition;
 use crate::domain::{Instant, instant_text};
 use crate::provider::ProviderCall;
-use crate::store::attempts::{self, Attempt, unended};
+use crate::store::attempts::{Attempt, unended};
 use crate::store::journal::By;
 use crate::store::transaction::Moved;
 use crate::store::{Conn, Tx};
@@ -44,7 +44,7 @@ fn line_minutes(follow: &Follow) -> i64 {
 
 /// The number of lines in use: calls being dialed, and placed calls that may still be going on.
 pub fn lines_in_use(config: &Config, conn: &Conn, now: Instant) -> anyhow::Result<usize> {
-    attempts::lines_in_use(conn, holds_a_line_since(&config.follow, now))
+    unended::lines_in_use(conn, holds_a_line_since(&config.follow, now))
 }
 
 /// The calls that a person should look at; `None` if every call ends in time.

@@ -59,6 +59,20 @@ pub(super) fn ended_for_good(
     Ok(moved)
 }
 
+/// The number of calls that hold a line: being dialed, or placed after `since` and not ended.
+pub fn lines_in_use(conn: &Connection, since: Instant) -> anyhow::Result<usize> {
+    let count: i64 = conn
+        .prepare_cached(
+            // The last condition is the one of the partial index: without it SQLite reads the
+            // whole ledger.
+            "SELECT count(*) FROM call_attempts
+             WHERE (state = 'dialing' OR (state = 'placed' AND ?1 < created_at))
+               AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
+        )?
+        .query_one([instant_text(since)], |row| row.get(0))?;
+    Ok(count as usize)
+}
+
 /// When the newest call that is still on a line began; `None` if all lines are free.
 pub fn last_line_taken(conn: &Connection) -> anyhow::Result<Option<Instant>> {
     let text: Option<String> = conn
