@@ -148,9 +148,9 @@ GUARDS = [
      "    let _lock = match PlaceLock::take(target, now)? {\n        Ok(lock) => lock,",
      "    let _lock = match PlaceLock::take(target, now)? {\n        Ok(lock) => drop(lock),\n"
      "        Err(_) if true => {}", "restored"),
-    ("a log of the old database is not left beside the restored one", "src/store/file/restore.rs",
+    ("a log of another content is not written into the old file", "src/store/file/restore.rs",
      "    if has_log && !matches!(problem(&conn), Ok(None)) {", "    if false && has_log {",
-     "restored"),
+     "swapped_files"),
     ("every write is BEGIN IMMEDIATE", TRANSACTION,
      "Transaction::new_unchecked(conn, TransactionBehavior::Immediate)",
      "Transaction::new_unchecked(conn, TransactionBehavior::Deferred)", "d2_"),
@@ -1066,7 +1066,7 @@ GUARDS = [
      "if cells < columns && row.is_cut {", "if cells < columns && row.is_cut && false {",
      "forms_of_files"),
     ("a damaged cell is not read as another encoding", "src/steps/import/sheet/encoding.rs",
-     "wrong == 0 || wrong < letters", "wrong == 0", "forms_of_files"),
+     "wrong == 0 || wrong < letters", "wrong == 0", "lib:encoding"),
     ("a date with two meanings is not guessed", "src/domain/customer/date_format.rs",
      "parse_and_remainder(text, &self.form).ok()",
      "parse_and_remainder(text, &self.form).or_else(|_| NaiveDate::parse_and_remainder(text, "

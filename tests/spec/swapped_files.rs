@@ -141,6 +141,24 @@ fn a_file_that_another_program_has_damaged_is_never_adopted() {
 }
 
 #[test]
+fn a_restore_moves_such_a_file_and_its_log_aside_as_they_are() {
+    let world = with_twenty_people();
+    assert_eq!(world.command(&["backup", "backup.db"]).code, Some(0));
+    restored_beside_an_old_log(&world, 2);
+    let bytes = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+    let before = ["", "-wal"].map(|ending| bytes(world.path(&format!("ringonce.db{ending}"))));
+    let run = world.command(&["restore", "backup.db"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let mut folders = std::fs::read_dir(world.folder.path()).unwrap().map(|entry| entry.unwrap());
+    let aside = folders
+        .find(|entry| entry.file_name().to_string_lossy().contains(".before-restore-"))
+        .expect("the old files");
+    let after = ["", "-wal"].map(|ending| bytes(aside.path().join(format!("ringonce.db{ending}"))));
+    assert!(before == after, "the old files were changed");
+    assert_eq!(world.command(&["verify", "ringonce.db"]).code, Some(0));
+}
+
+#[test]
 fn a_backup_that_is_restored_beside_an_old_log_is_refused_and_said_to_be_damaged() {
     for days_behind in [1, 3, 6] {
         let world = with_twenty_people();
