@@ -250,14 +250,25 @@ pub fn note_second_call_as(
     {
         log::error!("a second provider call {} was seen: {detail}", call.id);
         let why = format!("a second provider call was seen: {detail}");
-        let act = Act { who: WHO, why: &why, now };
-        match customers::by_key(tx, &attempt.customer_key)? {
-            // `false`: the customer is paused already.
-            Some(customer) => drop(paused::pause(tx, &customer, act)?),
-            None => paused::record(tx, &pauses::of_customer(&attempt.customer_key), act)?,
-        }
+        pause_whom_it_rang(tx, attempt, Act { who: WHO, why: &why, now })?;
     }
     Ok(())
+}
+
+/// Pauses the customer of a call, also one that this file does not have. If the provider's record
+/// names nobody, the number is paused.
+fn pause_whom_it_rang(tx: &Tx<'_>, attempt: &Attempt, act: Act<'_>) -> anyhow::Result<()> {
+    let customer = match attempt.customer_id {
+        Some(id) => customers::by_id(tx, id)?,
+        None => customers::by_key(tx, &attempt.customer_key)?,
+    };
+    match (customer, attempt.customer_key.as_str(), attempt.phone_key.as_str()) {
+        // `false`: the customer is paused already.
+        (Some(customer), ..) => paused::pause(tx, &customer, act).map(drop),
+        (None, "", "") => Ok(()),
+        (None, "", number) => paused::record(tx, &pauses::of_number(number), act),
+        (None, key, _) => paused::record(tx, &pauses::of_customer(key), act),
+    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Scope {
             Scope::Everything => "all".to_string(),
             Scope::Type(call_type) => format!("type:{call_type}"),
             Scope::Customer(customer) => pauses::of_customer(&customer.key),
-            Scope::Number(phone) => format!("number:{}", cx.installation.phone_key(phone)),
+            Scope::Number(phone) => pauses::of_number(&cx.installation.phone_key(phone)),
         }
     }
 }

@@ -215,6 +215,12 @@ pub fn id_of_key(conn: &Connection, key: &str) -> anyhow::Result<Option<i64>> {
     Ok(statement.query_one([key], |row| row.get(0)).optional()?)
 }
 
+/// The stable key of an id.
+pub fn key_of_id(conn: &Connection, id: i64) -> anyhow::Result<Option<String>> {
+    let mut statement = conn.prepare_cached("SELECT key FROM customers WHERE id = ?1")?;
+    Ok(statement.query_one([id], |row| row.get(0)).optional()?)
+}
+
 /// Customers after the id `after`, in the order of ids, at most `limit`. Omits rows that cannot be
 /// read. Empty only at the end.
 pub fn list(

@@ -1,6 +1,7 @@
 //! A paused customer is not called, and each date says so: like every other date without a call, it
 //! has a row with its reason.
 
+use crate::arming::{copy_to, restore};
 use crate::world::World;
 
 /// The commands that pause and resume customer 1.
@@ -213,4 +214,40 @@ fn an_imported_customer_who_is_paused_has_a_row_for_each_date_too() {
         ["Ada daily 2026-02-02 skipped paused", "Ada daily 2026-02-03 skipped paused"]
     );
     assert_eq!(world.rings().len(), 0);
+}
+
+#[test]
+fn a_second_call_whose_record_names_nobody_pauses_its_customer_and_nobody_else() {
+    let world = World::with_faults("twice:first=1");
+    world.customer("Ada").paid().signed_up("2026-02-02T10:00:00Z").add();
+    let backup = copy_to(&world, "backup.db");
+    world.tick_at("2026-02-02T10:25:00Z");
+    assert_eq!(world.rings().len(), 2);
+    restore(&world, &backup);
+    world.faults("strips=metadata");
+    world.daily("Bob");
+    only_one_is_paused(&world, "pause:customer:");
+    assert_eq!(world.one("SELECT call_status FROM customers WHERE name = 'Ada'"), "paused");
+}
+
+#[test]
+fn a_second_call_of_nobody_whom_the_file_names_pauses_its_number_and_nobody_else() {
+    let world = World::with_faults("twice:first=1 list-lag=600");
+    world.customer("Ada").paid().signed_up("2026-02-02T10:00:00Z").add();
+    world.daily("Bob");
+    world.tick_at("2026-02-02T10:25:00Z");
+    // As a call that was adopted without the customer's key, after the customer was erased.
+    world.sql("UPDATE call_attempts SET customer_id = NULL, customer_key = ''");
+    only_one_is_paused(&world, "pause:number:");
+}
+
+fn only_one_is_paused(world: &World, kind: &str) {
+    world.tick_at("2026-02-02T11:00:00Z");
+    assert_eq!(world.count("SELECT count(*) FROM second_calls"), 1);
+    let pauses = world.lines("SELECT key FROM meta WHERE key LIKE 'pause:%'");
+    assert_eq!(pauses.len(), 1, "{pauses:?}");
+    assert!(pauses[0].starts_with(kind) && pauses[0] != kind, "{pauses:?}");
+    world.tick_at("2026-02-02T12:00:00Z");
+    let items = world.items();
+    assert!(items.contains(&"Bob daily 2026-02-02 completed".to_string()), "{items:?}");
 }

@@ -21,7 +21,7 @@ use crate::store::attempts::{self, Attempt, history, second_calls};
 use crate::store::journal::By;
 use crate::store::meta::{holds, organization, sequence};
 use crate::store::transaction::Moved;
-use crate::store::{Tx, events};
+use crate::store::{Tx, customers, events};
 
 const WHO: &str = "reconcile";
 /// How long the follower may try to read an ended call before the list's part of it counts.
@@ -250,10 +250,16 @@ fn add_unknown(
         _ => sequence::next_seq(tx)?,
     };
     sequence::raise_seq(tx, seq)?;
+    let customer_key = match (&call.customer_key, customer_id) {
+        (Some(key), _) => key.clone(),
+        (None, Some(id)) => customers::key_of_id(tx, id)?.unwrap_or_default(),
+        (None, None) => String::new(),
+    };
     let attempt = Attempt {
         id: id.to_string(),
         seq,
         customer_id,
+        customer_key,
         call_type,
         occasion,
         attempt_no,
@@ -278,7 +284,6 @@ fn add_unknown(
 fn attempt_of(cx: &Context, call: &ProviderCall, number: Option<String>, now: Instant) -> Attempt {
     let is_over = call.is_ended();
     Attempt {
-        customer_key: call.customer_key.clone().unwrap_or_default(),
         // An unknown number has no key, because all unknown numbers would share it.
         phone_key: number.as_deref().map(|to| cx.installation.phone_key(to)).unwrap_or_default(),
         phone: number,

@@ -24,6 +24,11 @@ pub fn of_customer(customer_key: &str) -> String {
     format!("customer:{customer_key}")
 }
 
+/// The scope of a number's pause.
+pub fn of_number(phone_key: &str) -> String {
+    format!("number:{phone_key}")
+}
+
 /// The pause of one scope.
 pub fn pause_of(conn: &Connection, scope: &str) -> anyhow::Result<Option<Pause>> {
     let key = format!("{PREFIX}{scope}");
