@@ -71,6 +71,15 @@ pub fn check_clock(store: &Store, reading: &Reading) -> anyhow::Result<()> {
     }
 }
 
+/// Warns of rows that a list leaves out.
+pub fn warn_of_left_out(rows: u64) {
+    match rows {
+        0 => {}
+        1 => log::warn!("1 row cannot be read and is left out; `ringonce check` names it"),
+        _ => log::warn!("{rows} rows cannot be read and are left out; `ringonce check` names them"),
+    }
+}
+
 /// Warns that a new database beside traces of another one does not dial.
 pub fn warn_if_new_beside(store: &Store) -> anyhow::Result<()> {
     if let Some(new) = store.read(lost_database::not_accepted)? {

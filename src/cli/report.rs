@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
-use crate::cli::arguments::{known, must_exist, new_file, usage};
+use crate::cli::arguments::{known, must_exist, new_file, usage, warn_of_left_out};
 use crate::cli::exit::Exit;
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
@@ -86,6 +86,7 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<Exit> {
     let wanted = ReportOf { from, to, by };
     let home = home(&settings);
     let made = store.read(|conn| report::report(conn, &settings.zones, &home, wanted, now))?;
+    warn_of_left_out(made.left_out);
     match &args.csv {
         Some(target) => {
             let text = as_csv(&made);

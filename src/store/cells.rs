@@ -57,6 +57,11 @@ pub fn optional_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option
     text.map(|text| parse_instant(text).ok_or_else(|| bad_text(column, text))).transpose()
 }
 
+/// An instant for display only: a text that is not one becomes the Unix epoch.
+pub fn shown_instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Instant> {
+    Ok(parse_instant(&lossy(row, column)?).unwrap_or(Instant::UNIX_EPOCH))
+}
+
 /// The earliest instant of several rows. A text that is not an instant may hide an earlier one, so
 /// it counts as the earliest of all.
 pub fn earliest(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Instant>> {

@@ -58,6 +58,7 @@ mod made_elsewhere;
 mod moment;
 mod new_beside;
 mod nightly_import;
+mod odd_cells;
 mod odd_rows;
 mod odd_rows_written_later;
 mod only_numbers;

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
-use crate::cli::arguments::{WHO, must_exist, new_file};
+use crate::cli::arguments::{WHO, must_exist, new_file, warn_of_left_out};
 use crate::cli::exit::Exit;
 use crate::cli::report::{date, dates, home};
 use crate::domain::calendar::zone::Zone;
@@ -90,7 +90,12 @@ pub fn export(global: &Global, args: &ExportArgs) -> anyhow::Result<Exit> {
         let by = By { who: WHO, now };
         store.write(|tx| journal::note_reveal(tx, by, "attempts", None))?;
     }
-    new_file::write(&args.file, |out| store.read(|conn| write(conn, &settings, args, dates, out)))?;
+    let mut left_out = 0;
+    new_file::write(&args.file, |out| {
+        left_out = store.read(|conn| write(conn, &settings, args, dates, out))?;
+        Ok(())
+    })?;
+    warn_of_left_out(left_out);
     Ok(Exit::Done)
 }
 
@@ -100,7 +105,7 @@ fn write(
     args: &ExportArgs,
     (from, to): (NaiveDate, NaiveDate),
     out: &mut dyn Write,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let names = match args.format {
         ExportFormat::Csv => report::structured_names(conn, span(from, to), MOST_NAMES)?,
         ExportFormat::Jsonl => Vec::new(),

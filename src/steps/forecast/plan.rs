@@ -16,6 +16,7 @@ use crate::steps::{Context, scan};
 use crate::store::customers::{self, Filter, called_flags};
 use crate::store::holidays::Holiday;
 use crate::store::meta::pauses;
+use crate::store::quarantine;
 use crate::store::queue::{self, Item};
 use crate::store::{Conn, do_not_call, views};
 
@@ -57,7 +58,8 @@ pub fn plan(
             let Some(last) = found.last() else { return Ok(()) };
             after = last.id;
             for customer in &found {
-                asker.calls_of(customer, now, until, &mut planned)?;
+                // A row that cannot be read blocks its customer, so no call is planned.
+                quarantine::readable(asker.calls_of(customer, now, until, &mut planned))?;
             }
         }
     })?;

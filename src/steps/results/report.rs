@@ -99,6 +99,10 @@ pub struct Report {
     pub by: &'static str,
     pub rows: Vec<ReportRow>,
     pub total: Figures,
+    /// Rows that cannot be read and are not counted. They are named with everything else that
+    /// cannot be read.
+    #[serde(skip)]
+    pub left_out: u64,
 }
 
 /// Counts the occasions of the span. An occasion belongs to the customer's local date on which it
@@ -112,7 +116,7 @@ pub fn report(
 ) -> anyhow::Result<Report> {
     let mut rows: BTreeMap<String, Figures> = BTreeMap::new();
     let mut total = Figures::default();
-    report::occasions(conn, span(wanted.from, wanted.to), &mut |occasion| {
+    let left_out = report::occasions(conn, span(wanted.from, wanted.to), &mut |occasion| {
         let zone = occasion.timezone.as_deref().and_then(|name| zones.get(name));
         let date = date_of(&occasion, zone.as_deref().unwrap_or(home));
         let is_open = occasion.status.is_some_and(ItemStatus::is_active);
@@ -129,6 +133,7 @@ pub fn report(
         by: wanted.by.as_str(),
         rows: rows.into_iter().map(finished).collect(),
         total: finish(total),
+        left_out,
     })
 }
 

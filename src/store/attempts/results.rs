@@ -51,21 +51,22 @@ pub struct CallResult {
 pub const RESULT_COLUMNS: &str = "r.attempt_id, r.summary, r.transcript, r.structured, \
      r.success_evaluation, r.source, r.received_at, r.updated_at";
 
-/// Reads the columns from `first` on; `None` if a join found no result.
+/// Reads the columns from `first` on; `None` if a join found no result. Never fails on a text: a
+/// result decides nothing, and no odd one hides the call that it belongs to.
 pub fn result_from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<CallResult>> {
-    let Some(attempt_id) = row.get::<_, Option<String>>(first)? else { return Ok(None) };
-    let structured: String = row.get(first + 3)?;
-    let source: String = row.get(first + 5)?;
+    let Some(attempt_id) = cells::optional_lossy(row, first)? else { return Ok(None) };
+    let structured = cells::lossy(row, first + 3)?;
+    let source = cells::lossy(row, first + 5)?;
     Ok(Some(CallResult {
         attempt_id,
-        summary: row.get(first + 1)?,
-        transcript: row.get(first + 2)?,
+        summary: cells::optional_lossy(row, first + 1)?,
+        transcript: cells::optional_lossy(row, first + 2)?,
         // The schema permits only an object.
         structured: serde_json::from_str(&structured).unwrap_or_default(),
-        success_evaluation: row.get(first + 4)?,
+        success_evaluation: cells::optional_lossy(row, first + 4)?,
         source: if source == "poll" { ResultSource::Poll } else { ResultSource::Webhook },
-        received_at: cells::instant(row, first + 6)?,
-        updated_at: cells::instant(row, first + 7)?,
+        received_at: cells::shown_instant(row, first + 6)?,
+        updated_at: cells::shown_instant(row, first + 7)?,
     }))
 }
 
@@ -113,7 +114,8 @@ pub fn newest(
     let mut statement = conn.prepare_cached(&sql)?;
     let found = statement.query_map([], |row| {
         let result = result_from_row(row, 0)?;
-        Ok((row.get(8)?, row.get(9)?, cells::instant(row, 10)?, result))
+        let at = cells::shown_instant(row, 10)?;
+        Ok((cells::lossy(row, 8)?, cells::lossy(row, 9)?, at, result))
     })?;
     let mut all = Vec::new();
     for row in found {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
 use crate::store::cells;
+use crate::store::quarantine::{self, Place};
 
 /// An attempt whose call a listing should show.
 #[derive(Clone, Debug)]
@@ -18,14 +19,14 @@ pub struct Expected {
 /// customer who was erased here may have been erased there too.
 pub fn expected(conn: &Connection, from: Instant, to: Instant) -> anyhow::Result<Vec<Expected>> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, vapi_call_id FROM call_attempts
+        "SELECT id, vapi_call_id, seq, customer_id FROM call_attempts
          WHERE ?1 <= created_at AND created_at <= ?2 AND state IN ('placed', 'ended') AND 0 < seq
            AND phone_number_id IS NOT NULL AND customer_id IS NOT NULL",
     )?;
-    let found = statement.query_map([instant_text(from), instant_text(to)], |row| {
+    let rows = statement.query([instant_text(from), instant_text(to)])?;
+    quarantine::listed(Place::Attempts, rows, |row| {
         Ok(Expected { attempt_id: row.get(0)?, vapi_call_id: row.get(1)? })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    })
 }
 
 /// Notes that one more complete listing lacks the attempt's call.
@@ -43,7 +44,7 @@ pub fn note(tx: &Transaction<'_>, attempt_id: &str, now: Instant) -> anyhow::Res
 /// The ids of the noted attempts.
 pub fn noted(conn: &Connection) -> anyhow::Result<Vec<String>> {
     let mut statement = conn.prepare_cached("SELECT attempt_id FROM unlisted_calls")?;
-    let found = statement.query_map([], |row| row.get(0))?;
+    let found = statement.query_map([], |row| cells::lossy(row, 0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

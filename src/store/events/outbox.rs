@@ -43,21 +43,26 @@ impl Event {
 const COLUMNS: &str = "seq, id, type, customer_id, attempt_id, data, created_at, queued_at, tries,
      next_at, last_error, delivered_at, given_up_at";
 
+/// Never fails on a text: one odd event delays no other.
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let optional = |column| match cells::optional_lossy(row, column)? {
+        Some(_) => cells::shown_instant(row, column).map(Some),
+        None => Ok(None),
+    };
     Ok(Event {
         seq: row.get(0)?,
-        id: row.get(1)?,
-        kind: row.get(2)?,
+        id: cells::lossy(row, 1)?,
+        kind: cells::lossy(row, 2)?,
         customer_id: row.get(3)?,
-        attempt_id: row.get(4)?,
-        data: row.get(5)?,
-        created_at: cells::instant(row, 6)?,
-        queued_at: cells::instant(row, 7)?,
+        attempt_id: cells::optional_lossy(row, 4)?,
+        data: cells::lossy(row, 5)?,
+        created_at: cells::shown_instant(row, 6)?,
+        queued_at: cells::shown_instant(row, 7)?,
         tries: row.get(8)?,
-        next_at: cells::optional_instant(row, 9)?,
-        last_error: row.get(10)?,
-        delivered_at: cells::optional_instant(row, 11)?,
-        given_up_at: cells::optional_instant(row, 12)?,
+        next_at: optional(9)?,
+        last_error: cells::optional_lossy(row, 10)?,
+        delivered_at: optional(11)?,
+        given_up_at: optional(12)?,
     })
 }
 
@@ -85,8 +90,8 @@ pub fn take_due(tx: &Transaction<'_>, now: Instant, limit: usize) -> anyhow::Res
     let due = found.collect::<Result<Vec<Event>, _>>()?;
     for event in &due {
         let next_at = now + wait_after(event.tries + 1);
-        tx.prepare_cached("UPDATE events SET tries = tries + 1, next_at = ?2 WHERE id = ?1")?
-            .execute(params![event.id, instant_text(next_at)])?;
+        tx.prepare_cached("UPDATE events SET tries = tries + 1, next_at = ?2 WHERE seq = ?1")?
+            .execute(params![event.seq, instant_text(next_at)])?;
     }
     Ok(due)
 }
@@ -94,9 +99,9 @@ pub fn take_due(tx: &Transaction<'_>, now: Instant, limit: usize) -> anyhow::Res
 /// Takes a counted try back that was not made.
 pub fn take_back(tx: &Transaction<'_>, event: &Event) -> anyhow::Result<()> {
     tx.prepare_cached(
-        "UPDATE events SET tries = ?2, next_at = ?3 WHERE id = ?1 AND next_at IS NOT NULL",
+        "UPDATE events SET tries = ?2, next_at = ?3 WHERE seq = ?1 AND next_at IS NOT NULL",
     )?
-    .execute(params![event.id, event.tries, event.next_at.map(instant_text)])?;
+    .execute(params![event.seq, event.tries, event.next_at.map(instant_text)])?;
     Ok(())
 }
 
@@ -113,16 +118,16 @@ pub fn end_try(
         Ok(()) => tx
             .prepare_cached(
                 "UPDATE events SET delivered_at = ?2, next_at = NULL, last_error = NULL
-                 WHERE id = ?1 AND next_at IS NOT NULL",
+                 WHERE seq = ?1 AND next_at IS NOT NULL",
             )?
-            .execute(params![event.id, at])?,
+            .execute(params![event.seq, at])?,
         Err(why) => {
             let gives_up = event.tries > 0 && GIVEN_UP_AFTER <= now - event.queued_at;
             tx.prepare_cached(
                 "UPDATE events SET last_error = ?2, given_up_at = iif(?3, ?4, NULL),
-                   next_at = iif(?3, NULL, next_at) WHERE id = ?1 AND next_at IS NOT NULL",
+                   next_at = iif(?3, NULL, next_at) WHERE seq = ?1 AND next_at IS NOT NULL",
             )?
-            .execute(params![event.id, why, gives_up, at])?
+            .execute(params![event.seq, why, gives_up, at])?
         }
     };
     Ok(())
@@ -193,14 +198,14 @@ pub fn replay(tx: &Transaction<'_>, what: &Replay, now: Instant) -> anyhow::Resu
 pub fn undelivered(conn: &Connection) -> anyhow::Result<Undelivered> {
     let (waiting, oldest_waiting_at) = conn
         .prepare_cached("SELECT count(*), min(queued_at) FROM events WHERE next_at IS NOT NULL")?
-        .query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_one([], |row| Ok((row.get(0)?, cells::optional_lossy(row, 1)?)))?;
     let (given_up, last_given_up_at) = conn
         .prepare_cached(
             "SELECT count(*), max(given_up_at) FROM events WHERE given_up_at IS NOT NULL",
         )?
-        .query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_one([], |row| Ok((row.get(0)?, cells::optional_lossy(row, 1)?)))?;
     let why = |sql: &str| -> anyhow::Result<Option<String>> {
-        Ok(conn.prepare_cached(sql)?.query_one([], |row| row.get(0)).optional()?)
+        Ok(conn.prepare_cached(sql)?.query_one([], |row| cells::lossy(row, 0)).optional()?)
     };
     let of_waiting = "SELECT last_error FROM events
          WHERE next_at IS NOT NULL AND last_error IS NOT NULL ORDER BY tries DESC, seq DESC LIMIT 1";

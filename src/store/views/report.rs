@@ -1,5 +1,6 @@
 //! The occasions and calls of a span of time, for the report and the export. Read only, row by row,
-//! so that a year of calls needs no memory. Does not judge.
+//! so that a year of calls needs no memory. Does not judge. A row that cannot be read is left out and
+//! counted.
 
 use rusqlite::{Connection, Row, params};
 
@@ -8,6 +9,7 @@ use crate::domain::{Instant, instant_text};
 use crate::store::attempts::results::{CallResult, RESULT_COLUMNS, result_from_row};
 use crate::store::attempts::{ATTEMPT_COLUMNS, Attempt, attempt_from_row};
 use crate::store::cells::{self, bad_text};
+use crate::store::quarantine::Place;
 use crate::store::views::page::Span;
 
 /// One occasion with the sums of its calls.
@@ -39,12 +41,13 @@ const SUMS: &str = "sum(a.state = 'placed' OR a.state = 'ended'), sum(a.disposit
      a.disposition, max(a.attempt_no)";
 
 /// Every occasion that was scheduled in the span. Attempts of an erased customer are found by their
-/// item, adopted ones by their occasion.
+/// item, adopted ones by their occasion. Returns how many rows were left out.
 pub fn occasions(
     conn: &Connection,
     span: Span,
     each: &mut dyn FnMut(ReportedOccasion),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
+    let mut left_out = 0;
     let of_items = format!(
         "SELECT q.call_type, q.occasion, q.scheduled_for, q.status, q.reason, c.timezone, {SUMS}
          FROM call_queue AS q LEFT JOIN customers AS c ON c.id = q.customer_id
@@ -67,17 +70,25 @@ pub fn occasions(
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
         while let Some(row) = rows.next()? {
-            each(occasion_from_row(row)?);
+            match occasion_from_row(row) {
+                Ok(occasion) => each(occasion),
+                Err(error) => left_out += is_odd(Place::Queue, row, error)?,
+            }
         }
     }
-    Ok(())
+    Ok(left_out)
+}
+
+/// One row for the count. `Err`: the row is not the cause of the error.
+fn is_odd(place: Place, row: &Row<'_>, error: rusqlite::Error) -> rusqlite::Result<u64> {
+    place.odd(row, error).map(|_| 1)
 }
 
 fn occasion_from_row(row: &Row<'_>) -> rusqlite::Result<ReportedOccasion> {
     let call_type: String = row.get(0)?;
     let status: Option<String> = row.get(3)?;
-    let reason: Option<String> = row.get(4)?;
-    let disposition: Option<String> = row.get(12)?;
+    let reason = cells::optional_lossy(row, 4)?;
+    let disposition = cells::optional_lossy(row, 12)?;
     let count = |index| Ok::<i64, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.unwrap_or(0));
     Ok(ReportedOccasion {
         call_type: CallType::parse(&call_type).ok_or_else(|| bad_text(0, &call_type))?,
@@ -88,7 +99,7 @@ fn occasion_from_row(row: &Row<'_>) -> rusqlite::Result<ReportedOccasion> {
             None => None,
         },
         reason: reason.as_deref().and_then(Reason::parse),
-        timezone: row.get(5)?,
+        timezone: cells::optional_lossy(row, 5)?,
         calls: count(6)?,
         reached: 0 < count(7)?,
         is_in_doubt: 0 < count(8)?,
@@ -109,12 +120,12 @@ pub struct ExportedAttempt {
     pub result: Option<CallResult>,
 }
 
-/// Every attempt of the span, the earliest first.
+/// Every attempt of the span, the earliest first. Returns how many rows were left out.
 pub fn attempts(
     conn: &Connection,
     span: Span,
     each: &mut dyn FnMut(ExportedAttempt) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let columns = ATTEMPT_COLUMNS.split(", ").map(|name| format!("a.{}", name.trim()));
     let sql = format!(
         "SELECT {}, c.name, c.external_id, c.timezone, {} FROM call_attempts AS a
@@ -128,27 +139,40 @@ pub fn attempts(
     let first = ATTEMPT_COLUMNS.split(',').count();
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
+    let mut left_out = 0;
     while let Some(row) = rows.next()? {
-        let customer = match row.get::<_, Option<String>>(first)? {
-            Some(name) => Some((name, row.get(first + 1)?, row.get(first + 2)?)),
-            None => None,
-        };
-        let attempt = attempt_from_row(row)?;
-        each(ExportedAttempt { attempt, customer, result: result_from_row(row, first + 3)? })?;
+        match exported_from_row(row, first) {
+            Ok(exported) => each(exported)?,
+            Err(error) => left_out += is_odd(Place::Attempts, row, error)?,
+        }
     }
-    Ok(())
+    Ok(left_out)
+}
+
+/// `first`: the first column after those of the attempt.
+fn exported_from_row(row: &Row<'_>, first: usize) -> rusqlite::Result<ExportedAttempt> {
+    let customer = match cells::optional_lossy(row, first)? {
+        Some(name) => {
+            let external_id = cells::optional_lossy(row, first + 1)?;
+            Some((name, external_id, cells::lossy(row, first + 2)?))
+        }
+        None => None,
+    };
+    let result = result_from_row(row, first + 3)?;
+    Ok(ExportedAttempt { attempt: attempt_from_row(row)?, customer, result })
 }
 
 /// The names of all structured values of the span, in order; at most `limit`.
 pub fn structured_names(conn: &Connection, span: Span, limit: i64) -> anyhow::Result<Vec<String>> {
     let mut statement = conn.prepare_cached(
         "SELECT DISTINCT value.key FROM call_attempts AS a
-           JOIN call_results AS r ON r.attempt_id = a.id, json_each(r.structured) AS value
+           JOIN call_results AS r ON r.attempt_id = a.id,
+             json_each(iif(json_valid(r.structured), r.structured, '{}')) AS value
          WHERE ?1 <= a.created_at AND a.created_at < ?2 ORDER BY value.key LIMIT ?3",
     )?;
     let found = statement
         .query_map(params![instant_text(span.from), instant_text(span.to), limit], |row| {
-            row.get(0)
+            cells::lossy(row, 0)
         })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
