@@ -350,14 +350,17 @@ pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
 }
 
 /// Gives each customer whose calls nobody stopped to `take`, by id.
-pub fn each_not_stopped(conn: &Connection, take: &mut dyn FnMut(i64)) -> anyhow::Result<()> {
+pub fn each_not_stopped(
+    conn: &Connection,
+    take: &mut dyn FnMut(i64) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let sql = format!(
         "SELECT id FROM customers WHERE {SHOWN_STATUS} NOT IN ('paused', 'disabled') ORDER BY id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        take(row.get(0)?);
+        take(row.get(0)?)?;
     }
     Ok(())
 }

@@ -187,7 +187,7 @@ fn check_rows(
     report.renumbered = pass.reader.renumbered;
     report.short_rows = pass.short_rows;
     report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
-    let missing = Missing::from(conn, &seen.customers)?;
+    let missing = Missing::from(conn, &mut seen)?;
     report.missing = missing.ids.len() as u64;
     for id in missing.ids.iter().take(SAMPLES_MAX) {
         report.missing_samples.extend(by_id(conn, *id)?.map(|customer| (*id, who(&customer))));
@@ -241,7 +241,7 @@ fn judge(
     let problem = |column: &str, reason: String| {
         Ok(Err(RowProblem { line, column: Some(column.to_string()), reason }))
     };
-    if let Some((column, first)) = seen.repeated(entry, line) {
+    if let Some((column, first)) = seen.repeated(entry, line)? {
         return problem(column, format!("repeats the key of line {first}"));
     }
     let plan = match plan(conn, pass, entry, (options, now), seen.nobody_yet)? {
@@ -258,7 +258,11 @@ fn judge(
     if let Some((column, reason)) = entry.contradiction(zone.as_deref(), now) {
         return problem(column, reason);
     }
-    match plan.known().and_then(|known| seen.customers.insert(known.id, line)) {
+    let earlier = match plan.known() {
+        Some(known) => seen.same_customer(known.id, line)?,
+        None => None,
+    };
+    match earlier {
         Some(first) => problem("phone", format!("is the same customer as line {first}")),
         None => Ok(Ok(plan)),
     }
@@ -296,7 +300,7 @@ fn count_same_phone(
     line: u64,
     after: &Customer,
 ) -> anyhow::Result<Option<SamePhone>> {
-    let first_line = seen.same_phone(after, line);
+    let first_line = seen.same_phone(after, line)?;
     let customers = match conn {
         Some(conn) => with_same_phone(conn, after)?,
         None => Vec::new(),
