@@ -3,6 +3,7 @@
 //! Nothing here clears a flag or moves the date of a made call backward. Only `erase` deletes a
 //! customer.
 
+pub mod bulk;
 pub mod called_flags;
 pub mod census;
 pub mod erase;

@@ -33,7 +33,8 @@ use crate::steps::import::sheet::{Sheet, file_name};
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::zone_rules;
 use crate::store::attempts::history;
-use crate::store::customers::{by_id, insert, is_empty, with_room, with_same_phone};
+use crate::store::customers::bulk::Inserter;
+use crate::store::customers::{by_id, is_empty, with_room, with_same_phone};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Store, Tx};
@@ -156,7 +157,7 @@ fn check_rows(
         ignored: pass.header.ignored().map(|column| column.to_string()).collect(),
         ..ImportReport::default()
     };
-    let mut seen = SeenRows { nobody_yet, ..SeenRows::default() };
+    let mut seen = SeenRows::new(nobody_yet);
     let (mut told, mut counter) = (0, Counter::default());
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {
@@ -187,7 +188,7 @@ fn check_rows(
     report.renumbered = pass.reader.renumbered;
     report.short_rows = pass.short_rows;
     report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
-    let missing = Missing::from(conn, &mut seen)?;
+    let missing = Missing::from(conn, &seen)?;
     report.missing = missing.ids.len() as u64;
     for id in missing.ids.iter().take(SAMPLES_MAX) {
         report.missing_samples.extend(by_id(conn, *id)?.map(|customer| (*id, who(&customer))));
@@ -324,7 +325,7 @@ fn apply_rows(
 ) -> anyhow::Result<(u64, u64, u64, Ids)> {
     let nobody_yet = is_empty(tx)?;
     let (mut new, mut changed, mut unchanged, mut ids) = (0, 0, 0, Ids::default());
-    let mut told = 0;
+    let (mut inserter, mut told) = (Inserter::new(tx, now)?, 0);
     while let Some((line, entry)) = pass.next_line()? {
         if bad_lines.contains(&line) {
             continue;
@@ -335,7 +336,7 @@ fn apply_rows(
         let plan = plan(tx, pass, &entry, (options, now), nobody_yet)?;
         match plan.map_err(|_| changed_meanwhile())?.whom {
             Whom::New(customer) => {
-                let id = insert(tx, &customer)?;
+                let id = inserter.insert(&customer)?;
                 if is_due_from_then_on(&mut pass.reader, &customer, now) {
                     ids.add(id);
                 }

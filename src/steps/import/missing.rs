@@ -19,7 +19,7 @@ pub(crate) struct Missing {
 
 impl Missing {
     /// `seen`: the rows of the file, with the known customers whom they mean.
-    pub fn from(conn: &Conn, seen: &mut SeenRows) -> anyhow::Result<Missing> {
+    pub fn from(conn: &Conn, seen: &SeenRows) -> anyhow::Result<Missing> {
         let mut missing = Missing { ids: Vec::new(), may_be_called: 0 };
         customers::each_not_stopped(conn, &mut |id| {
             missing.may_be_called += 1;

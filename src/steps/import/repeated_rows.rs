@@ -1,5 +1,6 @@
 //! Rows of one file that mean the same customer.
 
+mod sorted_file;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +22,10 @@ pub(crate) struct SeenRows {
 }
 
 impl SeenRows {
+    pub(crate) fn new(nobody_yet: bool) -> SeenRows {
+        SeenRows { nobody_yet, ..SeenRows::default() }
+    }
+
     /// The first line with the same number, unless all rows with it mark it as shared.
     pub(crate) fn same_phone(
         &mut self,
@@ -74,7 +79,7 @@ impl SeenRows {
     }
 
     /// Whether a row is about this known customer.
-    pub(crate) fn has_customer(&mut self, id: i64) -> anyhow::Result<bool> {
+    pub(crate) fn has_customer(&self, id: i64) -> anyhow::Result<bool> {
         let hash = self.hasher.hash_one(("customer", id));
         Ok(self.table.get(hash).with_context(no_room)?.is_some())
     }
@@ -131,5 +136,67 @@ pub(crate) fn key_of(entry: &CustomerEntry) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "repeated_rows_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::domain::Instant;
+    use crate::domain::customer::entry::EntryPhone;
+
+    /// A row with these keys; an empty text is no key.
+    fn row([external_id, email, phone]: [&str; 3]) -> CustomerEntry {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        let phone = text(phone).map(|e164| EntryPhone { e164, valid: true, error: None });
+        CustomerEntry {
+            external_id: text(external_id),
+            email: text(email).map(Some),
+            phone,
+            timezone: text("Europe/London"),
+            ..CustomerEntry::default()
+        }
+    }
+
+    #[test]
+    fn a_row_repeats_another_if_one_of_them_is_known_by_the_same_key() {
+        const ONE: &str = "+442079460001";
+        const TWO: &str = "+442079460002";
+        for (rows, expected) in [
+            ([["7", "", ONE], ["7", "", TWO]], Some(("external_id", 2))),
+            // Couples share an address and a phone.
+            ([["7", "a@example.com", ONE], ["8", "a@example.com", ONE]], None),
+            ([["7", "a@example.com", ONE], ["", "a@example.com", TWO]], Some(("email", 2))),
+            ([["", "a@example.com", ONE], ["7", "a@example.com", TWO]], Some(("email", 2))),
+            ([["", "a@example.com", ONE], ["", "", ONE]], Some(("phone", 2))),
+            ([["", "", ONE], ["7", "", ONE]], Some(("phone", 2))),
+            ([["", "", ONE], ["", "", TWO]], None),
+        ] {
+            let mut seen = SeenRows::default();
+            let [first, second] = rows.map(row);
+            assert_eq!(seen.repeated(&first, 2).unwrap(), None);
+            assert_eq!(seen.repeated(&second, 3).unwrap(), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn a_phone_is_shared_only_while_all_rows_with_it_say_so() {
+        let same = |marks: [bool; 3]| {
+            let mut seen = SeenRows::default();
+            let entry = row(["", "", "+442079460001"]);
+            let mut customer = entry.new_customer(Instant::UNIX_EPOCH).unwrap();
+            [2, 3, 4].map(|line| {
+                customer.shared_phone = marks[line as usize - 2];
+                seen.same_phone(&customer, line).unwrap()
+            })
+        };
+        assert_eq!(same([true, true, true]), [None, None, None]);
+        assert_eq!(same([true, false, true]), [None, Some(2), Some(2)]);
+        assert_eq!(same([false, true, true]), [None, Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn a_known_customer_is_remembered_with_the_latest_line() {
+        let mut seen = SeenRows::default();
+        assert_eq!(seen.same_customer(7, 2).unwrap(), None);
+        assert_eq!(seen.same_customer(7, 5).unwrap(), Some(2));
+        assert_eq!(seen.same_customer(7, 9).unwrap(), Some(5));
+        assert!(seen.has_customer(7).unwrap() && !seen.has_customer(8).unwrap());
+    }
+}
