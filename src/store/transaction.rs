@@ -54,6 +54,28 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// The database as of one moment, for many queries. Outside of a view, each query takes the locks of
+/// a reader and returns them, which costs more than a query by index.
+pub struct View<'c> {
+    conn: &'c Connection,
+    tx: Option<Transaction<'c>>,
+}
+
+impl<'c> View<'c> {
+    pub fn new(conn: &'c Connection) -> anyhow::Result<View<'c>> {
+        let mut view = View { conn, tx: None };
+        view.renew()?;
+        Ok(view)
+    }
+
+    /// Goes on to the present moment. While a view is kept, the WAL cannot begin again.
+    pub fn renew(&mut self) -> anyhow::Result<()> {
+        drop(self.tx.take());
+        self.tx = Some(self.conn.unchecked_transaction()?);
+        Ok(())
+    }
+}
+
 /// The result of a guarded update.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
