@@ -32,7 +32,7 @@ impl HashTable {
 
     /// The number of a hash.
     pub fn get(&self, hash: u64) -> Result<Option<u64>> {
-        let number = self.slots[self.place(hash)].number;
+        let number = self.slots[self.slot_of(hash)].number;
         match &self.older {
             _ if number != 0 => Ok(Some(number)),
             Some(older) => older.get(hash),
@@ -51,19 +51,19 @@ impl HashTable {
         if self.slots.len() / 4 * 3 <= self.used {
             self.move_to_file()?;
         }
-        let place = self.place(hash);
-        self.used += usize::from(self.slots[place].number == 0);
-        self.slots[place] = Slot { hash, number: change(before) };
+        let at = self.slot_of(hash);
+        self.used += usize::from(self.slots[at].number == 0);
+        self.slots[at] = Slot { hash, number: change(before) };
         Ok(before)
     }
 
     /// The slot of the hash, or the empty one where it belongs. A quarter of the slots is empty.
-    fn place(&self, hash: u64) -> usize {
-        let mut place = (hash >> (u64::BITS - self.bits)) as usize;
-        while self.slots[place].number != 0 && self.slots[place].hash != hash {
-            place = (place + 1) % self.slots.len();
+    fn slot_of(&self, hash: u64) -> usize {
+        let mut at = (hash >> (u64::BITS - self.bits)) as usize;
+        while self.slots[at].number != 0 && self.slots[at].hash != hash {
+            at = (at + 1) % self.slots.len();
         }
-        place
+        at
     }
 
     fn move_to_file(&mut self) -> Result<()> {
