@@ -90,3 +90,26 @@ impl Moved {
         if rows == 1 { Moved::Yes } else { Moved::No }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_as_of_one_moment_until_it_is_renewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("view.db")).unwrap();
+        let (writer, reader) = (open(), open());
+        writer.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE seen (row)").unwrap();
+        let rows = || reader.query_one("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
+        let add = || writer.execute("INSERT INTO seen VALUES (1)", []).unwrap();
+        let mut view = View::new(&reader).unwrap();
+        let counts: [i64; 4] = [
+            rows(),
+            (add(), rows()).1,
+            (view.renew().unwrap(), rows()).1,
+            (add(), drop(view), rows()).2,
+        ];
+        assert_eq!(counts, [0, 0, 1, 2]);
+    }
+}

