@@ -1123,6 +1123,8 @@ GUARDS = [
      "1 <= number.get_national_significant_number().len()", "lib:legal_spelling"),
     ("a mark between two numbers is not an extension", "src/phones/text.rs",
      "\"\" => rest.starts_with(\",,\"),", "\"\" => true,", "lib:two_numbers_in_a_cell"),
+    ("a mark between two numbers takes the long way", "src/phones/plain_forms.rs",
+     "if begins && (may_be_second ||", "if false && (may_be_second ||", "lib:plain_forms"),
     ("a date is not a phone", "src/phones/text.rs",
      "if is_date(text) {", "if false {", "lib:a_date_is_no_number"),
     ("a doubtful old form is not dialed", "src/phones/mod.rs",

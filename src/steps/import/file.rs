@@ -94,16 +94,17 @@ impl<'a> FilePass<'a> {
                 continue;
             }
             self.rows_so_far += 1;
-            self.reader.next_phone_is_plain = self.verdicts.next_is_plain();
+            self.reader.next_phone_is_likely = self.verdicts.next_is_likely();
             self.short_rows += u64::from(self.header.is_short(&row));
             let entry = self.header.entry(&mut self.reader, &row);
-            let is_plain = entry.as_ref().is_ok_and(|entry| {
-                let phone = entry.phone.as_ref().filter(|phone| phone.valid);
-                phone.is_some_and(|phone| {
-                    self.header.phone_text(&row).as_deref() == Some(&phone.e164)
-                })
-            });
-            self.verdicts.take(is_plain);
+            let is_likely = !self.verdicts.is_complete
+                && entry.as_ref().is_ok_and(|entry| {
+                    let phone = entry.phone.as_ref().filter(|phone| phone.valid);
+                    let text = self.header.phone_text(&row);
+                    let likely = text.and_then(|text| self.reader.likely_phone(&text));
+                    phone.is_some_and(|phone| likely.as_ref() == Some(&phone.e164))
+                });
+            self.verdicts.take(is_likely);
             return Ok(Some((row.line, entry)));
         }
     }
@@ -129,23 +130,23 @@ impl<'a> FilePass<'a> {
     }
 }
 
-/// Whether the phone of a row is valid E.164 as written.
+/// Whether the phone of a row is valid, and what `likely_phone` says.
 #[derive(Default)]
 struct Verdicts {
-    plain: RowBits,
+    likely: RowBits,
     row: usize,
     /// All rows were checked, and the results are now in use.
     is_complete: bool,
 }
 
 impl Verdicts {
-    fn next_is_plain(&self) -> bool {
-        self.is_complete && self.plain.get(self.row)
+    fn next_is_likely(&self) -> bool {
+        self.is_complete && self.likely.get(self.row)
     }
 
-    fn take(&mut self, is_plain: bool) {
+    fn take(&mut self, is_likely: bool) {
         if !self.is_complete {
-            self.plain.push(is_plain);
+            self.likely.push(is_likely);
         }
         self.row += 1;
     }
