@@ -25,8 +25,8 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     let files = Files::new()?;
     let (mut dry, mut real, mut plain) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        dry.push(files.import(ROWS, Order::File, &["--dry-run"])?.rate);
-        real.push(files.import(ROWS, Order::File, &[])?.rate);
+        dry.push(files.import(ROWS, Form::Sorted, &["--dry-run"])?.rate);
+        real.push(files.import(ROWS, Form::Sorted, &[])?.rate);
         plain.push(ROWS as f64 / plain_load()?);
     }
     let ratios = real.iter().zip(&plain).map(|(real, plain)| real / plain).collect();
@@ -38,8 +38,13 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
         ratio: None,
         goal: Some((">= 50000/s".to_string(), GOAL <= rate)),
     };
-    let random = files.import(ROWS, Order::Random, &[])?.rate;
+    let random = files.import(ROWS, Form::Shuffled, &[])?.rate;
     let beside = files.import_beside()?;
+    let people = |flags: &[&str]| {
+        let flags = [&["--default-country", "US"], flags].concat();
+        files.import(ROWS, Form::People, &flags)
+    };
+    let (people_dry, people) = (people(&["--dry-run"])?.rate, people(&[])?.rate);
     Ok(vec![
         figure("dry run of 200,000 new rows, phone and zone checked", dry),
         Figure {
@@ -49,6 +54,8 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
         },
         figure("the same, all keys in random order", random),
         figure("the same, beside 200,000 known customers", beside),
+        figure("dry run of random ids, phones with marks, three variables", people_dry),
+        figure("import of the same", people),
         files.memory("dry run", &["--dry-run"])?,
         files.memory("import", &[])?,
     ])
@@ -61,9 +68,13 @@ struct Import {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Order {
-    File,
-    Random,
+enum Form {
+    /// Keys in ascending order, phones in E.164.
+    Sorted,
+    /// The same rows; the external ids, e-mails and phones are in random order.
+    Shuffled,
+    /// As applications export: random ids, phones with marks, and columns that become variables.
+    People,
 }
 
 /// The files to import.
@@ -73,28 +84,30 @@ impl Files {
     fn new() -> anyhow::Result<Files> {
         let files = Files(Folder::new()?);
         for rows in SIZES {
-            std::fs::write(files.path(rows, Order::File), csv(0..rows, Order::File)?)?;
+            std::fs::write(files.path(rows, Form::Sorted), csv(0..rows, Form::Sorted)?)?;
         }
-        std::fs::write(files.path(ROWS, Order::Random), csv(0..ROWS, Order::Random)?)?;
+        for form in [Form::Shuffled, Form::People] {
+            std::fs::write(files.path(ROWS, form), csv(0..ROWS, form)?)?;
+        }
         Ok(files)
     }
 
-    fn path(&self, rows: usize, order: Order) -> PathBuf {
-        self.0.path().join(format!("{rows}-{order:?}.csv"))
+    fn path(&self, rows: usize, form: Form) -> PathBuf {
+        self.0.path().join(format!("{rows}-{form:?}.csv"))
     }
 
     /// Imports a file into a new database.
-    fn import(&self, rows: usize, order: Order, flags: &[&str]) -> anyhow::Result<Import> {
+    fn import(&self, rows: usize, form: Form, flags: &[&str]) -> anyhow::Result<Import> {
         let folder = Folder::new()?;
-        import(&self.path(rows, order), &folder.db(), rows, flags)
+        import(&self.path(rows, form), &folder.db(), rows, flags)
     }
 
     /// Rows a second of an import of new customers into a database with as many others.
     fn import_beside(&self) -> anyhow::Result<f64> {
         let folder = Folder::new()?;
-        import(&self.path(ROWS, Order::File), &folder.db(), ROWS, &[])?;
+        import(&self.path(ROWS, Form::Sorted), &folder.db(), ROWS, &[])?;
         let more = folder.path().join("more.csv");
-        std::fs::write(&more, csv(ROWS..2 * ROWS, Order::File)?)?;
+        std::fs::write(&more, csv(ROWS..2 * ROWS, Form::Sorted)?)?;
         Ok(import(&more, &folder.db(), ROWS, &[])?.rate)
     }
 
@@ -102,7 +115,7 @@ impl Files {
     fn memory(&self, what: &str, flags: &[&str]) -> anyhow::Result<Figure> {
         let mut peaks = Vec::new();
         for rows in SIZES {
-            peaks.push(self.import(rows, Order::File, flags)?.peak);
+            peaks.push(self.import(rows, Form::Sorted, flags)?.peak);
         }
         let [few, _, many] = peaks[..] else { anyhow::bail!("not three sizes") };
         let shown: Vec<String> = peaks.iter().map(|peak| format!("{peak:.0}")).collect();
@@ -116,34 +129,47 @@ impl Files {
     }
 }
 
-/// A file of customers. In random order, the external ids, e-mails and phones are not sorted.
-fn csv(numbers: std::ops::Range<usize>, order: Order) -> anyhow::Result<String> {
-    let mut text = String::from(
-        "external_id,name,email,phone,timezone,call_time,payment_status,welcome_call_completed\n",
-    );
+fn csv(numbers: std::ops::Range<usize>, form: Form) -> anyhow::Result<String> {
+    const BEGINS: &str =
+        "external_id,email,phone,timezone,payment_status,welcome_call_completed,call_time,name";
+    let mut text = match form {
+        Form::People => format!("{BEGINS},created_at,First Name,plan,city\n"),
+        Form::Sorted | Form::Shuffled => format!("{BEGINS}\n"),
+    };
     let zones = ["America/New_York", "Europe/London", "Asia/Tokyo", "Eastern (ET)"];
-    let (ids, mails) = match order {
-        Order::File => (numbers.clone().collect(), numbers.collect()),
-        Order::Random => (shuffled(numbers.clone(), 1), shuffled(numbers, 2)),
+    let (ids, mails) = match form {
+        Form::Sorted => (numbers.clone().collect(), numbers.collect()),
+        Form::Shuffled | Form::People => (shuffled(numbers.clone(), 1), shuffled(numbers, 2)),
     };
     for (row, (id, mail)) in std::iter::zip(ids, mails).enumerate() {
         let zone = zones[row % zones.len()];
-        writeln!(
-            text,
-            "bench-{id},Ada Example,a{mail}@example.com,+1212{:07},{zone},7:00 am,Paid,1",
-            2_000_000 + id
-        )?;
+        let ends = format!("{zone},Paid,1,7:00 am,Ada Example");
+        let phone = 2_000_000 + id;
+        if form == Form::People {
+            let (high, low) = (mixed(id as u64, 3), mixed(id as u64, 4));
+            let (exchange, line) = (phone / 10_000, phone % 10_000);
+            writeln!(
+                text,
+                "{high:016x}{low:016x},ada.{mail}@example.com,(212) {exchange}-{line:04},{ends},\
+                 2026-02-03T10:00:00Z,Ada,pro,\"Springfield, {row}\""
+            )?;
+        } else {
+            writeln!(text, "bench-{id},a{mail}@example.com,+1212{phone:07},{ends}")?;
+        }
     }
     Ok(text)
 }
 
 fn shuffled(numbers: std::ops::Range<usize>, seed: u64) -> Vec<usize> {
     let mut shuffled: Vec<usize> = numbers.collect();
-    shuffled.sort_by_cached_key(|number| {
-        let mixed = (*number as u64 + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 16
-    });
+    shuffled.sort_by_cached_key(|number| mixed(*number as u64, seed) >> 16);
     shuffled
+}
+
+/// A number that shows no order.
+fn mixed(number: u64, seed: u64) -> u64 {
+    let mixed = (number + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
 }
 
 fn import(csv: &Path, db: &Path, rows: usize, flags: &[&str]) -> anyhow::Result<Import> {
