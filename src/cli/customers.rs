@@ -7,6 +7,7 @@ mod export;
 pub(crate) mod fields;
 pub(crate) mod import;
 pub mod printed;
+mod progress;
 pub mod show;
 
 use crate::cli::arguments::{Cx, WHO, check_clock, context, one, usage, warn_if_new_beside};

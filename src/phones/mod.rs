@@ -5,6 +5,7 @@
 //! numbers, or in a spreadsheet's decimal form. It never parses a phone as a number.
 
 pub(crate) mod listed;
+mod plain_forms;
 mod readings;
 mod renumbered;
 mod spellings;
@@ -13,6 +14,8 @@ mod two_numbers;
 
 #[cfg(test)]
 mod phones_tests;
+#[cfg(test)]
+mod plain_forms_tests;
 
 use rlibphonenumber::{
     PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
@@ -53,11 +56,16 @@ pub struct ParsedPhone {
 /// `default_country` (`US`, `GB`, …) is assumed for a text without a leading `+`. The error shows
 /// why the text is not a phone number, and both numbers when it could mean two.
 pub fn parse(text: &str, default_country: Option<&str>) -> Result<ParsedPhone, String> {
-    if let Some(phone) = read_e164(text).map(|number| judge(&number, false))
-        && phone.valid
-    {
-        return Ok(phone);
+    let plain = plain_forms::e164(text, default_country);
+    let number = plain.and_then(|plain| read_e164(&plain));
+    match number.map(|number| judge(&number, false)) {
+        Some(phone) if phone.valid => Ok(phone),
+        _ => parse_any(text, default_country),
     }
+}
+
+/// Reads a number in any form.
+fn parse_any(text: &str, default_country: Option<&str>) -> Result<ParsedPhone, String> {
     let cleaned = clean(text)?;
     let (number, extension) = split_extension(&cleaned);
     check_shape(number)?;
@@ -77,6 +85,17 @@ pub fn parse(text: &str, default_country: Option<&str>) -> Result<ParsedPhone, S
             Err(format!("has two readings, {one} and {other}: write the right one, with its +"))
         }
     }
+}
+
+/// The E.164 form that a text probably means. It is only a guess: compare it with what `parse` says,
+/// to know later what `parse` said of the same text and country.
+pub fn likely(text: &str, country: Option<&str>) -> Option<String> {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    if text.contains('+') {
+        return Some(format!("+{digits}"));
+    }
+    let code = PHONE_NUMBER_UTIL.get_country_code_for_region(region(country?).ok()?)?;
+    Some(format!("+{code}{}", digits.strip_prefix('0').unwrap_or(&digits)))
 }
 
 /// Whether this is a country that `parse` can assume; the error names the expected form.

@@ -5,6 +5,8 @@
 //! An unspaced dash before a few digits is a direct line (`23125-14`). If these digits continue the
 //! count of the number, it is a range (`23125014-15`). A single 0 at the end is the switchboard.
 
+use std::cell::OnceCell;
+
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
 use crate::phones::text::digits;
@@ -23,10 +25,12 @@ const USUAL_DIGITS_MAX: usize = 10;
 /// The two sides, when the text holds two numbers.
 pub(super) fn sides(text: &str, region: Option<Region>) -> Option<(&str, &str)> {
     let groups = groups(text);
+    let known = OnceCell::new();
+    let is_whole = || *known.get_or_init(|| is_number(text, region));
     for pair in groups.windows(2) {
         let (left, between) = (&text[..pair[0].1], &text[pair[0].1..pair[1].0]);
         let right = &text[pair[1].0..];
-        if digits(right) != "0" && begins_a_second(text, left, between, right, region) {
+        if digits(right) != "0" && begins_a_second(&is_whole, left, between, right, region) {
             let bracket = usize::from(between.ends_with('('));
             return Some((left, &text[pair[1].0 - bracket..]));
         }
@@ -42,8 +46,9 @@ fn groups(text: &str) -> Vec<(usize, usize)> {
     starts.map(|start| (start, (start..).find(|at| !is_digit(*at)).unwrap_or(start))).collect()
 }
 
+/// `is_whole`: whether the whole text is a number.
 fn begins_a_second(
-    text: &str,
+    is_whole: &dyn Fn() -> bool,
     left: &str,
     between: &str,
     right: &str,
@@ -58,7 +63,7 @@ fn begins_a_second(
     if is_apart {
         let (left_digits, right_digits) = (digits(left).len(), right_digits.len());
         let are_long = SIDE_DIGITS_MIN <= left_digits && SIDE_DIGITS_MIN <= right_digits;
-        return is_number(left, region) || (are_long && !is_number(text, region));
+        return is_number(left, region) || (are_long && !is_whole());
     }
     if is_dash && right_digits.len() <= LAST_DIGITS_MAX && is_next(left, &right_digits) {
         let is_long = 2 <= right_digits.len() || USUAL_DIGITS_MAX <= national_digits(left, region);
@@ -66,7 +71,7 @@ fn begins_a_second(
     }
     // The second number has its own trunk zero, or makes the whole too long.
     NUMBER_DIGITS_MIN <= right_digits.len()
-        && (right.starts_with('0') || !is_number(text, region))
+        && (right.starts_with('0') || !is_whole())
         && is_number(left, region)
         && is_number(right, region.or_else(|| region_of(left)))
 }

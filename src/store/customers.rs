@@ -3,6 +3,7 @@
 //! Nothing here clears a flag or moves the date of a made call backward. Only `erase` deletes a
 //! customer.
 
+pub mod bulk;
 pub mod called_flags;
 pub mod census;
 pub mod erase;
@@ -12,6 +13,8 @@ pub mod people;
 pub mod rows;
 pub mod search;
 pub mod source;
+
+use std::sync::LazyLock;
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -280,14 +283,17 @@ pub fn matching(
     email: Option<&str>,
     phone: &str,
 ) -> anyhow::Result<Found> {
+    let email = email.map(str::to_lowercase);
+    if !may_match(conn, (external_id, email.as_deref(), phone))? {
+        return Ok(Found::Nobody);
+    }
     if let Some(external_id) = external_id {
         let same = select(conn, "external_id = ?1", params![external_id], 1)?;
         if !same.is_empty() {
             return Ok(Found::of(same));
         }
     }
-    if let Some(email) = email {
-        let email = email.to_lowercase();
+    if let Some(email) = &email {
         let same = select(
             conn,
             "email IS NOT NULL AND lower(email) = ?1 AND (?2 IS NULL OR external_id IS NULL)",
@@ -307,6 +313,15 @@ pub fn matching(
     )?))
 }
 
+/// Whether a customer has one of these keys. Most rows of a file are of new customers, and one
+/// question is enough for them.
+fn may_match(conn: &Connection, keys: (Option<&str>, Option<&str>, &str)) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM customers WHERE external_id = ?1)
+        OR EXISTS (SELECT 1 FROM customers WHERE email IS NOT NULL AND lower(email) = ?2)
+        OR EXISTS (SELECT 1 FROM customers WHERE phone = ?3)";
+    Ok(conn.prepare_cached(sql)?.query_one(keys, |row| row.get(0))?)
+}
+
 /// The other customers with this number, by id, at most ten. If `customer` says that the number is
 /// shared, omits those that say so too.
 pub fn with_same_phone(conn: &Connection, customer: &Customer) -> anyhow::Result<Vec<i64>> {
@@ -322,21 +337,6 @@ pub fn with_same_phone(conn: &Connection, customer: &Customer) -> anyhow::Result
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Runs `work`, a large import, with a larger page cache, then restores the usual one. With the
-/// usual cache, index pages are written out and read back all the time.
-pub fn with_room<T>(
-    tx: &Transaction<'_>,
-    work: impl FnOnce() -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    /// The larger cache: 32 MiB. SQLite reads a negative value as KiB.
-    const ROOM: i64 = -32_768;
-    let usual: i64 = tx.pragma_query_value(None, "cache_size", |row| row.get(0))?;
-    tx.pragma_update(None, "cache_size", ROOM)?;
-    let done = work();
-    tx.pragma_update(None, "cache_size", usual)?;
-    done
-}
-
 /// Whether the customer is there, also if the row cannot be read.
 pub fn exists(conn: &Connection, id: i64) -> anyhow::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM customers WHERE id = ?1)";
@@ -350,14 +350,17 @@ pub fn is_empty(conn: &Connection) -> anyhow::Result<bool> {
 }
 
 /// Gives each customer whose calls nobody stopped to `take`, by id.
-pub fn each_not_stopped(conn: &Connection, take: &mut dyn FnMut(i64)) -> anyhow::Result<()> {
+pub fn each_not_stopped(
+    conn: &Connection,
+    take: &mut dyn FnMut(i64) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let sql = format!(
         "SELECT id FROM customers WHERE {SHOWN_STATUS} NOT IN ('paused', 'disabled') ORDER BY id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        take(row.get(0)?);
+        take(row.get(0)?)?;
     }
     Ok(())
 }
@@ -367,8 +370,9 @@ pub fn each_not_stopped(conn: &Connection, take: &mut dyn FnMut(i64)) -> anyhow:
 const SHOWN_STATUS: &str = "CASE WHEN call_status <> 'disabled' AND EXISTS (SELECT 1 FROM meta
     WHERE meta.key = 'pause:customer:' || customers.key) THEN 'paused' ELSE call_status END";
 
-fn shown_columns() -> String {
-    COLUMNS.replace("call_status", SHOWN_STATUS)
+fn shown_columns() -> &'static str {
+    static SHOWN: LazyLock<String> = LazyLock::new(|| COLUMNS.replace("call_status", SHOWN_STATUS));
+    &SHOWN
 }
 
 /// How many customers are paused.

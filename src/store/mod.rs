@@ -46,7 +46,7 @@ use crate::store::transaction::begin;
 pub use crate::store::error::{
     UncertainCommit, io_kind, is_denied, is_gone, is_no_room, is_uncertain_commit,
 };
-pub use crate::store::transaction::part;
+pub use crate::store::transaction::{View, part};
 pub use rusqlite::{Connection as Conn, Transaction as Tx};
 
 /// The database file, opened.

@@ -1,16 +1,15 @@
 //! `customers import`: prints the file's findings as a preview or as the result.
 
 use std::cell::RefCell;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use chrono::Duration;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::arguments::{Cx, WHO, check_clock, new_file, usage};
 use crate::cli::customers::consequences::{ROW_COLUMNS, row_line};
 use crate::cli::customers::printed::print;
+use crate::cli::customers::progress::Bar;
 use crate::cli::exit::Exit;
 use crate::config::settings::Config;
 use crate::domain::customer::columns::Column;
@@ -22,7 +21,7 @@ use crate::steps::import::consequences::outcome::{RowOutcome, RowSink};
 use crate::steps::import::customers::check;
 use crate::steps::import::file::Unusable;
 use crate::steps::import::options::{Options, Outlook, PauseMissing, Welcome, parse_map};
-use crate::steps::import::report::ImportReport;
+use crate::steps::import::report::{ImportReport, Progress};
 use crate::steps::import::sheet::file_name;
 use crate::steps::{operate, rules};
 use crate::store::Store;
@@ -145,13 +144,13 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
     if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
         return Err(usage("--reason is empty: say why"));
     }
-    let bar = progress_bar(args);
-    let progress = &mut |done| bar.set_position(done);
+    let mut bar = Bar::new();
+    let progress = &mut |progress| bar.show(progress);
     let imported = match &args.csv {
         Some(target) => with_rows(cx, args, options, target, progress),
         None => checked_or_applied(cx, args, options, progress),
     };
-    bar.finish_and_clear();
+    bar.clear();
     let report = imported.map_err(|error| {
         if error.is::<Unusable>() { usage(format!("{error:#}")) } else { error }
     })?;
@@ -251,7 +250,7 @@ fn with_rows(
     args: &ImportArgs,
     options: Options<'_>,
     target: &str,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<ImportReport> {
     let mut report = None;
     new_file::write(target, |out| {
@@ -275,7 +274,7 @@ fn checked_or_applied(
     cx: &Cx<'_>,
     args: &ImportArgs,
     options: Options<'_>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<ImportReport> {
     let known = if cx.db.exists() { cx.look()? } else { Store::in_memory(cx.now)? };
     let checked = check(&known, cx.zones, &args.file, options, cx.now, progress)?;
@@ -310,15 +309,4 @@ fn accept_new(cx: &Cx<'_>, args: &ImportArgs, store: &Store, why: &str) -> anyho
         )),
         None => Ok(()),
     }
-}
-
-/// A progress bar; hidden if stderr is not a terminal.
-fn progress_bar(args: &ImportArgs) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let size = std::fs::metadata(&args.file).map_or(0, |about| about.len());
-    let bar = ProgressBar::new(if args.dry_run { size } else { 2 * size });
-    let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {elapsed}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

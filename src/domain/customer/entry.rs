@@ -94,13 +94,19 @@ impl CustomerEntry {
         customer.call_status = self.call_status.unwrap_or(CallStatus::Pending);
         customer.consecutive_failures = self.consecutive_failures.unwrap_or(0);
         customer.next_call_scheduled_at = self.next_call_scheduled_at;
-        Ok(self.applied_to(&customer))
+        self.apply_to(&mut customer);
+        Ok(customer)
     }
 
     /// The known customer after this entry. `next_call_scheduled_at` stays: whether it changes
     /// depends on the zone and on the present time.
     pub fn applied_to(&self, known: &Customer) -> Customer {
         let mut after = known.clone();
+        self.apply_to(&mut after);
+        after
+    }
+
+    fn apply_to(&self, after: &mut Customer) {
         replace(&mut after.name, &self.name);
         replace(&mut after.email, &self.email);
         replace(&mut after.timezone, &self.timezone);
@@ -114,22 +120,21 @@ impl CustomerEntry {
         replace_some(&mut after.consent_at, &self.consent_at);
         replace_some(&mut after.consent_source, &self.consent_source);
         replace_some(&mut after.consent_text, &self.consent_text);
-        self.apply_phone(&mut after);
+        self.apply_phone(after);
         // An entry can stop a customer; only a person's `resume` lifts the stop. Only calls set
         // `completed` and `failed`.
         if let Some(stop @ (CallStatus::Paused | CallStatus::Disabled)) = self.call_status {
             after.call_status = stop;
         }
         after.welcome_call_completed |= self.welcome_call_completed.unwrap_or(false);
-        after.last_call_date = known.last_call_date.max(self.last_call_date);
-        after.total_calls_made = known.total_calls_made.max(self.total_calls_made.unwrap_or(0));
-        if known.last_call_id.is_none() {
+        after.last_call_date = after.last_call_date.max(self.last_call_date);
+        after.total_calls_made = after.total_calls_made.max(self.total_calls_made.unwrap_or(0));
+        if after.last_call_id.is_none() {
             after.last_call_id.clone_from(&self.last_call_id);
         }
         for (name, value) in &self.variables {
             after.variables.insert(name.clone(), value.clone());
         }
-        after
     }
 
     /// The same number keeps its verdict unless the entry gives one; another number gets a new one.

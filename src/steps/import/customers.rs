@@ -4,7 +4,6 @@
 //! pass writes in one transaction, so the dialer waits only for the writing. Importing a file again
 //! changes nothing. One bad row refuses the whole file, unless `skip_bad` is set.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -18,7 +17,7 @@ use crate::steps::customers::change;
 use crate::steps::import::consequences::outcome::RowSink;
 use crate::steps::import::consequences::{Counter, Row};
 use crate::steps::import::field_values::Reader;
-use crate::steps::import::file::{FilePass, Unusable};
+use crate::steps::import::file::{FilePass, RowBits, Unusable};
 use crate::steps::import::header::Header;
 use crate::steps::import::missing::{self, Missing};
 pub use crate::steps::import::options::Options;
@@ -26,21 +25,22 @@ use crate::steps::import::options::{PauseMissing, Welcome};
 use crate::steps::import::repeated_rows::SeenRows;
 use crate::steps::import::repeated_rows::key_of;
 use crate::steps::import::report::{
-    ImportOutcome, ImportReport, RowProblem, SAMPLES_MAX, SamePhone, Sample,
+    ImportOutcome, ImportReport, Progress, RowProblem, SAMPLES_MAX, SamePhone, Sample,
 };
 use crate::steps::import::row_plan::{Plan, Unplanned, Whom, plan};
 use crate::steps::import::sheet::{Sheet, file_name};
 use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::zone_rules;
 use crate::store::attempts::history;
-use crate::store::customers::{by_id, insert, is_empty, with_room, with_same_phone};
+use crate::store::customers::bulk::{Inserter, with_room};
+use crate::store::customers::{by_id, is_empty, with_same_phone};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
-use crate::store::{Conn, Store, Tx};
+use crate::store::{Conn, Store, Tx, View};
 use crate::zones::Zones;
 
-/// Bytes between two progress reports.
-const PROGRESS_BYTES: u64 = 1 << 18;
+/// Writing a row takes about this many times as long as checking it.
+const WRITING: u64 = 2;
 
 /// A file whose every row was checked.
 pub struct Checked<'a> {
@@ -49,19 +49,18 @@ pub struct Checked<'a> {
     pass: FilePass<'a>,
     options: Options<'a>,
     report: ImportReport,
-    bad_lines: HashSet<u64>,
+    bad_rows: RowBits,
     missing: Vec<i64>,
 }
 
-/// Checks a file against the customers of a store, and writes nothing. `progress` receives the
-/// bytes done so far.
+/// Checks a file against the customers of a store, and writes nothing.
 pub fn check<'a>(
     store: &Store,
     zones: &'a Zones,
     path: &Path,
     options: Options<'a>,
     now: Instant,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<Checked<'a>> {
     if let Some(country) = options.default_country {
         phones::check_country(country).map_err(Unusable)?;
@@ -70,10 +69,14 @@ pub fn check<'a>(
     let sheet = Sheet::open(path, options.encoding);
     let sheet = sheet.map_err(|why| Unusable(format!("{name}: {why}")))?;
     let mut pass = FilePass::open((&sheet, &name), zones, &options)?;
-    let mut bad_lines = HashSet::new();
+    let mut bad_rows = RowBits::default();
+    let total = sheet.bytes() * if options.dry_run { 1 } else { 1 + WRITING };
+    let progress = &mut |(done, rows)| {
+        progress(Progress { is_writing: false, rows, done, total });
+    };
     let (mut report, missing, is_first) = store.read(|conn| {
         let (report, missing) =
-            check_rows(conn, &mut pass, &options, &mut bad_lines, (now, progress))?;
+            check_rows(conn, &mut pass, &options, &mut bad_rows, (now, progress))?;
         Ok((report, missing, history::has_no_call(conn)?))
     })?;
     report.missing_needs_word = missing.needs_word(options.pause_missing);
@@ -91,7 +94,7 @@ pub fn check<'a>(
         pass,
         options,
         report,
-        bad_lines,
+        bad_rows,
         missing: missing.ids,
     })
 }
@@ -107,24 +110,25 @@ impl<'a> Checked<'a> {
         self.report
     }
 
-    /// Writes every row that is not bad, in one transaction. Progress counts the bytes of both
-    /// passes.
+    /// Writes every row that is not bad, in one transaction.
     pub fn apply(
         self,
         store: &Store,
         zones: &'a Zones,
         now: Instant,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(Progress),
     ) -> anyhow::Result<ImportReport> {
-        let Checked { sheet, path, pass: earlier, options, mut report, bad_lines, missing } = self;
-        let (digest, bytes) = (earlier.digest(), earlier.bytes_read());
+        let Checked { sheet, path, pass: earlier, options, mut report, bad_rows, missing } = self;
+        let (digest, size) = (earlier.digest(), sheet.bytes());
+        let progress = &mut |(bytes, rows)| {
+            let (done, total) = (size + WRITING * bytes, size + WRITING * size);
+            progress(Progress { is_writing: true, rows, done, total });
+        };
         let mut pass = FilePass::open((&sheet, &file_name(&path)), zones, &options)?;
         pass.trust(earlier);
         store.write(|tx| {
-            let count = with_room(tx, || {
-                let progress = &mut |done| progress(bytes + done);
-                apply_rows(tx, &mut pass, &options, &bad_lines, (now, progress))
-            })?;
+            let count =
+                with_room(tx, || apply_rows(tx, &mut pass, &options, &bad_rows, (now, progress)))?;
             if pass.digest() != digest {
                 bail!("{} changed while it was read; import it again", file_name(&path));
             }
@@ -146,8 +150,8 @@ fn check_rows(
     conn: &Conn,
     pass: &mut FilePass<'_>,
     options: &Options<'_>,
-    bad_lines: &mut HashSet<u64>,
-    (now, progress): (Instant, &mut dyn FnMut(u64)),
+    bad_rows: &mut RowBits,
+    (now, progress): (Instant, &mut dyn FnMut((u64, u64))),
 ) -> anyhow::Result<(ImportReport, Missing)> {
     let nobody_yet = is_empty(conn)?;
     let mut report = ImportReport {
@@ -156,8 +160,9 @@ fn check_rows(
         ignored: pass.header.ignored().map(|column| column.to_string()).collect(),
         ..ImportReport::default()
     };
-    let mut seen = SeenRows { nobody_yet, ..SeenRows::default() };
-    let (mut told, mut counter) = (0, Counter::default());
+    let mut seen = SeenRows::new(nobody_yet);
+    let mut counter = Counter::default();
+    let mut view = View::new(conn)?;
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {
             Err(problems) => Err(problems),
@@ -166,11 +171,9 @@ fn check_rows(
                 Ok(plan) => Ok((entry, plan)),
             },
         };
+        bad_rows.push(judged.is_err());
         match judged {
-            Err(problems) => {
-                bad_lines.insert(line);
-                report.add_bad(problems);
-            }
+            Err(problems) => report.add_bad(problems),
             Ok((entry, plan)) => {
                 count(&mut report, line, &entry, &plan);
                 let known = if nobody_yet { None } else { Some(conn) };
@@ -179,15 +182,15 @@ fn check_rows(
                 look_ahead(&mut counter, &mut pass.reader, options, read, now);
             }
         }
-        if told + PROGRESS_BYTES < pass.bytes_read() {
-            told = pass.bytes_read();
-            progress(told);
+        if let Some(news) = pass.news() {
+            progress(news);
+            view.renew()?;
         }
     }
     report.renumbered = pass.reader.renumbered;
     report.short_rows = pass.short_rows;
     report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
-    let missing = Missing::from(conn, &seen.customers)?;
+    let missing = Missing::from(conn, &seen)?;
     report.missing = missing.ids.len() as u64;
     for id in missing.ids.iter().take(SAMPLES_MAX) {
         report.missing_samples.extend(by_id(conn, *id)?.map(|customer| (*id, who(&customer))));
@@ -241,7 +244,7 @@ fn judge(
     let problem = |column: &str, reason: String| {
         Ok(Err(RowProblem { line, column: Some(column.to_string()), reason }))
     };
-    if let Some((column, first)) = seen.repeated(entry, line) {
+    if let Some((column, first)) = seen.repeated(entry, line)? {
         return problem(column, format!("repeats the key of line {first}"));
     }
     let plan = match plan(conn, pass, entry, (options, now), seen.nobody_yet)? {
@@ -258,7 +261,11 @@ fn judge(
     if let Some((column, reason)) = entry.contradiction(zone.as_deref(), now) {
         return problem(column, reason);
     }
-    match plan.known().and_then(|known| seen.customers.insert(known.id, line)) {
+    let earlier = match plan.known() {
+        Some(known) => seen.same_customer(known.id, line)?,
+        None => None,
+    };
+    match earlier {
         Some(first) => problem("phone", format!("is the same customer as line {first}")),
         None => Ok(Ok(plan)),
     }
@@ -296,7 +303,7 @@ fn count_same_phone(
     line: u64,
     after: &Customer,
 ) -> anyhow::Result<Option<SamePhone>> {
-    let first_line = seen.same_phone(after, line);
+    let first_line = seen.same_phone(after, line)?;
     let customers = match conn {
         Some(conn) => with_same_phone(conn, after)?,
         None => Vec::new(),
@@ -315,14 +322,15 @@ fn apply_rows(
     tx: &Tx<'_>,
     pass: &mut FilePass<'_>,
     options: &Options<'_>,
-    bad_lines: &HashSet<u64>,
-    (now, progress): (Instant, &mut dyn FnMut(u64)),
+    bad_rows: &RowBits,
+    (now, progress): (Instant, &mut dyn FnMut((u64, u64))),
 ) -> anyhow::Result<(u64, u64, u64, Ids)> {
     let nobody_yet = is_empty(tx)?;
-    let (mut new, mut changed, mut unchanged, mut ids) = (0, 0, 0, Ids::default());
-    let mut told = 0;
-    while let Some((line, entry)) = pass.next_line()? {
-        if bad_lines.contains(&line) {
+    let (mut new, mut changed, mut unchanged) = (0, 0, 0);
+    let mut inserter = Inserter::new(tx, now)?;
+    for row in 0.. {
+        let Some((line, entry)) = pass.next_line()? else { break };
+        if bad_rows.get(row) {
             continue;
         }
         let changed_meanwhile =
@@ -331,10 +339,8 @@ fn apply_rows(
         let plan = plan(tx, pass, &entry, (options, now), nobody_yet)?;
         match plan.map_err(|_| changed_meanwhile())?.whom {
             Whom::New(customer) => {
-                let id = insert(tx, &customer)?;
-                if is_due_from_then_on(&mut pass.reader, &customer, now) {
-                    ids.add(id);
-                }
+                let is_due = is_due_from_then_on(&mut pass.reader, &customer, now);
+                inserter.add(customer, is_due)?;
                 new += 1;
             }
             Whom::Known(pair) => {
@@ -346,12 +352,11 @@ fn apply_rows(
                 }
             }
         }
-        if told + PROGRESS_BYTES < pass.bytes_read() {
-            told = pass.bytes_read();
-            progress(told);
+        if let Some(news) = pass.news() {
+            progress(news);
         }
     }
-    Ok((new, changed, unchanged, ids))
+    Ok((new, changed, unchanged, inserter.finish()?))
 }
 
 fn note(

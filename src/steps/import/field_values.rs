@@ -37,8 +37,8 @@ pub struct Reader<'a> {
     met: HashMap<String, Arc<Zone>>,
     /// The country of the next phone, as its row says it, or why it cannot be read.
     pub country_of_row: Option<Result<String, String>>,
-    /// The next phone was checked before: it is valid E.164 as written.
-    pub next_phone_is_plain: bool,
+    /// The next phone was checked before: it is valid, and it is what `likely_phone` says.
+    pub next_phone_is_likely: bool,
     /// Phones written in a form from before a renumbering, and converted to today's.
     pub renumbered: u64,
 }
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
             assistants: Vec::new(),
             met: HashMap::new(),
             country_of_row: None,
-            next_phone_is_plain: false,
+            next_phone_is_likely: false,
             renumbered: 0,
         }
     }
@@ -152,17 +152,28 @@ impl<'a> Reader<'a> {
 
     /// Parses a phone number. The error says why the text is not a phone number.
     pub fn phone(&mut self, text: &str) -> Result<EntryPhone, String> {
-        if self.next_phone_is_plain {
-            return Ok(EntryPhone { e164: text.to_string(), valid: true, error: None });
+        if self.next_phone_is_likely
+            && let Some(e164) = self.likely_phone(text)
+        {
+            return Ok(EntryPhone { e164, valid: true, error: None });
         }
-        let country = match &self.country_of_row {
-            Some(Err(reason)) if !text.contains('+') => return Err(reason.clone()),
-            Some(Ok(country)) => Some(country.as_str()),
-            _ => self.default_country,
-        };
-        let phone = phones::parse(text, country)?;
+        let phone = phones::parse(text, self.country_of(text)?)?;
         self.renumbered += u64::from(phone.today.as_ref() == Some(&phone.e164));
         Ok(EntryPhone { e164: phone.e164, valid: phone.valid, error: phone.error })
+    }
+
+    /// The number that a phone probably is, for the row that was read last.
+    pub fn likely_phone(&self, text: &str) -> Option<String> {
+        phones::likely(text, self.country_of(text).ok()?)
+    }
+
+    /// The country of a phone, or why it is not known.
+    fn country_of(&self, text: &str) -> Result<Option<&str>, String> {
+        match &self.country_of_row {
+            Some(Err(reason)) if !text.contains('+') => Err(reason.clone()),
+            Some(Ok(country)) => Ok(Some(country)),
+            _ => Ok(self.default_country),
+        }
     }
 
     /// A name of `[assistants]`: an unknown one would leave the customer without a call.

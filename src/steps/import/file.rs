@@ -14,6 +14,9 @@ use crate::zones::Zones;
 #[error("{0}")]
 pub struct Unusable(pub String);
 
+/// Bytes between two progress reports.
+const PROGRESS_BYTES: u64 = 1 << 18;
+
 /// One reading of the file from start to end.
 ///
 /// Parsing a phone costs more than the rest of its row, so a second reading may trust the first
@@ -26,6 +29,8 @@ pub struct FilePass<'a> {
     /// Rows so far that end before the header does.
     pub short_rows: u64,
     pub reader: Reader<'a>,
+    rows_so_far: u64,
+    reported_bytes: u64,
 }
 
 /// A row's line, with its entry or all of its problems.
@@ -52,7 +57,16 @@ impl<'a> FilePass<'a> {
         let verdicts = Verdicts::default();
         let reader =
             Reader::new(zones, options.default_country).with_assistants(options.assistants);
-        Ok(FilePass { rows, name: name.to_string(), verdicts, header, short_rows: 0, reader })
+        Ok(FilePass {
+            rows,
+            name: name.to_string(),
+            verdicts,
+            header,
+            short_rows: 0,
+            reader,
+            rows_so_far: 0,
+            reported_bytes: 0,
+        })
     }
 
     /// Trusts the phone results of an earlier reading of the same bytes.
@@ -70,6 +84,7 @@ impl<'a> FilePass<'a> {
             {
                 Next::End => return Ok(None),
                 Next::Bad { line, reason } => {
+                    self.rows_so_far += 1;
                     let problem = RowProblem { line, column: None, reason: reason.to_string() };
                     return Ok(Some((line, Err(vec![problem]))));
                 }
@@ -78,16 +93,18 @@ impl<'a> FilePass<'a> {
             if row.is_blank() {
                 continue;
             }
-            self.reader.next_phone_is_plain = self.verdicts.next_is_plain();
+            self.rows_so_far += 1;
+            self.reader.next_phone_is_likely = self.verdicts.next_is_likely();
             self.short_rows += u64::from(self.header.is_short(&row));
             let entry = self.header.entry(&mut self.reader, &row);
-            let is_plain = entry.as_ref().is_ok_and(|entry| {
-                let phone = entry.phone.as_ref().filter(|phone| phone.valid);
-                phone.is_some_and(|phone| {
-                    self.header.phone_text(&row).as_deref() == Some(&phone.e164)
-                })
-            });
-            self.verdicts.take(is_plain);
+            let is_likely = !self.verdicts.is_complete
+                && entry.as_ref().is_ok_and(|entry| {
+                    let phone = entry.phone.as_ref().filter(|phone| phone.valid);
+                    let text = self.header.phone_text(&row);
+                    let likely = text.and_then(|text| self.reader.likely_phone(&text));
+                    phone.is_some_and(|phone| likely.as_ref() == Some(&phone.e164))
+                });
+            self.verdicts.take(is_likely);
             return Ok(Some((row.line, entry)));
         }
     }
@@ -97,34 +114,61 @@ impl<'a> FilePass<'a> {
         read_so_far(&self.rows).0
     }
 
+    /// The bytes and rows that were read so far, from time to time.
+    pub fn news(&mut self) -> Option<(u64, u64)> {
+        let bytes = self.bytes_read();
+        if bytes <= self.reported_bytes + PROGRESS_BYTES {
+            return None;
+        }
+        self.reported_bytes = bytes;
+        Some((bytes, self.rows_so_far))
+    }
+
     /// A digest of the bytes. It shows whether two complete readings read the same bytes.
     pub fn digest(&self) -> u64 {
         read_so_far(&self.rows).1
     }
 }
 
-/// One bit a row: the phone is valid E.164 as written.
+/// Whether the phone of a row is valid, and what `likely_phone` says.
 #[derive(Default)]
 struct Verdicts {
-    plain: Vec<u64>,
+    likely: RowBits,
     row: usize,
     /// All rows were checked, and the results are now in use.
     is_complete: bool,
 }
 
 impl Verdicts {
-    fn next_is_plain(&self) -> bool {
-        let word = self.plain.get(self.row / 64).copied().unwrap_or(0);
-        self.is_complete && word >> (self.row % 64) & 1 == 1
+    fn next_is_likely(&self) -> bool {
+        self.is_complete && self.likely.get(self.row)
     }
 
-    fn take(&mut self, is_plain: bool) {
+    fn take(&mut self, is_likely: bool) {
         if !self.is_complete {
-            if self.row.is_multiple_of(64) {
-                self.plain.push(0);
-            }
-            self.plain[self.row / 64] |= u64::from(is_plain) << (self.row % 64);
+            self.likely.push(is_likely);
         }
         self.row += 1;
+    }
+}
+
+/// One bit a row: a million rows take 125 kB.
+#[derive(Default)]
+pub struct RowBits {
+    words: Vec<u64>,
+    rows: usize,
+}
+
+impl RowBits {
+    pub fn push(&mut self, bit: bool) {
+        if self.rows.is_multiple_of(64) {
+            self.words.push(0);
+        }
+        self.words[self.rows / 64] |= u64::from(bit) << (self.rows % 64);
+        self.rows += 1;
+    }
+
+    pub fn get(&self, row: usize) -> bool {
+        self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 }

@@ -1,10 +1,10 @@
 //! Loads dates without calls, from files and from the configuration, into the table that the gate
 //! reads.
 //!
-//! A file is a CSV of `country,date,name`, or an iCalendar file with all-day events. A file that
-//! cannot be read completely is refused, because a missing holiday means a call on that day.
+//! A file is a CSV of `country,date,name`, or an iCalendar file with all-day events, in any encoding
+//! of a customers file. A file that cannot be read completely is refused, because a missing holiday
+//! means a call on that day.
 
-use std::io::Read;
 use std::path::Path;
 
 use chrono::{Duration, NaiveDate};
@@ -12,6 +12,7 @@ use chrono::{Duration, NaiveDate};
 use crate::config::settings::Holidays as Config;
 use crate::domain::calendar::zone_country;
 use crate::domain::customer::columns::{parse_date, plain_header, shown};
+use crate::steps::import::sheet::Sheet;
 use crate::steps::import::sheet::csv::{CsvRow, CsvRows, Next};
 use crate::store::Tx;
 use crate::store::holidays::{Holiday, replace};
@@ -43,13 +44,15 @@ pub fn apply(tx: &Tx<'_>, days: &[Holiday]) -> anyhow::Result<()> {
 
 /// The dates of one file.
 pub fn read_file(path: &Path) -> Result<Vec<Holiday>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if BYTES_MAX < bytes.len() as u64 {
-        return Err("is longer than 16 MiB".to_string());
+    if path.as_os_str() == "-" {
+        return Err("is standard input: name a file".to_string());
     }
-    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_string())?;
+    // A long file is refused before it is read to find out its encoding.
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if BYTES_MAX < about.len() {
+        return Err(format!("is longer than {} MiB", BYTES_MAX >> 20));
+    }
+    let text = Sheet::open(path, None)?.text(BYTES_MAX)?;
     if text.trim_start_matches('\u{FEFF}').trim_start().starts_with("BEGIN:VCALENDAR") {
         read_calendar(&text)
     } else {
@@ -228,6 +231,35 @@ impl CalendarEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_read_in_each_encoding_of_a_customers_file() {
+        let path = std::env::temp_dir().join(format!("holidays-{}", uuid::Uuid::new_v4()));
+        let text = "country,date,name\r\nDE,2026-12-25,Feier für alle\r\n";
+        let wide = |mark: &str, bytes: fn(u16) -> [u8; 2]| {
+            format!("{mark}{text}").encode_utf16().flat_map(bytes).collect::<Vec<u8>>()
+        };
+        let calendar = "BEGIN:VCALENDAR\nX-RINGONCE-COUNTRY:DE\nBEGIN:VEVENT\n\
+            DTSTART;VALUE=DATE:20261225\nSUMMARY:Feier für alle\nEND:VEVENT\nEND:VCALENDAR\n";
+        for bytes in [
+            text.as_bytes().to_vec(),
+            format!("\u{FEFF}{text}").into_bytes(),
+            wide("\u{FEFF}", u16::to_le_bytes),
+            wide("\u{FEFF}", u16::to_be_bytes),
+            wide("", u16::to_le_bytes),
+            encoding_rs::WINDOWS_1252.encode(text).0.into_owned(),
+            encoding_rs::WINDOWS_1252.encode(calendar).0.into_owned(),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(told(read_file(&path).unwrap()), ["DE 2026-12-25 Feier für alle"]);
+        }
+        std::fs::write(&path, b"country,date,name\nDE,2026-12-25,\xC3\xA9\xC3\xA9\xC3\n").unwrap();
+        assert!(read_file(&path).unwrap_err().contains("not text in its encoding"));
+        std::fs::File::create(&path).and_then(|file| file.set_len(BYTES_MAX + 1)).unwrap();
+        assert_eq!(read_file(&path).unwrap_err(), "is longer than 16 MiB");
+        assert_eq!(read_file(Path::new("-")).unwrap_err(), "is standard input: name a file");
+        std::fs::remove_file(&path).unwrap();
+    }
 
     fn told(days: Vec<Holiday>) -> Vec<String> {
         days.iter().map(|day| format!("{} {} {}", day.country, day.date, day.name)).collect()

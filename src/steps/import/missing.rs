@@ -1,10 +1,9 @@
 //! Customers whom a full export no longer holds. They are listed, and paused if a person says so.
 
-use std::collections::HashMap;
-
 use crate::domain::Instant;
 use crate::steps::customers::paused;
 use crate::steps::import::options::PauseMissing;
+use crate::steps::import::repeated_rows::SeenRows;
 use crate::store::journal::Act;
 use crate::store::{Conn, Tx, customers};
 
@@ -19,14 +18,15 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    /// `named`: the known customers whom a row of the file means.
-    pub fn from(conn: &Conn, named: &HashMap<i64, u64>) -> anyhow::Result<Missing> {
+    /// `seen`: the rows of the file, with the known customers whom they mean.
+    pub fn from(conn: &Conn, seen: &SeenRows) -> anyhow::Result<Missing> {
         let mut missing = Missing { ids: Vec::new(), may_be_called: 0 };
         customers::each_not_stopped(conn, &mut |id| {
             missing.may_be_called += 1;
-            if !named.contains_key(&id) {
+            if !seen.has_customer(id)? {
                 missing.ids.push(id);
             }
+            Ok(())
         })?;
         Ok(missing)
     }

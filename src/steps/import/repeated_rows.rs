@@ -1,30 +1,45 @@
 //! Rows of one file that mean the same customer.
 
-use std::collections::HashMap;
+mod sorted_file;
+mod table;
+
 use std::hash::{BuildHasher, RandomState};
+
+use anyhow::Context;
 
 use crate::domain::customer::Customer;
 use crate::domain::customer::entry::CustomerEntry;
+use crate::steps::import::repeated_rows::table::HashTable;
 
-/// The keys of the rows so far, as hashes, with their lines.
+/// The keys of the rows so far, as hashes, with their lines. The memory for them does not grow with
+/// the file.
 #[derive(Default)]
 pub(crate) struct SeenRows {
     /// The store has no customers, so no row can match one.
     pub(crate) nobody_yet: bool,
-    pub(crate) hasher: RandomState,
-    pub(crate) keys: HashMap<u64, SeenKey>,
-    /// Known customers named by a row, with the row's line.
-    pub(crate) customers: HashMap<i64, u64>,
+    hasher: RandomState,
+    table: HashTable,
 }
 
 impl SeenRows {
+    pub(crate) fn new(nobody_yet: bool) -> SeenRows {
+        SeenRows { nobody_yet, ..SeenRows::default() }
+    }
+
     /// The first line with the same number, unless all rows with it mark it as shared.
-    pub(crate) fn same_phone(&mut self, after: &Customer, line: u64) -> Option<u64> {
-        let hash = self.hasher.hash_one(("phone", after.phone.as_str()));
+    pub(crate) fn same_phone(
+        &mut self,
+        after: &Customer,
+        line: u64,
+    ) -> anyhow::Result<Option<u64>> {
         let new = SeenKey { line, is_own: false, is_shared: true };
-        let seen = self.keys.entry(hash).or_insert(new);
-        seen.is_shared &= after.shared_phone;
-        (seen.line != line && !seen.is_shared).then_some(seen.line)
+        let seen = self.change(("phone", after.phone.as_str()), |seen| {
+            let seen = seen.unwrap_or(new);
+            SeenKey { is_shared: seen.is_shared && after.shared_phone, ..seen }
+        })?;
+        let seen = seen.unwrap_or(new);
+        let is_shared = seen.is_shared && after.shared_phone;
+        Ok((seen.line != line && !is_shared).then_some(seen.line))
     }
 
     /// The line of an earlier row about the same customer, and the key that shows it.
@@ -34,7 +49,7 @@ impl SeenRows {
         &mut self,
         entry: &CustomerEntry,
         line: u64,
-    ) -> Option<(&'static str, u64)> {
+    ) -> anyhow::Result<Option<(&'static str, u64)>> {
         let own = key_of(entry);
         let email = entry.email.as_ref().and_then(|email| email.as_deref());
         let phone = entry.phone.as_ref().map(|phone| phone.e164.as_str());
@@ -45,23 +60,70 @@ impl SeenRows {
             let Some(key) = key else { continue };
             let is_own = column == own;
             let new = SeenKey { line, is_own, is_shared: true };
-            let seen = self.keys.entry(self.hasher.hash_one((column, key))).or_insert(new);
+            let seen = self.change((column, key), |seen| {
+                let seen = seen.unwrap_or(new);
+                SeenKey { is_own: seen.is_own || is_own, ..seen }
+            })?;
+            let seen = seen.unwrap_or(new);
             if seen.line != line && (is_own || seen.is_own) && repeated.is_none() {
                 repeated = Some((column, seen.line));
             }
-            seen.is_own |= is_own;
         }
-        repeated
+        Ok(repeated)
+    }
+
+    /// The line of the latest earlier row about a known customer.
+    pub(crate) fn same_customer(&mut self, id: i64, line: u64) -> anyhow::Result<Option<u64>> {
+        let new = SeenKey { line, is_own: false, is_shared: false };
+        Ok(self.change(("customer", id), |_| new)?.map(|seen| seen.line))
+    }
+
+    /// Whether a row is about this known customer.
+    pub(crate) fn has_customer(&self, id: i64) -> anyhow::Result<bool> {
+        let hash = self.hasher.hash_one(("customer", id));
+        Ok(self.table.get(hash).with_context(no_room)?.is_some())
+    }
+
+    /// Replaces what is known of a key, and returns what was known.
+    fn change(
+        &mut self,
+        key: impl std::hash::Hash,
+        change: impl FnOnce(Option<SeenKey>) -> SeenKey,
+    ) -> anyhow::Result<Option<SeenKey>> {
+        let hash = self.hasher.hash_one(key);
+        let change = |number: Option<u64>| change(number.map(SeenKey::of)).number();
+        Ok(self.table.change(hash, change).with_context(no_room)?.map(SeenKey::of))
     }
 }
 
+fn no_room() -> String {
+    let folder = std::env::temp_dir();
+    format!(
+        "the temporary file for the keys of the rows in {} cannot be used; set TMPDIR to a folder \
+         with room",
+        folder.display()
+    )
+}
+
 /// The first line with a key.
-pub(crate) struct SeenKey {
-    pub(crate) line: u64,
+#[derive(Clone, Copy)]
+struct SeenKey {
+    /// From 1 on.
+    line: u64,
     /// Whether a row was identified by this key, not only contained it.
-    pub(crate) is_own: bool,
+    is_own: bool,
     /// Whether every row with this number marks it as shared.
-    pub(crate) is_shared: bool,
+    is_shared: bool,
+}
+
+impl SeenKey {
+    fn number(self) -> u64 {
+        self.line << 2 | u64::from(self.is_own) << 1 | u64::from(self.is_shared)
+    }
+
+    fn of(number: u64) -> SeenKey {
+        SeenKey { line: number >> 2, is_own: number & 2 != 0, is_shared: number & 1 != 0 }
+    }
 }
 
 /// The column by which a row names its customer: external id, else e-mail, else phone.
@@ -70,5 +132,71 @@ pub(crate) fn key_of(entry: &CustomerEntry) -> &'static str {
         (Some(_), _) => "external_id",
         (None, Some(Some(_))) => "email",
         (None, _) => "phone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Instant;
+    use crate::domain::customer::entry::EntryPhone;
+
+    /// A row with these keys. An empty text leaves its key out.
+    fn row([external_id, email, phone]: [&str; 3]) -> CustomerEntry {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        let phone = text(phone).map(|e164| EntryPhone { e164, valid: true, error: None });
+        CustomerEntry {
+            external_id: text(external_id),
+            email: text(email).map(Some),
+            phone,
+            timezone: text("Europe/London"),
+            ..CustomerEntry::default()
+        }
+    }
+
+    #[test]
+    fn a_row_repeats_another_if_one_of_them_is_known_by_the_same_key() {
+        const ONE: &str = "+442079460001";
+        const TWO: &str = "+442079460002";
+        for (rows, expected) in [
+            ([["7", "", ONE], ["7", "", TWO]], Some(("external_id", 2))),
+            // Couples share an address and a phone.
+            ([["7", "a@example.com", ONE], ["8", "a@example.com", ONE]], None),
+            ([["7", "a@example.com", ONE], ["", "a@example.com", TWO]], Some(("email", 2))),
+            ([["", "a@example.com", ONE], ["7", "a@example.com", TWO]], Some(("email", 2))),
+            ([["", "a@example.com", ONE], ["", "", ONE]], Some(("phone", 2))),
+            ([["", "", ONE], ["7", "", ONE]], Some(("phone", 2))),
+            ([["", "", ONE], ["", "", TWO]], None),
+        ] {
+            let mut seen = SeenRows::default();
+            let [first, second] = rows.map(row);
+            assert_eq!(seen.repeated(&first, 2).unwrap(), None);
+            assert_eq!(seen.repeated(&second, 3).unwrap(), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn a_phone_is_shared_only_while_all_rows_with_it_say_so() {
+        let same = |marks: [bool; 3]| {
+            let mut seen = SeenRows::default();
+            let entry = row(["", "", "+442079460001"]);
+            let mut customer = entry.new_customer(Instant::UNIX_EPOCH).unwrap();
+            [2, 3, 4].map(|line| {
+                customer.shared_phone = marks[line as usize - 2];
+                seen.same_phone(&customer, line).unwrap()
+            })
+        };
+        assert_eq!(same([true, true, true]), [None, None, None]);
+        assert_eq!(same([true, false, true]), [None, Some(2), Some(2)]);
+        assert_eq!(same([false, true, true]), [None, Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn a_known_customer_is_remembered_with_the_latest_line() {
+        let mut seen = SeenRows::default();
+        assert_eq!(seen.same_customer(7, 2).unwrap(), None);
+        assert_eq!(seen.same_customer(7, 5).unwrap(), Some(2));
+        assert_eq!(seen.same_customer(7, 9).unwrap(), Some(5));
+        assert!(seen.has_customer(7).unwrap() && !seen.has_customer(8).unwrap());
     }
 }

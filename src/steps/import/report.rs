@@ -86,6 +86,18 @@ pub struct ImportReport {
     pub ignored: Vec<String>,
 }
 
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The rows are being written; otherwise they are checked.
+    pub is_writing: bool,
+    /// Rows that were checked, or rows that were written.
+    pub rows: u64,
+    /// The part that is done, of `total`.
+    pub done: u64,
+    pub total: u64,
+}
+
 impl ImportReport {
     /// Counts one bad row with all of its problems.
     pub fn add_bad(&mut self, problems: Vec<RowProblem>) {

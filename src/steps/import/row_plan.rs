@@ -1,5 +1,7 @@
 //! Finds the customer that a row of a file means, and what the row makes of them.
 
+use std::borrow::Cow;
+
 use anyhow::anyhow;
 
 use crate::domain::Instant;
@@ -69,23 +71,27 @@ pub(crate) fn plan(
         matching(conn, entry.external_id.as_deref(), email, phone)?
     };
     let reader = &mut pass.reader;
-    let mut entry = entry.clone();
-    let before = match &found {
+    let mut entry = Cow::Borrowed(entry);
+    match &found {
         Found::Several(candidates) => return Ok(Err(Unplanned::Several(candidates.len()))),
         Found::Nobody if entry.phone.is_none() => return Ok(Err(Unplanned::Blank("phone"))),
         Found::Nobody if entry.timezone.is_none() => return Ok(Err(Unplanned::Blank("timezone"))),
-        Found::Nobody => {
-            entry.welcome_call_completed = match options.welcome {
-                Welcome::Nobody => Some(true),
-                _ => entry.welcome_call_completed,
-            };
-            entry.new_customer(now).map_err(|reason| anyhow!(reason))?
+        Found::Nobody if options.welcome == Welcome::Nobody => {
+            entry.to_mut().welcome_call_completed = Some(true);
         }
-        Found::One(known) => entry.applied_to(known),
-    };
-    let said = entry.next_call_scheduled_at;
-    let corrected = said.and_then(|said| next_call::corrected(reader, &before, said, now));
-    entry.next_call_scheduled_at = corrected.or(said);
+        Found::Nobody | Found::One(_) => {}
+    }
+    let mut corrected = None;
+    if let Some(said) = entry.next_call_scheduled_at {
+        let wanted = match &found {
+            Found::One(known) => entry.applied_to(known),
+            _ => entry.new_customer(now).map_err(|reason| anyhow!(reason))?,
+        };
+        corrected = next_call::corrected(reader, &wanted, said, now);
+    }
+    if corrected.is_some() {
+        entry.to_mut().next_call_scheduled_at = corrected;
+    }
     let whom = match found {
         Found::One(known) => {
             let after = plan_change(conn, reader, &known, &entry, now)?;

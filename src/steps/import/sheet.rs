@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::domain::customer::columns::shown;
 use crate::steps::import::sheet::csv::CsvRows;
 use crate::steps::import::sheet::encoding::Decoded;
+pub(crate) use crate::steps::import::sheet::source::nameless_file;
 use crate::steps::import::sheet::source::{Origin, Source};
 
 /// How many bytes at the beginning show what kind of file it is.
@@ -74,6 +75,20 @@ impl Sheet {
         let source = self.origin.open().and_then(Source::new).map_err(|error| error.to_string())?;
         let decoded = Decoded::new(source, self.encoding).map_err(|error| error.to_string())?;
         CsvRows::new(decoded).map_err(|error| error.to_string())
+    }
+
+    /// The whole text as UTF-8, in at most this many bytes.
+    pub fn text(&self, bytes_max: u64) -> Result<String, String> {
+        let source = self.origin.open().and_then(Source::new);
+        let decoded = source.and_then(|source| Decoded::new(source, self.encoding));
+        let mut bytes = Vec::new();
+        let read = decoded.and_then(|text| text.take(bytes_max + 1).read_to_end(&mut bytes));
+        read.map_err(|error| format!("cannot be read: {error}"))?;
+        if bytes_max < bytes.len() as u64 {
+            return Err(format!("is longer than {} MiB", bytes_max >> 20));
+        }
+        String::from_utf8(bytes)
+            .map_err(|_| "holds bytes that are not text in its encoding".to_string())
     }
 
     pub fn form(&self, rows: &SheetRows) -> SheetForm {

@@ -55,11 +55,17 @@ impl Origin {
 
 /// Copies a pipe, because an import reads its rows twice. Only this process can open the copy.
 fn keep(from: &mut dyn Read) -> Result<File> {
+    let mut file = nameless_file()?;
+    std::io::copy(from, &mut file)?;
+    Ok(file)
+}
+
+/// A temporary file without a name: only this process can open it, and it ends with it.
+pub fn nameless_file() -> Result<File> {
     let path = std::env::temp_dir().join(format!("ringonce-{}", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     std::fs::remove_file(&path)?;
-    std::io::copy(from, &mut file)?;
     Ok(file)
 }
 
