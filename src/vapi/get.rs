@@ -21,7 +21,7 @@ use crate::vapi::values::LONGEST_TRANSCRIPT;
 /// In bytes. A page of calls may hold a hundred transcripts. It is read in parts, so it takes time
 /// and no memory; a larger page breaks off.
 const LARGEST_PAGE: u64 = 64 * 1024 * 1024;
-/// In bytes. One call, however long it was.
+/// In bytes. One call, however long it was; or the calls of one instant, which no time divides.
 const LARGEST_CALL: u64 = 1024 * 1024 * 1024;
 /// Answers of a gateway to a page that takes the provider too long, or is too large for it.
 const TOO_MUCH: [u16; 3] = [413, 504, 524];
@@ -114,7 +114,9 @@ impl Get<'_> {
             Err(NotRead::Because(error)) => return Err(error),
         };
         let mut page = Page { date, ..Page::default() };
-        let mut body = BufReader::new(body(response, LARGEST_PAGE));
+        let is_one_instant = window.to == Some(window.from);
+        let largest = if is_one_instant { LARGEST_CALL } else { LARGEST_PAGE };
+        let mut body = BufReader::new(body(response, largest));
         let read =
             rows::each(&mut body, LONGEST_IN_A_LIST, &mut |row| page.rows.push(Row::of(row)));
         let Err(broken) = read else { return Ok(page) };

@@ -50,10 +50,15 @@ impl Day {
     }
 }
 
-/// The latest occasions that ended without a call, the newest first.
+/// The latest occasions that ended without a call of ours, the newest first.
 pub fn skips(conn: &Conn, customer: &Customer, stops: &[Stop]) -> anyhow::Result<Vec<PastItem>> {
     let mut items = views::items_of_customer(conn, customer.id)?;
-    items.retain(|item| matches!(item.status, ItemStatus::Skipped | ItemStatus::Failed));
+    items.retain(|item| match item.status {
+        ItemStatus::Skipped | ItemStatus::Failed => true,
+        // A call that was made elsewhere; one of ours is among the calls.
+        ItemStatus::Completed => item.reason.is_some() && item.vapi_call_id.is_none(),
+        _ => false,
+    });
     items.sort_by_key(|item| std::cmp::Reverse(item.scheduled_for));
     items.truncate(PAST_SKIPS);
     past_items(conn, customer, items, stops)

@@ -30,6 +30,16 @@ fn a_page_beyond_the_largest_size_is_read_in_smaller_ones() {
     assert!(server.requests().len() < 8, "{}", server.requests().len());
 }
 
+#[test]
+fn a_hundred_long_records_of_one_instant_are_read() {
+    let mut all = rows(100, 700_000);
+    let at = all[0]["createdAt"].clone();
+    all.iter_mut().for_each(|row| row["createdAt"] = at.clone());
+    let server = little_vapi(all, Order::NewestFirst);
+    let listing = client(&server.url()).list(start_of_day()).unwrap();
+    assert_eq!((listing.calls.len(), listing.unreadable.len()), (100, 0));
+}
+
 /// Writes the reply in pieces with a pause between them, until the client has left.
 fn drip(stream: &mut TcpStream, reply: &[u8], piece: usize, pause: Duration) {
     for piece in reply.chunks(piece) {
