@@ -25,7 +25,35 @@ fn none(conn: &Conn, what: &str, sql: &str) -> anyhow::Result<()> {
     let mut statement = conn.prepare(sql)?;
     let found: Vec<String> =
         statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if let Some(first) = found.first().filter(|_| std::env::var_os("SIM_TRACE").is_some()) {
+        about(conn, first.split(' ').next().unwrap_or_default())?;
+    }
     ensure!(found.is_empty(), "EVENTS: {what}: {found:?}");
+    Ok(())
+}
+
+/// Prints the rows of an item or an attempt for a person who replays a seed.
+fn about(conn: &Conn, id: &str) -> anyhow::Result<()> {
+    for sql in [
+        "SELECT 'item ' || id || ' customer ' || customer_id || ' ' || call_type || ' ' || occasion
+           || ' ' || status || ' ' || created_at || ' ' || coalesce(processed_at, '-')
+         FROM call_queue WHERE CAST(id AS TEXT) = ?1",
+        "SELECT 'attempt ' || a.id || ' seq ' || seq || ' item ' || coalesce(queue_id, '-') || ' '
+           || a.occasion || ' ' || state || ' customer ' || coalesce(a.customer_id, '-')
+         FROM call_attempts AS a JOIN call_queue AS i ON CAST(i.id AS TEXT) = ?1
+         WHERE queue_id = i.id OR (a.customer_id = i.customer_id AND a.occasion = i.occasion)",
+        "SELECT at || ' ' || who || ' ' || subject || ' ' || coalesce(old, '-') || ' -> '
+           || coalesce(new, '-') || ' ' || coalesce(why, '') FROM journal
+         WHERE subject = 'item:' || ?1 OR subject IN (SELECT 'attempt:' || a.id
+           FROM call_attempts AS a JOIN call_queue AS i ON CAST(i.id AS TEXT) = ?1
+           WHERE queue_id = i.id OR (a.customer_id = i.customer_id AND a.occasion = i.occasion))",
+    ] {
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([id], |row| row.get::<_, String>(0))?;
+        for row in rows {
+            eprintln!("{}", row?);
+        }
+    }
     Ok(())
 }
 

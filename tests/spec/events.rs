@@ -171,6 +171,30 @@ fn an_occasion_that_another_call_completed_is_finished_when_its_last_doubt_is_se
 }
 
 #[test]
+fn an_occasion_of_an_erased_customer_is_finished_when_its_last_doubt_is_settled() {
+    let setup = ringonce::demo::fake_vapi::core::Setup {
+        faults: "close-before-accept:first=1".parse().expect("faults"),
+        ..quick()
+    };
+    let world = World::with(setup, WANTED);
+    world.daily("Ada");
+    world.tick_at("2026-02-02T11:45:00Z");
+    world.tick_at("2026-02-02T12:00:00Z");
+    // As a call leaves it that another copy of the file made, and this one adopted.
+    world.sql("UPDATE call_attempts SET queue_id = NULL");
+    world.sql("UPDATE call_queue SET status = 'completed', reason = 'already_called'");
+    let id = world.one("SELECT id FROM call_attempts");
+    world.set_clock("2026-02-02T20:00:00Z");
+    let run = world.command(&["customers", "erase", "id:1", "--reason", "asked"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(kinds(&world), ["call.in_doubt"]);
+    let settled =
+        world.command(&["attempts", "resolve", &id, "--not-placed", "--reason", "not in the log"]);
+    assert_eq!(settled.code, Some(0), "{settled:?}");
+    assert_eq!(kinds(&world), ["call.in_doubt", "call.settled", "occasion.finished"]);
+}
+
+#[test]
 fn a_number_that_is_listed_is_an_opt_out_of_each_of_its_customers() {
     let world = World::with_config(WANTED);
     let ada = world.customer("Ada").phone("+12125550101").add();

@@ -81,6 +81,7 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
            SELECT id FROM call_attempts WHERE customer_id = ?1)",
         [customer.id],
     )?;
+    keep_items_of_live_calls(tx, customer.id)?;
     let attempts = tx
         .prepare_cached(
             "UPDATE call_attempts SET phone = NULL, transcript = NULL, summary = NULL,
@@ -103,6 +104,20 @@ pub fn remove(tx: &Transaction<'_>, customer: &Customer, now: Instant) -> anyhow
         bail!("customer {} is gone already; nothing was changed", customer.id);
     }
     Ok(Erased { attempts, events })
+}
+
+/// A call that another copy of the file made is found by its customer and occasion. Without the
+/// customer, only the item says which occasion its end ends.
+fn keep_items_of_live_calls(tx: &Transaction<'_>, customer_id: i64) -> anyhow::Result<()> {
+    tx.execute(
+        "UPDATE call_attempts AS made SET queue_id = (SELECT item.id FROM call_queue AS item
+           WHERE item.customer_id = made.customer_id AND item.call_type = made.call_type
+             AND item.occasion = made.occasion)
+         WHERE customer_id = ?1 AND queue_id IS NULL
+           AND (state = 'dialing' OR state = 'in_doubt' OR state = 'placed')",
+        [customer_id],
+    )?;
+    Ok(())
 }
 
 /// Whether the journal contains one of these texts. The journal can never be changed, so it must
