@@ -1,8 +1,10 @@
-//! `ringonce backup`, `snapshot`, `verify` and `restore`: copies to keep, copies for debugging, a
-//! check that a copy is whole, and a copy put back. Only `restore` changes the database.
+//! `ringonce backup`, `snapshot`, `verify`, `restore` and `archive`: copies to keep, copies for
+//! debugging, a check that a copy is whole, a copy put back, and old rows moved out. Only the last
+//! two change the database.
 
 use std::path::PathBuf;
 
+use chrono::{Duration, NaiveDate, NaiveTime};
 use clap::Args;
 use serde_json::json;
 
@@ -10,6 +12,7 @@ use crate::cli::arguments::configuration::{Global, settings};
 use crate::cli::exit::{CliError, Exit};
 use crate::present::output;
 use crate::store::Store;
+use crate::store::file::archive::archive;
 use crate::store::file::backup::{self, backup};
 use crate::store::file::restore::{Refusal, Restored, restore};
 use crate::store::file::side_files;
@@ -86,6 +89,72 @@ pub struct RestoreArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Move old results and journal lines to a new file; nobody is called again for it
+#[derive(Args)]
+#[command(after_help = "\
+The ledger, the queue, the customers and all that people did stay in the database. What moves is
+what was said in calls, and what ringonce noted about items and calls that are over. The archive is
+an SQLite file that only you can read (mode 0600). `customers erase` does not reach it.
+The service may run meanwhile.
+
+Example:
+  ringonce archive --before 2026-01-01 ringonce-2025.archive.db
+  sqlite3 ringonce-2025.archive.db '.dump call_results'")]
+pub struct ArchiveArgs {
+    /// Move what is older than this date, from midnight UTC
+    #[arg(long, value_name = "DATE", value_parser = crate::cli::report::date)]
+    before: NaiveDate,
+    /// The new file
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Dates up to 31 days back may still be repaired, and their calls explained.
+const KEPT_DAYS: i64 = 35;
+
+pub fn run_archive(global: &Global, args: &ArchiveArgs) -> anyhow::Result<Exit> {
+    let settings = settings(&global.overrides())?;
+    let now = settings.loaded.clock.now()?;
+    let newest = (now - Duration::days(KEPT_DAYS)).date_naive();
+    if args.before > newest {
+        let why = format!("--before {} is too late: give {newest} or earlier", args.before);
+        return Err(CliError::usage(why).into());
+    }
+    // Opening for writing would make a database that is not there.
+    drop(Store::look(&settings.loaded.db)?);
+    let store = Store::open(&settings.loaded.db, now)?;
+    let before = args.before.and_time(NaiveTime::MIN).and_utc();
+    let Some(made) = archive(&store, &args.file, before, now)? else {
+        return tell_nothing_old(args);
+    };
+    if args.json {
+        output::json(&made)?;
+        return Ok(Exit::Done);
+    }
+    output::line(&format!("archived {}", made.path.display()))?;
+    output::line(&format!(
+        "  {} results and {} journal lines from before {} 00:00 UTC",
+        made.results, made.journal_lines, args.before
+    ))?;
+    output::line(&format!("  {} bytes, sha256 {}", made.bytes, made.sha256))?;
+    output::line(
+        "The database keeps every attempt, item and customer. Its file does not shrink: new rows \
+         take the space that is free now.",
+    )?;
+    Ok(Exit::Done)
+}
+
+fn tell_nothing_old(args: &ArchiveArgs) -> anyhow::Result<Exit> {
+    if args.json {
+        output::json(&json!({ "path": null, "results": 0, "journal_lines": 0 }))?;
+    } else {
+        output::line(&format!("Nothing to move is older than {}; no file was made.", args.before))?;
+    }
+    Ok(Exit::Done)
 }
 
 pub fn run_restore(global: &Global, args: &RestoreArgs) -> anyhow::Result<Exit> {

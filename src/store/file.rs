@@ -1,5 +1,6 @@
 //! The database as a file on a disk: connections, identity, lock, side files, copies.
 
+pub mod archive;
 pub mod backup;
 pub(crate) mod connections;
 pub mod identity;

@@ -33,6 +33,7 @@ mod guards_of_records;
 
 // The file that may dial, and when.
 mod accounts;
+mod archived;
 mod arming;
 mod clocks;
 mod cloned_machines;

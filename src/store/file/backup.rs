@@ -59,20 +59,33 @@ fn drop_views(conn: &Connection) -> anyhow::Result<Vec<String>> {
     Ok(found.into_iter().map(|(_, sql)| sql).collect())
 }
 
-/// Makes a new file that exists either whole or not at all. The name is reserved first. `fill`
-/// writes a part beside it, which is synced, verified and renamed over that name. The result has
-/// the target's path and sum.
+/// Makes a new copy of the database, as [`new_whole_file`] does. `fill` writes a part beside it,
+/// which is synced and verified. The result has the target's path and sum.
 pub(crate) fn create_whole(
     target: &Path,
     fill: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<Verified> {
+    let verified = new_whole_file(target, |part| {
+        fill(part)?;
+        sync_file(part)?;
+        verify(part)
+    })?;
+    Ok(Verified { path: target.to_path_buf(), ..verified })
+}
+
+/// Makes a new file of mode 0600 that exists either whole or not at all. The name is reserved first.
+/// `fill` writes a part beside it, which is synced and renamed over that name.
+pub(crate) fn new_whole_file<T>(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     reserve(target)?;
     let part = side_files::beside(target, ".part");
-    let written = fill_and_verify(&part, fill).and_then(|verified| {
+    let written = fill_private(&part, fill).and_then(|made| {
         std::fs::rename(&part, target)
             .with_context(|| format!("rename {} to {}", part.display(), target.display()))?;
         sync_folder(target)?;
-        Ok(Verified { path: target.to_path_buf(), ..verified })
+        Ok(made)
     });
     if written.is_err() {
         // A failed copy leaves no file behind; the caller needs the first error.
@@ -96,18 +109,22 @@ fn reserve(target: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn fill_and_verify(
+fn fill_private<T>(
     part: &Path,
-    fill: impl FnOnce(&Path) -> anyhow::Result<()>,
-) -> anyhow::Result<Verified> {
+    fill: impl FnOnce(&Path) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     // A killed copy may have left this file; the reserved name of the target is ours now.
     let _ = std::fs::remove_file(part);
     side_files::create_private(part)?;
-    fill(part)?;
-    File::open(part)
+    let made = fill(part)?;
+    sync_file(part)?;
+    Ok(made)
+}
+
+fn sync_file(file: &Path) -> anyhow::Result<()> {
+    File::open(file)
         .and_then(|file| file.sync_all())
-        .with_context(|| format!("sync {}", part.display()))?;
-    verify(part)
+        .with_context(|| format!("sync {}", file.display()))
 }
 
 pub(crate) fn sync_folder(target: &Path) -> anyhow::Result<()> {

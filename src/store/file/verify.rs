@@ -105,13 +105,18 @@ fn read(conn: &Connection, path: &Path) -> anyhow::Result<Verified> {
 /// The problem that SQLite finds in the pages, indexes or rows, or missing sequence numbers;
 /// `None`: nothing. Reads everything.
 pub fn problem(conn: &Connection) -> anyhow::Result<Option<String>> {
+    match problem_of_pages(conn)? {
+        None => lost_numbers(conn),
+        found => Ok(found),
+    }
+}
+
+/// The problem that SQLite finds in the pages, indexes or rows of any database; `None`: nothing.
+pub(crate) fn problem_of_pages(conn: &Connection) -> anyhow::Result<Option<String>> {
     let found: String = conn.query_one("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     // The first line of two may only name the database.
-    let lines = found.lines().find(|line| !line.starts_with("***"));
-    match lines.filter(|line| *line != "ok") {
-        Some(line) => Ok(Some(line.to_string())),
-        None => lost_numbers(conn),
-    }
+    let line = found.lines().find(|line| !line.starts_with("***"));
+    Ok(line.filter(|line| *line != "ok").map(str::to_string))
 }
 
 /// The highest sequence number that the file has assigned, and the highest in its ledger.
@@ -161,7 +166,8 @@ fn damaged(path: &Path, error: anyhow::Error) -> anyhow::Error {
     anyhow::anyhow!("{} is damaged: {what}; use another copy", path.display())
 }
 
-fn hash(path: &Path) -> anyhow::Result<(u64, String)> {
+/// The length and the SHA-256 of a file.
+pub(crate) fn hash(path: &Path) -> anyhow::Result<(u64, String)> {
     let read = || -> std::io::Result<(u64, String)> {
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();
