@@ -128,3 +128,37 @@ fn what_a_person_said_is_kept_for_the_next_time() {
     let bad = world.import(text, &["--map-file", "bad.toml"]);
     assert!(bad.code == Some(2) && bad.stderr.contains("\"fone\" is not a column"), "{bad:?}");
 }
+
+#[test]
+fn a_map_that_cannot_be_kept_stops_the_import_before_a_row_is_written() {
+    let text = "phone,timezone\n+12125550101,Europe/London\n";
+    for target in ["there.toml", "no-such-folder/columns.toml"] {
+        let world = World::new();
+        std::fs::write(world.path("there.toml"), "mine").unwrap();
+        let run = world.import(text, &["--save-map", target]);
+        assert_ne!(run.code, Some(0), "{run:?}");
+        assert!(run.stderr.contains(target), "{run:?}");
+        assert_eq!(world.count("SELECT count(*) FROM customers"), 0, "{target}");
+        assert_eq!(std::fs::read_to_string(world.path("there.toml")).unwrap(), "mine");
+    }
+    let world = World::new();
+    let run = world.import("phone\n1\n", &["--save-map", "columns.toml"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(!world.path("columns.toml").exists(), "a refused header leaves no map behind");
+}
+
+#[test]
+fn a_header_has_one_meaning_and_a_column_one_header() {
+    let text = "Tel,Zone,Mobile\n+12125550101,Europe/London,+12125550102\n";
+    let zone = ["--map", "timezone=Zone"];
+    for (more, why) in [
+        (["--map", "phone=Tel", "--map", "phone=Mobile"], "--map gives phone twice"),
+        (["--map", "phone=Tel", "--map", "email=tel"], "cannot be both"),
+        (["--map", "phone=Tel", "--as-variable", "Tel"], "cannot be both phone and a variable"),
+    ] {
+        let world = World::new();
+        let run = world.import(text, &[&zone[..], &more[..]].concat());
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.stderr.contains(why), "{run:?}");
+    }
+}

@@ -37,6 +37,14 @@ pub fn write(
     written.with_context(|| format!("write {target}"))
 }
 
+/// Removes what [`write`] made, because what it was made for failed.
+pub fn take_back(target: &str) {
+    if target != "-" {
+        // The caller reports the failure that matters.
+        let _ = std::fs::remove_file(target);
+    }
+}
+
 /// Writes the rows of a list: as CSV to its target, or as JSON to stdout.
 pub fn rows(csv_target: Option<&str>, columns: &[&str], rows: &[Value]) -> anyhow::Result<()> {
     match csv_target {

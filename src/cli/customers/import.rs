@@ -144,6 +144,11 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
     if args.reason.as_deref().is_some_and(|why| why.trim().is_empty()) {
         return Err(usage("--reason is empty: say why"));
     }
+    // Before the rows: a map that cannot be written must not leave an import behind.
+    if let Some(target) = &args.save_map {
+        let text = columns.text()?;
+        new_file::write(target, |out| Ok(out.write_all(text.as_bytes())?))?;
+    }
     let mut bar = Bar::new();
     let progress = &mut |progress| bar.show(progress);
     let imported = match &args.csv {
@@ -151,13 +156,12 @@ pub fn import(cx: &Cx<'_>, args: &ImportArgs, config: &Config) -> anyhow::Result
         None => checked_or_applied(cx, args, options, progress),
     };
     bar.clear();
+    if let (Err(_), Some(target)) = (&imported, &args.save_map) {
+        new_file::take_back(target);
+    }
     let report = imported.map_err(|error| {
         if error.is::<Unusable>() { usage(format!("{error:#}")) } else { error }
     })?;
-    if let Some(target) = &args.save_map {
-        let text = columns.text()?;
-        new_file::write(target, |out| Ok(out.write_all(text.as_bytes())?))?;
-    }
     if args.json {
         output::json(&report)?;
     } else if args.csv.as_deref() != Some("-") {
@@ -187,6 +191,13 @@ impl ImportArgs {
     fn columns(&self) -> anyhow::Result<ColumnMap> {
         let parse = |text: &String| parse_map(text).map_err(|why| usage(format!("--map {why}")));
         let map: Vec<(Column, String)> = self.map.iter().map(parse).collect::<Result<_, _>>()?;
+        for (index, (column, header)) in map.iter().enumerate() {
+            if let Some((_, first)) = map[..index].iter().find(|(other, _)| other == column) {
+                return Err(usage(format!(
+                    "--map gives {column} twice, \"{first}\" and \"{header}\": keep one"
+                )));
+            }
+        }
         let flags = ColumnMap {
             default_country: self.default_country.clone(),
             country_column: self.country_column.clone(),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::domain::customer::columns::Column;
+use crate::steps::import::header::is_same_header;
 use crate::steps::import::options::parse_map;
 
 /// The first line of a kept file.
@@ -45,10 +46,17 @@ impl ColumnMap {
     /// Flags of today go before what was kept.
     pub fn over(self, kept: ColumnMap) -> ColumnMap {
         let mut map = kept.map;
-        map.extend(self.map);
+        map.extend(self.map.clone());
+        // A header that a flag gives another meaning loses the kept one.
+        let is_mapped = |name: &str| self.map.values().any(|header| is_same_header(header, name));
+        let is_variable =
+            |name: &str| self.as_variable.iter().any(|header| is_same_header(header, name));
+        map.retain(|column, header| {
+            self.map.contains_key(column) || !(is_mapped(header) || is_variable(header))
+        });
         let mut as_variable = kept.as_variable;
+        as_variable.retain(|name| !is_mapped(name) && !is_variable(name));
         as_variable.extend(self.as_variable);
-        as_variable.dedup();
         ColumnMap {
             default_country: self.default_country.or(kept.default_country),
             country_column: self.country_column.or(kept.country_column),
@@ -59,9 +67,26 @@ impl ColumnMap {
         }
     }
 
-    /// The columns with their headers.
+    /// The columns with their headers. A header has one meaning: of two, one would be dropped.
     pub fn columns(&self) -> Result<Vec<(Column, String)>, String> {
-        self.map.iter().map(|(column, header)| parse_map(&format!("{column}={header}"))).collect()
+        let parse = |(column, header)| parse_map(&format!("{column}={header}"));
+        let columns: Vec<(Column, String)> =
+            self.map.iter().map(parse).collect::<Result<_, _>>()?;
+        for (index, (column, header)) in columns.iter().enumerate() {
+            let is_same = |(_, other): &&(Column, String)| is_same_header(other, header);
+            if let Some((other, _)) = columns[..index].iter().find(is_same) {
+                return Err(format!(
+                    "the column \"{header}\" cannot be both {other} and {column}: map it once"
+                ));
+            }
+            if self.as_variable.iter().any(|name| is_same_header(name, header)) {
+                return Err(format!(
+                    "the column \"{header}\" cannot be both {column} and a variable: give --map \
+                     or --as-variable"
+                ));
+            }
+        }
+        Ok(columns)
     }
 }
 
@@ -82,7 +107,16 @@ mod tests {
         let flags = ColumnMap { map: map("Tel"), ..ColumnMap::default() };
         let both = flags.over(kept);
         assert_eq!((both.map, both.default_country.as_deref()), (map("Tel"), Some("US")));
-        for text in ["[map]\nfone = 'x'", "colour = 'red'", "[map]\nphone = ''"] {
+        let flags = ColumnMap { as_variable: vec!["tel".to_string()], ..ColumnMap::default() };
+        let kept = ColumnMap { map: map("Tel"), ..ColumnMap::default() };
+        assert_eq!(flags.over(kept).map, BTreeMap::new());
+        for text in [
+            "[map]\nphone = 'Tel'\nemail = 'tel'",
+            "as_variable = ['Tel']\n[map]\nphone = 'tel'",
+            "[map]\nfone = 'x'",
+            "colour = 'red'",
+            "[map]\nphone = ''",
+        ] {
             assert!(ColumnMap::parse(text).is_err(), "{text}");
         }
     }

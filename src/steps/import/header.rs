@@ -304,7 +304,7 @@ fn is_there(wanted: &str, names: &[&str]) -> Option<String> {
     Some(format!("there is no column \"{}\": {near}", shown(wanted)))
 }
 
-fn is_same_header(a: &str, b: &str) -> bool {
+pub(super) fn is_same_header(a: &str, b: &str) -> bool {
     let (a, b) = (plain_header(a), plain_header(b));
     a == b || (!letters(&a).is_empty() && letters(&a) == letters(&b))
 }
