@@ -4,6 +4,7 @@ pub mod absence_proof;
 pub mod alarm;
 pub mod calendar;
 pub mod call;
+pub mod country;
 pub mod customer;
 pub mod disclosure;
 pub mod disposition;

@@ -21,7 +21,7 @@ use rlibphonenumber::{
     PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
 };
 
-use crate::domain::calendar::zone_country;
+use crate::domain::country;
 use crate::domain::customer::columns::shown;
 
 pub use listed::{end_of_phone, end_of_told, may_have_rung, named};
@@ -125,9 +125,14 @@ pub fn country_named(text: &str) -> Result<String, String> {
         return Ok(word);
     }
     // Two letters may be a language; only UK is nothing else.
-    let is_name = 3 <= word.chars().count() || word == "UK";
-    let named = zone_country::nearest_country(&word).filter(|_| is_name);
-    named.map(str::to_string).ok_or_else(unknown)
+    let is_name = word.chars().count() > 2 || word == "UK";
+    match country::named(text).filter(|_| is_name) {
+        Some(code) => Ok(code.to_string()),
+        None => Err(match country::nearest_name(text).filter(|_| is_name) {
+            Some(near) => format!("\"{}\" is not a country: did you mean {near}?", shown(text)),
+            None => unknown(),
+        }),
+    }
 }
 
 /// The E.164 form of a text that a person typed to name a customer; `None` if it is not a phone.

@@ -58,7 +58,7 @@ fn a_column_says_the_country_of_each_phone() {
     }
     let bad = "phone_code,phone,timezone\nnowhere,2125550107,America/New_York\n";
     let run = world.import(bad, &["--country-column", "phone_code"]);
-    assert!(run.stdout.contains("column phone: \"nowhere\" is not a country"), "{run:?}");
+    assert!(run.stdout.contains("column phone_code: \"nowhere\" is not a country"), "{run:?}");
 }
 
 #[test]
@@ -161,4 +161,17 @@ fn a_header_has_one_meaning_and_a_column_one_header() {
         assert_eq!(run.code, Some(2), "{run:?}");
         assert!(run.stderr.contains(why), "{run:?}");
     }
+}
+
+#[test]
+fn a_misspelt_country_is_reported_in_its_own_column_with_the_nearest_name() {
+    let text = "phone,timezone,Land,plan\n\
+                2125550101,America/New_York,Untied States Of America,a\n\
+                +12125550102,America/New_York,nowhere,b\n\
+                020 7946 0103,Europe/London,GBR,c\n";
+    let run = World::new().import(text, &["--country-column", "land"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    let said = "people.csv line 2, column Land: \"Untied States Of America\" is not a country";
+    assert!(run.stdout.contains(said), "{run:?}");
+    assert_eq!(run.stdout.matches("people.csv line").count(), 1, "{run:?}");
 }

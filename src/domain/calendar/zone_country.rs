@@ -20,31 +20,6 @@ pub fn is_country(code: &str) -> bool {
     zones_of(code).next().is_some()
 }
 
-/// The code that a person most probably meant by a word in capitals that is not one; `None`: unknown.
-pub fn nearest_country(word: &str) -> Option<&'static str> {
-    MISTAKEN.iter().find(|(words, _)| words.split('|').any(|known| known == word)).map(|row| row.1)
-}
-
-/// Codes of languages, of regions and of other standards, and names, with the country that is meant.
-#[rustfmt::skip]
-static MISTAKEN: [(&str, &str); 40] = [
-    ("UK|EN|ENG|GBR|GREAT BRITAIN|UNITED KINGDOM|ENGLAND|BRITAIN|SCOTLAND|WALES|SCT|WLS", "GB"),
-    ("USA|UNITED STATES|UNITED STATES OF AMERICA|AMERICA", "US"),
-    ("DEU|GER|GERMANY|DEUTSCHLAND|D", "DE"), ("FRA|FRANCE|F", "FR"), ("ESP|SPAIN|E", "ES"),
-    ("ITA|ITALY|I", "IT"), ("PRT|POR|PORTUGAL", "PT"), ("NLD|NED|HOL|NETHERLANDS|HOLLAND", "NL"),
-    ("BEL|BELGIUM", "BE"), ("AUT|AUSTRIA", "AT"), ("CHE|SUI|SWITZERLAND", "CH"),
-    ("DNK|DEN|DA|DENMARK", "DK"), ("SWE|SW|SWEDEN", "SE"), ("NOR|NB|NN|NORWAY", "NO"),
-    ("FIN|FINLAND", "FI"), ("POL|POLAND", "PL"), ("CZE|CS|CZECHIA|CZECH REPUBLIC", "CZ"),
-    ("GRC|GRE|EL|GREECE", "GR"), ("IRL|EIRE|IRELAND", "IE"), ("HUN|HUNGARY", "HU"),
-    ("ROU|ROM|ROMANIA", "RO"), ("BGR|BUL|BULGARIA", "BG"), ("HRV|CRO|CROATIA", "HR"),
-    ("UKR|UKRAINE", "UA"), ("RUS|SU|RUSSIA", "RU"), ("TUR|TURKEY|TURKIYE", "TR"),
-    ("CAN|CANADA", "CA"), ("MEX|MEXICO", "MX"), ("BRA|BRAZIL", "BR"), ("ARG|ARGENTINA", "AR"),
-    ("CHL|CHI|CHILE", "CL"), ("COL|COLOMBIA", "CO"), ("AUS|AUSTRALIA", "AU"),
-    ("NZL|NEW ZEALAND", "NZ"), ("JPN|JA|JP-JP|JAPAN", "JP"), ("CHN|ZH|CHINA", "CN"),
-    ("KOR|KO|KOREA|SOUTH KOREA", "KR"), ("IND|HI|INDIA", "IN"), ("ZAF|RSA|SOUTH AFRICA", "ZA"),
-    ("ARE|UAE|EMIRATES|UNITED ARAB EMIRATES", "AE"),
-];
-
 /// Sorted by name.
 #[rustfmt::skip]
 static ZONES: [(&str, &str); 518] = [

@@ -176,6 +176,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a phone was refused only because its row's country cannot be read.
+    pub fn lacks_country(&self, reason: &str) -> bool {
+        matches!(&self.country_of_row, Some(Err(why)) if why == reason)
+    }
+
     /// A name of `[assistants]`: an unknown one would leave the customer without a call.
     fn assistant(&self, text: &str) -> Result<String, String> {
         if self.assistants.iter().any(|name| name == text) {

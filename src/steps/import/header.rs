@@ -211,7 +211,10 @@ impl Header {
                 }
             });
             if let Err(reason) = taken {
-                let column = Some(slot.name(index));
+                // A phone is read by its country, which stands in a cell of its own.
+                let country = self.country.filter(|_| reader.lacks_country(&reason));
+                let at = country.filter(|_| *slot == Slot::Field(Column::Phone)).unwrap_or(index);
+                let column = Some(self.slots[at].name(at));
                 problems.push(RowProblem { line: row.line, column, reason });
             }
         }

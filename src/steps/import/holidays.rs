@@ -11,6 +11,7 @@ use chrono::{Duration, NaiveDate};
 
 use crate::config::settings::Holidays as Config;
 use crate::domain::calendar::zone_country;
+use crate::domain::country;
 use crate::domain::customer::columns::{parse_date, plain_header, shown};
 use crate::steps::import::sheet::Sheet;
 use crate::steps::import::sheet::csv::{CsvRow, CsvRows, Next};
@@ -115,7 +116,7 @@ fn country_code(text: &str) -> Result<String, String> {
     if zone_country::is_country(&code) {
         return Ok(code);
     }
-    let near = zone_country::nearest_country(&code);
+    let near = country::named(&code);
     let advice = match (near, code.chars().count()) {
         (Some(near), 2) => format!("did you mean {near}?"),
         (None, 2) => "write a code of ISO 3166, such as US, or *".to_string(),
