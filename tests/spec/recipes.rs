@@ -130,3 +130,48 @@ fn each_row_with_its_calls_is_written_as_csv_on_request() {
     let run = world.command(&["customers", "import", "people.csv", "--csv"]);
     assert_eq!(run.code, Some(2), "only before anything is written: {run:?}");
 }
+
+#[test]
+fn a_row_whose_number_another_row_is_called_at_counts_as_not_called() {
+    let world = World::new();
+    let rows = "external_id,phone,timezone,call_time,payment_status,welcome_call_completed\n\
+                a,+12125550101,America/New_York,09:00,Paid,no\n\
+                b,+12125550101,America/New_York,10:00,Paid,no\n\
+                c,+12125550102,America/New_York,09:00,Cancelled,no\n\
+                d,+12125550102,America/New_York,10:00,Paid,no\n\
+                e,+442079460103,Europe/London,12:00,Paid,yes\n\
+                f,+442079460103,Europe/London,,Paid,no\n";
+    std::fs::write(world.path("people.csv"), rows).unwrap();
+    let calls = |flags: &[&str]| {
+        let command =
+            [&["customers", "import", "people.csv", "--dry-run", "--csv"], flags].concat();
+        let run = world.command(&command);
+        let lines: Vec<String> = run.stdout.lines().skip(1).map(str::to_string).collect();
+        lines
+            .iter()
+            .map(|line| line.split(',').skip(6).collect::<Vec<_>>().join(","))
+            .collect::<Vec<_>>()
+    };
+    let expected = [
+        "Mon 2026-02-02 08:00,09:00,,",
+        ",,same phone,line 2",
+        ",,payment status,",
+        "Mon 2026-02-02 08:00,10:00,,line 4",
+        ",12:00,,",
+        ",,same phone,line 6",
+    ];
+    assert_eq!(calls(&[]), expected);
+    let told = world.imported(rows, &[]);
+    assert!(told.stdout.contains("not called: same phone"), "{told:?}");
+    assert!(told.stdout.contains("welcome calls: 2") && told.stdout.contains("daily calls: 3"));
+    // Every night the same: of two known customers one is called, whatever the order of the rows.
+    let night = calls(&[]);
+    let who: Vec<bool> = night.iter().map(|line| line.contains("same phone,")).collect();
+    assert_eq!(who, [false, true, false, false, false, true], "{night:?}");
+    // A known customer who is not in the file takes the calls of the number too.
+    let sign_up = "external_id,phone,timezone,call_time,payment_status\n\
+                   new,+442079460103,Europe/London,08:00,Paid\n";
+    let told = world.imported(sign_up, &["--dry-run"]);
+    let expected = ["not called: same phone", "welcome calls: 0", "daily calls: 0"];
+    assert!(expected.iter().all(|line| told.stdout.contains(line)), "{told:?}");
+}

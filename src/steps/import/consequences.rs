@@ -4,6 +4,7 @@
 //! calls at midnight.
 
 pub mod outcome;
+pub(crate) mod same_phone;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -123,15 +124,19 @@ impl Counter {
         if let Some(country) = country.clone() {
             *self.found.countries.entry(country).or_default() += 1;
         }
-        self.call_time(rules, after);
+        let taken = row.same_phone.map(|same| same.taken).unwrap_or_default();
+        let gets_daily_calls = gets_daily(rules, after) && !taken.daily;
+        self.call_time(rules, after, gets_daily_calls);
         let had_daily = row.known.is_some_and(|known| gets_daily(rules, known));
         self.found.daily_calls_end += u64::from(had_daily && !gets_daily(rules, after));
-        let is_welcomed = may_be_called(rules, after) && !after.welcome_call_completed;
+        let is_welcomed = gets_welcome(rules, after) && !taken.welcome;
         let welcome = is_welcomed.then(|| self.welcome(rules, reader, row, now));
         let time = || next::wanted(after).and_then(|rhythm| rhythm.time_of_day());
-        let daily = gets_daily(rules, after).then(time);
+        let daily = gets_daily_calls.then(time);
         let is_called = welcome.is_some() || daily.is_some();
-        let not_called = (!is_called).then(|| why_not(rules, after));
+        let has_own = gets_welcome(rules, after) || gets_daily(rules, after);
+        let why = || if has_own { "same phone" } else { why_not(rules, after) };
+        let not_called = (!is_called).then(why);
         let outcome = Outcome { welcome, daily, not_called };
         self.tally(&after.payment_status, country, &outcome);
         outcome
@@ -168,7 +173,7 @@ impl Counter {
     }
 
     /// The time of the daily calls, also of customers who are not eligible yet.
-    fn call_time(&mut self, rules: &Rules, after: &Customer) {
+    fn call_time(&mut self, rules: &Rules, after: &Customer, gets_daily_calls: bool) {
         let found = &mut self.found;
         let Some(time) = next::wanted(after).and_then(|rhythm| rhythm.time_of_day()) else {
             found.without_call_time += u64::from(may_be_called(rules, after));
@@ -176,7 +181,7 @@ impl Counter {
         };
         found.at_midnight += u64::from(time == NaiveTime::MIN);
         found.outside_window += u64::from(!rules.window.ever_opens_at(time));
-        if gets_daily(rules, after) {
+        if gets_daily_calls {
             found.daily_calls += 1;
             *found.daily_by_hour.entry(format!("{:02}:00", time.hour())).or_default() += 1;
         }
@@ -248,6 +253,10 @@ fn may_be_called(rules: &Rules, customer: &Customer) -> bool {
         && !matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled)
 }
 
-fn gets_daily(rules: &Rules, customer: &Customer) -> bool {
+pub(crate) fn gets_welcome(rules: &Rules, customer: &Customer) -> bool {
+    may_be_called(rules, customer) && !customer.welcome_call_completed
+}
+
+pub(crate) fn gets_daily(rules: &Rules, customer: &Customer) -> bool {
     may_be_called(rules, customer) && next::wanted(customer).is_some()
 }

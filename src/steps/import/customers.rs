@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 
 use crate::domain::Instant;
-use crate::domain::customer::columns::shown;
 use crate::domain::customer::entry::{CustomerEntry, changes};
-use crate::domain::customer::{Customer, mask_phone};
+
 use crate::phones;
 use crate::steps::customers::change;
-use crate::steps::import::consequences::outcome::RowSink;
+use crate::steps::import::consequences::outcome::{RowSink, who};
+use crate::steps::import::consequences::same_phone::{self, Undecided};
 use crate::steps::import::consequences::{Counter, Row};
 use crate::steps::import::field_values::Reader;
 use crate::steps::import::file::{FilePass, RowBits, Unusable};
@@ -33,7 +33,7 @@ use crate::steps::occasions::first_due::is_due_from_then_on;
 use crate::steps::occasions::zone_rules;
 use crate::store::attempts::history;
 use crate::store::customers::bulk::{Inserter, with_room};
-use crate::store::customers::{by_id, is_empty, with_same_phone};
+use crate::store::customers::{by_id, is_empty};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
 use crate::store::{Conn, Store, Tx, View};
@@ -161,7 +161,7 @@ fn check_rows(
         ..ImportReport::default()
     };
     let mut seen = SeenRows::new(nobody_yet);
-    let mut counter = Counter::default();
+    let (mut counter, mut undecided) = (Counter::default(), Vec::new());
     let mut view = View::new(conn)?;
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {
@@ -177,9 +177,10 @@ fn check_rows(
             Ok((entry, plan)) => {
                 count(&mut report, line, &entry, &plan);
                 let known = if nobody_yet { None } else { Some(conn) };
-                let same = count_same_phone(&mut report, known, &mut seen, line, plan.after())?;
+                let rules = options.outlook.map(|outlook| &outlook.rules);
+                let same = same_phone::count(&mut report, known, &mut seen, (line, &plan), rules)?;
                 let read = (line, &entry, &plan, same.as_ref());
-                look_ahead(&mut counter, &mut pass.reader, options, read, now);
+                look_ahead((&mut counter, &mut undecided), &mut pass.reader, options, read, now);
             }
         }
         if let Some(news) = pass.news() {
@@ -189,7 +190,14 @@ fn check_rows(
     }
     report.renumbered = pass.reader.renumbered;
     report.short_rows = pass.short_rows;
-    report.consequences = options.outlook.map(|outlook| counter.finish(outlook));
+    if let Some(outlook) = options.outlook {
+        for row in undecided {
+            row.decide(&mut seen, |row| {
+                counter.add(outlook, &mut pass.reader, row, now);
+            })?;
+        }
+        report.consequences = Some(counter.finish(outlook));
+    }
     let missing = Missing::from(conn, &seen)?;
     report.missing = missing.ids.len() as u64;
     for id in missing.ids.iter().take(SAMPLES_MAX) {
@@ -206,7 +214,7 @@ fn renamed(header: &Header) -> Vec<(String, String)> {
 
 /// Counts what a row leads to.
 fn look_ahead(
-    counter: &mut Counter,
+    (counter, undecided_rows): (&mut Counter, &mut Vec<Undecided>),
     reader: &mut Reader<'_>,
     options: &Options<'_>,
     (line, entry, plan, same_phone): (u64, &CustomerEntry, &Plan, Option<&SamePhone>),
@@ -228,7 +236,13 @@ fn look_ahead(
     let counts_as_made = is_marked && entry.welcome_call_completed != Some(true);
     counter.found.welcome_marked += u64::from(counts_as_made);
     counter.found.next_call_recomputed += u64::from(plan.next_call_recomputed);
-    let outcome = counter.add(outlook, reader, &row, now);
+    let outcome = match Undecided::of(&row) {
+        Some(undecided) => {
+            undecided_rows.push(undecided);
+            Counter::default().add(outlook, reader, &row, now)
+        }
+        None => counter.add(outlook, reader, &row, now),
+    };
     if let Some(RowSink(take)) = options.rows {
         take(counter.row(&row, outcome));
     }
@@ -292,28 +306,6 @@ fn count(report: &mut ImportReport, line: u64, entry: &CustomerEntry, plan: &Pla
     if let (Some(reason), false) = (reason, after.phone_validated) {
         report.add_undialable(line, reason, is_news);
     }
-}
-
-/// Counts a row whose number a known customer or an earlier row also has. `conn` is `None` while the
-/// customer table is empty.
-fn count_same_phone(
-    report: &mut ImportReport,
-    conn: Option<&Conn>,
-    seen: &mut SeenRows,
-    line: u64,
-    after: &Customer,
-) -> anyhow::Result<Option<SamePhone>> {
-    let first_line = seen.same_phone(after, line)?;
-    let customers = match conn {
-        Some(conn) => with_same_phone(conn, after)?,
-        None => Vec::new(),
-    };
-    if first_line.is_none() && customers.is_empty() {
-        return Ok(None);
-    }
-    let same = SamePhone { line, who: who(after), customers, first_line };
-    report.add_same_phone(&same);
-    Ok(Some(same))
 }
 
 /// Writes every row that is not bad. Returns the counts of new, changed and unchanged customers,
@@ -381,12 +373,4 @@ fn note(
         ..Default::default()
     };
     facts::add(tx, now, entry, &EntryFacts { due_ids: ids, ..EntryFacts::default() })
-}
-
-fn who(customer: &Customer) -> String {
-    let words = [Some(&customer.name), customer.external_id.as_ref(), customer.email.as_ref()];
-    match words.into_iter().flatten().find(|word| !word.is_empty()) {
-        Some(word) => shown(word).into_owned(),
-        None => mask_phone(&customer.phone),
-    }
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use crate::domain::customer::Customer;
 use crate::domain::customer::entry::CustomerEntry;
+use crate::steps::import::consequences::outcome::CallsOfNumber;
 use crate::steps::import::repeated_rows::table::HashTable;
 
 /// The keys of the rows so far, as hashes, with their lines. The memory for them does not grow with
@@ -26,20 +27,23 @@ impl SeenRows {
         SeenRows { nobody_yet, ..SeenRows::default() }
     }
 
-    /// The first line with the same number, unless all rows with it mark it as shared.
+    /// The first line with the same number, and the calls that earlier rows take, unless all rows
+    /// with it mark it as shared. `takes`: the calls that this row takes.
     pub(crate) fn same_phone(
         &mut self,
         after: &Customer,
         line: u64,
-    ) -> anyhow::Result<Option<u64>> {
-        let new = SeenKey { line, is_own: false, is_shared: true };
+        takes: CallsOfNumber,
+    ) -> anyhow::Result<Option<(u64, CallsOfNumber)>> {
+        let new = SeenKey { line, is_own: false, is_shared: true, taken: CallsOfNumber::default() };
         let seen = self.change(("phone", after.phone.as_str()), |seen| {
             let seen = seen.unwrap_or(new);
-            SeenKey { is_shared: seen.is_shared && after.shared_phone, ..seen }
+            let is_shared = seen.is_shared && after.shared_phone;
+            SeenKey { is_shared, taken: seen.taken.or(takes), ..seen }
         })?;
         let seen = seen.unwrap_or(new);
         let is_shared = seen.is_shared && after.shared_phone;
-        Ok((seen.line != line && !is_shared).then_some(seen.line))
+        Ok((seen.line != line && !is_shared).then_some((seen.line, seen.taken)))
     }
 
     /// The line of an earlier row about the same customer, and the key that shows it.
@@ -59,7 +63,7 @@ impl SeenRows {
         for (column, key) in keys {
             let Some(key) = key else { continue };
             let is_own = column == own;
-            let new = SeenKey { line, is_own, is_shared: true };
+            let new = SeenKey { line, is_own, is_shared: true, taken: CallsOfNumber::default() };
             let seen = self.change((column, key), |seen| {
                 let seen = seen.unwrap_or(new);
                 SeenKey { is_own: seen.is_own || is_own, ..seen }
@@ -74,7 +78,8 @@ impl SeenRows {
 
     /// The line of the latest earlier row about a known customer.
     pub(crate) fn same_customer(&mut self, id: i64, line: u64) -> anyhow::Result<Option<u64>> {
-        let new = SeenKey { line, is_own: false, is_shared: false };
+        let taken = CallsOfNumber::default();
+        let new = SeenKey { line, is_own: false, is_shared: false, taken };
         Ok(self.change(("customer", id), |_| new)?.map(|seen| seen.line))
     }
 
@@ -114,15 +119,20 @@ struct SeenKey {
     is_own: bool,
     /// Whether every row with this number marks it as shared.
     is_shared: bool,
+    /// The calls that rows with this number take.
+    taken: CallsOfNumber,
 }
 
 impl SeenKey {
     fn number(self) -> u64 {
-        self.line << 2 | u64::from(self.is_own) << 1 | u64::from(self.is_shared)
+        let flags = [self.is_own, self.is_shared, self.taken.welcome, self.taken.daily];
+        flags.into_iter().fold(self.line, |number, flag| number << 1 | u64::from(flag))
     }
 
     fn of(number: u64) -> SeenKey {
-        SeenKey { line: number >> 2, is_own: number & 2 != 0, is_shared: number & 1 != 0 }
+        let flag = |place: u64| number >> place & 1 == 1;
+        let taken = CallsOfNumber { welcome: flag(1), daily: flag(0) };
+        SeenKey { line: number >> 4, is_own: flag(3), is_shared: flag(2), taken }
     }
 }
 
@@ -183,7 +193,8 @@ mod tests {
             let mut customer = entry.new_customer(Instant::UNIX_EPOCH).unwrap();
             [2, 3, 4].map(|line| {
                 customer.shared_phone = marks[line as usize - 2];
-                seen.same_phone(&customer, line).unwrap()
+                let found = seen.same_phone(&customer, line, CallsOfNumber::default()).unwrap();
+                found.map(|(line, _)| line)
             })
         };
         assert_eq!(same([true, true, true]), [None, None, None]);

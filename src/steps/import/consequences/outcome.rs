@@ -6,7 +6,8 @@ use chrono::NaiveTime;
 use serde::Serialize;
 
 use crate::domain::Instant;
-use crate::domain::customer::{CallStatus, Customer};
+use crate::domain::customer::columns::shown;
+use crate::domain::customer::{CallStatus, Customer, mask_phone};
 use crate::domain::gate::facts::Rules;
 
 /// The calls of one customer, or why there are none.
@@ -51,6 +52,19 @@ pub(crate) fn why_not(rules: &Rules, customer: &Customer) -> &'static str {
     }
 }
 
+/// The calls that a number gets only once for all its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallsOfNumber {
+    pub welcome: bool,
+    pub daily: bool,
+}
+
+impl CallsOfNumber {
+    pub(crate) fn or(self, other: CallsOfNumber) -> CallsOfNumber {
+        CallsOfNumber { welcome: self.welcome || other.welcome, daily: self.daily || other.daily }
+    }
+}
+
 /// A row whose number another customer also has, unless both mark it as shared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SamePhone {
@@ -61,6 +75,20 @@ pub struct SamePhone {
     pub customers: Vec<i64>,
     /// The first line of the file with the number.
     pub first_line: Option<u64>,
+    /// The calls that earlier lines get, or had.
+    #[serde(skip)]
+    pub taken: CallsOfNumber,
+    /// The same of each known customer, as the database knows them.
+    #[serde(skip)]
+    pub by_known: Vec<(i64, CallsOfNumber)>,
+}
+
+pub(crate) fn who(customer: &Customer) -> String {
+    let words = [Some(&customer.name), customer.external_id.as_ref(), customer.email.as_ref()];
+    match words.into_iter().flatten().find(|word| !word.is_empty()) {
+        Some(word) => shown(word).into_owned(),
+        None => mask_phone(&customer.phone),
+    }
 }
 
 /// One row of a file with what it leads to.
