@@ -36,7 +36,8 @@ fn a_pause_of_everything_a_type_a_customer_or_a_number_holds_until_it_is_lifted(
     ];
     for (day, (scope, holds)) in (2..).zip(scopes) {
         let (who, why) = ("Pat".to_string(), "holidays of Pat".to_string());
-        let pause = Pause { who, why, since: "2026-02-02T11:30:00.000Z".to_string() };
+        let pause =
+            Pause { who, why, since: "2026-02-02T11:30:00.000Z".to_string(), ..Default::default() };
         let before = world.rings().len();
         world.store().write(|tx| pauses::set_pause(tx, scope, &pause)).expect("a pause");
         world.tick_at(&format!("2026-02-{day:02}T12:00:00Z"));

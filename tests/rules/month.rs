@@ -145,8 +145,12 @@ fn add(cx: &Context, plan: &Plan) -> String {
     customer.next_call_scheduled_at =
         rhythm.next_slot(&zone, just_before, None, |_| true).map(|(_, at)| at);
     let stopped = plan.listed.then(|| plan.phone());
-    let pause =
-        pauses::Pause { who: "Pat".to_string(), why: "away".to_string(), since: FIRST.to_string() };
+    let pause = pauses::Pause {
+        who: "Pat".to_string(),
+        why: "away".to_string(),
+        since: FIRST.to_string(),
+        ..Default::default()
+    };
     cx.store
         .write(|tx| {
             let id = customers::insert(tx, &customer)?;

@@ -216,6 +216,7 @@ impl Life {
                     who: WHO.to_string(),
                     why: "a test".to_string(),
                     since: instant_text(now),
+                    ..Default::default()
                 };
                 pauses::set_pause(tx, "all", &pause)
             }

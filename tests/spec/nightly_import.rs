@@ -51,8 +51,22 @@ fn customers_who_are_not_in_the_file_are_listed_and_paused_only_when_asked() {
     // The next night is quiet, and a customer who is back stays paused until a person resumes them.
     let run = import(&world, 0..7, "09:00", &["--pause-missing"]);
     assert_eq!(run.stdout, "0 new, 0 changed, 7 unchanged, 0 bad\n");
-    import(&world, 0..9, "09:00", &["--pause-missing"]);
-    assert_eq!(paused(&world), 2);
+    // Each night says so. A pause that a person made for another reason is not of this kind.
+    world.command(&["pause", "--customer", "id:3", "--reason", "on holiday"]);
+    for more in [&["--dry-run"][..], &["--pause-missing"]] {
+        let run = import(&world, 0..9, "09:00", more);
+        for (id, name) in [(8, "Ada 7"), (9, "Ada 8")] {
+            let line = format!("in the file again, but still paused: customer {id}, {name}: ");
+            assert!(run.stdout.contains(&line), "{run:?}");
+        }
+        assert_eq!(run.stdout.matches("still paused").count(), 2, "{run:?}");
+    }
+    assert_eq!(paused(&world), 3);
+    world.command(&["resume", "--customer", "id:8", "--reason", "is back"]);
+    let run = import(&world, 0..9, "09:00", &["--json"]);
+    let returned = run.json();
+    assert_eq!((&returned["returned"], paused(&world)), (&serde_json::json!(1), 2));
+    assert_eq!(returned["returned_samples"], serde_json::json!([[9, "Ada 8"]]));
 }
 
 #[test]

@@ -331,7 +331,12 @@ fn disturb(world: &mut World, dice: &mut Dice, people: &[i64]) {
                 3 | 4 => format!("type:{}", CallType::Daily),
                 _ => format!("type:{}", CallType::Welcome),
             };
-            let pause = Pause { who: "test".into(), why: "busy".into(), since: "today".into() };
+            let pause = Pause {
+                who: "test".into(),
+                why: "busy".into(),
+                since: "today".into(),
+                ..Default::default()
+            };
             world
                 .cx
                 .store

@@ -238,7 +238,8 @@ fn a_pause_is_shown_in_words_with_its_since() {
         (format!("number:{key}"), "this number is"),
     ] {
         let since = "2026-03-02T11:40:00.000Z".to_string();
-        let pause = pauses::Pause { who: "Eve".into(), why: "busy".into(), since };
+        let pause =
+            pauses::Pause { who: "Eve".into(), why: "busy".into(), since, ..Default::default() };
         world.cx.store.write(|tx| pauses::set_pause(tx, &scope, &pause)).unwrap();
         let told = explain(&world.cx, ada, world.now, None).unwrap().unwrap();
         let answers = &told.occasions[0].answers;

@@ -45,6 +45,7 @@ pub fn print(file: &str, report: &ImportReport, outlook: &Outlook) -> anyhow::Re
     // A bad row may be the row of a customer who seems to be missing.
     if report.bad == 0 {
         print_missing(report)?;
+        print_returned(report)?;
     }
     if report.is_no_news() {
         if let Some(found) = &report.consequences {
@@ -88,6 +89,23 @@ fn print_missing(report: &ImportReport) -> anyhow::Result<()> {
     if report.missing_paused > 0 {
         let count = report.missing_paused;
         output::line(&format!("paused, because they are not in the file: {count}"))?;
+    }
+    Ok(())
+}
+
+/// Names the customers who were paused as missing and are back. Whether they are called again is for
+/// a person to say.
+fn print_returned(report: &ImportReport) -> anyhow::Result<()> {
+    for (id, who) in &report.returned_samples {
+        output::line(&format!(
+            "in the file again, but still paused: customer {id}, {}: \
+             `ringonce resume --customer id:{id} --reason …`",
+            shown(who)
+        ))?;
+    }
+    let more = report.returned.saturating_sub(report.returned_samples.len() as u64);
+    if more > 0 {
+        output::line(&format!("… and {more} more are in the file again and still paused"))?;
     }
     Ok(())
 }

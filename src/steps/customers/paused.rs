@@ -93,14 +93,22 @@ pub fn record_of_another_program(
     let (who, why) = ("another program", "call_status was set to paused");
     let scope = pauses::of_customer(&customer.key);
     let since = instant_text(customer.eligible_from.unwrap_or(customer.created_at));
-    pauses::set_pause(tx, &scope, &Pause { who: who.to_string(), why: why.to_string(), since })?;
+    pauses::set_pause(
+        tx,
+        &scope,
+        &Pause { who: who.to_string(), why: why.to_string(), since, ..Pause::default() },
+    )?;
     note_pause(tx, &scope, (None, Some("paused")), Act { who, why, now })
 }
 
 /// Records who pauses a scope, when and why.
 pub fn record(tx: &Tx<'_>, scope: &str, act: Act<'_>) -> anyhow::Result<()> {
     let (who, why) = (act.who.to_string(), act.why.to_string());
-    pauses::set_pause(tx, scope, &Pause { who, why, since: instant_text(act.now) })?;
+    pauses::set_pause(
+        tx,
+        scope,
+        &Pause { who, why, since: instant_text(act.now), ..Pause::default() },
+    )?;
     note_pause(tx, scope, (None, Some("paused")), act)
 }
 

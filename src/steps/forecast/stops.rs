@@ -245,7 +245,7 @@ fn add_standing(
         }
     };
     let scopes = scopes(cx, customer);
-    for (scope, Pause { who, why, since }) in pauses::pauses(conn)? {
+    for (scope, Pause { who, why, since, .. }) in pauses::pauses(conn)? {
         if scopes.contains(&scope) {
             add(StopKind::Pause, &scope, (&who, &why), parse_instant(&since));
         }
@@ -279,7 +279,7 @@ pub fn pauses_at(stops: &[Stop], at: Instant) -> Vec<(String, Pause)> {
     let pause = |stop: &Stop| {
         let (who, why) = (stop.who.clone(), stop.why.clone());
         let since = instant_text(stop.from);
-        (stop.scope.clone(), Pause { who, why, since })
+        (stop.scope.clone(), Pause { who, why, since, ..Pause::default() })
     };
     stops.iter().filter(of).map(pause).collect()
 }

@@ -177,6 +177,11 @@ fn check_rows(
             Ok((entry, plan)) => {
                 count(&mut report, line, &entry, &plan);
                 let known = if nobody_yet { None } else { Some(conn) };
+                if let Some(customer) = plan.known()
+                    && missing::is_still_paused(conn, customer)?
+                {
+                    report.add_returned(customer.id, who(customer));
+                }
                 let rules = options.outlook.map(|outlook| &outlook.rules);
                 let same = same_phone::count(&mut report, known, &mut seen, (line, &plan), rules)?;
                 let read = (line, &entry, &plan, same.as_ref());

@@ -1,10 +1,12 @@
 //! Customers whom a full export no longer holds. They are listed, and paused if a person says so.
 
 use crate::domain::Instant;
+use crate::domain::customer::{CallStatus, Customer};
 use crate::steps::customers::paused;
 use crate::steps::import::options::PauseMissing;
 use crate::steps::import::repeated_rows::SeenRows;
 use crate::store::journal::Act;
+use crate::store::meta::pauses;
 use crate::store::{Conn, Tx, customers};
 
 /// From this many on, a file that lacks most customers is probably not a full export.
@@ -45,8 +47,20 @@ pub(crate) fn pause(tx: &Tx<'_>, ids: &[i64], file: &str, now: Instant) -> anyho
     for id in ids {
         if let Some(customer) = customers::by_id(tx, *id)? {
             let act = Act { who: "import", why: &why, now };
-            paused += u64::from(paused::pause(tx, &customer, act)?);
+            if paused::pause(tx, &customer, act)? {
+                pauses::mark_as_missing(tx, &pauses::of_customer(&customer.key))?;
+                paused += 1;
+            }
         }
     }
     Ok(paused)
+}
+
+/// Whether an import paused this customer for being missing, and nobody has ended the pause.
+pub(crate) fn is_still_paused(conn: &Conn, customer: &Customer) -> anyhow::Result<bool> {
+    if customer.call_status != CallStatus::Paused {
+        return Ok(false);
+    }
+    let pause = pauses::pause_of(conn, &pauses::of_customer(&customer.key))?;
+    Ok(pause.is_some_and(|pause| pause.as_missing))
 }

@@ -80,6 +80,10 @@ pub struct ImportReport {
     pub missing_paused: u64,
     /// The file lacks most customers, so a person must say that they are to be paused.
     pub missing_needs_word: bool,
+    /// Customers whom an import paused because its file lacked them, and who are in this file.
+    pub returned: u64,
+    /// The first of them: the id, and the name, external id or e-mail.
+    pub returned_samples: Vec<(i64, String)>,
     /// Rows that end before the header does; their missing cells count as empty.
     pub short_rows: u64,
     /// Columns that are ignored, because only ringonce sets them.
@@ -116,6 +120,13 @@ impl ImportReport {
     }
 
     /// Counts one row whose number somebody else also has.
+    pub fn add_returned(&mut self, id: i64, who: String) {
+        self.returned += 1;
+        if self.returned_samples.len() < SAMPLES_MAX {
+            self.returned_samples.push((id, who));
+        }
+    }
+
     pub fn add_same_phone(&mut self, sample: &SamePhone) {
         self.same_phone += 1;
         if self.same_phone_samples.len() < SAMPLES_MAX {

@@ -12,11 +12,14 @@ const PREFIX: &str = "pause:";
 const WELCOME_PAUSE: &str = "type:welcome";
 
 /// A pause by a person, of everything or of a part.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pause {
     pub who: String,
     pub why: String,
     pub since: String,
+    /// An import paused the customer, because its file lacked them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_missing: bool,
 }
 
 /// The scope of a customer's own pause.
@@ -46,7 +49,7 @@ fn unreadable() -> Pause {
     Pause {
         who: "nobody known".to_string(),
         why: "the stored pause cannot be read; run `ringonce check`".to_string(),
-        since: String::new(),
+        ..Pause::default()
     }
 }
 
@@ -69,6 +72,14 @@ pub fn pauses(conn: &Connection) -> anyhow::Result<Vec<(String, Pause)>> {
         found.push((scope.to_string(), pause));
     }
     Ok(found)
+}
+
+/// Notes that an import made this pause, because its file lacked the customer.
+pub fn mark_as_missing(tx: &Transaction<'_>, scope: &str) -> anyhow::Result<()> {
+    match pause_of(tx, scope)? {
+        Some(pause) => set_pause(tx, scope, &Pause { as_missing: true, ..pause }),
+        None => Ok(()),
+    }
 }
 
 /// Whether the pause of this key can be read.
