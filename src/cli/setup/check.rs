@@ -25,7 +25,7 @@ use crate::config::webhook::Webhook;
 use crate::domain::{Instant, instant_text};
 use crate::present::output::{self, Table, Tone, clean, toned};
 use crate::steps::import::holidays;
-use crate::store::file::{lost_database, modes, one_name, rights, side_files};
+use crate::store::file::{lost_database, modes, one_name, rights};
 use crate::vapi::webhook::signature::Believer;
 use crate::zones::Zones;
 
@@ -236,8 +236,6 @@ fn holiday_files(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         .collect()
 }
 
-/// Less free space than this cannot hold the calls of a minute.
-const NO_ROOM: u64 = 1 << 20;
 /// Less free space than this lasts for a day of a small installation.
 const LITTLE_ROOM: u64 = 64 << 20;
 
@@ -247,16 +245,11 @@ fn rights_and_room(path: &Path) -> Vec<CheckFinding> {
     let mut found: Vec<CheckFinding> = denied
         .map(|denied| CheckFinding::new("file rights", State::Problem, denied.to_string()))
         .collect();
-    let folder = side_files::folder_of(path).display();
     match rights::free_bytes(path) {
         Some(free) if free < LITTLE_ROOM => {
-            let state = if free < NO_ROOM { State::Problem } else { State::Warning };
-            let detail = format!(
-                "the disk of {folder} has {} KiB left; when it is full, nothing is dialed: make \
-                 room there",
-                free / 1024
-            );
-            found.push(CheckFinding::new("disk", state, detail));
+            let is_full = free < rights::NO_ROOM_BYTES;
+            let state = if is_full { State::Problem } else { State::Warning };
+            found.push(CheckFinding::new("disk", state, rights::no_room(path, free)));
         }
         _ => {}
     }

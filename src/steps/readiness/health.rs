@@ -26,6 +26,8 @@ pub struct Evidence {
     /// What only the dialing process itself knows.
     pub of_the_process: Vec<Cause>,
     pub not_armed: Option<String>,
+    /// Why the dialing user cannot write the file now, in one line.
+    pub unwritable: Option<String>,
     pub start_shut: Option<NotDialing>,
     pub holds: Vec<Hold>,
     pub pauses: Vec<(String, Pause)>,
@@ -70,6 +72,8 @@ pub enum Cause {
     /// This process halted, for example because an outcome cannot be written.
     Halted(String),
     NotArmed(String),
+    /// The dialing user may not write a file, or its disk is full.
+    Unwritable(String),
     /// The last start did not open dialing.
     StartShut {
         why: String,
@@ -126,6 +130,7 @@ impl Cause {
             Cause::Stopping => "stopping",
             Cause::Halted(_) => "halted",
             Cause::NotArmed(_) => "not_armed",
+            Cause::Unwritable(_) => "unwritable",
             Cause::StartShut { .. } => "start_shut",
             Cause::Held(_) => "held",
             Cause::Paused(_) => "paused",
@@ -165,6 +170,10 @@ impl Cause {
 pub fn causes(evidence: &Evidence) -> Vec<Cause> {
     let mut causes = evidence.of_the_process.clone();
     causes.extend(evidence.not_armed.iter().cloned().map(Cause::NotArmed));
+    // A process that could not write says more.
+    if !causes.iter().any(|cause| matches!(cause, Cause::Halted(_) | Cause::NotArmed(_))) {
+        causes.extend(evidence.unwritable.iter().cloned().map(Cause::Unwritable));
+    }
     // A process that waits for its start has halted for the same reason.
     let halted = causes.clone();
     let is_new = |why: &str| !halted.contains(&Cause::Halted(why.to_string()));

@@ -39,13 +39,25 @@ impl std::fmt::Display for Denied {
 /// because a service of another user must be able to write every file.
 pub fn denied(path: &Path) -> Vec<Denied> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let me = rustix::process::geteuid().as_raw();
-    let folder = folder_of(&path).to_path_buf();
-    let owned = [&path, &folder].into_iter().filter_map(|file| std::fs::metadata(file).ok());
-    let service = owned.map(|about| (about.uid(), about.gid())).find(|(user, _)| *user != 0);
-    let ours = (me, rustix::process::getegid().as_raw());
-    let (user, group) = if me == 0 { service.unwrap_or(ours) } else { ours };
-    let files = WRITTEN.iter().map(|ending| beside(&path, ending));
+    let ours = ours();
+    denied_to(&path, if ours.0 == 0 { owner(&path).unwrap_or(ours) } else { ours })
+}
+
+/// The user and group of this process.
+fn ours() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// The owner of the database, else of its folder, who is not root.
+fn owner(path: &Path) -> Option<(u32, u32)> {
+    let owned = [path, folder_of(path)].into_iter().filter_map(|file| std::fs::metadata(file).ok());
+    owned.map(|about| (about.uid(), about.gid())).find(|(user, _)| *user != 0)
+}
+
+fn denied_to(path: &Path, (user, group): (u32, u32)) -> Vec<Denied> {
+    let me = ours().0;
+    let folder = folder_of(path).to_path_buf();
+    let files = WRITTEN.iter().map(|ending| beside(path, ending));
     let all = files.chain([folder]);
     all.filter_map(|file| {
         let about = std::fs::metadata(&file).ok()?;
@@ -62,6 +74,30 @@ pub fn denied(path: &Path) -> Vec<Denied> {
         })
     })
     .collect()
+}
+
+/// Less free space than this cannot hold the calls of a minute.
+pub const NO_ROOM_BYTES: u64 = 1 << 20;
+
+/// Why the user that dials cannot write the database now, in one line. `None`: it can, or there is
+/// no file. That user owns the database; the one who asks may be somebody else.
+pub fn unwritable(path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    let dialer = owner(&path).unwrap_or_else(ours);
+    if let Some(denied) = denied_to(&path, dialer).first() {
+        return Some(denied.to_string());
+    }
+    let free = free_bytes(&path).filter(|free| *free < NO_ROOM_BYTES)?;
+    Some(no_room(&path, free))
+}
+
+/// `the disk of /var/lib/ringonce has 12 KiB left; …`
+pub fn no_room(path: &Path, free: u64) -> String {
+    let folder = folder_of(path).display();
+    format!(
+        "the disk of {folder} has {} KiB left; when it is full, nothing is dialed: make room there",
+        free / 1024
+    )
 }
 
 fn wanted(about: &Metadata) -> Access {

@@ -104,7 +104,9 @@ fn causes(
 fn finding(cause: &Cause) -> Option<CheckFinding> {
     let (item, state) = match cause {
         // They have findings of their own.
-        Cause::NotArmed(_) | Cause::FirstTickMissing | Cause::OddRows(_) => return None,
+        Cause::NotArmed(_) | Cause::Unwritable(_) | Cause::FirstTickMissing | Cause::OddRows(_) => {
+            return None;
+        }
         Cause::Held(_) => {
             let detail = format!("dialing is {}", cause.line());
             return Some(CheckFinding::new("hold", State::Problem, detail));

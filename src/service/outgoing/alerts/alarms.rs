@@ -69,6 +69,7 @@ fn of_cause(cause: &Cause) -> Option<Alarm> {
         Cause::Halted(_) => ("halted", "the service has halted dialing"),
         Cause::StartShut { .. } => ("start_shut", "the last start did not open dialing"),
         Cause::DatabaseUnreadable(_) => ("database_unreadable", "the database cannot be read"),
+        Cause::Unwritable(_) => ("unwritable", "the database cannot be written"),
         Cause::ProviderUnreachable(_) => ("provider_unreachable", "requests to the provider fail"),
         Cause::NoFreeLine { .. } => ("no_free_line", "no line has been free for long"),
         Cause::NobodyEligible(_) => ("nobody_eligible", "no customer may be called"),

@@ -14,6 +14,7 @@ use crate::steps::readiness::last_start;
 use crate::steps::readiness::quarantine;
 use crate::steps::readiness::{armed, clock_check, reach};
 use crate::store::events::outbox;
+use crate::store::file::rights;
 use crate::store::meta::alerts;
 use crate::store::meta::breaker;
 use crate::store::meta::holds::{self, Hold};
@@ -53,6 +54,7 @@ fn gather(
             of_the_process,
             start_shut: last_start::not_dialing(conn)?.filter(|_| not_armed.is_none()),
             not_armed,
+            unwritable: rights::unwritable(store.path()),
             holds: standing_holds(conn, now)?,
             pauses: pauses::pauses(conn)?,
             breaker: breaker::breaker(conn)?,

@@ -37,7 +37,7 @@ impl Cause {
         match self {
             Cause::DatabaseUnreadable(why) => format!("the database cannot be read: {why}"),
             Cause::Stopping => "the service is stopping".to_string(),
-            Cause::Halted(why) | Cause::NotArmed(why) => why.clone(),
+            Cause::Halted(why) | Cause::NotArmed(why) | Cause::Unwritable(why) => why.clone(),
             Cause::StartShut { why, since } => {
                 format!("nothing is dialed since {}: {why}", instant_words(since))
             }
@@ -76,7 +76,7 @@ impl Cause {
     /// The next command.
     pub fn next(&self) -> String {
         match self {
-            Cause::DatabaseUnreadable(_) => "ringonce check".to_string(),
+            Cause::DatabaseUnreadable(_) | Cause::Unwritable(_) => "ringonce check".to_string(),
             Cause::Stopping | Cause::FirstTickMissing | Cause::TickLate { .. } => {
                 "ringonce run".to_string()
             }
