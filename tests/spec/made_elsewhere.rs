@@ -209,6 +209,28 @@ fn a_call_of_unknown_assistant_or_direction_may_be_ours() {
 }
 
 #[test]
+fn a_call_without_a_readable_number_stops_welcome_calls_and_every_view_says_so() {
+    let world = World::new();
+    accept(&world);
+    add_ada(&world);
+    world.set_clock("2026-02-02T15:00:00Z");
+    let reasons = || world.command(&["status", "--json"]).json()["reasons"].to_string();
+    tick_beside(&world, &listed_call(&world, None));
+    assert_eq!(world.items(), ["Ada welcome welcome completed already_called"]);
+    let words = "1 call on the provider's account shows no readable number and may have been \
+                 anybody's welcome call, so no welcome call is made";
+    assert!(reasons().contains(words), "{}", reasons());
+    let check = world.command(&["check", "--json"]);
+    assert!(check.stdout.contains(words), "{check:?}");
+    let sign_up = "phone,timezone,payment_status\n+12125550177,America/New_York,Paid\n";
+    let run = world.imported(sign_up, &["--dry-run"]);
+    assert!(run.stdout.contains(&format!("warning: {words}")), "{run:?}");
+    let ignored = world.command(&["history", "ignore", "call-by-hand", "--reason", "a supplier"]);
+    assert_eq!(ignored.code, Some(0), "{ignored:?}");
+    assert!(!reasons().contains("readable number"), "{}", reasons());
+}
+
+#[test]
 fn a_call_that_rang_no_phone_does_not_count() {
     let ended = |call: ProviderCall, reason: &str| ProviderCall {
         status: Some("ended".to_string()),

@@ -75,26 +75,23 @@ impl MailServer {
                     StreamOwned::new(ServerConnection::new(config).expect("a server"), stream)
                 };
                 let refusal = refusal.as_deref();
-                let mail = match when {
-                    Encrypted::Never => Conversation::greet(stream, false, refusal).mail(),
+                let _ = match when {
+                    Encrypted::Never => Conversation::greet(stream, false, refusal).take(&kept),
                     Encrypted::FromTheFirstByte => {
-                        Conversation::greet(secured(stream), true, refusal).mail()
+                        Conversation::greet(secured(stream), true, refusal).take(&kept)
                     }
                     Encrypted::AfterStartTls => {
                         let mut plain = Conversation::greet(stream, false, refusal);
                         plain.offers_tls = true;
-                        let mail = plain.mail();
+                        let ended = plain.take(&kept);
                         if plain.has_agreed_to_tls {
                             let stream = secured(plain.reader.into_inner());
-                            Conversation::new(stream, true, refusal).mail()
+                            Conversation::new(stream, true, refusal).take(&kept)
                         } else {
-                            mail
+                            ended
                         }
                     }
                 };
-                if let Some(mail) = mail {
-                    kept.lock().expect("no panic").push(mail);
-                }
             }
         });
         MailServer { address, mails, refusing }
@@ -138,15 +135,13 @@ impl<'a, S: Read + Write> Conversation<'a, S> {
         stream.flush().ok()
     }
 
-    /// `None`: it ended without a mail, or the other side broke off.
-    fn mail(&mut self) -> Option<Mail> {
+    /// Keeps each mail before it confirms it: the client may end at the confirmation. `None`: the
+    /// other side broke off, or encryption begins.
+    fn take(&mut self, kept: &Mutex<Vec<Mail>>) -> Option<()> {
         let mut mail = Mail { is_encrypted: self.is_encrypted, ..Mail::default() };
-        let mut kept = None;
         loop {
             let mut line = String::new();
-            if !self.reader.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-                return kept;
-            }
+            self.reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
             let verb = line.split([' ', '\r']).next().unwrap_or_default().to_uppercase();
             match verb.as_str() {
                 "EHLO" => {
@@ -173,12 +168,11 @@ impl<'a, S: Read + Write> Conversation<'a, S> {
                     self.say("354 go on")?;
                     self.read_data(&mut mail.data)?;
                     let next = Mail { is_encrypted: self.is_encrypted, ..Mail::default() };
-                    kept = Some(std::mem::replace(&mut mail, next));
+                    kept.lock().expect("no panic").push(std::mem::replace(&mut mail, next));
                     self.say("250 kept")?;
                 }
                 "QUIT" => {
-                    self.say("221 bye");
-                    return kept;
+                    return self.say("221 bye");
                 }
                 _ => self.say("250 ok")?,
             }

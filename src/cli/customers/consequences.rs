@@ -8,6 +8,7 @@ use crate::steps::customers::census::{Census, by_count};
 use crate::steps::import::consequences::Consequences;
 use crate::steps::import::consequences::outcome::{RowOutcome, Tally};
 use crate::steps::import::options::Outlook;
+use crate::steps::readiness::health::words::unknown_numbers;
 use crate::zones::Zones;
 
 /// At most this many statuses and countries have a row of the table.
@@ -124,7 +125,9 @@ fn recomputed(found: &Consequences) -> Option<String> {
 
 fn warnings(found: &Consequences, outlook: &Outlook) -> Vec<String> {
     let census = census(found, outlook);
-    let warnings = [census.few_eligible(), census.odd_times()].into_iter().flatten();
+    let calls = found.unknown_numbers;
+    let unknown = (calls > 0).then(|| unknown_numbers(calls));
+    let warnings = [unknown, census.few_eligible(), census.odd_times()].into_iter().flatten();
     warnings.map(|why| toned(Tone::Warn, &format!("warning: {why}"))).collect()
 }
 

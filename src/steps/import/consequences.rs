@@ -64,6 +64,8 @@ pub struct Consequences {
     pub known_numbers: u64,
     /// Customers by the country of their number.
     pub countries: BTreeMap<String, u64>,
+    /// Calls made elsewhere without a readable number. While there is one, no welcome call is made.
+    pub unknown_numbers: usize,
     /// Known customers who got daily calls and will no longer get them.
     pub daily_calls_end: u64,
     /// Next calls that disagreed with the call time and were computed again.

@@ -36,6 +36,7 @@ use crate::store::customers::bulk::{Inserter, with_room};
 use crate::store::customers::{by_id, is_empty};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
+use crate::store::views::callable;
 use crate::store::{Conn, Store, Tx, View};
 use crate::zones::Zones;
 
@@ -162,6 +163,7 @@ fn check_rows(
     };
     let mut seen = SeenRows::new(nobody_yet);
     let (mut counter, mut undecided) = (Counter::default(), Vec::new());
+    counter.found.unknown_numbers = callable::calls_of_unknown_number(conn)?;
     let mut view = View::new(conn)?;
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {

@@ -38,6 +38,8 @@ pub struct Evidence {
     pub uncallable: Option<Uncallable>,
     /// Assistants that customers name and the configuration lacks, and how many wait for each.
     pub unknown_assistants: Vec<(String, i64)>,
+    /// Calls made elsewhere whose number nobody can read.
+    pub unknown_numbers: usize,
     pub last_tick: Option<Instant>,
     pub last_scan: Option<Instant>,
     pub late_after: Duration,
@@ -106,6 +108,8 @@ pub enum Cause {
         name: String,
         customers: i64,
     },
+    /// Calls made elsewhere whose number nobody can read: no welcome call is made.
+    UnknownNumbers(usize),
     InDoubt(usize),
     BackupsFail(String),
     /// The application does not get its events.
@@ -144,6 +148,7 @@ impl Cause {
             Cause::CallsOverdue(_) => "calls_overdue",
             Cause::OddRows(_) => "odd_rows",
             Cause::UnknownAssistant { .. } => "unknown_assistant",
+            Cause::UnknownNumbers(_) => "unknown_numbers",
             Cause::InDoubt(_) => "in_doubt",
             Cause::BackupsFail(_) => "backups_fail",
             Cause::EventsUndelivered(_) => "events_undelivered",
@@ -158,6 +163,7 @@ impl Cause {
             Cause::CallsOverdue(_)
                 | Cause::OddRows(_)
                 | Cause::UnknownAssistant { .. }
+                | Cause::UnknownNumbers(_)
                 | Cause::InDoubt(_)
                 | Cause::BackupsFail(_)
                 | Cause::EventsUndelivered(_)
@@ -198,6 +204,9 @@ pub fn causes(evidence: &Evidence) -> Vec<Cause> {
     causes.extend(evidence.odd_rows.clone().map(Cause::OddRows));
     let unknown = evidence.unknown_assistants.iter().cloned();
     causes.extend(unknown.map(|(name, customers)| Cause::UnknownAssistant { name, customers }));
+    if evidence.unknown_numbers > 0 {
+        causes.push(Cause::UnknownNumbers(evidence.unknown_numbers));
+    }
     if evidence.doubts > 0 {
         causes.push(Cause::InDoubt(evidence.doubts));
     }

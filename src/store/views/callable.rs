@@ -72,3 +72,14 @@ pub fn nobody(conn: &Connection, eligible: &[String]) -> anyhow::Result<Option<U
     let customers = others + stopped + bad_phone;
     Ok(Some(Uncallable { customers, eligible: eligible.to_vec(), by_status, stopped, bad_phone }))
 }
+
+/// The calls made elsewhere whose number nobody can read. Each may have been anybody's welcome call,
+/// so no welcome call is made until a person has ignored them.
+pub fn calls_of_unknown_number(conn: &Connection) -> anyhow::Result<usize> {
+    let sql = "SELECT count(*) FROM calls_elsewhere
+         WHERE blocks = 1 AND ignored_at IS NULL AND ending = 'any'
+           AND NOT EXISTS (SELECT 1 FROM call_attempts AS made
+             WHERE made.vapi_call_id = calls_elsewhere.vapi_call_id)";
+    let count: i64 = conn.prepare_cached(sql)?.query_one([], |row| row.get(0))?;
+    Ok(count as usize)
+}

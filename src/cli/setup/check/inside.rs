@@ -116,6 +116,7 @@ fn finding(cause: &Cause) -> Option<CheckFinding> {
         Cause::Paused(_) => ("pause", State::Warning),
         Cause::ProviderUnreachable(_) => ("provider", State::Problem),
         Cause::NobodyEligible(_) => ("eligibility", State::Warning),
+        Cause::UnknownNumbers(_) => ("calls made elsewhere", State::Problem),
         Cause::InDoubt(_) => ("doubts", State::Warning),
         Cause::BackupsFail(_) => ("backups", State::Warning),
         Cause::EventsUndelivered(_) => ("events", State::Warning),

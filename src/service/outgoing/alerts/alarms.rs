@@ -81,6 +81,9 @@ fn of_cause(cause: &Cause) -> Option<Alarm> {
         Cause::UnknownAssistant { .. } => {
             ("unknown_assistant", "customers wait for an assistant that is not configured")
         }
+        Cause::UnknownNumbers(_) => {
+            ("unknown_numbers", "calls without a readable number stop all welcome calls")
+        }
         Cause::BackupsFail(_) => ("backup", "backups fail or are late"),
         Cause::EventsUndelivered(_) => ("events", "your application does not get its events"),
         Cause::AlertsFail(_)

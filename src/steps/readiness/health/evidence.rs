@@ -71,6 +71,7 @@ fn gather(
                 &config.assistants.keys().map(String::as_str).collect::<Vec<_>>(),
                 &config.customers.eligible_payment_status,
             )?,
+            unknown_numbers: callable::calls_of_unknown_number(conn)?,
             last_tick: marks::mark(conn, Mark::LastTick)?,
             last_scan: marks::mark(conn, Mark::LastScan)?,
             late_after: late_after(timetable, now),

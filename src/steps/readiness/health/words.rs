@@ -61,6 +61,7 @@ impl Cause {
             Cause::CallsOverdue(calls) => calls.to_string(),
             Cause::OddRows(why) => why.clone(),
             Cause::UnknownAssistant { name, customers } => unknown_assistant(name, *customers),
+            Cause::UnknownNumbers(calls) => unknown_numbers(*calls),
             Cause::InDoubt(1) => {
                 "1 call is in doubt: it is not known whether the phone rang".to_string()
             }
@@ -99,6 +100,7 @@ impl Cause {
             Cause::CallsOverdue(_) | Cause::NoFreeLine { .. } => {
                 "ringonce attempts list --state placed".to_string()
             }
+            Cause::UnknownNumbers(_) => "ringonce history list".to_string(),
             Cause::InDoubt(_) => "ringonce attempts list --state in_doubt".to_string(),
             Cause::BackupsFail(_) => "ringonce backup FILE".to_string(),
             Cause::EventsUndelivered(_) => "ringonce events list --undelivered".to_string(),
@@ -129,6 +131,22 @@ impl Paused {
 fn breaker_words(breaker: &Breaker) -> String {
     let (since, probe) = (instant_words(&breaker.opened_at), instant_words(&breaker.probe_at));
     format!("the breaker is open since {since}, one call is tried at {probe}: {}", breaker.words())
+}
+
+/// `2 calls on the provider's account show no readable number, …`
+pub fn unknown_numbers(calls: usize) -> String {
+    let (what, release) = match calls {
+        1 => ("1 call on the provider's account shows no readable number".to_string(), "it"),
+        many => {
+            let what = format!("{many} calls on the provider's account show no readable number");
+            (what, "each")
+        }
+    };
+    format!(
+        "{what} and may have been anybody's welcome call, so no welcome call is made: look with \
+         `ringonce history list`, and release {release} with `ringonce history ignore CALL_ID \
+         --reason WHY`"
+    )
 }
 
 /// `3 customers wait for the assistant "spanish": …`
