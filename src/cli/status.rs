@@ -39,7 +39,7 @@ pub fn run(global: &Global, args: &StatusArgs) -> anyhow::Result<Exit> {
     let store = Store::look(&settings.loaded.db)?;
     loop {
         let now = settings.loaded.clock.now()?;
-        let found = status(&store, &settings.loaded.config, &timetable, now)?;
+        let found = status(&store, (&settings.loaded.config, &timetable), &settings.zones, now)?;
         if args.watch && !args.json {
             // Clears the window and moves the cursor to the top left.
             output::bytes(b"\x1b[2J\x1b[H")?;
@@ -110,7 +110,9 @@ fn line_of(cause: &str) -> Option<&'static str> {
         "provider_unreachable" => "provider",
         "no_free_line" => "no line",
         "nobody_eligible" => "nobody",
-        "odd_rows" | "calls_overdue" | "unknown_assistant" | "alerts_fail" => "alarm",
+        "odd_rows" | "calls_overdue" | "unknown_assistant" | "unknown_numbers" | "alerts_fail" => {
+            "alarm"
+        }
         "first_tick_missing" | "tick_late" | "scan_late" => "late",
         _ => "problem",
     })
@@ -191,6 +193,11 @@ fn capacity(found: &Status) -> Vec<Line> {
 /// The calls to come, and when the program last worked.
 fn coming(found: &Status, now: Instant) -> Vec<Line> {
     let next = found.next_call_at.as_deref().map_or("none planned".into(), |at| when(at, now));
+    let next = match (found.next_call_waits, &found.next_call_at) {
+        (None, _) => next,
+        (Some(word), None) => toned(Tone::Bad, word),
+        (Some(word), Some(_)) => format!("{}; due {next}", toned(Tone::Bad, word)),
+    };
     let tick = match &found.last_tick_at {
         None => "never".to_string(),
         Some(at) if found.tick_is_late => {

@@ -13,7 +13,7 @@ use crate::domain::{Instant, instant_text};
 use crate::steps::customers::census::{self, Census};
 use crate::steps::follow::unended::{self, Overdue};
 use crate::steps::readiness::health::words::Told;
-use crate::steps::readiness::health::{Cause, evidence};
+use crate::steps::readiness::health::{Cause, evidence, standstill};
 use crate::steps::readiness::quarantine;
 use crate::steps::readiness::{armed, last_start};
 use crate::steps::reconcile::unlisted;
@@ -28,6 +28,7 @@ use crate::store::meta::scan_inputs::{self, Zoneless};
 use crate::store::quarantine::{OddRow, readable};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, Store, attempts, customers};
+use crate::zones::Zones;
 
 /// The state of the whole system.
 #[derive(Clone, Debug, Serialize)]
@@ -81,6 +82,8 @@ pub struct Status {
     pub events: Option<Undelivered>,
     /// When the next call falls due, queued or not; now if one is due. `None`: none is planned.
     pub next_call_at: Option<String>,
+    /// `held` or `paused` while a reason keeps it from being made.
+    pub next_call_waits: Option<&'static str>,
     /// Since midnight in `schedule.timezone`.
     pub today: Today,
     pub database_bytes: u64,
@@ -125,8 +128,8 @@ pub struct Doubt {
 /// Reads the status of a store, which may be read-only.
 pub fn status(
     store: &Store,
-    config: &Config,
-    timetable: &Timetable,
+    (config, timetable): (&Config, &Timetable),
+    zones: &Zones,
     now: Instant,
 ) -> anyhow::Result<Status> {
     let causes = evidence::causes_of(store, (config, timetable), Vec::new(), now)?;
@@ -138,7 +141,7 @@ pub fn status(
         let [last_tick, last_scan] = marks;
         let last_tick = last_tick?;
         let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
-        let figures = figures::figures(conn, config, timetable, now)?;
+        let figures = figures::figures(conn, (config, timetable), (&rules, zones), now)?;
         let not_dialing = last_start::not_dialing(conn)?.filter(|_| not_armed_because.is_none());
         let (not_dialing_because, not_dialing_since) =
             not_dialing.map(|told| (told.why, told.since)).unzip();
@@ -178,6 +181,7 @@ pub fn status(
             quarantine: quarantine::found(store, conn)?,
             events: undelivered(conn, config)?,
             next_call_at: figures.next_call_at.map(instant_text),
+            next_call_waits: standstill(&causes),
             today: figures.today,
             database_bytes,
             wal_bytes,

@@ -55,7 +55,8 @@ fn written(asked: &Asked<'_>, kept: &mut Lateness) -> anyhow::Result<String> {
         counts(conn, &mut registry)?;
         observe(conn, kept)?;
         let cx = asked.front.cx();
-        let figures = figures::figures(conn, &cx.config, &cx.timetable, asked.now)?;
+        let figures =
+            figures::figures(conn, (&cx.config, &cx.timetable), (&cx.rules, &cx.zones), asked.now)?;
         of_figures(&mut registry, &figures);
         let customers = page::customers(conn)?;
         gauge(&mut registry, "customers", "Customers in the file", customers as f64);

@@ -26,7 +26,8 @@ fn queued() -> (World, i64) {
 }
 
 fn stand(world: &World) -> ringonce::steps::status::Status {
-    status(&world.cx.store, &world.cx.config, &world.cx.timetable, world.now).unwrap()
+    status(&world.cx.store, (&world.cx.config, &world.cx.timetable), &world.cx.zones, world.now)
+        .unwrap()
 }
 
 #[test]
@@ -45,6 +46,21 @@ fn the_status_counts_what_waits_is_due_and_was_called() {
     assert_eq!(after.overdue_call.as_ref().map(|call| call.minutes), None);
     world.pass_time(Duration::minutes(61));
     assert_eq!(stand(&world).overdue_call.map(|call| call.minutes), Some(61));
+}
+
+#[test]
+fn the_next_call_of_a_new_file_waits_for_the_window_and_says_what_holds_it() {
+    let mut world = World::new("2026-03-02T04:00:00Z");
+    world.add("timezone=America/New_York welcome_call_completed=no");
+    world.add("timezone=Europe/London welcome_call_completed=no");
+    world.now = at("2026-03-02T05:00:00Z");
+    // No scan has run. London's window opens at 08:00.
+    let found = stand(&world);
+    assert_eq!(found.next_call_at.as_deref(), Some("2026-03-02T08:00:00.000Z"));
+    let pause =
+        pauses::Pause { who: "Eve".to_string(), why: "busy".to_string(), ..Default::default() };
+    world.cx.store.write(|tx| pauses::set_pause(tx, "all", &pause)).unwrap();
+    assert_eq!(stand(&world).next_call_waits, Some("paused"));
 }
 
 #[test]
@@ -72,7 +88,8 @@ fn a_copied_file_shows_that_it_is_not_armed() {
         std::fs::copy(from, format!("{}{ending}", copy.display())).unwrap();
     }
     let store = ringonce::store::Store::look(&copy).unwrap();
-    let found = status(&store, &world.cx.config, &world.cx.timetable, world.now).unwrap();
+    let found = status(&store, (&world.cx.config, &world.cx.timetable), &world.cx.zones, world.now)
+        .unwrap();
     assert!(!found.armed);
     assert!(found.not_armed_because.unwrap().contains("adopt"));
 }

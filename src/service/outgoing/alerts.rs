@@ -215,7 +215,9 @@ fn summarize(
     if !is_due || last >= Some(today) {
         return Ok(Ok(()));
     }
-    let seen = cx.store.read(|conn| figures::figures(conn, &cx.config, &cx.timetable, now))?;
+    let seen = cx.store.read(|conn| {
+        figures::figures(conn, (&cx.config, &cx.timetable), (&cx.rules, &cx.zones), now)
+    })?;
     let mut text = format!(
         "{} called, {} reached, {} failed, {} skipped, {} in doubt, {} waiting",
         seen.today.called,

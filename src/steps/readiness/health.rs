@@ -172,6 +172,14 @@ impl Cause {
     }
 }
 
+/// The word for the next call while a reason keeps it from being made.
+pub fn standstill(causes: &[Cause]) -> Option<&'static str> {
+    causes.iter().find(|cause| cause.stops_calls()).map(|cause| match cause {
+        Cause::Paused(_) => "paused",
+        _ => "held",
+    })
+}
+
 /// Every reason, in the order in which a person should look at them; empty if all is well.
 pub fn causes(evidence: &Evidence) -> Vec<Cause> {
     let mut causes = evidence.of_the_process.clone();

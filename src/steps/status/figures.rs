@@ -1,16 +1,16 @@
 //! The figures of now and of today. `status`, the page, the API and the metrics show these.
 
-use chrono::Duration;
-
 use crate::config::settings::Config;
 use crate::config::timetable::Timetable;
 use crate::domain::Instant;
 use crate::domain::call::AttemptState;
+use crate::domain::gate::facts::Rules;
 use crate::steps::follow::unended;
 use crate::store::meta::pauses;
 use crate::store::views::next_call::{NextCallRules, next_call};
 use crate::store::views::{self, Count, Today};
 use crate::store::{Conn, attempts};
+use crate::zones::Zones;
 
 /// The figures, each computed once.
 #[derive(Clone, Debug)]
@@ -42,16 +42,11 @@ impl Figures {
 /// Reads the figures.
 pub fn figures(
     conn: &Conn,
-    config: &Config,
-    timetable: &Timetable,
+    (config, timetable): (&Config, &Timetable),
+    (rules, zones): (&Rules, &Zones),
     now: Instant,
 ) -> anyhow::Result<Figures> {
-    let rules = NextCallRules {
-        eligible: &config.customers.eligible_payment_status,
-        max_lateness: Duration::minutes(config.schedule.max_lateness_minutes),
-        welcome_delay: Duration::minutes(config.schedule.welcome_delay_minutes),
-        pauses: &pauses::pauses(conn)?,
-    };
+    let rules = NextCallRules { rules, zones, pauses: &pauses::pauses(conn)? };
     Ok(Figures {
         due: views::due(conn, now)?,
         waiting: views::waiting(conn)?,

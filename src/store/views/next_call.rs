@@ -3,18 +3,22 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::domain::call::CallType;
+use crate::domain::gate::facts::Rules;
 use crate::domain::{Instant, instant_text, parse_instant};
+use crate::store::cells;
 use crate::store::meta::pauses::Pause;
 use crate::store::queue::WELCOME_IS_OVER;
+use crate::zones::Zones;
 
 /// What a configuration and the pauses say about calls that are not queued yet.
-#[derive(Clone, Debug)]
 pub struct NextCallRules<'a> {
-    pub eligible: &'a [String],
-    pub max_lateness: chrono::Duration,
-    pub welcome_delay: chrono::Duration,
+    pub rules: &'a Rules,
+    pub zones: &'a Zones,
     pub pauses: &'a [(String, Pause)],
 }
+
+/// At most this many sign-ups are asked when their window opens.
+const SIGN_UPS: usize = 500;
 
 /// A row of `customers` that no person and no list keeps from being called.
 const MAY_BE_CALLED: &str = "phone_validated = 1 AND call_status NOT IN ('disabled', 'paused')
@@ -25,20 +29,21 @@ const MAY_BE_CALLED: &str = "phone_validated = 1 AND call_status NOT IN ('disabl
 /// must permit first, such as those of paused customers, do not count.
 pub fn next_call(
     conn: &Connection,
-    rules: &NextCallRules<'_>,
+    known: &NextCallRules<'_>,
     now: Instant,
 ) -> anyhow::Result<Option<Instant>> {
+    let rules = known.rules;
     let mut next: Option<Instant> = None;
     for call_type in CallType::ALL {
         let scope = format!("type:{call_type}");
-        if rules.pauses.iter().any(|(paused, _)| *paused == scope) {
+        if known.pauses.iter().any(|(paused, _)| *paused == scope) {
             continue;
         }
-        let mut found = vec![queued(conn, *call_type, rules.eligible)?];
-        for status in rules.eligible {
+        let mut found = vec![queued(conn, *call_type, &rules.eligible_payment_status)?];
+        for status in &rules.eligible_payment_status {
             found.push(match call_type {
                 CallType::Daily => daily(conn, status, now - rules.max_lateness)?,
-                CallType::Welcome => welcome(conn, status)?.map(|at| at + rules.welcome_delay),
+                CallType::Welcome => welcome(conn, known, status, now)?,
                 CallType::Extra => None,
             });
         }
@@ -81,17 +86,38 @@ fn daily(conn: &Connection, status: &str, from: Instant) -> anyhow::Result<Optio
     first(conn, &sql, params![status, instant_text(from)])
 }
 
-/// When the first customer signed up whose welcome call no scan has queued.
-fn welcome(conn: &Connection, status: &str) -> anyhow::Result<Option<Instant>> {
+/// The first welcome call that no scan has queued: when its customer's window is open.
+fn welcome(
+    conn: &Connection,
+    known: &NextCallRules<'_>,
+    status: &str,
+    now: Instant,
+) -> anyhow::Result<Option<Instant>> {
     let sql = format!(
-        "SELECT created_at FROM customers
+        "SELECT created_at, timezone FROM customers
          WHERE payment_status = ?1 AND welcome_call_completed = 0 AND phone_validated = 1
            AND call_status NOT IN ('disabled', 'paused') AND {MAY_BE_CALLED}
            AND NOT EXISTS (SELECT 1 FROM call_queue AS queued
              WHERE queued.customer_id = customers.id AND queued.call_type = 'welcome')
-         ORDER BY created_at LIMIT 1"
+         ORDER BY created_at LIMIT {SIGN_UPS}"
     );
-    first(conn, &sql, params![status])
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([status])?;
+    let mut next: Option<Instant> = None;
+    while let Some(row) = rows.next()? {
+        let created_at = cells::lossy(row, 0)?;
+        let Some(due) = parse_instant(&created_at).map(|at| at + known.rules.welcome_delay) else {
+            continue;
+        };
+        let due = due.max(now);
+        if next.is_some_and(|next| next <= due) {
+            break;
+        }
+        let zone = known.zones.get(&cells::lossy(row, 1)?);
+        let opens = zone.and_then(|zone| known.rules.window.next_open(&zone, due));
+        next = next.into_iter().chain(opens).min();
+    }
+    Ok(next)
 }
 
 fn first(

@@ -33,7 +33,7 @@ pub fn openapi(asked: &Asked<'_>) -> anyhow::Result<Response> {
 /// this process knows it.
 pub fn status(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
-    let found = status::status(&cx.store, &cx.config, &cx.timetable, asked.now)?;
+    let found = status::status(&cx.store, (&cx.config, &cx.timetable), &cx.zones, asked.now)?;
     let mut told = serde_json::to_value(found)?;
     // This process knows more about itself than the file does.
     let causes = health::causes(&asked.front.service, asked.now);

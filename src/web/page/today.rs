@@ -10,7 +10,7 @@ use crate::domain::{Instant, instant_text};
 use crate::http::response::Response;
 use crate::present::output::relative;
 use crate::steps::Context;
-use crate::steps::readiness::health::Cause;
+use crate::steps::readiness::health::standstill;
 use crate::steps::status::figures::{self, Figures};
 use crate::store::views::Count;
 use crate::store::views::page::{self, AttemptFilter, Minute, Span};
@@ -38,23 +38,19 @@ pub fn page(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let fortnight = Span { from: midnight(&zone, first), to: midnight(&zone, next(today)) };
     let (figures, minutes, items, attempts) = cx.store.read(|conn| {
         Ok((
-            figures::figures(conn, &cx.config, &cx.timetable, asked.now)?,
+            figures::figures(conn, (&cx.config, &cx.timetable), (&cx.rules, &cx.zones), asked.now)?,
             page::minutes(conn, fortnight)?,
             page::next_items(conn, SHORT)?,
             page::attempts(conn, &AttemptFilter::default(), SHORT)?,
         ))
     })?;
     let causes = health::causes(&asked.front.service, asked.now);
-    let stopped = causes.iter().find(|cause| cause.stops_calls()).map(|cause| match cause {
-        Cause::Paused(_) => "paused",
-        _ => "held",
-    });
     let alarms = alarms::alarms(asked, &causes)?;
     let is_of_days = asked.query("chart") == Some("days");
     let is_pausing = asked.query("act") == Some("pause");
     let has_forms = is_pausing || alarms.iter().any(|alarm| alarm.has_form);
     let refreshes = !has_forms && asked.query("refresh") != Some("off");
-    let next_call = match (stopped, figures.next_call_at) {
+    let next_call = match (standstill(&causes), figures.next_call_at) {
         (Some(word), _) => word.to_string(),
         (None, Some(at)) if at <= asked.now => "now".to_string(),
         (None, Some(at)) => relative(at, asked.now),
