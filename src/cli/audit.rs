@@ -14,7 +14,7 @@ use crate::present::output::{self, Tone, toned};
 use crate::steps::Context;
 use crate::steps::audit::audit;
 use crate::steps::audit::calls::compare;
-use crate::steps::audit::report::{AuditFinding, AuditReport, ElsewhereFinding, Lacks};
+use crate::steps::audit::report::{AuditFinding, AuditReport, Cause, ElsewhereFinding, Lacks};
 use crate::steps::customers::census;
 use crate::store::Store;
 use crate::vapi::{ApiKey, Vapi};
@@ -152,8 +152,18 @@ fn tell_unlisted(lacks: &Lacks, gaps: &[AuditFinding]) -> anyhow::Result<()> {
 /// Prints the gaps of one cause as one line: the first in words, the count, and the others by name.
 fn tell_gaps(gaps: &[AuditFinding]) -> anyhow::Result<()> {
     let mut told = HashSet::new();
+    // Each row that cannot be read has a fault of its own.
+    let (unreadable, gaps): (Vec<&AuditFinding>, Vec<&AuditFinding>) =
+        gaps.iter().partition(|gap| gap.cause == Cause::Unreadable);
+    for gap in unreadable.iter().take(NAMED_AT_MOST) {
+        tell(Tone::Bad, "gap", gap, "")?;
+    }
+    if unreadable.len() > NAMED_AT_MOST {
+        let more = unreadable.len() - NAMED_AT_MOST;
+        output::line(&format!("… and {more} more rows: `ringonce audit --json` names them"))?;
+    }
     for gap in gaps.iter().filter(|gap| told.insert(gap.cause)) {
-        let alike: Vec<&AuditFinding> =
+        let alike: Vec<&&AuditFinding> =
             gaps.iter().filter(|other| other.cause == gap.cause).collect();
         let mut others: Vec<String> = alike[1..]
             .iter()

@@ -46,8 +46,8 @@ pub struct Evidence {
     pub doubts: usize,
     /// Calls that should have ended.
     pub overdue: Option<Overdue>,
-    /// Rows that cannot be read, in one line.
-    pub odd_rows: Option<String>,
+    /// Rows that cannot be read, in one line, and whether one of them stops all calls.
+    pub odd_rows: Option<(String, bool)>,
     pub backup_trouble: Option<String>,
     /// Events that the application does not get.
     pub events_trouble: Option<String>,
@@ -102,7 +102,11 @@ pub enum Cause {
     /// A person should look at these calls. Those that still hold a line lower what can be dialed.
     CallsOverdue(Overdue),
     /// Whom these rows concern is not called; everybody else is.
-    OddRows(String),
+    /// If `stops_all`, one of them may concern anybody.
+    OddRows {
+        told: String,
+        stops_all: bool,
+    },
     /// The customers who name this assistant are not called; everybody else is.
     UnknownAssistant {
         name: String,
@@ -146,7 +150,7 @@ impl Cause {
             Cause::TickLate { .. } => "tick_late",
             Cause::ScanLate { .. } => "scan_late",
             Cause::CallsOverdue(_) => "calls_overdue",
-            Cause::OddRows(_) => "odd_rows",
+            Cause::OddRows { .. } => "odd_rows",
             Cause::UnknownAssistant { .. } => "unknown_assistant",
             Cause::UnknownNumbers(_) => "unknown_numbers",
             Cause::InDoubt(_) => "in_doubt",
@@ -161,7 +165,7 @@ impl Cause {
         !matches!(
             self,
             Cause::CallsOverdue(_)
-                | Cause::OddRows(_)
+                | Cause::OddRows { stops_all: false, .. }
                 | Cause::UnknownAssistant { .. }
                 | Cause::UnknownNumbers(_)
                 | Cause::InDoubt(_)
@@ -209,7 +213,9 @@ pub fn causes(evidence: &Evidence) -> Vec<Cause> {
     causes.extend(evidence.uncallable.clone().map(Cause::NobodyEligible));
     causes.extend(late(evidence));
     causes.extend(evidence.overdue.clone().map(Cause::CallsOverdue));
-    causes.extend(evidence.odd_rows.clone().map(Cause::OddRows));
+    if let Some((told, stops_all)) = evidence.odd_rows.clone() {
+        causes.push(Cause::OddRows { told, stops_all });
+    }
     let unknown = evidence.unknown_assistants.iter().cloned();
     causes.extend(unknown.map(|(name, customers)| Cause::UnknownAssistant { name, customers }));
     if evidence.unknown_numbers > 0 {

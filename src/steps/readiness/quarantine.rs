@@ -88,11 +88,20 @@ fn together(store: &Store, conn: &Conn) -> anyhow::Result<Vec<OddRow>> {
 
 /// Why health is red: one line for all rows. `None`: every row can be read.
 pub fn reason(cx: &Context) -> anyhow::Result<Option<String>> {
-    Ok(told(&cx.store.read(|conn| quarantine::stored(conn, usize::MAX))?))
+    cx.store.read(|conn| Ok(told(&quarantine::stored(conn, usize::MAX)?, stops_all(conn)?)))
+}
+
+/// Whether a do-not-call entry may name any number, so that nobody is called.
+pub fn stops_all(conn: &Conn) -> anyhow::Result<bool> {
+    if !quarantine::is_any_of(conn, Place::DoNotCall)? {
+        return Ok(false);
+    }
+    let texts = do_not_call::odd_texts(conn)?;
+    Ok(texts.iter().any(|text| phones::end_of_told(Some(text)).is_none()))
 }
 
 /// All rows in one line. `None`: there is none.
-pub fn told(rows: &[OddRow]) -> Option<String> {
+pub fn told(rows: &[OddRow], stops_all: bool) -> Option<String> {
     let (cannot, concern) = match rows.len() {
         0 => return None,
         1 => ("1 row cannot be read".to_string(), "whom it concerns"),
@@ -100,8 +109,12 @@ pub fn told(rows: &[OddRow]) -> Option<String> {
     };
     let named: Vec<String> = rows.iter().take(NAMED).map(|row| row.words()).collect();
     let more = if NAMED < rows.len() { "; …" } else { "" };
+    let whom = match stops_all {
+        true => "nobody at all is called, because a do-not-call entry may name any number",
+        false => &format!("nobody {concern} is called"),
+    };
     Some(format!(
-        "{cannot}, and nobody {concern} is called: {}{more}; `ringonce check` shows how to correct \
+        "{cannot}, and {whom}: {}{more}; `ringonce check` shows how to correct \
          it",
         named.join("; ")
     ))

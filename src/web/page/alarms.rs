@@ -100,7 +100,9 @@ fn of_cause(asked: &Asked<'_>, cause: &Cause) -> Alarm {
             let help = html! { p { "Calls go on. Next: " code { (cause.next()) } "." } };
             Alarm::new(Tone::Warn, words, help)
         }
-        Cause::OddRows(_) => Alarm::new(Tone::Bad, words, html! { p { "All others are called." } }),
+        Cause::OddRows { stops_all: false, .. } => {
+            Alarm::new(Tone::Bad, words, html! { p { "All others are called." } })
+        }
         _ => Alarm::new(Tone::Bad, words, html! { p { "Next: " code { (cause.next()) } "." } }),
     }
 }

@@ -22,6 +22,8 @@ use crate::zones::Zones;
 
 /// At most this many ids are printed; the rest are counted.
 const NAMED: usize = 5;
+/// Each has its own correction.
+const ODD_ROWS_NAMED: usize = 20;
 
 pub fn findings(loaded: &LoadedConfig, zones: &Zones) -> Vec<CheckFinding> {
     let problem = |error: anyhow::Error| {
@@ -104,7 +106,10 @@ fn causes(
 fn finding(cause: &Cause) -> Option<CheckFinding> {
     let (item, state) = match cause {
         // They have findings of their own.
-        Cause::NotArmed(_) | Cause::Unwritable(_) | Cause::FirstTickMissing | Cause::OddRows(_) => {
+        Cause::NotArmed(_)
+        | Cause::Unwritable(_)
+        | Cause::FirstTickMissing
+        | Cause::OddRows { .. } => {
             return None;
         }
         Cause::Held(_) => {
@@ -139,7 +144,7 @@ fn odd_rows(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Vec<CheckFin
     let rows = store.read(|conn| quarantine::all(store, conn))?;
     let finding = |detail: String| CheckFinding::new("unreadable row", State::Problem, detail);
     let mut found: Vec<CheckFinding> = Vec::new();
-    for row in rows.iter().take(NAMED) {
+    for row in rows.iter().take(ODD_ROWS_NAMED) {
         let whom = match row.customer_id {
             Some(id) => format!("customer {id} is not called"),
             None => "nobody whom it may concern is called".to_string(),
@@ -147,9 +152,11 @@ fn odd_rows(loaded: &LoadedConfig, store: &Store) -> anyhow::Result<Vec<CheckFin
         let correct = quarantine::how_to_correct(row, &loaded.db);
         found.push(finding(format!("{}: {whom}; {correct}", row.words())));
     }
-    let more = rows.len().saturating_sub(NAMED);
+    let more = rows.len().saturating_sub(ODD_ROWS_NAMED);
     if more > 0 {
-        found.push(finding(format!("{more} more rows cannot be read")));
+        found.push(finding(format!(
+            "{more} more rows cannot be read: `ringonce audit --offline --json` names them"
+        )));
     }
     Ok(found)
 }

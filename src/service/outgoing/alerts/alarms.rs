@@ -77,7 +77,12 @@ fn of_cause(cause: &Cause) -> Option<Alarm> {
             ("late_scan", "no scan or tick ran for two periods: due calls are not made")
         }
         Cause::CallsOverdue(_) => ("calls_overdue", "calls have not ended for long"),
-        Cause::OddRows(_) => ("odd_rows", "rows cannot be read: whom they concern is not called"),
+        Cause::OddRows { stops_all: true, .. } => {
+            ("odd_rows_stop_all", "a do-not-call entry that cannot be read stops all calls")
+        }
+        Cause::OddRows { .. } => {
+            ("odd_rows", "rows cannot be read: whom they concern is not called")
+        }
         Cause::UnknownAssistant { .. } => {
             ("unknown_assistant", "customers wait for an assistant that is not configured")
         }
@@ -128,7 +133,8 @@ mod tests {
             Cause::StartShut { why: said(), since: said() },
             Cause::DatabaseUnreadable(said()),
             Cause::TickLate { minutes: 90 },
-            Cause::OddRows(said()),
+            Cause::OddRows { told: said(), stops_all: false },
+            Cause::OddRows { told: said(), stops_all: true },
             Cause::UnknownAssistant { name: said(), customers: 1 },
             Cause::UnknownAssistant { name: "other".to_string(), customers: 2 },
             Cause::BackupsFail(said()),

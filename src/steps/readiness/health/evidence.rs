@@ -77,7 +77,7 @@ fn gather(
             late_after: late_after(timetable, now),
             doubts: attempts::in_state(conn, AttemptState::InDoubt)?.len(),
             overdue: unended::overdue(config, conn, now)?,
-            odd_rows: quarantine::told(&quarantine::found(store, conn)?),
+            odd_rows: odd_rows(store, conn)?,
             backup_trouble: backup::trouble(conn, timetable, now)?,
             events_trouble: outbox::trouble(conn, now)?,
             failing_alerts: alerts::failing(conn)?
@@ -87,6 +87,12 @@ fn gather(
                 .collect(),
         })
     })
+}
+
+fn odd_rows(store: &Store, conn: &Conn) -> anyhow::Result<Option<(String, bool)>> {
+    let stops_all = quarantine::stops_all(conn)?;
+    let told = quarantine::told(&quarantine::found(store, conn)?, stops_all);
+    Ok(told.map(|told| (told, stops_all)))
 }
 
 /// Every hold. A clock behind the file's mark counts as one, because the next start holds dialing

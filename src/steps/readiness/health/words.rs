@@ -59,7 +59,7 @@ impl Cause {
             Cause::TickLate { minutes } => format!("the last tick is {minutes} minutes old"),
             Cause::ScanLate { minutes } => format!("the last scan is {minutes} minutes old"),
             Cause::CallsOverdue(calls) => calls.to_string(),
-            Cause::OddRows(why) => why.clone(),
+            Cause::OddRows { told, .. } => told.clone(),
             Cause::UnknownAssistant { name, customers } => unknown_assistant(name, *customers),
             Cause::UnknownNumbers(calls) => unknown_numbers(*calls),
             Cause::InDoubt(1) => {
@@ -83,7 +83,7 @@ impl Cause {
             }
             Cause::ScanLate { .. }
             | Cause::NobodyEligible(_)
-            | Cause::OddRows(_)
+            | Cause::OddRows { .. }
             | Cause::UnknownAssistant { .. } => "ringonce check".to_string(),
             Cause::NotArmed(why) if why.contains("ringonce adopt") => {
                 "ringonce adopt --reason WHY".to_string()
