@@ -5,11 +5,12 @@ use std::sync::Arc;
 use chrono::Duration;
 use ringonce::domain::call::{CallType, Reason};
 use ringonce::steps::do_not_call::{file, list};
-use ringonce::steps::forecast::explain::{Outcome, explain};
+use ringonce::steps::forecast::explain::{Outcome, Question, answer, explain};
 use ringonce::steps::forecast::plan::plan;
 use ringonce::steps::import::holidays;
 use ringonce::steps::operate::call_now::{self, due_item, queue_extra};
 use ringonce::steps::operate::cancel::{CancelRefused, cancel};
+use ringonce::steps::readiness::reach;
 use ringonce::steps::status::status;
 use ringonce::store::journal::{Act, By};
 use ringonce::store::meta::{holds, pauses, scan_inputs};
@@ -61,6 +62,33 @@ fn the_next_call_of_a_new_file_waits_for_the_window_and_says_what_holds_it() {
         pauses::Pause { who: "Eve".to_string(), why: "busy".to_string(), ..Default::default() };
     world.cx.store.write(|tx| pauses::set_pause(tx, "all", &pause)).unwrap();
     assert_eq!(stand(&world).next_call_waits, Some("paused"));
+}
+
+#[test]
+fn explain_and_health_judge_a_failing_provider_by_the_same_count_of_failures() {
+    let (mut world, ada) = queued();
+    world.tick("2026-03-02T11:50:00Z");
+    let fails = |world: &World| {
+        let write = |tx: &ringonce::store::Tx<'_>| {
+            reach::failed(tx, reach::Request::Post, "the connection was refused", world.now)
+        };
+        world.cx.store.write(write).unwrap();
+    };
+    let seen = |world: &World| {
+        let reasons = stand(world).causes;
+        let question = Question { now: world.now, at: world.now, on: None };
+        let explained = answer(&world.cx, ada, &question, None).unwrap().unwrap();
+        let answers = explained.occasions.iter().flat_map(|told| &told.answers);
+        (
+            reasons.iter().any(|told| told.cause == "provider_unreachable"),
+            answers.filter(|answer| answer.rule == "the provider takes calls").count() > 0,
+        )
+    };
+    fails(&world);
+    world.now = at("2026-03-02T12:00:00Z");
+    assert_eq!(seen(&world), (false, false));
+    fails(&world);
+    assert_eq!(seen(&world), (true, true));
 }
 
 #[test]

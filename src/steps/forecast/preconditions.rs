@@ -11,7 +11,7 @@ use crate::steps::Context;
 use crate::steps::dial::caller_id;
 use crate::steps::follow::unended;
 use crate::steps::forecast::stops::{Stop, StopKind};
-use crate::steps::readiness::{armed, hold_words, last_start};
+use crate::steps::readiness::{armed, hold_words, last_start, reach};
 use crate::store::attempts::{history, recent_outcomes};
 use crate::store::meta::breaker;
 
@@ -21,6 +21,7 @@ pub const ARMED: &str = "this file may dial";
 const HOLDS: &str = "nothing holds";
 const BREAKER: &str = "breaker closed";
 const LINE: &str = "a line is free";
+const PROVIDER: &str = "the provider takes calls";
 const START: &str = "the last start opened dialing";
 /// A failed call says nothing about a later one. The first retry comes after so long by default.
 const FAILURE_COUNTS_FOR: Duration = Duration::minutes(15);
@@ -61,20 +62,21 @@ pub fn answers(cx: &Context, customer: &Customer, at: Instant) -> anyhow::Result
 /// What the last start and the last calls show against a call that is due now. A tick does not
 /// check this, because it tries all the same.
 pub fn of_the_last_tries(cx: &Context, at: Instant) -> anyhow::Result<Vec<Answer>> {
-    let (shut, failed) = cx.store.read(|conn| {
-        let after = breaker::breaker_moved_at(conn)?;
-        let failed = recent_outcomes::last_not_sent(conn, after, (at - FAILURE_COUNTS_FOR, at))?;
-        Ok((last_start::not_dialing(conn)?, failed))
-    })?;
+    let (shut, unreached) = cx
+        .store
+        .read(|conn| Ok((last_start::not_dialing(conn)?, reach::unreachable(conn, at)?)))?;
     let shut = shut.map(|told| format!("since {}: {}", instant_words(&told.since), told.why));
-    let mut against = vec![door(START, Reason::Held, shut, None), reached(failed)];
+    // As health judges it: one failure may be a short outage.
+    let fails = unreached.map(|told| format!("since {}: {}", instant_words(&told.since), told.why));
+    let mut against =
+        vec![door(START, Reason::Held, shut, None), door(PROVIDER, Reason::Held, fails, None)];
     against.retain(|answer| answer.verdict != Verdict::Open);
     Ok(against)
 }
 
 fn reached(failed: Option<(Instant, String)>) -> Answer {
     let failed = failed.map(|(at, why)| format!("the last call failed {}: {why}", utc_words(at)));
-    door("the provider takes calls", Reason::Held, failed, None)
+    door(PROVIDER, Reason::Held, failed, None)
 }
 
 /// The preconditions at an earlier instant, from the journal and the ledger.
