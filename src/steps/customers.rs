@@ -13,8 +13,8 @@ use anyhow::anyhow;
 
 use crate::domain::calendar::schedule::Rhythm;
 use crate::domain::call::{CallType, WELCOME_OCCASION, daily_occasion};
-use crate::domain::customer::Customer;
 use crate::domain::customer::entry::{CustomerEntry, FieldChange, changes};
+use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::{Instant, instant_text};
 use crate::steps::import::field_values::Reader;
 use crate::steps::occasions::first_due::is_due_from_then_on;
@@ -23,8 +23,8 @@ use crate::steps::occasions::zone_rules;
 use crate::store::customers::left_numbers::{self, NumberFlags};
 use crate::store::customers::{self, called_flags, erase};
 use crate::store::journal::facts::{self, EntryFacts};
-use crate::store::journal::{self, By};
-use crate::store::meta::installation;
+use crate::store::journal::{self, Act, By};
+use crate::store::meta::{installation, pauses};
 use crate::store::{Conn, Tx};
 
 pub use paused::{pause, resume};
@@ -111,6 +111,7 @@ pub fn create(
         entry,
         &EntryFacts { is_created: true, is_due_from_then_on, ..EntryFacts::default() },
     )?;
+    record_pause(tx, customer, by, None)?;
     Ok(id)
 }
 
@@ -168,7 +169,25 @@ pub fn change_because(
     let facts =
         EntryFacts { fields, values, next_call_scheduled_at: moved_to, ..EntryFacts::default() };
     facts::add(tx, now, entry, &facts)?;
+    if known.call_status != CallStatus::Paused {
+        record_pause(tx, after, by, why)?;
+    }
     Ok(changes)
+}
+
+/// An entry that pauses a customer leaves the record that every pause leaves.
+fn record_pause(
+    tx: &Tx<'_>,
+    after: &Customer,
+    by: By<'_>,
+    why: Option<&str>,
+) -> anyhow::Result<()> {
+    let scope = pauses::of_customer(&after.key);
+    if after.call_status != CallStatus::Paused || pauses::pause_of(tx, &scope)?.is_some() {
+        return Ok(());
+    }
+    let why = why.unwrap_or("call_status was set to paused");
+    paused::record(tx, &scope, Act { who: by.who, why, now: by.now })
 }
 
 /// When a customer's number changes, the old number keeps the calls that only the customer's row

@@ -61,6 +61,7 @@ mod new_beside;
 mod nightly_import;
 mod odd_cells;
 mod odd_rows;
+mod odd_rows_named;
 mod odd_rows_written_later;
 mod only_numbers;
 mod same_number;

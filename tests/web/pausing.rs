@@ -77,3 +77,30 @@ fn every_way_to_pause_a_customer_sets_the_same_pause_and_every_resume_ends_it() 
     }
     assert!(house.log().lines().all(|line| !line.contains("ERROR")));
 }
+
+#[test]
+fn an_upsert_that_pauses_leaves_the_record_that_every_pause_leaves() {
+    let house = House::build(&Plan::default());
+    let body = json!({
+        "external_id": "ada", "name": "Ada", "phone": "+12125550101",
+        "timezone": "America/New_York", "call_time": "07:00", "payment_status": "Paid",
+    });
+    assert_eq!(house.api("POST", "/api/customers", &body).status, 201);
+    let paused = json!({ "external_id": "ada", "call_status": "paused" });
+    assert_eq!(house.api("POST", "/api/customers", &paused).status, 200);
+    let who = || house.said(&["explain", "external:ada"]);
+    assert!(who().contains("paused by api"), "{}", who());
+    let new = json!({
+        "external_id": "bea", "name": "Bea", "phone": "+12125550102", "call_status": "paused",
+        "timezone": "America/New_York", "call_time": "07:00", "payment_status": "Paid",
+    });
+    assert_eq!(house.api("POST", "/api/customers", &new).status, 201);
+    let pauses = house.get("/api/status")["pauses"].clone();
+    let by: Vec<&str> = pauses
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|pause| pause["who"].as_str())
+        .collect();
+    assert_eq!(by, ["api", "api"], "{pauses}");
+}
