@@ -146,18 +146,20 @@ pub fn waiting(conn: &Connection) -> anyhow::Result<Vec<Count>> {
     )
 }
 
-/// The calls and skips since an instant.
+/// The calls and skips since an instant. Rows that an erasure added to keep a flag have a number
+/// below 0; they were not calls.
 pub fn today(conn: &Connection, since: Instant) -> anyhow::Result<Today> {
     let since = instant_text(since);
     let called = conn
         .prepare_cached(
-            "SELECT count(*) FROM call_attempts WHERE ?1 <= created_at AND state IN ('placed', 'ended')",
+            "SELECT count(*) FROM call_attempts
+             WHERE ?1 <= created_at AND state IN ('placed', 'ended') AND seq > 0",
         )?
         .query_one([&since], |row| row.get(0))?;
     let dispositions = counts(
         conn,
         "SELECT disposition, count(*) FROM call_attempts
-         WHERE ?1 <= created_at AND state = 'ended' GROUP BY 1 ORDER BY 2 DESC, 1",
+         WHERE ?1 <= created_at AND state = 'ended' AND seq > 0 GROUP BY 1 ORDER BY 2 DESC, 1",
         &since,
     )?;
     let reached = dispositions.iter().find(|count| count.word == "answered");

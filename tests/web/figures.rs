@@ -173,3 +173,27 @@ fn every_view_shows_the_same_figures_in_random_worlds() {
         }
     }
 }
+
+#[test]
+fn what_an_erasure_keeps_of_a_flag_is_a_call_in_no_view() {
+    let house = House::build(&Plan { customers: vec![customer(1, "07:00")], ..Plan::default() });
+    let flags = "UPDATE customers SET welcome_call_completed = 1, last_call_date = '2026-11-23'";
+    house.database().execute_batch(flags).expect("written");
+    let erased = house.said(&["customers", "erase", "id:1", "--reason", "asked"]);
+    assert!(erased.contains("erased customer 1"), "{erased}");
+    assert!(house.count("SELECT count(*) FROM call_attempts WHERE seq < 0") > 0);
+    let none = |found: &Value| found.as_array().is_some_and(Vec::is_empty);
+    assert_eq!(house.get("/api/status")["today"]["called"], 0);
+    assert!(none(&house.get("/api/attempts")["attempts"]));
+    assert!(none(&house.get("/api/attempts?changed_after=0")["attempts"]));
+    assert_eq!(house.get("/api/report")["total"]["calls"], 0);
+    let listed: Value = serde_json::from_str(&house.said(&["attempts", "list", "--json"])).unwrap();
+    assert!(none(&listed), "{listed}");
+    house.wait_for("fresh metrics", || {
+        let metrics = house.api("GET", "/metrics", &Value::Null).body;
+        let calls = metrics.lines().filter(|line| line.starts_with("ringonce_calls"));
+        calls.clone().all(|line| line.ends_with(" 0")) && metrics.contains("ringonce_customers 0")
+    });
+    let page = house.api("GET", "/", &Value::Null).body;
+    assert!(page.contains("Called today</span><span class=\"value\">0"), "{page}");
+}

@@ -38,7 +38,7 @@ pub fn after(
            {}
          FROM attempt_changes AS c JOIN call_attempts AS a ON a.id = c.attempt_id
            LEFT JOIN call_results AS r ON r.attempt_id = c.attempt_id
-         WHERE ?1 < c.change ORDER BY c.change LIMIT ?2",
+         WHERE ?1 < c.change AND a.seq > 0 ORDER BY c.change LIMIT ?2",
         columns.collect::<Vec<_>>().join(", "),
         RESULT_COLUMNS.replace("r.transcript", "NULL"),
     );

@@ -129,7 +129,7 @@ pub fn beginning_with(conn: &Connection, id: &str) -> anyhow::Result<Vec<Attempt
     quarantine::every(Place::Attempts, statement.query([id])?, attempt_from_row)
 }
 
-/// The newest attempts first, with the customer's name if the file has it; only those of `state` if
+/// The newest attempts first, without the rows by which an erasure keeps a flag, and with the customer's name if the file has it; only those of `state` if
 /// it is given.
 pub fn newest(
     conn: &Connection,
@@ -139,7 +139,7 @@ pub fn newest(
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS},
            (SELECT name FROM customers WHERE customers.id = call_attempts.customer_id)
-         FROM call_attempts WHERE ?1 IS NULL OR state = ?1
+         FROM call_attempts WHERE seq > 0 AND (?1 IS NULL OR state = ?1)
          ORDER BY created_at DESC, seq DESC LIMIT ?2"
     );
     let mut statement = conn.prepare_cached(&sql)?;

@@ -30,7 +30,7 @@ pub struct Minute {
 pub fn minutes(conn: &Connection, span: Span) -> anyhow::Result<Vec<Minute>> {
     let mut statement = conn.prepare_cached(
         "SELECT substr(created_at, 1, 16), state, disposition, count(*) FROM call_attempts
-         WHERE ?1 <= created_at AND created_at < ?2 GROUP BY 1, 2, 3 ORDER BY 1",
+         WHERE ?1 <= created_at AND created_at < ?2 AND seq > 0 GROUP BY 1, 2, 3 ORDER BY 1",
     )?;
     let mut found = Vec::new();
     let mut rows = statement.query([instant_text(span.from), instant_text(span.to)])?;
@@ -147,7 +147,7 @@ pub fn attempts(
          FROM call_attempts
          WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR disposition = ?2)
            AND (?3 IS NULL OR call_type = ?3) AND (?4 IS NULL OR customer_id = ?4)
-           AND (?5 IS NULL OR seq < ?5) {span}
+           AND seq > 0 AND (?5 IS NULL OR seq < ?5) {span}
          ORDER BY seq DESC LIMIT {limit}"
     );
     let mut statement = conn.prepare_cached(&sql)?;
@@ -180,8 +180,8 @@ pub fn second_calls(conn: &Connection) -> anyhow::Result<i64> {
 /// The number of ended calls of all time, by type and disposition.
 pub fn ended(conn: &Connection) -> anyhow::Result<Vec<(String, String, i64)>> {
     let mut statement = conn.prepare_cached(
-        "SELECT call_type, disposition, count(*) FROM call_attempts WHERE state = 'ended'
-         GROUP BY call_type, disposition",
+        "SELECT call_type, disposition, count(*) FROM call_attempts
+         WHERE state = 'ended' AND seq > 0 GROUP BY call_type, disposition",
     )?;
     let rows = statement
         .query_map([], |row| Ok((cells::lossy(row, 0)?, cells::lossy(row, 1)?, row.get(2)?)))?;
