@@ -105,3 +105,38 @@ fn a_file_of_authorities_that_cannot_be_used_is_a_problem_of_check_and_stops_no_
         assert_eq!(receiver.heard().len(), before + 1);
     }
 }
+
+#[test]
+fn a_refused_recipient_keeps_no_other_from_the_message_and_is_named() {
+    let server = MailServer::new();
+    let port = server.address.rsplit(':').next().expect("a port");
+    let world = World::with_config(&format!(
+        "[alerts.email]\nsmtp = \"127.0.0.1:{port}\"\nfrom = \"ringonce@example.com\"\n\
+         to = \"ada@example.com, bob@example.com, cy@example.com\"\nencryption = \"none\"\n"
+    ));
+    server.refuse(Some("bob@example.com|550 no such user"));
+    let sent = run(&world, &["alerts", "test"]);
+    assert_eq!(sent.code, Some(1), "{sent:?}");
+    assert!(sent.stderr.contains("refused for bob@example.com: "), "{sent:?}");
+    assert!(sent.stderr.contains("no such user"), "{sent:?}");
+    let envelopes: String = server.mails().iter().map(|mail| mail.envelope.join(" ")).collect();
+    for (to, gets) in [("ada@", true), ("bob@", false), ("cy@", true)] {
+        assert_eq!(envelopes.contains(to), gets, "{to}: {envelopes}");
+    }
+    // An alarm: the others get it once, and the views name the refused one.
+    world.command(&["pause", "--reason", "busy"]);
+    world.sql("INSERT INTO meta VALUES ('hold:flag', '{\"kind\":\"flag\",\"why\":\"x\",\"since\":\"2026-02-02T11:00:00.000Z\"}')");
+    for _ in 0..2 {
+        run(&world, &["tick"]);
+    }
+    let about = |to: &str| {
+        let mails = server.mails();
+        mails.iter().filter(|mail| mail.envelope.iter().any(|line| line.contains(to))).count()
+    };
+    let once = about("ada@");
+    assert!(once > 1, "{:?}", server.mails());
+    run(&world, &["tick"]);
+    assert_eq!(about("ada@"), once);
+    let status = run(&world, &["status"]);
+    assert!(status.stdout.contains("refused for bob@example.com"), "{status:?}");
+}

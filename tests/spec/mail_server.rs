@@ -101,7 +101,8 @@ impl MailServer {
         self.mails.lock().expect("no panic").clone()
     }
 
-    /// Answers every sender with this line; `None` accepts again.
+    /// Answers every sender with this line, or one recipient with `recipient|line`; `None` accepts
+    /// again.
     pub fn refuse(&self, line: Option<&str>) {
         *self.refusing.lock().expect("no panic") = line.map(str::to_string);
     }
@@ -162,7 +163,16 @@ impl<'a, S: Read + Write> Conversation<'a, S> {
                 }
                 "MAIL" | "RCPT" => {
                     mail.envelope.push(line.trim().to_string());
-                    self.say(self.refusal.filter(|_| verb == "MAIL").unwrap_or("250 ok"))?;
+                    let answer = match self.refusal {
+                        // A line that begins with a recipient refuses only that one.
+                        Some(refusal) => match refusal.split_once('|') {
+                            Some((to, answer)) if line.contains(to) => answer,
+                            None if verb == "MAIL" => refusal,
+                            _ => "250 ok",
+                        },
+                        None => "250 ok",
+                    };
+                    self.say(answer)?;
                 }
                 "DATA" => {
                     self.say("354 go on")?;

@@ -8,7 +8,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::domain::instant_text;
 use crate::present::output;
 use crate::service::outgoing::alerts::{Channel, PATIENCE};
-use crate::service::outgoing::message::{Message, MessageKind};
+use crate::service::outgoing::message::{Delivery, Message, MessageKind};
 
 /// Test the alerts to a person
 #[derive(Args)]
@@ -43,7 +43,11 @@ pub fn run(global: &Global, args: &AlertsArgs) -> anyhow::Result<Exit> {
     let mut failures = Vec::new();
     for channel in &channels {
         match channel.send(&message, PATIENCE) {
-            Ok(()) => output::line(&format!("sent by {}", channel.name))?,
+            Ok(Delivery::Whole) => output::line(&format!("sent by {}", channel.name))?,
+            Ok(Delivery::WithoutSome(why)) => {
+                output::line(&format!("sent by {}, but not to everybody", channel.name))?;
+                failures.push(format!("{}: refused for {why}", channel.name));
+            }
             Err(why) => failures.push(format!("{}: {why}", channel.name)),
         }
     }

@@ -17,7 +17,7 @@ use crate::domain::alarm::{Alarm, Need, Told, needs};
 use crate::domain::{Instant, instant_text};
 use crate::service::outgoing::alerts::alarms::{Counts, alarms};
 use crate::service::outgoing::email::Postbox;
-use crate::service::outgoing::message::{self, Message, MessageKind};
+use crate::service::outgoing::message::{self, Delivery, Message, MessageKind};
 use crate::service::{Service, follower};
 use crate::steps::readiness::health::{Cause, evidence};
 use crate::steps::readiness::{armed, clock_check};
@@ -74,9 +74,11 @@ impl Channel {
     }
 
     /// Sends one message once, in this time at most.
-    pub fn send(&self, message: &Message, time: Duration) -> Result<(), String> {
+    pub fn send(&self, message: &Message, time: Duration) -> Result<Delivery, String> {
         match &self.way {
-            Way::Http { url, kind } => message::post(url, *kind, message, time.min(PATIENCE)),
+            Way::Http { url, kind } => {
+                message::post(url, *kind, message, time.min(PATIENCE)).map(|()| Delivery::Whole)
+            }
             Way::Email(postbox) => postbox.send(message, time.min(PATIENCE)),
         }
     }
@@ -155,20 +157,25 @@ fn send(
     }
     let sent = channel.send(message, left);
     let (store, name) = (&service.cx.store, channel.name);
-    match &sent {
-        Ok(()) => {
+    let failing = match &sent {
+        Ok(Delivery::Whole) => None,
+        // The others have it, so it is not sent again.
+        Ok(Delivery::WithoutSome(why)) => Some(format!("refused for {why}")),
+        Err(why) => Some(why.clone()),
+    };
+    match failing {
+        None => {
             if store.write(|tx| alerts::works(tx, name))? {
                 log::info!("alerts by {name} work again");
             }
         }
-        Err(why) => {
+        Some(why) => {
             log::error!("an alert by {name} could not be sent: {why}");
             let (channel, since) = (name.to_string(), instant_text(now));
-            let failed = FailingChannel { channel, since, why: why.clone() };
-            store.write(|tx| alerts::fails(tx, &failed))?;
+            store.write(|tx| alerts::fails(tx, &FailingChannel { channel, since, why }))?;
         }
     }
-    Ok(sent)
+    Ok(sent.map(drop))
 }
 
 fn message_for(
@@ -188,12 +195,19 @@ fn message_for(
         Some(alarm) => &alarm.what,
         None => &known?.what,
     };
-    let since = known.map_or(now, |known| known.since).format("%Y-%m-%d %H:%M UTC");
+    let form = "%Y-%m-%d %H:%M UTC";
+    let since = known.map_or(now, |known| known.since).format(form);
+    let text = match need {
+        Need::Resolve => {
+            format!("this is over: {what}; it lasted from {since} to {}", now.format(form))
+        }
+        _ => format!("{what}, since {since}"),
+    };
     Some(Message {
         kind,
         cause: Some(key.to_string()),
         title: format!("ringonce: {word}{what}"),
-        text: format!("{what}, since {since}"),
+        text,
         command: Some(alarm.map_or(LOOK.to_string(), |alarm| alarm.command.clone())),
         at: instant_text(now),
     })

@@ -14,7 +14,7 @@ use lettre::{SmtpTransport, Transport};
 
 use crate::config::alerts::{Email, Encryption, SmtpServer};
 use crate::config::secret::Secret;
-use crate::service::outgoing::message::Message;
+use crate::service::outgoing::message::{Delivery, Message};
 
 /// A mail server, and who gets messages from whom.
 pub struct Postbox {
@@ -41,23 +41,36 @@ impl Postbox {
         Ok(Some(Postbox { server, login, from, to, ca_file: email.ca_file.clone(), is_busy }))
     }
 
-    /// Sends one message. The error is one line for a person.
-    pub fn send(&self, message: &Message, patience: Duration) -> Result<(), String> {
+    /// Sends one message. The error is one line for a person. A recipient whom the server refuses
+    /// keeps it from nobody else.
+    pub fn send(&self, message: &Message, patience: Duration) -> Result<Delivery, String> {
+        let all = self.mail(message, &self.to)?;
+        let mut each = Vec::new();
+        for to in &self.to {
+            each.push((to.email.to_string(), self.mail(message, std::slice::from_ref(to))?));
+        }
+        let transport = self.transport(patience)?;
+        self.limited(patience, move || match transport.send(&all) {
+            Ok(_) => Ok(Delivery::Whole),
+            // Nobody has the mail yet: the server refused it before its text.
+            Err(error) if error.is_permanent() && each.len() > 1 => {
+                send_each(&transport, &each).map_err(|_| one_line(&error))
+            }
+            Err(error) => Err(one_line(&error)),
+        })
+    }
+
+    fn mail(&self, message: &Message, to: &[Mailbox]) -> Result<lettre::Message, String> {
         let mut mail = lettre::Message::builder()
             .from(self.from.clone())
             .message_id(None)
             .subject(message.title.clone())
             .header(ContentType::TEXT_PLAIN);
-        for to in &self.to {
+        for to in to {
             mail = mail.to(to.clone());
         }
-        let mail = mail
-            .body(format!("{}\n", message.whole_text()))
-            .map_err(|error| format!("the e-mail cannot be written: {error}"))?;
-        let transport = self.transport(patience)?;
-        self.limited(patience, move || {
-            transport.send(&mail).map(drop).map_err(|error| one_line(&error))
-        })
+        mail.body(format!("{}\n", message.whole_text()))
+            .map_err(|error| format!("the e-mail cannot be written: {error}"))
     }
 
     /// The library's timeout is one of each step, and a slow server could take many. So another
@@ -65,8 +78,8 @@ impl Postbox {
     fn limited(
         &self,
         patience: Duration,
-        send: impl FnOnce() -> Result<(), String> + Send + 'static,
-    ) -> Result<(), String> {
+        send: impl FnOnce() -> Result<Delivery, String> + Send + 'static,
+    ) -> Result<Delivery, String> {
         if self.is_busy.swap(true, Ordering::AcqRel) {
             return Err("the mail server still holds an earlier message".to_string());
         }
@@ -120,6 +133,25 @@ impl Postbox {
             transport = transport.credentials(Credentials::new(user.clone(), password));
         }
         Ok(transport.build())
+    }
+}
+
+/// Sends each recipient a mail of their own. The error: nobody got one.
+fn send_each(
+    transport: &SmtpTransport,
+    mails: &[(String, lettre::Message)],
+) -> Result<Delivery, ()> {
+    let refused: Vec<String> = mails
+        .iter()
+        .filter_map(|(to, mail)| {
+            let error = transport.send(mail).err()?;
+            Some(format!("{to}: {}", one_line(&error)))
+        })
+        .collect();
+    match refused.len() {
+        0 => Ok(Delivery::Whole),
+        some if some < mails.len() => Ok(Delivery::WithoutSome(refused.join("; "))),
+        _ => Err(()),
     }
 }
 

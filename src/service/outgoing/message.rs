@@ -32,6 +32,14 @@ impl MessageKind {
     }
 }
 
+/// How a message went out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Whole,
+    /// Some recipients were refused: who, and why, in one line.
+    WithoutSome(String),
+}
+
 /// A message. Its texts hold no phone number, name or key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
