@@ -13,7 +13,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::forecast::explain::occasion;
 use crate::cli::queue::import::{ImportArgs, import};
 use crate::domain::Instant;
-use crate::domain::call::{CallType, ItemStatus};
+use crate::domain::call::{CallType, ItemStatus, extra_key};
 use crate::domain::customer::columns::shown;
 use crate::domain::customer::name;
 use crate::present::output::{self, Table, Tone, clean, toned};
@@ -177,7 +177,10 @@ fn cells(listed: &ListedItem, zones: &Zones, now: Instant) -> [String; 7] {
     };
     let what = match item.call_type {
         CallType::Daily => format!("daily {}", occasion(&item.occasion)),
-        other => other.to_string(),
+        other => match extra_key(&item.occasion) {
+            Some(key) => format!("{other} {}", clean(key)),
+            None => other.to_string(),
+        },
     };
     [
         item.id.to_string(),

@@ -120,6 +120,13 @@ text_enum! {
 /// The text of the dedup key for a welcome call.
 pub const WELCOME_OCCASION: &str = "welcome";
 
+/// The key of an extra call that whoever asked for it chose. `None`: another call, or one whose key
+/// is a random UUID of our own.
+pub fn extra_key(occasion: &str) -> Option<&str> {
+    let key = occasion.strip_prefix("extra:")?;
+    uuid::Uuid::try_parse(key).is_err().then_some(key)
+}
+
 /// The occasion of a daily call: the customer-local date of its scheduled instant.
 pub fn daily_occasion(date: NaiveDate) -> String {
     date.format("%Y-%m-%d").to_string()

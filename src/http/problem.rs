@@ -17,6 +17,8 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// When the calling window opens next, for a call outside it.
     pub next_opening: Option<String>,
+    /// The item that is in the way.
+    pub item_id: Option<i64>,
 }
 
 impl Problem {
@@ -27,6 +29,7 @@ impl Problem {
             field: None,
             retry_after: None,
             next_opening: None,
+            item_id: None,
         }
     }
 
@@ -76,6 +79,9 @@ impl Problem {
         }
         if let Some(opens) = &self.next_opening {
             body["next_opening"] = json!(opens);
+        }
+        if let Some(item) = self.item_id {
+            body["item_id"] = json!(item);
         }
         let response = Response::new(self.status)
             .with_header("Content-Type", "application/problem+json; charset=utf-8")

@@ -110,9 +110,11 @@ fn wish_problem(error: anyhow::Error) -> anyhow::Error {
         WishRefused::Outside { opens, .. } => {
             Problem { next_opening: opens.map(instant_text), ..Problem::field("at", detail) }
         }
-        WishRefused::OtherInstant { .. } => {
-            Problem { field: Some("at".to_string()), ..Problem::new(409, detail) }
-        }
+        WishRefused::OtherInstant { item, .. } => Problem {
+            field: Some("at".to_string()),
+            item_id: Some(*item),
+            ..Problem::new(409, detail)
+        },
     };
     problem.into()
 }

@@ -64,6 +64,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/dnc", Access::Token, numbers::add),
     route("DELETE", "/api/dnc", Access::Token, numbers::remove),
     route("GET", "/api/queue", Access::Token, calls::queue),
+    route("POST", "/api/queue/{id}/cancel", Access::Token, calls::cancel),
     route("GET", "/api/attempts", Access::Token, calls::attempts),
     route("GET", "/api/attempts/{id}", Access::Token, results::one),
     route("GET", "/api/attempts/{id}/recording", Access::Token, results::recording),

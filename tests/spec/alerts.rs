@@ -91,7 +91,10 @@ fn a_cause_is_told_once_reminded_once_a_day_and_resolved_once() {
     look(&world, NONE);
     look(&world, NONE);
     assert_eq!(heard(&receiver)[2..], ["resolved hold:flag"]);
-    assert_eq!(receiver.heard()[2].json()["command"], "ringonce status");
+    let over = receiver.heard()[2].json();
+    assert_eq!(over["command"], "ringonce status");
+    let text = over["text"].as_str().unwrap();
+    assert!(text.starts_with("this is over: ") && text.contains("; it lasted from "), "{text}");
     // A new process does not repeat what was told.
     hold(&world, "flag");
     look(&world, NONE);

@@ -153,6 +153,8 @@ fn every_answer_fits_its_description() {
         ("POST", "/api/attempts/{id}/resolve", "ffff", &word),
         ("POST", "/api/attempts/{id}/close", &id, &why),
         ("POST", "/api/attempts/{id}/close", "ffff", &why),
+        ("POST", "/api/queue/{id}/cancel", "1", &why),
+        ("POST", "/api/queue/{id}/cancel", "999999", &why),
         ("POST", "/api/customers/{id}/call", "u1", &why),
         ("POST", "/api/customers/{id}/call", "u1", &at_night),
         ("GET", "/api/customers/{id}/export", "u1", &nothing),

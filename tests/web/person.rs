@@ -72,6 +72,7 @@ fn a_call_at_an_instant_is_queued_once_for_its_key() {
     let other = json!({"reason": "asked", "at": "2026-11-23T21:00:00Z", "key": "k-1"});
     let other = house.api("POST", path, &other);
     assert_eq!((other.status, &other.json()["field"]), (409, &json!("at")), "{}", other.body);
+    assert_eq!(other.json()["item_id"], first.json()["item_id"]);
     let night = json!({"reason": "asked", "at": "2026-11-24T08:00:00Z", "key": "k-2"});
     let night = house.api("POST", path, &night);
     assert_eq!(night.status, 422, "{}", night.body);
@@ -89,6 +90,45 @@ fn a_call_at_an_instant_is_queued_once_for_its_key() {
     house.wait_for("the call", || rang() == 1);
     let after = house.api("POST", path, &wish);
     assert_eq!((after.status, rang()), (200, 1), "{}", after.body);
+}
+
+#[test]
+fn an_appointment_is_shown_with_its_key_called_off_and_made_again_under_another_key() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let at = "2026-11-23T20:00:00Z";
+    let wish = |key: &str| json!({"reason": "asked", "at": at, "key": key});
+    let path = "/api/customers/u1/call";
+    let item = house.api("POST", path, &wish("appointment-from-crm-17")).json()["item_id"].clone();
+    let shown = [
+        house.said(&["queue", "list"]),
+        house.said(&["explain", "u1"]),
+        house.api("GET", "/queue", &json!(null)).body,
+    ];
+    for view in shown {
+        assert!(view.contains("appointment-from-crm-17"), "{view}");
+    }
+    let cancel = format!("/api/queue/{item}/cancel");
+    assert_eq!(house.api("POST", &cancel, &json!({})).status, 422, "a reason is needed");
+    for _ in 0..2 {
+        let cancelled = house.api("POST", &cancel, &json!({"reason": "moved"}));
+        let told = json!({"cancelled": true, "item_id": item});
+        assert_eq!((cancelled.status, cancelled.json()), (200, told));
+    }
+    let known = house.api("POST", path, &wish("appointment-from-crm-17"));
+    assert_eq!((known.status, &known.json()["status"]), (200, &json!("skipped")));
+    assert_eq!(house.api("POST", path, &wish("appointment-from-crm-18")).status, 202);
+    house.set_clock(at);
+    let rang =
+        || house.fake.rings().iter().filter(|r| r.call_type.as_deref() == Some("extra")).count();
+    house.wait_for("the call", || rang() == 1);
+    let over = house.database().query_one(
+        "SELECT id FROM call_queue WHERE call_type = 'extra' AND status = 'completed'",
+        [],
+        |row| row.get::<_, i64>(0),
+    );
+    let over = format!("/api/queue/{}/cancel", over.expect("the item"));
+    assert_eq!(house.api("POST", &over, &json!({"reason": "too late"})).status, 409);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::forecast::past;
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::Reason;
+use crate::domain::call::{Reason, extra_key};
 use crate::domain::customer::columns::parse_date;
 use crate::domain::gate::facts::{Answer, Verdict};
 use crate::present::explain;
@@ -157,7 +157,10 @@ fn headline(explanation: &Explanation, explained: &Explained) -> (String, String
     let zone = explained.zone.as_deref();
     let occasion = match explanation.call_type.as_str() {
         "daily" => format!("daily call of {}", explanation.occasion),
-        other => format!("{other} call"),
+        other => match extra_key(&explanation.occasion) {
+            Some(key) => format!("{other} call {}", output::clean(key)),
+            None => format!("{other} call"),
+        },
     };
     let queued = match explanation.in_queue {
         InQueue::Item(id) => format!("item {id}"),
@@ -241,9 +244,9 @@ fn print_past(past: &[Attempt], now: Instant, zone: Option<&Zone>) -> anyhow::Re
     table.print()
 }
 
-/// Shortens an occasion to 14 characters: an extra call's is long, and these identify it.
+/// Shortens an occasion to 46 characters: the key of an extra call may be long.
 pub fn occasion(occasion: &str) -> String {
-    occasion.chars().take(14).collect()
+    occasion.chars().take(46).collect()
 }
 
 fn moment(at: Instant, now: Instant, zone: Option<&Zone>) -> String {

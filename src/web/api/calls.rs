@@ -9,7 +9,7 @@ use crate::present::attempt;
 use crate::present::queue_item::{Whose, as_json};
 use crate::steps::operate::Resolved;
 use crate::store::attempts::Attempt;
-use crate::store::queue::Item;
+use crate::store::queue::{Item, item as item_of_id};
 use crate::store::views::page::{self, AttemptFilter, Named, PageItemFilter};
 use crate::web::api::customers::one;
 use crate::web::api::{
@@ -113,4 +113,20 @@ pub fn close(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let why = reason(&body(asked, &["reason"])?)?;
     operate::close(asked, asked.named(), &Why { who: asked.who(), why: &why })?;
     Ok(Response::json(200, &json!({ "closed": true })))
+}
+
+/// `POST /api/queue/{id}/cancel`: a waiting item is not called. Field: `reason`. An item that was
+/// cancelled before is answered as now, so that the request may be sent again.
+pub fn cancel(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let why = reason(&body(asked, &["reason"])?)?;
+    let unknown = || Problem::not_found(format!("there is no item {}", asked.named()));
+    let id: i64 = asked.named().parse().map_err(|_| unknown())?;
+    let known = asked.front.cx().store.read(|conn| item_of_id(conn, id))?;
+    let was_cancelled = known.is_some_and(|item| {
+        item.status == ItemStatus::Skipped && item.reason == Some(Reason::Cancelled)
+    });
+    if !was_cancelled {
+        operate::cancel(asked, id, &Why { who: asked.who(), why: &why })?;
+    }
+    Ok(Response::json(200, &json!({ "cancelled": true, "item_id": id })))
 }

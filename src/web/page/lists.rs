@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
-use crate::domain::call::{CallType, ItemStatus, Reason};
+use crate::domain::call::{CallType, ItemStatus, Reason, extra_key};
 use crate::http::response::Response;
 use crate::present::{csv, output};
 use crate::store::attempts::Attempt;
@@ -42,7 +42,10 @@ pub fn occasion(call_type: CallType, occasion: &str) -> Markup {
     match call_type {
         CallType::Daily => html! { span.whole { "daily, " (occasion) } },
         CallType::Welcome => "welcome".render(),
-        CallType::Extra => "extra".render(),
+        CallType::Extra => match extra_key(occasion) {
+            Some(key) => html! { "extra, " (key) },
+            None => "extra".render(),
+        },
     }
 }
 
