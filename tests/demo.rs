@@ -60,6 +60,13 @@ fn three_days_end_with_no_duplicate_and_leave_nothing_behind() {
     ] {
         assert!(told.contains(expected), "{expected:?} is missing in\n{told}");
     }
+    let sample = include_str!("../README.md").split("```text\nUTC ").nth(1);
+    let sample = sample.and_then(|text| text.split("\n```").next()).expect("a sample");
+    for line in sample.lines().filter(|line| line.trim() != "…") {
+        // The time that it takes is that of another machine.
+        let line = line.split(" · all in").next().unwrap_or_default();
+        assert!(told.contains(line), "README.md quotes {line:?}, which is not in\n{told}");
+    }
     for line in told.lines().filter(|line| line.starts_with("due ") || line.starts_with("called "))
     {
         let counts: Vec<u32> = line.split_whitespace().filter_map(|w| w.parse().ok()).collect();

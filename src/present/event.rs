@@ -5,6 +5,23 @@ use serde_json::{Value, json};
 use crate::domain::instant_text;
 use crate::store::events::outbox::Event;
 
+/// The columns of a list of events as CSV, which are the JSON keys of one.
+pub const COLUMNS: [&str; 13] = [
+    "seq",
+    "id",
+    "type",
+    "state",
+    "customer_id",
+    "attempt_id",
+    "created_at",
+    "tries",
+    "next_at",
+    "delivered_at",
+    "given_up_at",
+    "last_error",
+    "data",
+];
+
 /// All fields of an event, with its content as the application gets it.
 pub fn as_json(event: &Event) -> Value {
     json!({

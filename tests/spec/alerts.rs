@@ -359,3 +359,11 @@ fn a_service_whose_file_is_disarmed_tells_it_once_and_ends() {
     assert_eq!(world.command(&["run"]).code, Some(3));
     assert_eq!(heard(&receiver).len(), 1);
 }
+
+#[test]
+fn a_daily_summary_without_a_channel_is_a_warning_of_check() {
+    let world = World::with_config("[alerts]\ndaily_summary = \"18:00\"\n");
+    let check = world.command(&["check"]);
+    let said = check.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("alerts.daily_summary is set, but no message is sent"), "{check:?}");
+}

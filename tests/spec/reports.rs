@@ -155,6 +155,7 @@ fn lists_are_csv_too() {
         (vec!["attempts", "list"], "id,seq,queue_id,", 2),
         (vec!["dnc", "list"], "phone,reason,source,created_at", 1),
         (vec!["history", "list"], "call_id,at,local,", 0),
+        (vec!["events", "list"], "seq,id,type,state,", 0),
     ] {
         let mut arguments = list.clone();
         arguments.push("--csv");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::arguments::configuration::{Global, Settings, settings};
-use crate::cli::arguments::{must_exist, time_flag, usage};
+use crate::cli::arguments::{must_exist, new_file, time_flag, usage};
 use crate::cli::exit::{CliError, Exit};
 use crate::domain::{Instant, instant_text};
 use crate::present::event;
@@ -48,6 +48,10 @@ struct ListArgs {
     /// Print a JSON array, with the content of each event
     #[arg(long)]
     json: bool,
+    /// Print CSV, or write it to this new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "json")]
+    csv: Option<String>,
 }
 
 #[derive(Args)]
@@ -82,8 +86,9 @@ fn list(settings: &Settings, args: &ListArgs) -> anyhow::Result<Exit> {
     let store = Store::look(&settings.loaded.db)?;
     let filter = EventFilter { undelivered: args.undelivered, before: None };
     let found = store.read(|conn| outbox::list(conn, filter, args.limit))?;
-    if args.json {
-        output::json(&found.iter().map(event::as_json).collect::<Vec<_>>())?;
+    if args.json || args.csv.is_some() {
+        let rows: Vec<Value> = found.iter().map(event::as_json).collect();
+        new_file::rows(args.csv.as_deref(), &event::COLUMNS, &rows)?;
     } else if found.is_empty() {
         output::line(if args.undelivered { "every event is delivered" } else { "no events" })?;
     } else {

@@ -17,7 +17,13 @@ pub fn settings(loaded: &LoadedConfig) -> Vec<CheckFinding> {
         Err(why) => found.push(CheckFinding::new("events", State::Problem, why)),
     }
     match Channel::all(loaded) {
-        Ok(channels) if channels.is_empty() => {}
+        Ok(channels) if channels.is_empty() => {
+            if loaded.config.alerts.summary_at().is_some() {
+                let detail = "alerts.daily_summary is set, but no message is sent: set alerts.url \
+                              and alerts.kind, or the keys of [alerts.email]";
+                found.push(CheckFinding::new("alerts", State::Warning, detail));
+            }
+        }
         Ok(channels) => {
             let (good, bad): (Vec<_>, Vec<_>) =
                 channels.iter().partition(|channel| channel.check().is_ok());
