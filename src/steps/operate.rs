@@ -56,6 +56,9 @@ pub enum ActRefused {
         "nothing was settled, because the clock is not trusted: {0}; then run the command again"
     )]
     WrongClock(String),
+    // The text may be a phone number.
+    #[error("this is not the id of a call: copy it from the provider's call log, or leave it out")]
+    NoCallId,
     #[error("the call {call_id} belongs to attempt {attempt_id} already")]
     CallTaken { call_id: String, attempt_id: String },
     #[error(
@@ -211,8 +214,21 @@ pub fn resolve(
     }
 }
 
+/// The provider's ids are UUIDs today. A name, an address, a phone number or a sentence is none:
+/// follow would ask for it for ever.
+fn may_be_call_id(text: &str) -> bool {
+    let is_of_ids = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (16..=64).contains(&text.len())
+        && text.bytes().all(is_of_ids)
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
 fn check_call_is_free(tx: &Tx<'_>, call_id: Option<&str>) -> anyhow::Result<()> {
     let Some(call_id) = call_id else { return Ok(()) };
+    if !may_be_call_id(call_id) {
+        return Err(ActRefused::NoCallId.into());
+    }
     match attempts::by_call_id(tx, call_id)? {
         None => Ok(()),
         Some(other) => {

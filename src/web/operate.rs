@@ -215,6 +215,7 @@ fn as_problem(error: anyhow::Error) -> anyhow::Error {
                     Problem { field: Some("hold".to_string()), ..Problem::new(409, detail) }
                 }
                 ActRefused::NoSuchHold { .. } => Problem::field("hold", detail),
+                ActRefused::NoCallId => Problem::field("call_id", detail),
                 ActRefused::CallTaken { .. } => {
                     Problem { field: Some("call_id".to_string()), ..Problem::new(409, detail) }
                 }

@@ -217,6 +217,12 @@ fn the_record_of_another_number_settles_nothing_and_holds_the_customer() {
 fn a_person_says_that_it_was_placed_and_the_provider_reports_the_end() {
     let world = world_in_doubt("", "accept-then-close");
     let id = id_of_ada(&world);
+    for no_id in ["ada@example.com", "+12125550101", "2125550101", "she picked up", "it-rang"] {
+        let words = ["resolve", &id, "--placed", "--call-id", no_id, "--reason", "dashboard"];
+        let run = world.command(&[&["attempts"], &words[..]].concat());
+        assert!(run.code == Some(2) && run.stderr.contains("is not the id of a call"), "{run:?}");
+        assert!(!run.stderr.contains(no_id) && state_of_ada(&world) == "in_doubt", "{run:?}");
+    }
     let run = world.command(&["attempts", "resolve", &id, "--placed", "--reason", "dashboard"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(world.items()[0], "Ada daily 2026-02-02 completed");

@@ -48,7 +48,11 @@ pub fn standing(customer: &Customer, known: &Known, zone: &Zone, now: Instant) -
     } else if is_paused {
         (Tone::Warn, "paused".to_string())
     } else if customer.call_status == CallStatus::Disabled {
-        (Tone::Bad, "stopped after failed calls".to_string())
+        // An import can stop somebody too.
+        let has_failed = customer.consecutive_failures > 0;
+        let why =
+            if has_failed { "stopped after failed calls" } else { "stopped, not by failed calls" };
+        (Tone::Bad, why.to_string())
     } else if !customer.phone_validated {
         (Tone::Bad, "the number is not valid".to_string())
     } else if !known.is_eligible {

@@ -38,7 +38,7 @@ pub fn standing(standing: Standing) -> &'static str {
         Standing::NeverCall => "never call",
         Standing::NotEligible => "not eligible (payment)",
         Standing::BadNumber => "the number is not valid",
-        Standing::Stopped => "stopped after failed calls",
+        Standing::Stopped => "stopped",
     }
 }
 

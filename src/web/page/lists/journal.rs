@@ -28,6 +28,11 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
         None => journal::page(conn, with_machines, before, ROWS as i64),
     })?;
     let next = lines.get(ROWS - 1).map(|line| line.id).filter(|_| subject.is_none());
+    let nothing = match (subject, with_machines) {
+        (Some(_), _) => "No line of the journal is about this.",
+        (None, false) => "Nobody has done anything here yet.",
+        (None, true) => "The journal is empty.",
+    };
     let body = html! {
         div.head { h1 { "Journal" } }
         p.hint { "Who did what, and why; the newest first. Nothing here can be changed." }
@@ -43,13 +48,16 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
             }
             button { "Show" }
         }
-        (journal_table(&lines, &zone))
+        (journal_table(&lines, &zone, nothing))
+        @if lines.is_empty() && (subject.is_some() || before.is_some()) {
+            p { a href="/journal" { "All of the journal" } }
+        }
         (older(asked, next))
     };
     Ok(page(asked, "Journal", body))
 }
 
-fn journal_table(lines: &[JournalLine], zone: &Zone) -> Markup {
+fn journal_table(lines: &[JournalLine], zone: &Zone, nothing: &str) -> Markup {
     let rows = lines.iter().map(|line| {
         let at = parse_instant(&line.at);
         [
@@ -61,7 +69,7 @@ fn journal_table(lines: &[JournalLine], zone: &Zone) -> Markup {
             html! { a href={ "/journal?subject=" (in_url(&line.subject)) } { (line.subject) } },
         ]
     });
-    table("Journal", ["When", "What happened", "About"], rows, "The journal is empty.")
+    table("Journal", ["When", "What happened", "About"], rows, nothing)
 }
 
 /// What a line tells, after the name of who did it.
