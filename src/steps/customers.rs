@@ -76,9 +76,20 @@ pub fn plan_change(
     });
     if said.is_some() {
         after.next_call_scheduled_at = said;
-    } else if has_other_rhythm(reader, known, &after)
-        || known.last_call_date != after.last_call_date
-    {
+        return Ok(after);
+    }
+    with_next_call(conn, reader, known, after, now)
+}
+
+/// The same customer, with another next call if the change asks for one.
+fn with_next_call(
+    conn: &Conn,
+    reader: &mut Reader<'_>,
+    known: &Customer,
+    mut after: Customer,
+    now: Instant,
+) -> anyhow::Result<Customer> {
+    if has_other_rhythm(reader, known, &after) || known.last_call_date != after.last_call_date {
         after.next_call_scheduled_at = next_call(Some(conn), reader, &after, now)?;
     }
     Ok(after)

@@ -4,6 +4,7 @@
 //! read and one writes. A request that waits too long gets a 503 answer.
 
 pub mod guesses;
+pub mod saved_edits;
 pub mod turns;
 
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ use crate::vapi::webhook::signature::Believer;
 use crate::web::access::Keys;
 use crate::web::base_path::BasePath;
 use crate::web::front::guesses::Guesses;
+use crate::web::front::saved_edits::SavedEdits;
 use crate::web::front::turns::{Slots, Turn};
 use crate::web::metrics::lateness::Lateness;
 
@@ -56,6 +58,7 @@ pub struct Front {
     pub limited: LogLimiter,
     pub health: Mutex<Option<HealthAnswer>>,
     pub metrics: Mutex<Lateness>,
+    pub saved_edits: SavedEdits,
     reading: Slots,
     writing: Slots,
     asking: Slots,
@@ -81,6 +84,7 @@ impl Front {
             limited: LogLimiter::new(Duration::from_secs(60)),
             health: Mutex::new(None),
             metrics: Mutex::new(kept),
+            saved_edits: SavedEdits::default(),
             reading: Slots::new(READERS),
             writing: Slots::new(1),
             asking: Slots::new(ASKERS),

@@ -80,6 +80,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/customers/{id}", Access::Page, customer::one),
     route("GET", "/customers/{id}/edit", Access::Page, edit::open),
     route("POST", "/customers/{id}/edit", Access::Form, edit::send),
+    route("POST", "/customers/{id}/undo", Access::Form, edit::take_back),
     route("GET", "/customers/{id}/erase", Access::Page, acts::erasure),
     route("POST", "/customers/{id}/erase", Access::Form, acted::erase),
     route("POST", "/customers/{id}/export", Access::Form, acted::export),

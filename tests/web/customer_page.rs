@@ -48,7 +48,8 @@ fn an_edit_is_saved_with_its_reason_and_the_waiting_call_moves() {
          &reason=she+moved&step=save",
     );
     assert_eq!(answer.status, 303, "{}", answer.body);
-    assert_eq!(answer.header("location"), Some("/customers/id:1?done=edited"));
+    let location = answer.header("location").expect("a page");
+    assert!(location.starts_with("/customers/id:1?done=edited&edit="), "{location}");
     assert!(read(&visitor.get("/customers/id:1?done=edited")).contains("The change is saved."));
     assert_eq!(text(&house, AT), "08:15");
     assert_eq!(text(&house, "SELECT variables ->> 'topic' FROM customers WHERE id = 1"), "sea");
@@ -203,4 +204,48 @@ fn the_badge_says_what_a_person_means() {
     // The rules that allow the call are folded.
     let page = visitor.get("/customers/id:2");
     assert!(page.contains("rules that allow it") && !page.contains("<details open"), "{page}");
+}
+
+#[test]
+fn an_edit_is_taken_back_at_once_unless_the_field_was_changed_again() {
+    let house = House::build(&Plan::default());
+    house.wait_for("the scan", || house.get("/api/queue")["items"][0].is_object());
+    let visitor = Visitor::signed_in(&house);
+    let due = "SELECT scheduled_for FROM call_queue WHERE customer_id = 1";
+    let (before, name) = (text(&house, due), "SELECT name FROM customers WHERE id = 1");
+    let old_name = text(&house, name);
+    let save = |form: &str| {
+        let answer = edit(&visitor, &format!("{form}&reason=she+moved&step=save"));
+        let location = answer.header("location").expect("a page").to_string();
+        let page = visitor.get(&location);
+        let (_, rest) = page.split_once("name=\"edit\" value=\"").expect("an undo");
+        rest.split('"').next().expect("a word").to_string()
+    };
+    let undo = |word: &str| {
+        let form = format!("mark={}&reason=taken+back&edit={word}", visitor.mark());
+        visitor.post("/customers/id:1/undo", &form)
+    };
+    let word = save("name=Ada+L&call_time=08%3A15&new-variable=topic&new-value=sea");
+    assert_ne!(text(&house, due), before);
+    let undone = undo(&word);
+    assert_eq!(undone.header("location"), Some("/customers/id:1?done=taken-back"));
+    assert_eq!((text(&house, name), text(&house, AT)), (old_name, "07:00".to_string()));
+    assert_eq!(text(&house, due), before, "the waiting call moves back");
+    assert_eq!(
+        house.count("SELECT count(*) FROM customers WHERE variables ->> 'topic' = 'sea'"),
+        0
+    );
+    let whys = "SELECT group_concat(why, '; ') FROM (SELECT why FROM journal
+        WHERE what = 'customer' AND who = 'page' ORDER BY id)";
+    assert_eq!(text(&house, whys), "she moved; taken back");
+    // Somebody else changes the time in between.
+    let word = save("call_time=08%3A15");
+    let other = json!({ "external_id": "u1", "call_time": "10:00" });
+    assert_eq!(house.api("POST", "/api/customers", &other).status, 200);
+    let refused = undo(&word);
+    assert_eq!((refused.status, text(&house, AT)), (409, "10:00".to_string()));
+    assert!(refused.body.contains("Call time was changed again since"), "{}", refused.body);
+    for unknown in ["", "0f", &word.replace(|c: char| c.is_ascii_digit(), "0")] {
+        assert_eq!(undo(unknown).status, 409, "{unknown}");
+    }
 }

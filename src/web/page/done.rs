@@ -18,6 +18,7 @@ pub enum Done {
     Unlisted,
     Edited,
     Unchanged,
+    TakenBack,
     Queued,
     Erased,
     Cancelled,
@@ -30,7 +31,7 @@ pub enum Done {
 }
 
 /// Each act with its word in the address and its sentence.
-const SAID: [(Done, &str, &str); 18] = [
+const SAID: [(Done, &str, &str); 19] = [
     (Done::Paused, "paused", "Paused: no call begins until somebody resumes."),
     (Done::WasPaused, "was-paused", "This was paused already; the first reason stays."),
     (Done::Resumed, "resumed", "Resumed: calls are made again."),
@@ -40,6 +41,7 @@ const SAID: [(Done, &str, &str); 18] = [
     (Done::Unlisted, "unlisted", "Taken off the do-not-call list: the number may be called."),
     (Done::Edited, "edited", "The change is saved."),
     (Done::Unchanged, "unchanged", "Nothing was different, so nothing was changed."),
+    (Done::TakenBack, "taken-back", "The change is taken back."),
     (
         Done::Queued,
         "queued",
@@ -103,6 +105,13 @@ fn undo(asked: &Asked<'_>, done: Done) -> Markup {
         (Done::Resumed, true) => (format!("{path}/pause"), Markup::default()),
         (Done::Listed, true) => (format!("{path}/allow"), Markup::default()),
         (Done::Unlisted, true) => (format!("{path}/do-not-call"), Markup::default()),
+        (Done::Edited, true) => match asked.query("edit") {
+            Some(word) => {
+                let edit = html! { input type="hidden" name="edit" value=(word); };
+                (format!("{path}/undo"), edit)
+            }
+            None => return Markup::default(),
+        },
         (Done::Paused, false) => ("/resume".to_string(), scope_field(scope)),
         (Done::Resumed, false) => ("/pause".to_string(), scope_field(scope)),
         (Done::Queued, _) => match item {

@@ -10,7 +10,7 @@ use crate::domain::customer::{Customer, mask_phone};
 use crate::domain::{Instant, parse_instant};
 use crate::http::problem::Problem;
 use crate::http::response::Response;
-use crate::steps::customers::edit::{EditRefused, planned};
+use crate::steps::customers::edit::{EditRefused, planned, taken_back};
 use crate::steps::customers::{change_because, same_phone_words};
 use crate::steps::forecast::explain::{self, Explained, Outcome, Question};
 use crate::steps::import::field_values::Reader;
@@ -19,6 +19,7 @@ use crate::store::customers;
 use crate::store::journal::By;
 use crate::web::api::one_line;
 use crate::web::asked::Asked;
+use crate::web::front::saved_edits::SavedEdit;
 use crate::web::page::customer::fields::{
     self, FIELDS, Field, Kind, NEW_NAME, NEW_VALUE, Refusal, SELDOM, VARIABLE, WAS,
 };
@@ -82,6 +83,7 @@ fn planned_after(
             Ok(refused @ EditRefused::ExternalIdTaken(_)) => {
                 Ok(Err((Column::ExternalId.as_str().to_string(), refused.to_string())))
             }
+            Ok(refused) => Err(refused.into()),
             Err(error) => Err(error),
         },
     }
@@ -90,7 +92,7 @@ fn planned_after(
 fn save(asked: &Asked<'_>, why: &str) -> anyhow::Result<Response> {
     let cx = asked.front.cx();
     let mut reader = asked.reader(None);
-    let (id, changed) = cx.store.write(|tx| {
+    let (changed, edit) = cx.store.write(|tx| {
         let reading = asked.front.service.clock.read()?;
         if let Some(why) = clock_check::wrong_clock(tx, &reading)? {
             return Err(Problem::new(503, format!("nothing was written: {why}")).into());
@@ -105,10 +107,43 @@ fn save(asked: &Asked<'_>, why: &str) -> anyhow::Result<Response> {
         let after = planned(tx, &mut reader, &known, entry, now)?;
         let by = By { who: asked.who(), now };
         let changed = change_because(tx, &mut reader, &known, &after, by, Some(why))?;
-        Ok((known.id, changed))
+        Ok((changed, SavedEdit { before: known, after }))
     })?;
-    let done = if changed.is_empty() { Done::Unchanged } else { Done::Edited };
-    Ok(done.go_to(&format!("/customers/id:{id}")))
+    let page = format!("/customers/id:{}", edit.after.id);
+    if changed.is_empty() {
+        return Ok(Done::Unchanged.go_to(&page));
+    }
+    let word = asked.front.saved_edits.keep(edit);
+    Ok(Done::Edited.with(&page, &[("edit", &word)]))
+}
+
+/// `POST /customers/{id}/undo`: takes back the edit that `edit` names.
+pub fn take_back(asked: &Asked<'_>) -> anyhow::Result<Response> {
+    let cx = asked.front.cx();
+    let why = one_line("reason", asked.form("reason"))?;
+    let id = cx.store.read(|conn| linked(conn, asked.named()))?.id;
+    let Some(edit) = asked.front.saved_edits.find(asked.form("edit"), id) else {
+        let detail = "this change can no longer be taken back here: edit the customer instead";
+        return Err(Problem::new(409, detail).into());
+    };
+    let mut reader = asked.reader(None);
+    cx.store.write(|tx| {
+        let reading = asked.front.service.clock.read()?;
+        if let Some(why) = clock_check::wrong_clock(tx, &reading)? {
+            return Err(Problem::new(503, format!("nothing was written: {why}")).into());
+        }
+        let known = linked(tx, asked.named())?;
+        let pair = (&edit.before, &edit.after);
+        let then = taken_back(tx, &mut reader, &known, pair, reading.now).map_err(|error| {
+            match error.downcast::<EditRefused>() {
+                Ok(refused) => Problem::new(409, refused.to_string()).into(),
+                Err(error) => error,
+            }
+        })?;
+        let by = By { who: asked.who(), now: reading.now };
+        change_because(tx, &mut reader, &known, &then, by, Some(&why)).map(drop)
+    })?;
+    Ok(Done::TakenBack.go_to(&format!("/customers/id:{id}")))
 }
 
 /// What the change does: each field, and the next call before and after it.
