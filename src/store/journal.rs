@@ -3,7 +3,9 @@
 pub mod facts;
 pub mod stops;
 
-use rusqlite::{Connection, Row, Transaction, params};
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::{Instant, instant_text};
 use crate::store::cells;
@@ -196,6 +198,31 @@ pub fn newest(
     )?;
     let lines = statement.query_map(params![subject, limit], line_from_row)?;
     Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// The customers whom subjects concern, with their names; a subject of nobody is left out.
+pub fn whose<'s>(
+    conn: &Connection,
+    subjects: impl Iterator<Item = &'s str>,
+) -> anyhow::Result<HashMap<String, (i64, String)>> {
+    let mut find = conn.prepare_cached(
+        "SELECT id, name FROM customers WHERE id = CASE ?1
+           WHEN 'customer' THEN CAST(?2 AS INTEGER)
+           WHEN 'item' THEN (SELECT customer_id FROM call_queue WHERE id = CAST(?2 AS INTEGER))
+           WHEN 'attempt' THEN (SELECT customer_id FROM call_attempts WHERE id = ?2) END",
+    )?;
+    let mut found = HashMap::new();
+    for subject in subjects {
+        let Some((kind, key)) = subject.split_once(':') else { continue };
+        if found.contains_key(subject) {
+            continue;
+        }
+        let row = find.query_one([kind, key], |row| Ok((row.get(0)?, cells::lossy(row, 1)?)));
+        if let Some(customer) = row.optional()? {
+            found.insert(subject.to_string(), customer);
+        }
+    }
+    Ok(found)
 }
 
 fn line_from_row(row: &Row<'_>) -> rusqlite::Result<JournalLine> {

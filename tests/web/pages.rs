@@ -347,11 +347,14 @@ fn the_page_of_a_customer_tells_everything_that_concerns_them_in_one_list() {
         "calls paused by page: on a journey",
         "calls resumed by page: back again",
         "put on the do-not-call list by page: she asked us",
-        "customer by api · call_time 07:00",
+        "edited by api · call time 07:00",
         "daily, 2026-11-23 · attempt 1",
     ] {
         assert!(page.contains(told), "{told}: {page}");
     }
+    let journal = read(&visitor.get("/journal"));
+    assert!(journal.contains("Person 1") && journal.contains("next call"), "{journal}");
+    assert!(!journal.contains("next_call_scheduled_at"), "{journal}");
     // The next date ends without a call, and the page says whose word that was.
     house.set_clock("2026-11-24T13:00:00Z");
     house.wait_for("the skip", || {
@@ -386,5 +389,6 @@ fn the_journal_is_found_by_every_key_of_a_customer() {
             assert!(page.contains(told), "{key} {told}: {page}");
         }
     }
-    assert!(read(&visitor.get("/journal?subject=nobody")).contains("The journal is empty."));
+    let nobody = read(&visitor.get("/journal?subject=nobody"));
+    assert!(nobody.contains("No line of the journal is about this."), "{nobody}");
 }

@@ -54,6 +54,7 @@ fn each_role_may_do_its_own_and_the_journal_says_the_name() {
     let page = viewer.get("/customers/id:1").body;
     assert!(page.contains("Vera (viewer)") && page.contains("Person 1"), "{page}");
     assert!(!page.contains("Pause calls") && page.contains("Sign out"), "{page}");
+    assert!(!page.contains("/erase") && !page.contains("/edit"), "{page}");
     let refused = viewer.post("/customers/id:1/pause", "reason=x");
     assert_eq!(refused.status, 403);
     assert!(refused.body.contains("Vera has the role viewer, and this needs the role support"));
@@ -70,6 +71,9 @@ fn each_role_may_do_its_own_and_the_journal_says_the_name() {
     assert_eq!(support.post("/customers/id:1/resume", "reason=back").status, 303);
     assert_eq!(support.post("/pause", "scope=all&reason=odd").status, 303);
     assert_eq!(house.count(PAUSE), 1);
+    // No undo is offered that the role may not do.
+    assert!(!support.get("/?done=paused&scope=all").body.contains("Undo"));
+    assert!(operator.get("/?done=paused&scope=all").body.contains("Undo"));
     house.hold("flag");
     for form in ["scope=all&reason=x", "scope=breaker&reason=x", "hold=flag&reason=x"] {
         let refused = support.post("/resume", form);

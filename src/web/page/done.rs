@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::domain::role::Role;
 use crate::http::response::Response;
 use crate::web::asked::Asked;
 use crate::web::page::html::{form, in_url};
@@ -112,6 +113,8 @@ fn undo(asked: &Asked<'_>, done: Done) -> Markup {
             }
             None => return Markup::default(),
         },
+        // Only an operator resumes what concerns everybody.
+        (Done::Paused, false) if asked.role() < Role::Operator => return Markup::default(),
         (Done::Paused, false) => ("/resume".to_string(), scope_field(scope)),
         (Done::Resumed, false) => ("/pause".to_string(), scope_field(scope)),
         (Done::Queued, _) => match item {

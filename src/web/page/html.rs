@@ -4,8 +4,9 @@ use maud::{Markup, Render, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::calendar::zone::Zone;
+use crate::domain::customer::columns::Column;
 use crate::domain::role::Role;
-use crate::domain::{Instant, instant_text};
+use crate::domain::{Instant, instant_text, parse_instant};
 use crate::present::output;
 use crate::web::asked::Asked;
 use crate::web::page::words::Tone;
@@ -40,6 +41,27 @@ pub fn time(at: Instant, zone: &Zone) -> Markup {
             (maud::display(local)) " " (output::offset(at, zone))
         }
     }
+}
+
+/// What changed, as the journal tells it, with the names of columns as words and each instant on the
+/// wall clock of a zone.
+pub fn told_change(text: &str, zone: &Zone) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches(',');
+        let end = &word[bare.len()..];
+        if let Some(at) = parse_instant(bare) {
+            let local = zone.local(at).format("%a %e %b %Y, %H:%M");
+            return format!("{local} {}{end}", output::offset(at, zone));
+        }
+        match bare {
+            "next_call_scheduled_at" => format!("next call{end}"),
+            _ if Column::of_header(bare).is_some_and(|column| column.as_str() == bare) => {
+                format!("{}{end}", bare.replace('_', " "))
+            }
+            _ => word.to_string(),
+        }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The value, or a dash if there is none.

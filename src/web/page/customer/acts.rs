@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::domain::calendar::zone::Zone;
 use crate::domain::customer::{CallStatus, Customer};
 use crate::domain::instant_words;
+use crate::domain::role::Role;
 use crate::http::response::Response;
 use crate::store::meta::pauses::Pause;
 use crate::web::asked::Asked;
@@ -32,16 +33,16 @@ pub fn buttons(
     let is_stopped = stopped.pause.is_some()
         || matches!(customer.call_status, CallStatus::Paused | CallStatus::Disabled);
     let content = html! {
-        div.acts {
+        @if asked.role() >= Role::Support { div.acts {
             a.button.main href={ (path) "/edit" } { "Edit" }
             (form(asked, &format!("{path}/export"), html! {
                 button.quiet title="The journal notes who looks" { "Export all data" }
             }))
             a.button.danger href={ (path) "/erase" } { "Erase…" }
-        }
+        } } @else { p.hint { "Your role may look, and act for nobody." } }
         (act("call", "Call now", "main"))
         @if let Some(zone) = zone { (call_at(asked, &path, zone)) }
-        p.hint { "An extra call. It goes through the same gate as every other call." }
+        @if asked.role() >= Role::Support { p.hint { "An extra call. It goes through the same gate as every other call." } }
         @if let Some(pause) = stopped.pause {
             p { "Paused since " (instant_words(&pause.since)) " by " (pause.who) ": " (pause.why) }
         }

@@ -15,7 +15,7 @@ use crate::store::journal::{self, JournalLine};
 use crate::store::views::page::Named;
 use crate::web::asked::Asked;
 use crate::web::page::calls::said;
-use crate::web::page::html::time;
+use crate::web::page::html::{time, told_change};
 use crate::web::page::lists::{self, seconds};
 use crate::web::page::words::{self, Tone};
 
@@ -141,12 +141,19 @@ fn act(line: &JournalLine, zone: &Zone) -> Option<Event> {
         @if let Some((old, new)) = moved {
             "call moved by " (line.who) " from " (time(old, zone)) " to " (time(new, zone))
         } @else {
-            (line.what.replace('_', " ")) " by " (line.who)
-            @if let Some(change) = change(line) { " · " (change) }
+            (acted(&line.what)) " by " (line.who)
+            @if let Some(change) = change(line) { " · " (told_change(&change, zone)) }
         }
         @if let Some(why) = &line.why { ": " span.why { (why) } }
     };
     Some(Event { at, tone: Tone::Dim, text, more: Markup::default() })
+}
+
+fn acted(what: &str) -> String {
+    match what {
+        "customer" => "edited".to_string(),
+        what => what.replace('_', " "),
+    }
 }
 
 fn change(line: &JournalLine) -> Option<String> {

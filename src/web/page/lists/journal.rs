@@ -1,5 +1,7 @@
 //! The journal: what people did, as sentences; what the machine did on demand.
 
+use std::collections::HashMap;
+
 use maud::{Markup, Render, html};
 
 use crate::domain::calendar::zone::Zone;
@@ -9,7 +11,7 @@ use crate::steps::customers::journaled;
 use crate::store::journal::{self, JournalLine};
 use crate::web::api::number;
 use crate::web::asked::Asked;
-use crate::web::page::html::{in_url, table, time};
+use crate::web::page::html::{in_url, table, time, told_change};
 use crate::web::page::layout::page;
 use crate::web::page::lists::{ROWS, older};
 
@@ -23,9 +25,13 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     let with_machines = asked.query("all").is_some();
     let before = number(asked, "before")?;
     let cx = asked.front.cx();
-    let lines = cx.store.read(|conn| match subject {
-        Some(text) => journaled::lines(cx, conn, text, LINES_OF_ONE),
-        None => journal::page(conn, with_machines, before, ROWS as i64),
+    let (lines, whose) = cx.store.read(|conn| {
+        let lines = match subject {
+            Some(text) => journaled::lines(cx, conn, text, LINES_OF_ONE)?,
+            None => journal::page(conn, with_machines, before, ROWS as i64)?,
+        };
+        let whose = journal::whose(conn, lines.iter().map(|line| line.subject.as_str()))?;
+        Ok((lines, whose))
     })?;
     let next = lines.get(ROWS - 1).map(|line| line.id).filter(|_| subject.is_none());
     let nothing = match (subject, with_machines) {
@@ -48,7 +54,7 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
             }
             button { "Show" }
         }
-        (journal_table(&lines, &zone, nothing))
+        (journal_table(&lines, &whose, &zone, nothing))
         @if lines.is_empty() && (subject.is_some() || before.is_some()) {
             p { a href="/journal" { "All of the journal" } }
         }
@@ -57,7 +63,40 @@ pub fn list(asked: &Asked<'_>) -> anyhow::Result<Response> {
     Ok(page(asked, "Journal", body))
 }
 
-fn journal_table(lines: &[JournalLine], zone: &Zone, nothing: &str) -> Markup {
+/// The customer by name, or the subject in words; both lead to the lines about the same.
+fn about(line: &JournalLine, whose: Option<&(i64, String)>) -> Markup {
+    let (kind, key) = line.subject.split_once(':').unwrap_or((&line.subject, ""));
+    let lines = format!("/journal?subject={}", in_url(&line.subject));
+    let what = match kind {
+        "item" | "attempt" => "a call of ",
+        _ => "",
+    };
+    html! {
+        @if let Some((id, name)) = whose {
+            (what)
+            a href={ "/customers/id:" (id) } {
+                @if name.is_empty() { "customer " (id) } @else { (name) }
+            }
+            " " a.quiet href=(lines) aria-label={ "Lines about " (line.subject) } { "lines" }
+        } @else {
+            a href=(lines) {
+                @match kind {
+                    "customer" => { "customer " (key) ", who is gone" },
+                    "item" | "attempt" => { "a call of somebody who is gone" },
+                    "pause" | "dialing" if !key.is_empty() => { (kind) ": " (key) },
+                    _ => (line.subject),
+                }
+            }
+        }
+    }
+}
+
+fn journal_table(
+    lines: &[JournalLine],
+    whose: &HashMap<String, (i64, String)>,
+    zone: &Zone,
+    nothing: &str,
+) -> Markup {
     let rows = lines.iter().map(|line| {
         let at = parse_instant(&line.at);
         [
@@ -66,7 +105,7 @@ fn journal_table(lines: &[JournalLine], zone: &Zone, nothing: &str) -> Markup {
                 b { (line.who) } " " (told(line, zone))
                 @if let Some(why) = &line.why { ": " span.why { (why) } }
             },
-            html! { a href={ "/journal?subject=" (in_url(&line.subject)) } { (line.subject) } },
+            about(line, whose.get(&line.subject)),
         ]
     });
     table("Journal", ["When", "What happened", "About"], rows, nothing)
@@ -74,7 +113,10 @@ fn journal_table(lines: &[JournalLine], zone: &Zone, nothing: &str) -> Markup {
 
 /// What a line tells, after the name of who did it.
 fn told(line: &JournalLine, zone: &Zone) -> Markup {
-    let shown = |text: &str| parse_instant(text).map_or_else(|| text.render(), |at| time(at, zone));
+    let shown = |text: &str| {
+        let plain = |text: &str| told_change(text, zone).render();
+        parse_instant(text).map_or_else(|| plain(text), |at| time(at, zone))
+    };
     let (old, new) = (line.old.as_deref(), line.new.as_deref());
     let sentence = match (line.what.as_str(), old, new) {
         ("pause", _, Some(_)) => "paused calls",
