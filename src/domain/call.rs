@@ -124,7 +124,11 @@ pub const WELCOME_OCCASION: &str = "welcome";
 /// is a random UUID of our own.
 pub fn extra_key(occasion: &str) -> Option<&str> {
     let key = occasion.strip_prefix("extra:")?;
-    uuid::Uuid::try_parse(key).is_err().then_some(key)
+    let parts: Vec<&str> = key.split('-').collect();
+    let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_uuid =
+        parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex);
+    (!is_uuid).then_some(key)
 }
 
 /// The occasion of a daily call: the customer-local date of its scheduled instant.

@@ -9,6 +9,7 @@ pub mod customers;
 pub mod done;
 pub mod forms;
 pub mod html;
+pub mod kept_input;
 pub mod layout;
 pub mod lists;
 pub mod login;

@@ -13,7 +13,7 @@ use crate::web::page::calls::{self as page_calls, one as one_call};
 use crate::web::page::customer::{self, acts, edit};
 use crate::web::page::forms::{self, customer as acted};
 use crate::web::page::lists::{journal, numbers as listed, queue};
-use crate::web::page::{customers as customer_pages, layout, login, reports, today};
+use crate::web::page::{customers as customer_pages, kept_input, layout, login, reports, today};
 use crate::web::{caller, health, metrics, webhook};
 
 type RouteHandler = fn(&Asked<'_>) -> anyhow::Result<Response>;
@@ -197,7 +197,12 @@ fn refused_form(front: &Front, request: &Request, problem: &Problem) -> Response
         .map(|page| routed(front, &page))
         .filter(|page| page.status == 200);
     match page {
-        Some(page) => problem.with_wait(layout::with_refusal(page, problem)),
+        Some(page) => {
+            let sent = form(request).unwrap_or_default();
+            let text = String::from_utf8_lossy(&page.body);
+            let body = kept_input::filled(&text, &request.path, &sent).into_bytes();
+            problem.with_wait(layout::with_refusal(Response { body, ..page }, problem))
+        }
         None => layout::problem(front, request, problem),
     }
 }

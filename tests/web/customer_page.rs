@@ -117,6 +117,9 @@ fn a_call_at_a_time_waits_in_the_queue_until_that_local_time_and_can_be_undone()
     let night = call("2026-11-24T03%3A00");
     assert_eq!(night.status, 422);
     assert!(night.body.contains("outside the calling window"), "{}", night.body);
+    // What was typed is still there, in this form only.
+    assert_eq!(night.body.matches("value=\"2026-11-24T03:00\"").count(), 1, "{}", night.body);
+    assert_eq!(night.body.matches("value=\"she asked\"").count(), 1, "{}", night.body);
     assert_eq!(call("soon").status, 422);
     let answer = call("2026-11-23T15%3A00");
     assert_eq!(answer.status, 303, "{}", answer.body);
