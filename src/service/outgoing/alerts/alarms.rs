@@ -137,6 +137,8 @@ mod tests {
             Cause::OddRows { told: said(), stops_all: true },
             Cause::UnknownAssistant { name: said(), customers: 1 },
             Cause::UnknownAssistant { name: "other".to_string(), customers: 2 },
+            Cause::Unwritable(said()),
+            Cause::UnknownNumbers(2),
             Cause::BackupsFail(said()),
             Cause::EventsUndelivered(said()),
             Cause::AlertsFail(said()),
@@ -149,7 +151,7 @@ mod tests {
         let found = alarms(&causes, counts);
         let keys: std::collections::BTreeSet<&str> =
             found.iter().map(|alarm| alarm.key.as_str()).collect();
-        assert_eq!((keys.len(), found.len()), (14, 14), "{found:?}");
+        assert_eq!((keys.len(), found.len()), (17, 17), "{found:?}");
         for alarm in &found {
             assert!(alarm.command.starts_with("ringonce "), "{alarm:?}");
             assert!(!format!("{alarm:?}").contains("Ada"), "{alarm:?}");
