@@ -122,7 +122,12 @@ pub fn create(
         entry,
         &EntryFacts { is_created: true, is_due_from_then_on, ..EntryFacts::default() },
     )?;
-    record_pause(tx, customer, by, None)?;
+    // The file gives the key, without which a pause would be nobody's.
+    if customer.call_status == CallStatus::Paused
+        && let Some(stored) = customers::by_id(tx, id)?
+    {
+        record_pause(tx, &stored, by, None)?;
+    }
     Ok(id)
 }
 

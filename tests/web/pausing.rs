@@ -103,4 +103,11 @@ fn an_upsert_that_pauses_leaves_the_record_that_every_pause_leaves() {
         .filter_map(|pause| pause["who"].as_str())
         .collect();
     assert_eq!(by, ["api", "api"], "{pauses}");
+    let scopes =
+        "SELECT count(*) FROM meta JOIN customers ON meta.key = 'pause:customer:' || customers.key
+        WHERE meta.key LIKE 'pause:%'";
+    assert_eq!(
+        (house.count(scopes), house.count("SELECT count(*) FROM meta WHERE key LIKE 'pause:%'")),
+        (2, 2)
+    );
 }
