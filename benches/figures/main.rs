@@ -6,6 +6,7 @@ mod dial;
 mod import;
 mod plain;
 mod process;
+mod receiver;
 mod scan;
 mod world;
 
@@ -53,8 +54,9 @@ impl std::fmt::Display for Ratio {
 type Section = (&'static str, fn() -> anyhow::Result<Vec<Figure>>);
 
 // Processes are measured first, while this process is still small.
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
     ("process", process::figures),
+    ("receiver", receiver::figures),
     ("import", import::figures),
     ("scan", scan::figures),
     ("dial", dial::figures),

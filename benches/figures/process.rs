@@ -33,11 +33,17 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     let due_from = now + chrono::Duration::seconds(45);
     let mut conn = world::plain_connection(&folder.db())?;
     let tx = conn.transaction()?;
+    let places = world::open_places(now)?;
     let falls_due = |number: usize, at: Instant| {
-        let at = ringonce::domain::instant_text(at);
         tx.execute(
-            "UPDATE customers SET next_call_scheduled_at = ?1 WHERE external_id = ?2",
-            [at, format!("bench-{number}")],
+            "UPDATE customers SET next_call_scheduled_at = ?1, timezone = ?2, call_time = ?3
+             WHERE external_id = ?4",
+            [
+                ringonce::domain::instant_text(at),
+                places[0].name.to_string(),
+                places[0].call_time(at),
+                format!("bench-{number}"),
+            ],
         )
     };
     falls_due(CUSTOMERS - 1, now - chrono::Duration::minutes(1))?;
@@ -55,11 +61,12 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
     let measured = watch(&mut run, &fake, spawned, due_from);
     end(&mut run)?;
     figures.extend(measured?);
-    figures.push(lateness(&folder, &fake)?);
+    // The first call was due before `run` was started.
+    figures.push(lateness(&late_by(&folder, &fake, 1)?));
     Ok(figures)
 }
 
-fn fake() -> anyhow::Result<FakeVapi> {
+pub fn fake() -> anyhow::Result<FakeVapi> {
     let zero = chrono::Duration::zero();
     let setup = Setup {
         timing: Timing { queue: zero, ring: zero, talk: zero },
@@ -71,7 +78,7 @@ fn fake() -> anyhow::Result<FakeVapi> {
     Ok(FakeVapi::on_free_port(FakeCore::new(setup, journal), Arc::new(clock::machine_now))?)
 }
 
-fn configuration(fake: &FakeVapi) -> String {
+pub fn configuration(fake: &FakeVapi) -> String {
     format!(
         "[vapi]\nbase_url = \"{}\"\nphone_number_id = \"line\"\nassistant_id = \"assistant\"\n\
          [dialing]\nmax_active_calls = 1000\ncalls_per_minute = 100000\nworkers = 16\n",
@@ -79,7 +86,7 @@ fn configuration(fake: &FakeVapi) -> String {
     )
 }
 
-fn ringonce(folder: &Folder) -> Command {
+pub fn ringonce(folder: &Folder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringonce"));
     command.arg("--db").arg(folder.db()).env("VAPI_API_KEY", "bench");
     command.env_remove("RINGONCE_TEST_CLOCK").env_remove("VAPI_BASE_URL");
@@ -153,7 +160,7 @@ fn watch(
     ])
 }
 
-fn wait_for_posts(
+pub fn wait_for_posts(
     run: &mut Child,
     fake: &FakeVapi,
     count: usize,
@@ -184,7 +191,7 @@ fn processor_time(run: &Child) -> anyhow::Result<f64> {
     Ok(ticks.iter().sum::<f64>() / 100.0)
 }
 
-fn end(run: &mut Child) -> anyhow::Result<()> {
+pub fn end(run: &mut Child) -> anyhow::Result<()> {
     let asked = Command::new("kill").arg(run.id().to_string()).status()?;
     anyhow::ensure!(asked.success(), "`run` could not be asked to stop");
     let status = run.wait()?;
@@ -192,11 +199,12 @@ fn end(run: &mut Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Delay between each call's due instant and the acceptance of its POST.
-fn lateness(folder: &Folder, fake: &FakeVapi) -> anyhow::Result<Figure> {
+/// Milliseconds from each call's due instant to its POST, the shortest first, without the first
+/// calls.
+pub fn late_by(folder: &Folder, fake: &FakeVapi, skipped: usize) -> anyhow::Result<Vec<f64>> {
     let conn = Connection::open(folder.db())?;
     let mut late = Vec::new();
-    for post in fake.journal().iter().filter(|entry| entry.event == Event::Post) {
+    for post in fake.journal().iter().filter(|entry| entry.event == Event::Post).skip(skipped) {
         let attempt = post.attempt_id.as_deref().unwrap_or_default();
         let due: String = conn.query_one(
             "SELECT scheduled_for FROM call_queue JOIN call_attempts ON queue_id = call_queue.id
@@ -207,16 +215,18 @@ fn lateness(folder: &Folder, fake: &FakeVapi) -> anyhow::Result<Figure> {
         let due = parse_instant(&due).context("an instant")?;
         late.push((post.at - due).num_milliseconds() as f64);
     }
-    // The first call was due before `run` was started.
-    late.remove(0);
     late.sort_by(f64::total_cmp);
-    let (half, most) = (quantile(&late, 0.5), quantile(&late, 0.99));
+    Ok(late)
+}
+
+fn lateness(late: &[f64]) -> Figure {
+    let (half, most) = (quantile(late, 0.5), quantile(late, 0.99));
     let early = late.first().is_some_and(|first| *first < 0.0);
-    Ok(Figure {
+    Figure {
         work: "run: lateness of a call when a line is free, p50, p99".to_string(),
         ours: format!("{half:.0} ms, {most:.0} ms"),
         plain: String::new(),
         ratio: None,
         goal: Some(("p99 <= 100 ms, never early".to_string(), most <= 100.0 && !early)),
-    })
+    }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::Timelike as _;
 use ringonce::clock::{self, Clock};
 use ringonce::config::settings::Config;
+use ringonce::domain::calendar::zone::Zone;
 use ringonce::domain::{Instant, instant_text};
 use ringonce::provider::{
     Accepted, Fetched, Listing, PlaceError, PlaceOrder, Provider, ProviderCall, ReadError,
@@ -47,6 +49,41 @@ pub struct Crowd {
     pub due_every: chrono::Duration,
 }
 
+/// A zone in which people are called at this hour.
+pub struct Place {
+    pub name: &'static str,
+    zone: Arc<Zone>,
+}
+
+impl Place {
+    /// The local time of day of an instant, as a call time.
+    pub fn call_time(&self, at: Instant) -> String {
+        self.zone.local(at).format("%H:%M").to_string()
+    }
+}
+
+/// Zones where it is day now and for the next hours, so that the figures can be taken at any hour.
+pub fn open_places(now: Instant) -> anyhow::Result<Vec<Place>> {
+    const NAMES: [&str; 10] = [
+        "America/New_York",
+        "America/Los_Angeles",
+        "America/Sao_Paulo",
+        "Pacific/Honolulu",
+        "Pacific/Auckland",
+        "Asia/Tokyo",
+        "Asia/Kolkata",
+        "Asia/Dubai",
+        "Europe/Berlin",
+        "Atlantic/Azores",
+    ];
+    let zones = Zones::load();
+    let known = NAMES.iter().filter_map(|name| Some(Place { name, zone: zones.get(name)? }));
+    let open: Vec<Place> =
+        known.filter(|place| (9..17).contains(&place.zone.local(now).hour())).collect();
+    anyhow::ensure!(!open.is_empty(), "it is night in every zone of the measurement");
+    Ok(open)
+}
+
 /// Creates a database with our own schema and fills it in one transaction.
 pub fn fill(path: &Path, crowd: Crowd, now: Instant) -> anyhow::Result<()> {
     drop(Store::open(path, now)?);
@@ -57,9 +94,9 @@ pub fn fill(path: &Path, crowd: Crowd, now: Instant) -> anyhow::Result<()> {
             "INSERT INTO customers (external_id, name, phone, phone_validated, timezone, call_time,
                payment_status, welcome_call_completed, next_call_scheduled_at, created_at,
                updated_at)
-             VALUES (?1, ?2, ?3, 1, ?4, '07:00', 'Paid', 1, ?5, ?6, ?6)",
+             VALUES (?1, ?2, ?3, 1, ?4, ?7, 'Paid', 1, ?5, ?6, ?6)",
         )?;
-        let zones = ["America/New_York", "Europe/London", "Asia/Tokyo", "Asia/Kolkata"];
+        let places = open_places(now)?;
         let long_ago = instant_text(now - chrono::Duration::days(30));
         for number in 0..crowd.customers {
             let next = if number < crowd.due {
@@ -72,9 +109,10 @@ pub fn fill(path: &Path, crowd: Crowd, now: Instant) -> anyhow::Result<()> {
                 format!("bench-{number}"),
                 "Ada Example",
                 format!("+1212{number:07}"),
-                zones[number % zones.len()],
+                places[number % places.len()].name,
                 instant_text(next),
                 long_ago,
+                places[number % places.len()].call_time(next),
             ])?;
         }
     }

@@ -229,3 +229,17 @@ fn an_import_says_how_many_phones_became_todays_form() {
     let phones = world.lines("SELECT phone || ' ' || phone_validated FROM customers ORDER BY id");
     assert_eq!(phones, ["+525512345678 1", "+551187654321 0"]);
 }
+
+#[test]
+fn a_word_behind_a_number_is_its_reason_unless_one_is_given_for_all() {
+    let world = World::new();
+    std::fs::write(world.path("list.csv"), "212,5550101,asked\n+12125550102,moved away\n").unwrap();
+    let reasons =
+        "SELECT group_concat(reason) FROM (SELECT reason FROM do_not_call ORDER BY phone)";
+    let run = world.command(&["dnc", "import", "list.csv"]);
+    assert_eq!((run.code, world.one(reasons).as_str()), (Some(0), "asked,moved away"), "{run:?}");
+    world.sql("DELETE FROM do_not_call");
+    std::fs::remove_file(world.path("ringonce.db.do-not-call")).unwrap();
+    let run = world.command(&["dnc", "import", "list.csv", "--reason", "registry"]);
+    assert_eq!((run.code, world.one(reasons).as_str()), (Some(0), "registry,registry"), "{run:?}");
+}

@@ -145,15 +145,18 @@ impl Layout {
             false => self.without_header(row, cell(0)?, default_country)?,
         };
         let ReadNumber { phone, is_old_form } = told.map_err(|why| (Some(self.phone), why))?;
-        let own = self.reason.map(cell).transpose()?.filter(|text| !text.is_empty());
+        let own = match self.has_header {
+            true => self.reason.map(cell).transpose()?.filter(|text| !text.is_empty()),
+            // Without a header, a word may be anything: what a person says for all goes first.
+            false => word_behind_the_number(row).filter(|_| reason.is_none()),
+        };
         let reason = own.or(reason).map(str::to_string).ok_or_else(|| {
             (self.reason, "has no reason: give one for all with --reason".to_string())
         })?;
         Ok((ListedNumber { phone, reason }, is_old_form))
     }
 
-    /// A number, or an area code and a number. Later words are ignored; a second number is an
-    /// error.
+    /// A number, or an area code and a number. A second number is an error.
     fn without_header(
         &self,
         row: &CsvRow<'_>,
@@ -188,6 +191,12 @@ impl Layout {
 }
 
 /// `212` and `5550101`: one number in two cells. `None` if the cells do not have this form.
+/// The first word behind the number of a line without a header: why it is listed.
+fn word_behind_the_number<'r>(row: &CsvRow<'r>) -> Option<&'r str> {
+    let mut later = (1..row.fields()).filter_map(|index| row.text(index).ok());
+    later.find(|text| !text.trim().is_empty() && !is_digits_only(text))
+}
+
 fn in_area(area: &str, local: &str, country: Option<&str>) -> Option<Result<ReadNumber, String>> {
     let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
     let (area_digits, local_digits) = (digits(area), digits(local));
