@@ -302,6 +302,11 @@ fn call_that_gets_no_thread_is_not_placed_and_is_tried_again() {
         let in_doubt = attempts.iter().any(|attempt| attempt.contains("in_doubt"));
         let left = attempts.iter().any(|attempt| attempt.contains("dialing"));
         assert!(!in_doubt && !left, "{threads}: {attempts:?} {run:?}");
+        if threads == 1 {
+            let says = run.stderr.contains("raise the limit of processes");
+            assert!(run.code == Some(1) && says && run.stderr.lines().count() == 1, "{run:?}");
+        }
+        assert_ne!(run.code, Some(101), "{threads}: {run:?}");
         without_thread += attempts.iter().filter(|made| made.ends_with("#1 not_placed")).count();
         world.faults("");
         world.tick_at("2026-02-02T12:15:00Z");

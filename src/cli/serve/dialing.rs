@@ -47,6 +47,7 @@ pub fn service(settings: Settings) -> anyhow::Result<(Service, Vec<Holiday>)> {
     let Settings { loaded, zones } = settings;
     let now = loaded.clock.now()?;
     let key = loaded.api_key.as_ref().context("VAPI_API_KEY is not set")?;
+    threads_are_permitted()?;
     let vapi = &loaded.config.vapi;
     let provider = Vapi::new(&vapi.base_url, ApiKey::new(key.expose()), vapi.timeout_secs)?;
     // Before `Store::open`, so that bad holiday files do not create a database.
@@ -62,6 +63,18 @@ pub fn service(settings: Settings) -> anyhow::Result<(Service, Vec<Holiday>)> {
     }
     let (provider, halted) = (Box::new(provider), Mutex::new(None));
     Ok((Service { cx, provider, clock: loaded.clock, stop, halted }, days))
+}
+
+/// Every call and each look at the provider's records takes a thread. The HTTP client panics without
+/// one.
+fn threads_are_permitted() -> anyhow::Result<()> {
+    let thread = std::thread::Builder::new().name("try".to_string()).spawn(|| ());
+    thread.map(|thread| drop(thread.join())).map_err(|error| {
+        anyhow::anyhow!(
+            "no thread can be started ({error}), so nothing is dialed: raise the limit of processes \
+             of this user (`ulimit -u`, TasksMax of the service), then start again"
+        )
+    })
 }
 
 /// Takes the dialer's lock, or returns its holder. Refuses a damaged file. Writes only after it
