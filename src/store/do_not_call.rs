@@ -98,6 +98,24 @@ pub fn is_listed(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<
     Ok(!listed_forms(conn, path, phone)?.is_empty())
 }
 
+/// Whether the file lists any number.
+pub fn is_any_stored(conn: &Connection) -> anyhow::Result<bool> {
+    Ok(conn.query_one("SELECT EXISTS (SELECT 1 FROM do_not_call)", [], |row| row.get(0))?)
+}
+
+/// Whether the file lists a number, in any of its forms. The list beside the file, which a start
+/// brings in, is not asked: that would read it for each row of an import.
+pub fn is_stored(conn: &Connection, phone: &str) -> anyhow::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM do_not_call WHERE phone = ?1)";
+    let mut statement = conn.prepare_cached(sql)?;
+    for form in forms(phone) {
+        if statement.query_one([form], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The forms of a number that are on the list of [`all`].
 fn listed_forms(conn: &Connection, path: &Path, phone: &str) -> anyhow::Result<Vec<String>> {
     Ok(entries_of(conn, path, phone)?.into_iter().map(|entry| entry.phone).collect())
@@ -191,10 +209,11 @@ fn in_table(
     conn: &Connection,
     phone: Option<&str>,
 ) -> anyhow::Result<Vec<(DoNotCallEntry, String)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT phone, reason, source, created_at FROM do_not_call
-         WHERE ?1 IS NULL OR phone = ?1",
-    )?;
+    // One statement for both would read the whole list for each number.
+    let one = if phone.is_some() { "phone = ?1" } else { "?1 IS NULL" };
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT phone, reason, source, created_at FROM do_not_call WHERE {one}"
+    ))?;
     let found = statement.query_map([phone], |row| {
         // Another program may have written the row: its number counts, whatever the other cells
         // hold.

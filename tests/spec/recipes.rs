@@ -175,3 +175,15 @@ fn a_row_whose_number_another_row_is_called_at_counts_as_not_called() {
     let expected = ["not called: same phone", "welcome calls: 0", "daily calls: 0"];
     assert!(expected.iter().all(|line| told.stdout.contains(line)), "{told:?}");
 }
+
+#[test]
+fn a_row_whose_number_is_on_the_do_not_call_list_counts_as_not_called() {
+    let world = World::new();
+    world.command(&["dnc", "add", "+12125550101", "--reason", "asked"]);
+    let rows = "external_id,phone,timezone,call_time,payment_status\n\
+                a,+12125550101,America/New_York,09:00,Paid\n\
+                b,+12125550102,America/New_York,10:00,Paid\n";
+    let told = world.imported(rows, &["--dry-run"]);
+    let words = ["not called: do-not-call list", "welcome calls: 1", "daily calls: 1; by"];
+    assert!(words.iter().all(|line| told.stdout.contains(line)), "{told:?}");
+}

@@ -95,6 +95,8 @@ pub(crate) struct Row<'r> {
     pub line: u64,
     pub who: &'r dyn Fn() -> String,
     pub same_phone: Option<&'r SamePhone>,
+    /// The do-not-call list holds the number.
+    pub is_listed: bool,
 }
 
 /// Counts the rows of one file.
@@ -127,17 +129,21 @@ impl Counter {
             *self.found.countries.entry(country).or_default() += 1;
         }
         let taken = row.same_phone.map(|same| same.taken).unwrap_or_default();
-        let gets_daily_calls = gets_daily(rules, after) && !taken.daily;
+        let gets_daily_calls = gets_daily(rules, after) && !taken.daily && !row.is_listed;
         self.call_time(rules, after, gets_daily_calls);
         let had_daily = row.known.is_some_and(|known| gets_daily(rules, known));
         self.found.daily_calls_end += u64::from(had_daily && !gets_daily(rules, after));
-        let is_welcomed = gets_welcome(rules, after) && !taken.welcome;
+        let is_welcomed = gets_welcome(rules, after) && !taken.welcome && !row.is_listed;
         let welcome = is_welcomed.then(|| self.welcome(rules, reader, row, now));
         let time = || next::wanted(after).and_then(|rhythm| rhythm.time_of_day());
         let daily = gets_daily_calls.then(time);
         let is_called = welcome.is_some() || daily.is_some();
         let has_own = gets_welcome(rules, after) || gets_daily(rules, after);
-        let why = || if has_own { "same phone" } else { why_not(rules, after) };
+        let why = || match has_own {
+            true if row.is_listed => "do-not-call list",
+            true => "same phone",
+            false => why_not(rules, after),
+        };
         let not_called = (!is_called).then(why);
         let outcome = Outcome { welcome, daily, not_called };
         self.tally(&after.payment_status, country, &outcome);

@@ -37,7 +37,7 @@ use crate::store::customers::{by_id, is_empty};
 use crate::store::journal::facts::{self, EntryFacts, Ids};
 use crate::store::journal::{self, By};
 use crate::store::views::callable;
-use crate::store::{Conn, Store, Tx, View};
+use crate::store::{Conn, Store, Tx, View, do_not_call};
 use crate::zones::Zones;
 
 /// Writing a row takes about this many times as long as checking it.
@@ -164,6 +164,7 @@ fn check_rows(
     let mut seen = SeenRows::new(nobody_yet);
     let (mut counter, mut undecided) = (Counter::default(), Vec::new());
     counter.found.unknown_numbers = callable::calls_of_unknown_number(conn)?;
+    let has_list = do_not_call::is_any_stored(conn)?;
     let mut view = View::new(conn)?;
     while let Some((line, entry)) = pass.next_line()? {
         let judged = match entry {
@@ -186,7 +187,9 @@ fn check_rows(
                 }
                 let rules = options.outlook.map(|outlook| &outlook.rules);
                 let same = same_phone::count(&mut report, known, &mut seen, (line, &plan), rules)?;
-                let read = (line, &entry, &plan, same.as_ref());
+                let is_listed = has_list && do_not_call::is_stored(conn, &plan.after().phone)?;
+                let read =
+                    ReadRow { line, entry: &entry, plan: &plan, same: same.as_ref(), is_listed };
                 look_ahead((&mut counter, &mut undecided), &mut pass.reader, options, read, now);
             }
         }
@@ -219,14 +222,24 @@ fn renamed(header: &Header) -> Vec<(String, String)> {
     renamed.map(|(name, header)| (header.to_string(), name.to_string())).collect()
 }
 
+/// A row that is not bad, and what is known about its number.
+struct ReadRow<'r> {
+    line: u64,
+    entry: &'r CustomerEntry,
+    plan: &'r Plan,
+    same: Option<&'r SamePhone>,
+    is_listed: bool,
+}
+
 /// Counts what a row leads to.
 fn look_ahead(
     (counter, undecided_rows): (&mut Counter, &mut Vec<Undecided>),
     reader: &mut Reader<'_>,
     options: &Options<'_>,
-    (line, entry, plan, same_phone): (u64, &CustomerEntry, &Plan, Option<&SamePhone>),
+    read: ReadRow<'_>,
     now: Instant,
 ) {
+    let ReadRow { line, entry, plan, same: same_phone, is_listed } = read;
     let shares = same_phone.is_some_and(|same| !same.customers.is_empty());
     counter.found.known_numbers += u64::from(shares);
     let Some(outlook) = options.outlook else { return };
@@ -238,6 +251,7 @@ fn look_ahead(
         line,
         who: &|| who(after),
         same_phone,
+        is_listed,
     };
     let is_marked = plan.is_new() && options.welcome == Welcome::Nobody;
     let counts_as_made = is_marked && entry.welcome_call_completed != Some(true);

@@ -50,6 +50,7 @@ pub(crate) struct Undecided {
     known: Option<Customer>,
     after: Customer,
     has_created_at: bool,
+    is_listed: bool,
     same: SamePhone,
 }
 
@@ -62,6 +63,7 @@ impl Undecided {
             known: row.known.cloned(),
             after: row.after.clone(),
             has_created_at: row.has_created_at,
+            is_listed: row.is_listed,
             same: same.clone(),
         })
     }
@@ -84,6 +86,7 @@ impl Undecided {
             line: self.same.line,
             who: &|| self.same.who.clone(),
             same_phone: Some(&self.same),
+            is_listed: self.is_listed,
         });
         Ok(())
     }
