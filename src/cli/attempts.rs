@@ -21,7 +21,7 @@ use crate::service::{Service, adopting};
 use crate::steps::operate::{self, ActRefused, Resolved, Word, close};
 use crate::steps::reconcile::Reconciled;
 use crate::store::attempts::{self, Attempt, unresolved};
-use crate::store::{Store, journal};
+use crate::store::{Store, journal, made_elsewhere};
 
 /// The actor's name in the journal.
 const WHO: &str = "cli";
@@ -192,6 +192,8 @@ struct Report {
     other_account: Option<bool>,
     /// The provider's records no longer cover calls between these two instants.
     unknowable: Option<[String; 2]>,
+    /// Calls on the account that this file did not make and that count as made.
+    made_elsewhere: usize,
 }
 
 fn report(
@@ -201,12 +203,24 @@ fn report(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let store = &service.cx.store;
-    let left = store.read(|conn| attempts::in_state(conn, AttemptState::InDoubt))?;
+    let (left, elsewhere) = store.read(|conn| {
+        Ok((attempts::in_state(conn, AttemptState::InDoubt)?, made_elsewhere::all(conn)?))
+    })?;
+    let made_elsewhere =
+        elsewhere.iter().filter(|call| call.blocks && call.ignored.is_none()).count();
     let Reconciled { adopted, found, absent, .. } = *done;
     let unknowable = done.unknowable.map(|(from, until)| [from, until].map(instant_text));
     if json {
         let in_doubt = left.len();
-        output::json(&Report { adopted, found, absent, in_doubt, unknowable, other_account })?;
+        output::json(&Report {
+            adopted,
+            found,
+            absent,
+            in_doubt,
+            unknowable,
+            other_account,
+            made_elsewhere,
+        })?;
     } else {
         if other_account == Some(true) {
             output::line(
@@ -219,6 +233,17 @@ fn report(
             "adopted {adopted}, found {found}, proven absent {absent}; still in doubt {}",
             left.len()
         ))?;
+        match made_elsewhere {
+            0 => {}
+            1 => output::line(
+                "1 call on the account was made elsewhere and counts as made: see `ringonce \
+                 history list`",
+            )?,
+            many => output::line(&format!(
+                "{many} calls on the account were made elsewhere and count as made: see `ringonce \
+                 history list`"
+            ))?,
+        }
         if let Some([from, until]) = unknowable {
             output::line(&format!(
                 "calls between {from} and {until} stay unknown: the provider's records do not \

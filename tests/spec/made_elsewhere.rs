@@ -106,6 +106,7 @@ fn a_lost_database_calls_nobody_again_and_waits_for_a_decision() {
     assert_eq!(world.command(&["run"]).code, Some(3), "waiting cannot help");
     let adopted = world.command(&["adopt", "--reason", "the disk is gone"]);
     assert_eq!(adopted.code, Some(0), "{adopted:?}");
+    assert!(adopted.stdout.contains("1 call on the account was made elsewhere"), "{adopted:?}");
     assert!(!world.tick().shut);
     assert_eq!(world.items(), ["Ada welcome welcome completed already_called"]);
     world.tick_at("2026-02-03T12:00:00Z");
@@ -220,8 +221,7 @@ fn a_call_without_a_readable_number_stops_welcome_calls_and_every_view_says_so()
     let words = "1 call on the provider's account shows no readable number and may have been \
                  anybody's welcome call, so no welcome call is made";
     assert!(reasons().contains(words), "{}", reasons());
-    let check = world.command(&["check", "--json"]);
-    assert!(check.stdout.contains(words), "{check:?}");
+    assert!(world.command(&["check", "--json"]).stdout.contains(words));
     let sign_up = "phone,timezone,payment_status\n+12125550177,America/New_York,Paid\n";
     let run = world.imported(sign_up, &["--dry-run"]);
     assert!(run.stdout.contains(&format!("warning: {words}")), "{run:?}");

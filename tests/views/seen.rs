@@ -321,6 +321,8 @@ fn nobody_is_called_on_a_holiday_and_the_plan_says_so_before() {
     assert!(world.tick("2026-03-02T12:00:00Z").is_empty());
     assert!(world.tick("2026-03-02T17:00:00Z").is_empty());
     assert_eq!(world.told(ada), ["2026-03-02 skipped holiday"]);
+    let told = answer(&world.cx, ada, &Question::now(world.now), None).unwrap().unwrap();
+    assert_eq!(told.skips[0].detail().as_deref(), Some("Tea Day"));
     assert_eq!(world.tick("2026-03-03T12:00:00Z"), [ada]);
 }
 

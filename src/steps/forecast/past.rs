@@ -7,13 +7,14 @@ use chrono::{Duration, NaiveDate, NaiveTime};
 
 use crate::domain::Instant;
 use crate::domain::calendar::zone::Zone;
+use crate::domain::calendar::zone_country;
 use crate::domain::call::{AttemptState, CallType, ItemStatus, Reason, daily_occasion};
 use crate::domain::customer::{CallStatus, Customer};
 use crate::steps::Context;
 use crate::steps::customers::same_phone_words;
 use crate::steps::forecast::stops::{self, Stop, StopKind};
 use crate::steps::occasions::next;
-use crate::store::attempts::{self, Attempt};
+use crate::store::attempts::{self, Attempt, history};
 use crate::store::file::memory_copy::{self, rewind};
 use crate::store::journal::stops::{StopEntry, of_subject};
 use crate::store::queue::{self, Item};
@@ -109,16 +110,19 @@ fn past_items(
         None
     };
     let doubts = attempts::in_state(conn, AttemptState::InDoubt)?;
-    let past = |item: Item| {
+    let country = zone_country::country_of(&customer.timezone);
+    let mut found = Vec::new();
+    for item in items {
         let doubt = doubts.iter().find(|attempt| attempt.queue_id == Some(item.id));
-        let note = match item.reason {
-            Some(Reason::SamePhone) => others.clone(),
-            Some(Reason::InDoubt) => doubt.map(in_doubt),
+        let note = match (item.reason, item.date()) {
+            (Some(Reason::SamePhone), _) => others.clone(),
+            (Some(Reason::InDoubt), _) => doubt.map(in_doubt),
+            (Some(Reason::Holiday), Some(date)) => history::holiday(conn, country, date)?,
             _ => None,
         };
-        PastItem { note, ..past_item(item, stops) }
-    };
-    Ok(items.into_iter().map(past).collect())
+        found.push(PastItem { note, ..past_item(item, stops) });
+    }
+    Ok(found)
 }
 
 fn in_doubt(attempt: &Attempt) -> String {
