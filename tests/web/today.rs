@@ -68,3 +68,19 @@ fn the_pace_is_named_where_it_binds() {
     let due = "3 calls are due. At most 1 calls begin in a minute.";
     assert!(read(&visitor.get("/")).contains(due));
 }
+
+#[test]
+fn a_refused_pause_of_daily_calls_does_not_become_a_pause_of_all() {
+    let house = House::build(&Plan::default());
+    house.wait_until_well();
+    let visitor = Visitor::signed_in(&house);
+    let form = format!("mark={}&scope=type%3Adaily&reason=", visitor.mark());
+    let headers = [
+        ("Cookie", visitor.cookie.as_str()),
+        ("Referer", "http://x/?act=pause"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    let refused = house.ask("POST", "/pause", &headers, &form);
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(refused.body.contains("value=\"type:daily\" selected"), "{}", refused.body);
+}

@@ -17,7 +17,9 @@ pub fn filled(page: &str, path: &str, sent: &[(String, String)]) -> String {
         let has = |(name, _): &(String, String)| form.contains(&name_of(name));
         if head.contains(&action) && sent.iter().all(has) {
             let kept = sent.iter().filter(|(name, _)| name != MARK);
-            let form = kept.fold(form.to_string(), |form, (name, value)| put(&form, name, value));
+            let form = kept.fold(form.to_string(), |form, (name, value)| {
+                choose(&put(&form, name, value), name, value)
+            });
             return format!("{}{form}{}", &page[..start], &page[end..]);
         }
         done = end;
@@ -60,9 +62,37 @@ fn put(form: &str, name: &str, value: &str) -> String {
     filled
 }
 
+/// Chooses the option with this value in the list of this name: a form that came back with another
+/// choice would do something else when it is sent again.
+fn choose(form: &str, name: &str, value: &str) -> String {
+    let (name, value) = (name_of(name), format!(" value=\"{}\"", escaped(value)));
+    let Some(list) = form.match_indices("<select").map(|(at, _)| at).find(|at| {
+        form[*at..].split('>').next().is_some_and(|tag| format!("{tag} ").contains(&name))
+    }) else {
+        return form.to_string();
+    };
+    let end = form[list..].find("</select>").map_or(form.len(), |at| list + at);
+    let options = form[list..end].replace(" selected", "");
+    let tag = format!("<option{value}");
+    let options = options.replacen(&tag, &format!("{tag} selected"), 1);
+    format!("{}{options}{}", &form[..list], &form[end..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_keeps_the_choice_that_was_sent() {
+        let page = "<form action=\"/pause\"><select id=\"s\" name=\"scope\"><option value=\"all\" \
+                    selected>All</option><option value=\"type:daily\">Daily</option></select>\
+                    <input name=\"reason\"></form>";
+        let sent = [("scope", "type:daily"), ("reason", "x")];
+        let sent = sent.map(|(name, value)| (name.to_string(), value.to_string()));
+        let filled = filled(page, "/pause", &sent);
+        assert!(filled.contains("<option value=\"type:daily\" selected>"), "{filled}");
+        assert_eq!(filled.matches(" selected").count(), 1, "{filled}");
+    }
 
     #[test]
     fn only_the_form_that_was_sent_is_filled_and_every_value_is_escaped() {

@@ -22,6 +22,8 @@ pub struct Known {
     pub is_listed: bool,
     pub pause: Option<Pause>,
     pub is_eligible: bool,
+    /// So many failures in a row stop somebody.
+    failures_that_stop: i64,
 }
 
 impl Known {
@@ -30,6 +32,7 @@ impl Known {
             contact: contact(conn, customer.id)?,
             is_listed: do_not_call::is_listed(conn, cx.store.path(), &customer.phone)?,
             pause: pauses::pause_of(conn, &pauses::of_customer(&customer.key))?,
+            failures_that_stop: cx.config.customers.disable_after_failures,
             is_eligible: cx.rules.eligible_payment_status.contains(&customer.payment_status),
         })
     }
@@ -49,7 +52,7 @@ pub fn standing(customer: &Customer, known: &Known, zone: &Zone, now: Instant) -
         (Tone::Warn, "paused".to_string())
     } else if customer.call_status == CallStatus::Disabled {
         // An import can stop somebody too.
-        let has_failed = customer.consecutive_failures > 0;
+        let has_failed = customer.consecutive_failures >= known.failures_that_stop;
         let why =
             if has_failed { "stopped after failed calls" } else { "stopped, not by failed calls" };
         (Tone::Bad, why.to_string())
