@@ -279,6 +279,9 @@ fn a_receiver_that_fails_at_random_hears_every_event_and_the_provider_hears_the_
     }
 }
 
+/// Less than the time after which a request that hangs is given up.
+const HANGS: Duration = Duration::from_secs(9);
+
 /// A request that hangs ends after ten seconds, and its failure is then noted. A dialer that waited
 /// for the application would dial only when no request is open.
 #[test]
@@ -287,7 +290,7 @@ fn a_receiver_that_hangs_delays_no_call() {
         Response::new(204).with_delivery(Delivery::Hang(Duration::from_secs(300)))
     });
     let world = with_three_events(&receiver);
-    for minute in 15..18 {
+    for minute in 15..20 {
         let (name, time) = (format!("Bob {minute}"), format!("07:{minute}"));
         world.customer(&name).in_zone("America/New_York").at(&time).paid().welcomed().add();
     }
@@ -295,21 +298,30 @@ fn a_receiver_that_hangs_delays_no_call() {
     run.env("RINGONCE_EVENTS_SECRET", SECRET);
     let child = run.stderr(Stdio::null()).spawn().expect("run starts");
     until("the receiver hangs", || !receiver.heard().is_empty());
+    let mut opened = clock::elapsed();
     let queued = "SELECT count(*) FROM call_queue WHERE status = 'pending'";
-    until("the scan", || world.count(queued) == 3);
-    let ended = "SELECT count(*) FROM events WHERE last_error IS NOT NULL";
-    let mut made_during_a_request = 0;
-    for (made, minute) in (15..18).enumerate() {
-        world.set_clock(&format!("2026-02-02T12:{minute}:00Z"));
-        until("the call", || world.rings().len() == made + 2);
-        let is_open = receiver.heard().len() as i64 > world.count(ended);
-        made_during_a_request += usize::from(is_open);
+    until("the scan", || world.count(queued) == 5);
+    // A request hangs for ten seconds. A busy machine may need longer for a call: then the next minute
+    // is also the time of another request.
+    let mut known = receiver.heard().len();
+    let mut calls = 0;
+    let mut was_made_during_a_request = false;
+    while calls < 5 && !was_made_during_a_request {
+        world.set_clock(&format!("2026-02-02T12:{}:00Z", 15 + calls));
+        calls += 1;
+        until("the call", || world.rings().len() == calls + 1);
+        was_made_during_a_request = clock::elapsed() - opened < HANGS;
+        if !was_made_during_a_request {
+            until("another request", || receiver.heard().len() > known);
+            (known, opened) = (receiver.heard().len(), clock::elapsed());
+        }
     }
-    assert!(made_during_a_request > 0, "every call waited for the end of a request");
+    assert!(was_made_during_a_request, "every call waited for the end of a request");
     // Each call was asked for once, and at its own minute.
     let minutes: Vec<String> = world.posts().iter().map(|post| post.at.to_string()).collect();
-    assert_eq!(minutes.len(), 4, "{minutes:?}");
-    for (post, minute) in minutes.iter().zip(["12:00", "12:15", "12:16", "12:17"]) {
+    assert_eq!(minutes.len(), calls + 1, "{minutes:?}");
+    let planned = ["12:00", "12:15", "12:16", "12:17", "12:18", "12:19"];
+    for (post, minute) in minutes.iter().zip(planned) {
         assert!(post.contains(minute), "{minutes:?}");
     }
     assert_eq!(world.count("SELECT count(*) FROM events WHERE delivered_at IS NOT NULL"), 0);
