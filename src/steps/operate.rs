@@ -218,7 +218,7 @@ pub fn resolve(
 /// follow would ask for it for ever.
 fn may_be_call_id(text: &str) -> bool {
     let is_of_ids = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (16..=64).contains(&text.len())
+    (4..=64).contains(&text.len())
         && text.bytes().all(is_of_ids)
         && text.bytes().any(|byte| byte.is_ascii_digit())
         && text.bytes().any(|byte| byte.is_ascii_alphabetic())
