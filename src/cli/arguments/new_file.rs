@@ -37,7 +37,7 @@ pub fn write(
     written.with_context(|| format!("write {target}"))
 }
 
-/// Removes what [`write`] made, because what it was made for failed.
+/// Removes what [`write()`] made, because what it was made for failed.
 pub fn take_back(target: &str) {
     if target != "-" {
         // The caller reports the failure that matters.
